@@ -1,0 +1,100 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every target of this package is built with these. Warnings are errors in our own builds only: the setting does not
+// reach packages that depend on Plinth.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// What a group of products needs, fetched only while its trait is enabled.
+let server: TargetDependencyCondition? = .when(traits: ["Server"])
+let command: TargetDependencyCondition? = .when(traits: ["Command"])
+
+let package = Package(
+    name: "plinth",
+    platforms: [.macOS(.v15), .iOS(.v18), .macCatalyst(.v18), .tvOS(.v18), .watchOS(.v11), .visionOS(.v2)],
+    products: [
+        .library(name: "PlinthEvents", targets: ["PlinthEvents"]),
+        .library(name: "Plinth", targets: ["Plinth"]),
+        .library(name: "PlinthServer", targets: ["PlinthServer"]),
+        .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
+        .executable(name: "plinth", targets: ["PlinthCLI"]),
+    ],
+    traits: [
+        .trait(name: "Server", description: "The connector PlinthServer: Hummingbird's server, NIO, ServiceLifecycle."),
+        .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser."),
+        .default(enabledTraits: ["Server", "Command"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.9.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.6.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.45.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+    ],
+    targets: [
+        .target(name: "PlinthEvents"),
+        .target(
+            name: "Plinth",
+            dependencies: [
+                "PlinthEvents",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+            ]
+        ),
+        .target(
+            name: "PlinthServer",
+            dependencies: [
+                "Plinth",
+                .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
+                .product(name: "HummingbirdTLS", package: "hummingbird", condition: server),
+                .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: server),
+                .product(name: "NIOCore", package: "swift-nio", condition: server),
+                .product(name: "NIOPosix", package: "swift-nio", condition: server),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: server),
+                .product(name: "NIOTLS", package: "swift-nio", condition: server),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras", condition: server),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2", condition: server),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
+            ]
+        ),
+        .target(name: "PlinthTesting", dependencies: ["Plinth"]),
+        .executableTarget(
+            name: "PlinthCLI",
+            dependencies: [
+                "PlinthEvents",
+                .product(name: "ArgumentParser", package: "swift-argument-parser", condition: command),
+            ]
+        ),
+        .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents"]),
+        .testTarget(name: "PlinthTests", dependencies: ["Plinth", "PlinthTesting"]),
+        .testTarget(
+            name: "PlinthServerTests",
+            dependencies: [
+                "PlinthServer", "PlinthTesting",
+                .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
+            ]
+        ),
+        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
+    ]
+)
+
+for target in package.targets {
+    target.swiftSettings = settings
+}

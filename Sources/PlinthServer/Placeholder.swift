@@ -1,0 +1,5 @@
+#if Server
+import HummingbirdCore
+import HummingbirdTLS
+import HummingbirdHTTP2
+#endif
