@@ -98,3 +98,8 @@ let package = Package(
 for target in package.targets {
     target.swiftSettings = settings
 }
+
+// The wire format reads and writes memory by pointers in a few places, each marked, and hands out borrowed bytes.
+for target in package.targets where target.name == "PlinthEvents" {
+    target.swiftSettings = settings + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
+}

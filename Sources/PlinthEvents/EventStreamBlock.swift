@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A part of an event stream that dispatches no event, or one that does: what a server writes in one go.
+///
+/// Beside events a stream holds comments, which clients skip and which keep idle connections open, and blocks that
+/// only set the reconnection time or the last event ID of clients:
+///
+/// ```swift
+/// EventStreamBlock.comment("").encode(into: &buffer)                  // a heartbeat
+/// EventStreamBlock.retry(.seconds(5)).encode(into: &buffer)
+/// EventStreamBlock.lastEventID("1042").encode(into: &buffer)          // moves the resume point, no event
+/// ```
+///
+/// Each ends with a blank line, so that blocks can be written one after the other in any order.
+public struct EventStreamBlock: Sendable, Hashable {
+    private enum Content: Hashable {
+        case event(ServerSentEvent)
+        case comment(String)
+        case retry(Int64)
+        case id(ServerSentEvent.EventID)
+    }
+
+    private let content: Content
+
+    /// An event.
+    ///
+    /// - Parameter event: The event.
+    /// - Returns: The block.
+    public static func event(_ event: ServerSentEvent) -> Self {
+        Self(content: .event(event))
+    }
+
+    /// A comment, one comment line for each line of the text; no part of it can be anything but a comment.
+    ///
+    /// - Parameter text: What follows the colon, as it is: no space is added.
+    /// - Returns: The block.
+    public static func comment(_ text: String) -> Self {
+        Self(content: .comment(text))
+    }
+
+    /// A reconnection time, without an event.
+    ///
+    /// - Parameter time: How long clients wait before they connect again.
+    /// - Returns: The block.
+    /// - Throws: ``ServerSentEventError`` unless `time` is a whole number of milliseconds from 0 to 2^53 − 1.
+    public static func retry(_ time: Duration) throws(ServerSentEventError) -> Self {
+        guard let milliseconds = ServerSentEvent.milliseconds(time) else { throw .retry(time) }
+        return Self(content: .retry(milliseconds))
+    }
+
+    /// An ID, without an event: clients that reconnect ask for what followed it, and dispatch nothing.
+    ///
+    /// - Parameter id: The ID; empty makes clients forget the last event ID.
+    /// - Returns: The block.
+    public static func lastEventID(_ id: ServerSentEvent.EventID) -> Self {
+        Self(content: .id(id))
+    }
+
+    /// The size of the encoded block in bytes, exactly.
+    public var encodedByteCount: Int {
+        unsafe withFields { fields in unsafe fields.byteCount }
+    }
+
+    /// Appends the encoded block to an array, and grows it once at most.
+    ///
+    /// - Parameter buffer: Where the block is appended.
+    public func encode(into buffer: inout [UInt8]) {
+        unsafe withFields { fields in unsafe fields.append(to: &buffer) }
+    }
+
+    /// Appends the encoded block to any buffer of bytes.
+    ///
+    /// - Parameter buffer: Where the block is appended.
+    @inlinable
+    public func encode(into buffer: inout some RangeReplaceableCollection<UInt8>) {
+        unsafe encodePieces { piece in unsafe buffer.append(contentsOf: piece) }
+    }
+
+    /// Writes the encoded block into memory, which need not be initialized.
+    ///
+    /// - Parameter memory: At least ``encodedByteCount`` bytes; too small a memory is a precondition failure.
+    /// - Returns: The number of bytes written, from the start.
+    public func encode(into memory: UnsafeMutableRawBufferPointer) -> Int {
+        unsafe withFields { fields in unsafe fields.write(into: memory) }
+    }
+
+    @usableFromInline
+    func encodePieces(_ append: (UnsafeRawBufferPointer) -> Void) {
+        unsafe withFields { fields in unsafe fields.writePieces(append) }
+    }
+
+    private func withFields<R>(_ body: (EncodedFields) -> R) -> R {
+        switch content {
+        case .event(let event): unsafe event.withFields(body)
+        case .comment(let text): unsafe text.withBytes { unsafe body(EncodedFields(comment: $0)) }
+        case .retry(let milliseconds): unsafe body(EncodedFields(retry: milliseconds))
+        case .id(let id): unsafe id.rawValue.withBytes { unsafe body(EncodedFields(id: $0)) }
+        }
+    }
+}

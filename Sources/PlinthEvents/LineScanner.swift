@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The search for the end of a line, which is where a parser spends its time.
+///
+/// Eight bytes at a time in one word: `(w − 0x0E…) & ~w & 0x80…` has the top bit of each byte that is less than 0x0E,
+/// and perhaps of bytes above such a one, by the borrow. That finds CR and LF in one pass, and a tab as well, so the
+/// candidates are looked at. Vectors of words do the same for 32 and 64 bytes at once. Measured beside `memchr` for LF
+/// and for CR, which takes two calls: twice as fast for lines of 10 to 100 bytes and level at 300; for lines of 10 kB
+/// 44 GB/s to 56, and no import. (Comparing vectors of bytes compiles to a loop over the lanes.)
+enum LineScanner {
+    private static let limit: UInt64 = 0x0E0E_0E0E_0E0E_0E0E
+    private static let tops: UInt64 = 0x8080_8080_8080_8080
+
+    /// The first CR or LF of `start..<end`, or `end`.
+    ///
+    /// Reads no byte outside `start..<end`: each step checks that its width is left.
+    @inline(__always)
+    static func lineEnd(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
+        var at = unsafe start
+        if unsafe end - at >= 32 {
+            let limits = SIMD4<UInt64>(repeating: limit)
+            // Four steps of 32 bytes end most lines; longer ones go on with 64.
+            for _ in 0..<8 {
+                guard unsafe end - at >= 32 else { break }
+                let words = unsafe at.loadUnaligned(as: SIMD4<UInt64>.self)
+                let low = (words &- limits) & ~words
+                let any = low.lowHalf | low.highHalf
+                if (any[0] | any[1]) & tops != 0 {
+                    for lane in 0..<4 {
+                        if let found = unsafe candidate(in: low[lane] & tops, at: at + lane &* 8) {
+                            return unsafe found
+                        }
+                    }
+                }
+                unsafe at += 32
+            }
+            unsafe at = longLine(from: at, to: end)
+        }
+        while unsafe end - at >= 8 {
+            let word = unsafe at.loadUnaligned(as: UInt64.self)
+            if let found = unsafe candidate(in: (word &- limit) & ~word & tops, at: at) { return unsafe found }
+            unsafe at += 8
+        }
+        while unsafe at < end {
+            let byte = unsafe at.load(as: UInt8.self)
+            if byte == 0x0A || byte == 0x0D { return unsafe at }
+            unsafe at += 1
+        }
+        return unsafe at
+    }
+
+    /// Goes on in steps of 64 bytes and stops at the first that has a CR or LF, or when less than 64 are left.
+    @inline(never)
+    private static func longLine(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
+        var at = unsafe start
+        let limits = SIMD8<UInt64>(repeating: limit)
+        while unsafe end - at >= 64 {
+            let words = unsafe at.loadUnaligned(as: SIMD8<UInt64>.self)
+            let low = (words &- limits) & ~words
+            let half = low.lowHalf | low.highHalf
+            let any = half.lowHalf | half.highHalf
+            if (any[0] | any[1]) & tops != 0 {
+                for lane in 0..<8 {
+                    if let found = unsafe candidate(in: low[lane] & tops, at: at + lane &* 8) { return unsafe found }
+                }
+            }
+            unsafe at += 64
+        }
+        return unsafe at
+    }
+
+    /// The first CR or LF among the bytes of one word whose top bit is set in `mask`.
+    @inline(__always)
+    private static func candidate(in mask: UInt64, at word: UnsafeRawPointer) -> UnsafeRawPointer? {
+        var mask = UInt64(littleEndian: mask)
+        while mask != 0 {
+            let byte = unsafe word + mask.trailingZeroBitCount &>> 3
+            let value = unsafe byte.load(as: UInt8.self)
+            if value == 0x0A || value == 0x0D { return unsafe byte }
+            mask &= mask &- 1
+        }
+        return nil
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension ServerSentEventParser {
+    /// Parses the next bytes of the stream and hands out the events that they complete, with strings.
+    ///
+    /// Invalid UTF-8 is repaired as the Encoding standard's decoder does it: one U+FFFD for each maximal part of a
+    /// sequence that is cut off, also if a sequence is split over reads.
+    ///
+    /// - Parameters:
+    ///   - bytes: The next bytes, split anywhere; may be empty.
+    ///   - event: Called for each event, in order. Its `id` is its own; ``lastEventID`` is current after the call.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after the events before it. The
+    ///   parser then throws the same error for all further bytes until ``reset()``; ``lastEventID`` and
+    ///   ``reconnectionTime`` stay.
+    public mutating func parse(
+        _ bytes: Span<UInt8>,
+        _ event: (ServerSentEvent) -> Void
+    ) throws(ServerSentEventParserError) {
+        try unsafe bytes.withUnsafeBytes { (buffer) throws(ServerSentEventParserError) in
+            try unsafe run(
+                buffer,
+                event: { type, data, lastID, hasID, retry in
+                    unsafe event(
+                        ServerSentEvent(
+                            checkedType: type.isEmpty
+                                ? nil : .init(unchecked: String(decoding: type, as: UTF8.self)),
+                            data: String(decoding: data, as: UTF8.self),
+                            checkedID: hasID ? .init(unchecked: String(decoding: lastID, as: UTF8.self)) : nil,
+                            retryMilliseconds: retry
+                        )
+                    )
+                },
+                comment: { _ in },
+                fields: { _, _, _ in }
+            )
+        }
+    }
+
+    /// Parses the next bytes of the stream and hands out what they complete as borrowed bytes, without allocations.
+    ///
+    /// The closures are called in the order of the stream, and what they get is valid until they return.
+    ///
+    /// - Parameters:
+    ///   - bytes: The next bytes, split anywhere; may be empty.
+    ///   - event: Called for each event.
+    ///   - comment: Called for each comment as soon as its line ends, with all that follows the colon.
+    ///   - fields: Called for each block that has an ID or a reconnection time and no data, so that nothing is
+    ///     dispatched; its `data` is empty.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
+    ///   The parser then throws the same error for all further bytes until ``reset()``.
+    public mutating func parseBorrowed(
+        _ bytes: Span<UInt8>,
+        event: (borrowing ServerSentEventView) -> Void,
+        comment: (Span<UInt8>) -> Void = { _ in },
+        fields: (borrowing ServerSentEventView) -> Void = { _ in }
+    ) throws(ServerSentEventParserError) {
+        try unsafe bytes.withUnsafeBytes { (buffer) throws(ServerSentEventParserError) in
+            try unsafe run(
+                buffer,
+                event: { type, data, lastID, hasID, retry in
+                    unsafe event(
+                        ServerSentEventView(
+                            type: Span(_unsafeBytes: type),
+                            data: Span(_unsafeBytes: data),
+                            lastEventID: Span(_unsafeBytes: lastID),
+                            hasID: hasID,
+                            retryMilliseconds: retry
+                        )
+                    )
+                },
+                comment: { unsafe comment(Span(_unsafeBytes: $0)) },
+                fields: { lastID, hasID, retry in
+                    let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+                    unsafe fields(
+                        ServerSentEventView(
+                            type: Span(_unsafeBytes: empty),
+                            data: Span(_unsafeBytes: empty),
+                            lastEventID: Span(_unsafeBytes: lastID),
+                            hasID: hasID,
+                            retryMilliseconds: retry
+                        )
+                    )
+                }
+            )
+        }
+    }
+
+    /// Parses the next bytes of the stream, in any collection: `[UInt8]`, `UnsafeRawBufferPointer`, a view of a buffer.
+    ///
+    /// The same as with a `Span`. Bytes that do not lie in one piece are copied first.
+    ///
+    /// - Parameters:
+    ///   - bytes: The next bytes, split anywhere; may be empty.
+    ///   - event: Called for each event, in order.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after the events before it.
+    @inlinable
+    public mutating func parse(
+        _ bytes: some Collection<UInt8>,
+        _ event: (ServerSentEvent) -> Void
+    ) throws(ServerSentEventParserError) {
+        var failure: ServerSentEventParserError?
+        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+            do throws(ServerSentEventParserError) {
+                try unsafe parse(Span(_unsafeElements: buffer), event)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        if done == nil { try parse(Array(bytes).span, event) }
+    }
+
+    /// Parses the next bytes of the stream, in any collection, and hands out borrowed bytes.
+    ///
+    /// The same as with a `Span`. Bytes that do not lie in one piece are copied first.
+    ///
+    /// - Parameters:
+    ///   - bytes: The next bytes, split anywhere; may be empty.
+    ///   - event: Called for each event.
+    ///   - comment: Called for each comment as soon as its line ends.
+    ///   - fields: Called for each block that has an ID or a reconnection time and no data.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
+    @inlinable
+    public mutating func parseBorrowed(
+        _ bytes: some Collection<UInt8>,
+        event: (borrowing ServerSentEventView) -> Void,
+        comment: (Span<UInt8>) -> Void = { _ in },
+        fields: (borrowing ServerSentEventView) -> Void = { _ in }
+    ) throws(ServerSentEventParserError) {
+        var failure: ServerSentEventParserError?
+        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+            do throws(ServerSentEventParserError) {
+                try unsafe parseBorrowed(Span(_unsafeElements: buffer), event: event, comment: comment, fields: fields)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        if done == nil { try parseBorrowed(Array(bytes).span, event: event, comment: comment, fields: fields) }
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// An incremental parser of event streams, the HTML standard's section
+/// [9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation) step by step.
+///
+/// Give it the bytes as they are read, split anywhere; it calls back for each event as soon as its blank line is there:
+///
+/// ```swift
+/// var parser = ServerSentEventParser()
+/// for try await chunk in body {
+///     try parser.parse(chunk) { event in print(event.type ?? "message", event.data) }
+/// }
+/// ```
+///
+/// At the end of the stream there is nothing to do: an event without its blank line is never dispatched.
+///
+/// Memory is bounded by ``maximumLineSize`` and ``maximumEventSize``; time is linear in the bytes, whatever the size
+/// of the reads and events. The parser is a value: a copy goes on by itself.
+public struct ServerSentEventParser: Sendable {
+    /// The size of lines and events that is accepted unless said otherwise: 16 MiB.
+    public static let defaultMaximumSize = 16 * 1024 * 1024
+
+    /// The bytes that a line may have, its end not counted; 16 MiB by default.
+    public let maximumLineSize: Int
+
+    /// The bytes that data, type and ID of an event may have together; 16 MiB by default.
+    public let maximumEventSize: Int
+
+    // What the standard calls the buffers, and the line that has not ended yet. Empty between events and lines but for
+    // what an earlier read brought.
+    var line = ParserBuffer()
+    var data = ParserBuffer()
+    var type = ParserBuffer()
+    var id = ParserBuffer()
+    var lastID = ParserBuffer()
+
+    /// There was a data field since the last blank line: even an empty one makes an event.
+    var hasData = false
+    /// There was a valid ID field since the last blank line.
+    var hasID = false
+    /// The retry field since the last blank line, in milliseconds; −1 for none.
+    var retry: Int64 = -1
+    /// Bytes of data, type and ID since the last blank line.
+    var eventSize = 0
+    /// The last valid retry field, in milliseconds; −1 for none.
+    var reconnection: Int64 = -1
+    /// The bytes of a byte order mark seen at the start; 3 once the start is over.
+    var markBytes = 0
+    /// The last read ended with CR, which has ended its line: an LF at the start of the next belongs to it.
+    var skipsLineFeed = false
+    /// Bytes of earlier reads.
+    var consumed = 0
+    /// Lines that have ended.
+    var lines = 0
+    /// Where the line in `line` began.
+    var lineOffset = 0
+    /// A buffer has grown past `ParserBuffer.keptCapacity`.
+    var hasLargeBuffer = false
+    var failure: ServerSentEventParserError?
+
+    /// Creates a parser for a stream.
+    ///
+    /// - Parameters:
+    ///   - lastEventID: The last event ID of an earlier connection, which stays until the stream sets another. Default
+    ///     none, the empty string.
+    ///   - maximumLineSize: The bytes that a line may have, at least 1. Default 16 MiB; `.max` for no limit.
+    ///   - maximumEventSize: The bytes that data, type and ID of an event may have together, at least 1. Default
+    ///     16 MiB; `.max` for no limit.
+    public init(
+        lastEventID: String = "",
+        maximumLineSize: Int = defaultMaximumSize,
+        maximumEventSize: Int = defaultMaximumSize
+    ) {
+        precondition(maximumLineSize > 0 && maximumEventSize > 0, "The limits of a parser are at least 1 byte.")
+        self.maximumLineSize = maximumLineSize
+        self.maximumEventSize = maximumEventSize
+        unsafe lastEventID.withBytes { unsafe lastID.set($0) }
+    }
+
+    /// The last event ID: of the last block that had one and ended with its blank line.
+    ///
+    /// Empty if there is none.
+    /// This is what a client sends in the `Last-Event-ID` header to resume. A block without data moves it too.
+    public var lastEventID: String {
+        unsafe lastID.withBytes { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The reconnection time that the stream asked for last; nil if it did not.
+    ///
+    /// At most 2^53 − 1 milliseconds. It holds from the end of its line, whether or not an event follows.
+    public var reconnectionTime: Duration? { reconnection < 0 ? nil : .milliseconds(reconnection) }
+
+    /// Prepares for a new stream: after an error, or when a client connects again.
+    ///
+    /// An unfinished event is dropped; ``lastEventID`` and ``reconnectionTime`` stay, as they do in browsers.
+    public mutating func reset() {
+        var fresh = ServerSentEventParser(maximumLineSize: maximumLineSize, maximumEventSize: maximumEventSize)
+        fresh.lastID = lastID
+        fresh.reconnection = reconnection
+        self = fresh
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension String {
+    /// Calls `body` with the string's UTF-8, without a copy but for strings bridged from Objective-C.
+    @inline(__always)
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        if let result = unsafe utf8.withContiguousStorageIfAvailable({ unsafe body(UnsafeRawBufferPointer($0)) }) {
+            return result
+        }
+        var copy = self
+        return copy.withUTF8 { unsafe body(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Whether the strings have the same UTF-8; `==` is also true of canonically equivalent ones.
+    func hasSameBytes(as other: String) -> Bool {
+        unsafe withBytes { mine in
+            unsafe other.withBytes { unsafe mine.count == $0.count && mine.elementsEqual($0) }
+        }
+    }
+
+    /// Hashes the UTF-8 and its length, so that neighbouring strings do not run into each other.
+    func hashBytes(into hasher: inout Hasher) {
+        unsafe withBytes {
+            hasher.combine($0.count)
+            unsafe hasher.combine(bytes: $0)
+        }
+    }
+
+    /// The first byte that ends a field (CR, LF) or, unless allowed, NUL; and its offset.
+    func firstForbidden(allowingNull: Bool) -> (byte: UInt8, offset: Int)? {
+        unsafe withBytes { bytes in
+            // The order of the tests: nearly every byte passes with the first.
+            for offset in 0..<bytes.count {
+                let byte = unsafe bytes[offset]
+                if byte <= 0x0D, byte == 0x0A || byte == 0x0D || (byte == 0 && !allowingNull) { return (byte, offset) }
+            }
+            return nil
+        }
+    }
+}
+
+extension String {
+    /// A string of bytes, with U+FFFD for each maximal part that is not UTF-8.
+    init(repairing bytes: Span<UInt8>) {
+        self = unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+}

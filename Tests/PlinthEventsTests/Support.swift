@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+import Testing
+
+/// All that a parser says about a stream, in a form that can be compared and read.
+struct Outcome: Hashable, CustomStringConvertible {
+    enum Part: Hashable {
+        case event(ServerSentEvent, lastEventID: String)
+        case comment(String)
+        case fields(id: String?, retry: Duration?)
+    }
+
+    var parts: [Part] = []
+    var lastEventID = ""
+    var reconnectionTime: Duration?
+    var error: ServerSentEventParserError?
+
+    var events: [ServerSentEvent] {
+        parts.compactMap { if case .event(let event, _) = $0 { event } else { nil } }
+    }
+
+    var comments: [String] {
+        parts.compactMap { if case .comment(let text) = $0 { text } else { nil } }
+    }
+
+    var description: String {
+        var lines = parts.map { "\($0)" }
+        lines.append("last event ID \(lastEventID.debugDescription), \(reconnectionTime.map { "\($0)" } ?? "no retry")")
+        if let error { lines.append("\(error)") }
+        return lines.joined(separator: "\n")
+    }
+}
+
+extension Outcome {
+    /// What a parser makes of the reads, by borrowed bytes.
+    static func borrowed(_ reads: [[UInt8]], parser: ServerSentEventParser = .init()) -> Outcome {
+        var parser = parser
+        var outcome = Outcome()
+        for read in reads {
+            do throws(ServerSentEventParserError) {
+                try parser.parseBorrowed(
+                    read,
+                    event: { view in
+                        outcome.parts.append(.event(ServerSentEvent(view), lastEventID: text(view.lastEventID)))
+                    },
+                    comment: { outcome.parts.append(.comment(text($0))) },
+                    fields: { view in
+                        let event = ServerSentEvent(view)
+                        outcome.parts.append(.fields(id: event.id, retry: event.retry))
+                    }
+                )
+            } catch {
+                outcome.error = error
+                break
+            }
+        }
+        outcome.lastEventID = parser.lastEventID
+        outcome.reconnectionTime = parser.reconnectionTime
+        return outcome
+    }
+
+    /// The events that a parser makes of the reads, as strings.
+    static func owned(_ reads: [[UInt8]], parser: ServerSentEventParser = .init()) -> [ServerSentEvent] {
+        var parser = parser
+        var events: [ServerSentEvent] = []
+        for read in reads {
+            do throws(ServerSentEventParserError) {
+                try parser.parse(read) { events.append($0) }
+            } catch {
+                break
+            }
+        }
+        return events
+    }
+
+    static func text(_ bytes: Span<UInt8>) -> String {
+        var array: [UInt8] = []
+        for index in bytes.indices { array.append(bytes[index]) }
+        return String(decoding: array, as: UTF8.self)
+    }
+}
+
+/// The ways to cut a stream into reads: whole, bytes, all cuts in two, and for short streams all cuts in three.
+func splits(_ bytes: [UInt8]) -> [[[UInt8]]] {
+    var all: [[[UInt8]]] = [[bytes], bytes.map { [$0] }, [[]] + bytes.flatMap { [[$0], []] }]
+    for first in 0...bytes.count {
+        all.append([Array(bytes[..<first]), Array(bytes[first...])])
+        guard bytes.count <= 48 else { continue }
+        for second in first...bytes.count {
+            all.append([Array(bytes[..<first]), Array(bytes[first..<second]), Array(bytes[second...])])
+        }
+    }
+    return all
+}
+
+/// A generator with a fixed start, so that a failure can be repeated.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    // SplitMix64.
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
