@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The body of a response: bytes, a file, a sequence, a closure that writes, or an event stream.
+///
+/// All kinds take the same path to the socket: written no faster than the client reads, and ended when it leaves.
+public struct ResponseBody: Sendable {
+    package enum Storage: Sendable {
+        case bytes([UInt8])
+        case file(FileBody)
+        case writer(length: Int?, @Sendable (BodyWriter) async throws -> Void)
+        case eventStream(EventStream)
+    }
+
+    package let storage: Storage
+
+    package init(storage: Storage) {
+        self.storage = storage
+    }
+
+    /// Nothing.
+    public static let empty = ResponseBody(storage: .bytes([]))
+
+    /// These bytes.
+    public static func bytes(_ bytes: [UInt8]) -> ResponseBody {
+        ResponseBody(storage: .bytes(bytes))
+    }
+
+    /// A string as UTF-8. It sets no content type: ``Response/text(_:status:contentType:)`` does.
+    public static func string(_ string: String) -> ResponseBody {
+        ResponseBody(storage: .bytes(Array(string.utf8)))
+    }
+
+    /// A file, or a part of it, sent without being loaded whole.
+    ///
+    /// A path that cannot be opened when the body is due is a 500 that names the path in the log, never in the response.
+    ///
+    /// - Parameters:
+    ///   - path: The file.
+    ///   - range: The bytes to send; all of them unless given. It is cut to the file's size.
+    public static func file(path: String, range: Range<Int>? = nil) -> ResponseBody {
+        ResponseBody(storage: .file(FileBody(path: path, range: range)))
+    }
+
+    /// The pieces of a sequence, one after the other. An error that it throws cuts the response off, so that the client
+    /// does not take it for complete.
+    public static func sequence<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) -> ResponseBody
+    where Pieces.Element == [UInt8] {
+        writer { writer in
+            for try await piece in pieces {
+                try await writer.write(piece)
+            }
+        }
+    }
+
+    /// What a closure writes.
+    ///
+    /// - Parameters:
+    ///   - length: The number of bytes, if it is known before. Without it the body is chunked on HTTP/1.1.
+    ///   - write: Writes the body. Its task is cancelled when the client leaves. An error cuts the response off.
+    public static func writer(
+        length: Int? = nil,
+        _ write: @escaping @Sendable (BodyWriter) async throws -> Void
+    ) -> ResponseBody {
+        ResponseBody(storage: .writer(length: length, write))
+    }
+
+    /// An event stream. ``Response/eventStream(_:headers:)`` adds the header fields it needs.
+    public static func eventStream(_ stream: EventStream) -> ResponseBody {
+        ResponseBody(storage: .eventStream(stream))
+    }
+
+    /// The event stream, if that is what this is.
+    public var eventStream: EventStream? {
+        if case .eventStream(let stream) = storage { stream } else { nil }
+    }
+}
+
+/// A file, or a part of one.
+package struct FileBody: Sendable {
+    package var path: String
+    package var range: Range<Int>?
+}
