@@ -63,7 +63,7 @@ struct ChainRun {
         if let failure {
             let answer = answer(to: failure)
             if !context.isResponseSent {
-                context.response?.body.eventStream?.abandon()
+                context.response?.body.eventStream?.abandon(.applicationFailed)
                 context.response = answer
             }
         }

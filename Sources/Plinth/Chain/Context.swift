@@ -61,7 +61,7 @@ public struct Context: Sendable {
     public mutating func sendHead() async throws {
         guard !isResponseSent else { throw SendHeadError.alreadySent }
         guard let response else { throw SendHeadError.noResponse }
-        try await exchange.sendHead(response)
+        try await exchange.sendHead(response, for: request)
         isResponseSent = true
     }
 }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The buffer behind the built-in policies: first in, first out, bounded in events and in bytes.
+struct BoundedEventBuffer: EventBuffer {
+    enum Overflow {
+        case suspend
+        case dropNewest
+        case dropOldest
+        case disconnect
+    }
+
+    let maximumCount: Int
+    let maximumBytes: Int
+    let overflow: Overflow
+    /// The events from ``head`` on are in the buffer; those before it have been taken and are nil.
+    private var events: [ServerSentEvent?] = []
+    private var head = 0
+    private var bytes = 0
+
+    init(count: Int, maximumBytes: Int, overflow: Overflow) {
+        self.maximumCount = count
+        self.maximumBytes = maximumBytes
+        self.overflow = overflow
+    }
+
+    var isEmpty: Bool { head == events.count }
+    var count: Int { events.count - head }
+
+    mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome {
+        let size = event.bufferedSize
+        var dropped = 0
+        while !fits(size) {
+            switch overflow {
+            case .suspend: return .full
+            case .dropNewest: return .dropped
+            case .disconnect: return .disconnect
+            case .dropOldest:
+                _ = popFirst()
+                dropped += 1
+            }
+        }
+        events.append(event)
+        bytes += size
+        return .stored(dropping: dropped)
+    }
+
+    mutating func popFirst() -> ServerSentEvent? {
+        guard head < events.count, let event = events[head] else { return nil }
+        events[head] = nil
+        head += 1
+        bytes -= event.bufferedSize
+        if head == events.count {
+            // A buffer that was long once does not keep the room for it.
+            events.removeAll(keepingCapacity: events.capacity <= 16)
+            head = 0
+        } else if head >= 32, head * 2 >= events.count {
+            events.removeFirst(head)
+            head = 0
+        }
+        return event
+    }
+
+    private func fits(_ size: Int) -> Bool {
+        isEmpty || (count < maximumCount && size <= maximumBytes - bytes)
+    }
+}
+
+extension ServerSentEvent {
+    /// What an event counts for against a bound in bytes.
+    var bufferedSize: Int {
+        data.utf8.count + (type?.utf8.count ?? 0) + (id?.utf8.count ?? 0)
+    }
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The state machine of an ``EventChannel``: inputs in, actions out, no I/O and no clock.
+///
+/// The channel runs it under its lock and performs the returned ``Actions`` after unlocking.
+struct EventChannelState {
+    /// A `send` that waits for room.
+    struct Waiter {
+        let id: UInt64
+        let event: ServerSentEvent
+        let continuation: CheckedContinuation<Bool, Never>
+    }
+
+    /// What the channel does once the lock is released.
+    struct Actions {
+        var wake: (any EventStreamTransport)?
+        var resumed: [CheckedContinuation<Bool, Never>] = []
+        var refused: [CheckedContinuation<Bool, Never>] = []
+        var opened: CheckedContinuation<Bool, Never>?
+        var cancel: (@Sendable () -> Void)?
+        var dropped = 0
+    }
+
+    enum Phase {
+        /// No connection yet; events may come all the same.
+        case waiting
+        /// With a connection.
+        case open(any EventStreamTransport)
+        /// Nothing more is accepted; what is buffered still goes out, to a connection that may be yet to come.
+        case ending(DisconnectReason, (any EventStreamTransport)?)
+        /// Over.
+        case ended(DisconnectReason)
+    }
+
+    private(set) var phase = Phase.waiting
+    private var buffer: EventBufferStorage
+    /// Those that wait, first come first served. Not empty only while the buffer is full.
+    private var waiters: [Waiter] = []
+    /// Waiters that were cancelled before they were parked.
+    private var cancelledEarly: [UInt64] = []
+    private var lastWaiterID: UInt64 = 0
+    /// Bytes that go out before the events: the opening comment, heartbeats, comments.
+    private var control: [UInt8] = []
+    /// Whether the transport knows that there is something to pull.
+    private var isWakePending = false
+    /// Who waits for the first event.
+    private var opening: CheckedContinuation<Bool, Never>?
+    private var hasFirstEvent = false
+    /// Ends the application's part of the stream.
+    private var cancellation: (@Sendable () -> Void)?
+    private(set) var timing: EventStreamTiming
+
+    init(_ options: EventStreamOptions) {
+        buffer = options.buffer.make()
+        timing = EventStreamTiming(options)
+    }
+
+    /// The most bytes of comments that wait for a connection; later ones are dropped.
+    static let maximumControlBytes = 16 * 1024
+
+    var isClosed: Bool {
+        switch phase {
+        case .waiting, .open: false
+        case .ending, .ended: true
+        }
+    }
+
+    var reason: DisconnectReason? {
+        switch phase {
+        case .waiting, .open: nil
+        case .ending(let reason, _), .ended(let reason): reason
+        }
+    }
+
+    // MARK: - The application's side
+
+    mutating func offer(_ event: ServerSentEvent) -> (OfferResult, Actions) {
+        var actions = Actions()
+        guard !isClosed else { return (.closed, actions) }
+        guard waiters.isEmpty else { return (.full, actions) }
+        switch buffer.append(event).kind {
+        case .stored(let dropped):
+            actions.dropped = dropped
+            arrived(&actions)
+            return (.accepted, actions)
+        case .dropped:
+            actions.dropped = 1
+            return (.accepted, actions)
+        case .full:
+            return (.full, actions)
+        case .disconnect:
+            actions.dropped = 1
+            abort(.lagged, &actions)
+            return (.closed, actions)
+        }
+    }
+
+    mutating func nextWaiterID() -> UInt64 {
+        lastWaiterID &+= 1
+        return lastWaiterID
+    }
+
+    mutating func send(
+        _ event: ServerSentEvent,
+        waiter id: UInt64,
+        _ continuation: CheckedContinuation<Bool, Never>
+    ) -> Actions {
+        if let index = cancelledEarly.firstIndex(of: id) {
+            cancelledEarly.remove(at: index)
+            var actions = Actions()
+            actions.refused.append(continuation)
+            return actions
+        }
+        var (result, actions) = offer(event)
+        switch result {
+        case .accepted: actions.resumed.append(continuation)
+        case .closed: actions.refused.append(continuation)
+        case .full: waiters.append(Waiter(id: id, event: event, continuation: continuation))
+        }
+        return actions
+    }
+
+    mutating func cancelWaiter(_ id: UInt64) -> Actions {
+        var actions = Actions()
+        if let index = waiters.firstIndex(where: { $0.id == id }) {
+            actions.refused.append(waiters.remove(at: index).continuation)
+        } else {
+            cancelledEarly.append(id)
+        }
+        return actions
+    }
+
+    /// A waiter has come back, whatever became of it.
+    mutating func forgetWaiter(_ id: UInt64) {
+        if !cancelledEarly.isEmpty { cancelledEarly.removeAll { $0 == id } }
+    }
+
+    /// Queues a comment or a heartbeat; false if the channel is closed or has too many waiting.
+    mutating func addControl(_ bytes: [UInt8]) -> (Bool, Actions) {
+        var actions = Actions()
+        guard !isClosed, bytes.count <= Self.maximumControlBytes - control.count else { return (false, actions) }
+        control.append(contentsOf: bytes)
+        wake(&actions)
+        return (true, actions)
+    }
+
+    /// Ends the stream once what is buffered has gone out.
+    mutating func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent? = nil) -> Actions {
+        var actions = Actions()
+        guard !isClosed else { return actions }
+        // A last event is a promise to the client, so it passes over the bound of the buffer.
+        if let lastEvent { self.lastEvent = lastEvent }
+        switch phase {
+        case .waiting: phase = .ending(reason, nil)
+        case .open(let transport): phase = .ending(reason, transport)
+        case .ending, .ended: break
+        }
+        release(&actions)
+        if reason != .applicationClosed && reason != .applicationFailed { actions.cancel = cancellation }
+        cancellation = nil
+        wakeEnding(&actions)
+        return actions
+    }
+
+    /// The event behind all others, if the application gave one when it ended the stream.
+    private var lastEvent: ServerSentEvent?
+
+    // MARK: - Opening
+
+    /// Whether there is, or was, an event to send.
+    var hasEvents: Bool { hasFirstEvent || lastEvent != nil }
+
+    /// Registers who waits for the first event; answers at once if it is there or will not come.
+    mutating func awaitFirstEvent(_ continuation: CheckedContinuation<Bool, Never>) -> Bool? {
+        if hasEvents || isClosed { return hasEvents }
+        opening = continuation
+        return nil
+    }
+
+    /// Sets what is called when the stream ends for a reason that the application did not choose. Called at once if it
+    /// has.
+    mutating func onCancellation(_ action: @escaping @Sendable () -> Void) -> Actions {
+        var actions = Actions()
+        switch reason {
+        case nil: cancellation = action
+        case .some(.applicationClosed), .some(.applicationFailed): break
+        case .some: actions.cancel = action
+        }
+        return actions
+    }
+
+    // MARK: - The transport's side
+
+    /// Gives the channel its connection.
+    mutating func attach(
+        _ transport: any EventStreamTransport,
+        preamble: [UInt8],
+        now: MonotonicTime
+    ) -> Actions {
+        var actions = Actions()
+        control.insert(contentsOf: preamble, at: 0)
+        timing.opened(at: now)
+        switch phase {
+        case .waiting:
+            phase = .open(transport)
+            wake(&actions)
+        case .ending(let reason, nil):
+            phase = .ending(reason, transport)
+            wakeEnding(&actions)
+        case .open, .ending, .ended:
+            break
+        }
+        return actions
+    }
+
+    /// Appends what is due, at least one event if there is any and otherwise no more than `limit` bytes and one event.
+    mutating func pull(
+        into bytes: inout [UInt8],
+        limit: Int,
+        now: MonotonicTime,
+        sizes: inout [Int]?
+    ) -> (EventStreamPull, events: Int, Actions) {
+        var actions = Actions()
+        if case .ended(let reason) = phase { return (.end(reason), 0, actions) }
+        let start = bytes.count
+        var events = 0
+        if !control.isEmpty {
+            bytes.append(contentsOf: control)
+            control = []
+        }
+        while bytes.count - start < limit, let event = buffer.popFirst() {
+            encode(event, into: &bytes, &sizes)
+            events += 1
+            if !waiters.isEmpty { admitWaiters(&actions) }
+        }
+        let more = !buffer.isEmpty
+        if !more, let last = lastEvent {
+            encode(last, into: &bytes, &sizes)
+            events += 1
+            lastEvent = nil
+        }
+        if bytes.count > start {
+            timing.wrote(at: now)
+            // The transport comes back after every pull that gave bytes, so it needs no waking.
+            return (.bytes(more: more), events, actions)
+        }
+        isWakePending = false
+        if case .ending(let reason, _) = phase {
+            phase = .ended(reason)
+            return (.end(reason), 0, actions)
+        }
+        return (.idle, 0, actions)
+    }
+
+    /// The connection is gone, or has been given up.
+    mutating func disconnect(_ reason: DisconnectReason) -> Actions {
+        var actions = Actions()
+        switch phase {
+        case .ended:
+            return actions
+        case .ending(let first, _):
+            phase = .ended(first)
+        case .waiting, .open:
+            phase = .ended(reason)
+            release(&actions)
+            actions.cancel = cancellation
+            cancellation = nil
+        }
+        discard()
+        return actions
+    }
+
+    /// Looks at the time: what is due, and when to look again.
+    mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?) -> (EventStreamTick, Actions) {
+        var actions = Actions()
+        if case .ended = phase { return (.none, actions) }
+        let tick = timing.tick(now: now, stalledSince: stalledSince, isEnding: isClosed)
+        if tick == .heartbeat {
+            // One that still waits for the socket is enough.
+            if control.isEmpty { control = timing.heartbeatBytes }
+            wake(&actions)
+        }
+        return (tick, actions)
+    }
+
+    private var isFinished = false
+
+    /// Why the stream ended, the first time that it is asked for.
+    mutating func finished() -> DisconnectReason? {
+        guard case .ended(let reason) = phase, !isFinished else { return nil }
+        isFinished = true
+        return reason
+    }
+
+    // MARK: - Parts
+
+    private mutating func encode(_ event: ServerSentEvent, into bytes: inout [UInt8], _ sizes: inout [Int]?) {
+        let before = bytes.count
+        event.encode(into: &bytes)
+        sizes?.append(bytes.count - before)
+    }
+
+    private mutating func admitWaiters(_ actions: inout Actions) {
+        var admitted = 0
+        for waiter in waiters {
+            guard case .stored(let dropped) = buffer.append(waiter.event).kind else { break }
+            actions.dropped += dropped
+            actions.resumed.append(waiter.continuation)
+            admitted += 1
+        }
+        waiters.removeFirst(admitted)
+    }
+
+    private mutating func arrived(_ actions: inout Actions) {
+        hasFirstEvent = true
+        if let opening {
+            actions.opened = opening
+            self.opening = nil
+        }
+        wake(&actions)
+    }
+
+    private mutating func wake(_ actions: inout Actions) {
+        guard !isWakePending, case .open(let transport) = phase else { return }
+        isWakePending = true
+        actions.wake = transport
+    }
+
+    private mutating func wakeEnding(_ actions: inout Actions) {
+        guard !isWakePending, case .ending(_, .some(let transport)) = phase else { return }
+        isWakePending = true
+        actions.wake = transport
+    }
+
+    /// Ends the stream without sending what is buffered.
+    private mutating func abort(_ reason: DisconnectReason, _ actions: inout Actions) {
+        discard()
+        let dropped = actions.dropped
+        actions = end(reason)
+        actions.dropped = dropped
+    }
+
+    /// Lets go of everyone who waits for the channel.
+    private mutating func release(_ actions: inout Actions) {
+        actions.refused += waiters.map(\.continuation)
+        waiters = []
+        actions.opened = opening
+        opening = nil
+    }
+
+    private mutating func discard() {
+        while buffer.popFirst() != nil {}
+        control = []
+        lastEvent = nil
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is due on a stream.
+package enum EventStreamTick: Sendable, Equatable {
+    /// Nothing before this moment.
+    case next(MonotonicTime)
+    /// A heartbeat, which is ready to be pulled.
+    case heartbeat
+    /// The end, at once: the connection is given up, or has had its time.
+    case end(DisconnectReason)
+    /// Nothing any more.
+    case none
+}
+
+/// The times of one stream: heartbeat, progress of writes, age.
+struct EventStreamTiming {
+    let heartbeatBytes: [UInt8]
+    private let heartbeat: Duration?
+    private let writeTimeout: Duration?
+    private let maximumAge: Duration?
+    private var heartbeatDue = MonotonicTime.distantFuture
+    private var expires = MonotonicTime.distantFuture
+
+    init(_ options: EventStreamOptions) {
+        // Up to a tenth early, never late: streams that were opened together do not all wake at the same moment.
+        heartbeat = options.heartbeat.interval.map { $0 * Double.random(in: 0.9...1) }
+        heartbeatBytes = options.heartbeat.bytes
+        writeTimeout = options.writeTimeout
+        maximumAge = options.maximumAge
+    }
+
+    mutating func opened(at now: MonotonicTime) {
+        wrote(at: now)
+        if let maximumAge { expires = now + maximumAge }
+    }
+
+    mutating func wrote(at now: MonotonicTime) {
+        if let heartbeat { heartbeatDue = now + heartbeat }
+    }
+
+    /// - Parameters:
+    ///   - stalledSince: Since when the connection has taken nothing although there was something for it.
+    ///   - isEnding: Whether only the rest is still going out.
+    mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?, isEnding: Bool) -> EventStreamTick {
+        var next = MonotonicTime.distantFuture
+        if let stalledSince, let writeTimeout {
+            let deadline = stalledSince + writeTimeout
+            if now >= deadline { return .end(.timedOut) }
+            next = min(next, deadline)
+        }
+        if !isEnding {
+            if now >= expires { return .end(.expired) }
+            next = min(next, expires)
+            // While the connection takes nothing a heartbeat would only wait behind what is already there.
+            if stalledSince == nil {
+                if now >= heartbeatDue {
+                    wrote(at: now)
+                    return .heartbeat
+                }
+                next = min(next, heartbeatDue)
+            }
+        }
+        // A stream without deadlines, or one that will have them again when its socket moves, is looked at rarely.
+        return .next(min(next, now + .seconds(3600)))
+    }
+
+    /// The first moment to look.
+    var first: MonotonicTime { min(heartbeatDue, expires) }
+}

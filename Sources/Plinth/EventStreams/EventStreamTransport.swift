@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How the bytes of one event stream reach its client: the seam between streams and sockets.
+///
+/// The channel holds events and never writes; the transport asks for bytes when its socket has room
+/// (``EventChannel/pull(into:limit:now:)``), so that the socket's own back-pressure is the stream's.
+package protocol EventStreamTransport: AnyObject, Sendable {
+    /// There is something to pull.
+    ///
+    /// Called from any thread, never under the channel's lock, and not again until the next pull has come back idle.
+    /// The transport pulls soon, on an executor of its own.
+    func wake()
+}
+
+/// What a pull gave.
+package enum EventStreamPull: Sendable, Equatable {
+    /// Bytes were appended; `more` says whether others wait, because the limit was reached.
+    case bytes(more: Bool)
+    /// There is nothing now. The transport will be woken.
+    case idle
+    /// The stream is over: nothing was appended and nothing will be. The body ends here.
+    case end(DisconnectReason)
+}

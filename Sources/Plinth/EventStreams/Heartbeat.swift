@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is sent when a stream has been idle, so that proxies keep it open and both sides learn of a dead peer.
+///
+/// A heartbeat is due an interval after the last write, not at fixed times: a busy stream has none. To spread the load of
+/// many streams that were opened together, each one's comes up to a tenth of the interval early.
+public struct Heartbeat: Sendable {
+    let interval: Duration?
+    let bytes: [UInt8]
+
+    private init(interval: Duration?, bytes: [UInt8]) {
+        self.interval = interval
+        self.bytes = bytes
+    }
+
+    /// A comment, which clients ignore, after this time without a write.
+    ///
+    /// Anything below a millisecond is taken for a millisecond.
+    public static func every(_ interval: Duration) -> Heartbeat {
+        Heartbeat(interval: max(interval, .milliseconds(1)), bytes: comment)
+    }
+
+    /// An event, for clients that want to see heartbeats, after this time without a write.
+    public static func event(_ event: ServerSentEvent, every interval: Duration) -> Heartbeat {
+        var bytes: [UInt8] = []
+        event.encode(into: &bytes)
+        return Heartbeat(interval: max(interval, .milliseconds(1)), bytes: bytes)
+    }
+
+    /// A comment after this many seconds without a write.
+    public static func seconds(_ seconds: Double) -> Heartbeat { every(.seconds(seconds)) }
+
+    /// None. A peer that vanished without a word is then only found when an event is sent.
+    public static let off = Heartbeat(interval: nil, bytes: [])
+
+    /// An empty comment: a colon and a blank line.
+    static let comment: [UInt8] = Array(":\n\n".utf8)
+}

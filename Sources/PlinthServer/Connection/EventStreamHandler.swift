@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+import NIOCore
+import Plinth
+
+/// An event stream on its connection: pulls from the channel when the socket has room.
+///
+/// `@unchecked Sendable`: everything that changes is touched on the event loop only; ``wake()`` and ``pump()`` are handed
+/// there by the ``LoopContext``.
+final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler,
+    EventStreamTransport, WakeableStream, Drainable, @unchecked Sendable
+{
+    typealias InboundIn = NIOAny
+    typealias OutboundOut = Output.Part
+
+    private let stream: EventStream
+    private let framing: ResponseFraming
+    private let server: ServerContext
+    private let loop: LoopContext
+    private let halfCloseIsLeaving: Bool
+    private let metrics: EventStreamMetrics?
+    private var context: ChannelHandlerContext?
+    private var requestTask: Task<Void, Never>?
+    private var isPumping = false
+    private var isDone = false
+    /// Since when the socket has taken nothing of what waits for it.
+    private var stalledSince: MonotonicTime?
+    private var lastBuffered = 0
+
+    /// How much is pulled at once, so that one busy stream does not hold up the others of its event loop.
+    private static var pullLimit: Int { 16 * 1024 }
+
+    init(
+        stream: EventStream,
+        framing: ResponseFraming,
+        server: ServerContext,
+        loop: LoopContext,
+        requestTask: Task<Void, Never>?,
+        halfCloseIsLeaving: Bool,
+        route: RouteIdentity?
+    ) {
+        self.stream = stream
+        self.framing = framing
+        self.server = server
+        self.loop = loop
+        self.requestTask = requestTask
+        self.halfCloseIsLeaving = halfCloseIsLeaving
+        self.metrics = server.metrics.metrics(for: route)
+        server.activities.enter()
+    }
+
+    // MARK: - Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        loop.remove(self)
+        loop.cancel(self)
+    }
+
+    /// The head has been written: events may flow.
+    func begin() {
+        guard let context else { return }
+        // Small bounds in user space: what the socket does not take stays with the channel, whose buffer has a policy.
+        if let options = context.channel.syncOptions {
+            try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: Self.pullLimit))
+        }
+        if let requestTask { stream.channel.onCancellation { requestTask.cancel() } }
+        requestTask = nil
+        let now = MonotonicTime.now()
+        stream.channel.attach(self, preamble: stream.preamble, metrics: metrics, now: now)
+        loop.schedule(self, at: stream.channel.firstTick)
+        pump()
+        context.flush()
+    }
+
+    /// Once: the stream is over for the application, too.
+    func complete() {
+        guard !isDone else { return }
+        isDone = true
+        loop.cancel(self)
+        // Whoever is told may take its time; the connection's task list is not the place to wait for it. A shutdown waits.
+        let activities = server.activities
+        let stream = self.stream
+        Task {
+            await stream.finished()
+            activities.leave()
+        }
+    }
+
+    func clientLeft(_ reason: DisconnectReason) {
+        requestTask?.cancel()
+        requestTask = nil
+        stream.channel.disconnect(reason)
+        complete()
+        context?.close(promise: nil)
+    }
+
+    func drain() {
+        stream.channel.end(.serverDraining)
+    }
+
+    func terminate() {
+        clientLeft(.serverDraining)
+    }
+
+    // MARK: - From the connection
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A client has nothing to say on an event stream.
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        clientLeft(.clientClosed)
+        context.fireChannelInactive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed {
+            clientLeft(.clientClosed)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch (error as? IOError)?.errnoCode {
+        case nil, ECONNRESET, EPIPE: clientLeft(.clientClosed)
+        case ETIMEDOUT: clientLeft(.timedOut)
+        default: clientLeft(.writeFailed)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { pump() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    // MARK: - To the connection
+
+    func wake() {
+        loop.wake(self)
+    }
+
+    func pump() {
+        guard let context, !isDone, !isPumping else { return }
+        isPumping = true
+        defer { isPumping = false }
+        let now = MonotonicTime.now()
+        var hasWritten = false
+        while context.channel.isWritable, !isDone {
+            let result = loop.withScratch { scratch in
+                let result = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
+                if !scratch.isEmpty {
+                    let part = scratch.withUnsafeBytes { Output.body($0, framing, context.channel.allocator) }
+                    context.write(wrapOutboundOut(part), promise: nil)
+                    hasWritten = true
+                }
+                return result
+            }
+            switch result {
+            case .bytes:
+                // Written at once, so that the socket's room, not the bound above, says whether there is more.
+                if !context.channel.isWritable { context.flush(); hasWritten = false }
+                continue
+            case .idle: break
+            case .end(let reason): end(reason, context)
+            }
+            break
+        }
+        if hasWritten { context.flush() }
+        observeProgress(context, now)
+    }
+
+    private func end(_ reason: DisconnectReason, _ context: ChannelHandlerContext) {
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        complete()
+        guard let end = Output.end(framing, context.channel.allocator) else {
+            // The close is the end. It waits for what was written before.
+            context.flush()
+            return closeWhenWritten(context)
+        }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(end), promise: written)
+        written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
+        closeLater()
+    }
+
+    private func closeWhenWritten(_ context: ChannelHandlerContext) {
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let nothing = Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(nothing), promise: written)
+        written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
+        closeLater()
+    }
+
+    /// A client that does not even take the end is given as long as any response.
+    private func closeLater() {
+        loop.schedule(self, at: .now() + server.configuration.writeTimeout)
+    }
+
+    // MARK: - Time
+
+    override func fire(now: MonotonicTime) -> MonotonicTime? {
+        guard let context else { return nil }
+        if isDone {
+            context.close(promise: nil)
+            return nil
+        }
+        observeProgress(context, now)
+        switch stream.channel.tick(now: now, stalledSince: stalledSince) {
+        case .next(let next): return next
+        case .heartbeat: return now
+        case .none: return nil
+        case .end(.timedOut):
+            clientLeft(.timedOut)
+            return nil
+        case .end(let reason):
+            stream.channel.end(reason)
+            return now + .seconds(1)
+        }
+    }
+
+    /// Notes whether the socket takes anything of what waits for it.
+    private func observeProgress(_ context: ChannelHandlerContext, _ now: MonotonicTime) {
+        guard !isDone else { return }
+        let buffered: Int
+        if let options = context.channel.syncOptions, let bytes = try? options.getOption(.bufferedWritableBytes) {
+            buffered = bytes
+        } else {
+            buffered = context.channel.isWritable ? 0 : 1
+        }
+        if (buffered == 0) != (stalledSince == nil) {
+            // What is due next has changed: a heartbeat, or the end of the client's time.
+            stalledSince = buffered == 0 ? nil : now
+            loop.schedule(self, at: now)
+        } else if buffered < lastBuffered {
+            stalledSince = now
+        }
+        lastBuffered = buffered
+    }
+}
+
+#endif

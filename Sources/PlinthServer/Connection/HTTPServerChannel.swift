@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTP2
+import Plinth
+
+/// What Hummingbird's server does with a new connection: it finds out which HTTP is spoken, and sets up for it.
+///
+/// Connections look after themselves from then on; the server's task for each ends at once, so that an open event stream
+/// costs none.
+struct HTTPServerChannel: ServerChildChannel {
+    struct Value: ServerChildChannelValue {
+        let channel: any Channel
+    }
+
+    let server: ServerContext
+    let isSecure: Bool
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let loop = server.loop(of: channel.eventLoop)
+            if let timeout = server.configuration.acknowledgementTimeout { channel.setAcknowledgementTimeout(timeout) }
+            try channel.pipeline.syncOperations.addHandler(
+                ProtocolNegotiator(isSecure: isSecure, server: server, loop: loop)
+            )
+            server.activities.enter()
+            let activities = server.activities
+            channel.closeFuture.whenComplete { _ in activities.leave() }
+            return Value(channel: channel)
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async {}
+
+    // MARK: - Pipelines
+
+    /// Sets a connection up for HTTP/1.
+    static func configureHTTP1(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool) throws {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = server.configuration.maximumHeadSize
+        limits.maxHeaderListSize = server.configuration.maximumHeadSize
+        let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
+        try channel.pipeline.syncOperations.addHandlers(
+            ByteToMessageHandler(decoder),
+            RequestHandler<HTTP1Output>(server: server, loop: loop, isSecure: isSecure, halfCloseIsLeaving: true)
+        )
+    }
+
+    /// Takes the parser out of an HTTP/1 connection on which no request will follow.
+    static func removeParser(from channel: any Channel) {
+        let operations = channel.pipeline.syncOperations
+        if let context = try? operations.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self) {
+            operations.removeHandler(context: context, promise: nil)
+        }
+    }
+
+    /// Sets a connection up for HTTP/2, each stream of which is a channel of its own.
+    static func configureHTTP2(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool) throws {
+        var connection = NIOHTTP2Handler.ConnectionConfiguration()
+        connection.initialSettings = [
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: 256),
+            HTTP2Setting(parameter: .maxHeaderListSize, value: server.configuration.maximumHeadSize),
+        ]
+        var streams = NIOHTTP2Handler.StreamConfiguration()
+        streams.outboundBufferSizeHighWatermark = 16 * 1024
+        streams.outboundBufferSizeLowWatermark = 1
+        _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
+            mode: .server,
+            connectionConfiguration: connection,
+            streamConfiguration: streams
+        ) { stream in
+            stream.eventLoop.makeCompletedFuture {
+                try stream.pipeline.syncOperations.addHandlers(
+                    HTTP2FramePayloadToHTTP1ServerCodec(),
+                    RequestHandler<HTTP2Output>(
+                        server: server,
+                        loop: loop,
+                        isSecure: isSecure,
+                        halfCloseIsLeaving: false
+                    )
+                )
+            }
+        }
+        let idleTime = TimeAmount.nanoseconds(server.configuration.idleTimeout.clampedNanoseconds)
+        let graceTime = TimeAmount.nanoseconds(server.configuration.shutdownTimeout.clampedNanoseconds)
+        let manager = NIOHTTP2ServerConnectionManagementHandler(
+            eventLoop: channel.eventLoop,
+            configuration: .init(
+                maxIdleTime: idleTime,
+                maxAge: nil,
+                maxGraceTime: graceTime,
+                // Finds peers that vanished without a word.
+                keepalive: .init(pingInterval: .seconds(60), ackTimeout: .seconds(20))
+            )
+        )
+        try channel.pipeline.syncOperations.addHandlers(manager, HTTP2ConnectionGuard(loop: loop))
+    }
+}
+
+extension Channel {
+    /// `TCP_USER_TIMEOUT` (RFC 5482), where there is one.
+    fileprivate func setAcknowledgementTimeout(_ timeout: Duration) {
+        #if os(Linux)
+        let milliseconds = min(max(timeout.clampedNanoseconds / 1_000_000, 1), Int64(Int32.max))
+        // A Unix socket has no such option, and needs none.
+        try? syncOptions?.setOption(
+            ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: 18)),
+            value: SocketOptionValue(milliseconds)
+        )
+        #endif
+    }
+}
+
+#endif

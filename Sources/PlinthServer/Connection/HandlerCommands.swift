@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import Plinth
+
+/// Brings a request's task to the event loop of its connection.
+struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
+    let eventLoop: any EventLoop
+    let handler: NIOLoopBound<RequestHandler<Output>>
+    let current: NIOLoopBound<RequestHandler<Output>.Current>
+
+    func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws {
+        try await eventLoop.submit {
+            try handler.value.begin(response, length: length, route: route, current.value)
+        }.get()
+    }
+
+    func write(_ bytes: [UInt8]) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            eventLoop.execute { handler.value.write(bytes, current.value, continuation) }
+        }
+    }
+
+    func end() {
+        eventLoop.execute { handler.value.end(current.value) }
+    }
+
+    func respond(_ response: Response, _ bytes: [UInt8]) {
+        eventLoop.execute { handler.value.respond(response, bytes, current.value) }
+    }
+
+    func abort() {
+        eventLoop.execute { handler.value.abort(current.value) }
+    }
+}
+
+#endif

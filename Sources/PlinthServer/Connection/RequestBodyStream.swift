@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Plinth
+import Synchronization
+
+/// The body of a request between its connection and its handler.
+///
+/// The connection appends on its event loop and stops reading at ``highWatermark``; the handler takes on its task.
+final class RequestBodyStream: Sendable {
+    /// The connection is not read further while this many bytes wait.
+    static let highWatermark = 64 * 1024
+
+    private struct State {
+        var pieces: [[UInt8]] = []
+        var size = 0
+        var isPaused = false
+        var isEnded = false
+        var failure: (any Error)?
+        var waiter: CheckedContinuation<[UInt8]?, any Error>?
+        var hasAsked = false
+        var isUnwanted = false
+    }
+
+    private let state = Mutex(State())
+    /// Called from any thread when the handler asks for the first time, and when there is room again.
+    private let onDemand: @Sendable () -> Void
+
+    init(onDemand: @escaping @Sendable () -> Void) {
+        self.onDemand = onDemand
+    }
+
+    /// Whether a handler waits for bytes.
+    var isWanted: Bool { state.withLock { $0.waiter != nil } }
+
+    // MARK: - The connection's side
+
+    /// - Returns: Whether to go on reading.
+    func append(_ piece: [UInt8]) -> Bool {
+        let (waiter, goesOn) = state.withLock { state -> (CheckedContinuation<[UInt8]?, any Error>?, Bool) in
+            guard !piece.isEmpty, !state.isUnwanted else { return (nil, true) }
+            if let waiter = state.waiter {
+                state.waiter = nil
+                return (waiter, true)
+            }
+            state.pieces.append(piece)
+            state.size += piece.count
+            state.isPaused = state.size >= Self.highWatermark
+            return (nil, !state.isPaused)
+        }
+        waiter?.resume(returning: piece)
+        return goesOn
+    }
+
+    func end() {
+        let waiter = state.withLock { state in
+            state.isEnded = true
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume(returning: nil)
+    }
+
+    func fail(_ error: any Error) {
+        let waiter = state.withLock { state in
+            if !state.isEnded, state.failure == nil { state.failure = error }
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume(throwing: error)
+    }
+
+    /// The handler is done: what it left unread, and what is yet to come, is discarded.
+    func discard() {
+        state.withLock { state in
+            state.isUnwanted = true
+            state.pieces = []
+            state.size = 0
+            state.isPaused = false
+        }
+    }
+
+    // MARK: - The handler's side
+
+    var body: RequestBody { RequestBody { try await self.next() } }
+
+    private enum Taken {
+        case piece([UInt8]?)
+        case failure(any Error)
+        case wait
+    }
+
+    private func next() async throws -> [UInt8]? {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let (taken, demands) = state.withLock { state -> (Taken, Bool) in
+                    var demands = !state.hasAsked
+                    state.hasAsked = true
+                    if let whole = Self.take(&state) {
+                        if state.isPaused {
+                            state.isPaused = false
+                            demands = true
+                        }
+                        return (.piece(whole), demands)
+                    }
+                    if let failure = state.failure { return (.failure(failure), false) }
+                    if state.isEnded || state.isUnwanted { return (.piece(nil), false) }
+                    if state.waiter != nil { return (.failure(ConcurrentBodyRead()), false) }
+                    state.waiter = continuation
+                    return (.wait, demands)
+                }
+                if demands { onDemand() }
+                switch taken {
+                case .piece(let piece): continuation.resume(returning: piece)
+                case .failure(let error): continuation.resume(throwing: error)
+                case .wait: break
+                }
+            }
+        } onCancel: {
+            fail(CancellationError())
+        }
+    }
+
+    private static func take(_ state: inout State) -> [UInt8]? {
+        guard let first = state.pieces.first else { return nil }
+        var whole = first
+        for piece in state.pieces.dropFirst() { whole.append(contentsOf: piece) }
+        state.pieces = []
+        state.size = 0
+        return whole
+    }
+}
+
+/// Two tasks read one request's body at the same time.
+struct ConcurrentBodyRead: Error, CustomStringConvertible {
+    var description: String { "a request's body is read by one task at a time" }
+}
+
+#endif

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypesHTTP1
+import Plinth
+
+/// How a response is framed.
+struct ResponseFraming: Sendable, Equatable {
+    enum Body: Sendable, Equatable {
+        /// There is none, whatever the header fields say: `HEAD`, 204, 304.
+        case none
+        /// So many bytes.
+        case length(Int)
+        /// Unknown before its end: chunks on HTTP/1.1, the end of the connection on HTTP/1.0, frames on HTTP/2.
+        case unknown
+    }
+
+    var version: HTTPVersion
+    var body: Body
+    /// Whether the connection serves other requests after this one.
+    var keepsAlive: Bool
+
+    /// Whether the body goes out in chunks (RFC 9112, section 7.1).
+    var isChunked: Bool { body == .unknown && version == .http1_1 }
+}
+
+/// Turns a response into what a pipeline takes: bytes on HTTP/1, parts on HTTP/2.
+protocol ResponseOutput {
+    associatedtype Part: Sendable
+
+    static func head(
+        _ response: Response,
+        _ framing: ResponseFraming,
+        date: String,
+        serverName: String?,
+        _ allocator: ByteBufferAllocator
+    ) -> Part
+    static func body(_ bytes: UnsafeRawBufferPointer, _ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part
+    /// What follows the body, nil for nothing.
+    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part?
+    /// An interim response (RFC 9110, section 15.2.1) that asks for the body.
+    static func proceed(_ allocator: ByteBufferAllocator) -> Part
+}
+
+/// HTTP/1.0 and HTTP/1.1, as bytes (RFC 9112).
+enum HTTP1Output: ResponseOutput {
+    static func head(
+        _ response: Response,
+        _ framing: ResponseFraming,
+        date: String,
+        serverName: String?,
+        _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: 512)
+        buffer.writeString(framing.version == .http1_0 ? "HTTP/1.0 " : "HTTP/1.1 ")
+        buffer.writeString("\(response.status.code) \(response.status.reasonPhrase)\r\n")
+        for field in response.headers where isPassedOn(field.name, response, framing) {
+            buffer.writeField(field.name.rawName, field.value)
+        }
+        switch framing.body {
+        case .none: break
+        case .length(let length): buffer.writeField("Content-Length", "\(length)")
+        case .unknown: if framing.isChunked { buffer.writeField("Transfer-Encoding", "chunked") }
+        }
+        if !framing.keepsAlive {
+            buffer.writeField("Connection", "close")
+        } else if framing.version == .http1_0 {
+            buffer.writeField("Connection", "keep-alive")
+        }
+        if response.headers[.date] == nil { buffer.writeField("Date", date) }
+        if let serverName, response.headers[.server] == nil { buffer.writeField("Server", serverName) }
+        buffer.writeStaticString("\r\n")
+        return buffer
+    }
+
+    static func body(
+        _ bytes: UnsafeRawBufferPointer,
+        _ framing: ResponseFraming,
+        _ allocator: ByteBufferAllocator
+    ) -> ByteBuffer {
+        guard framing.isChunked else {
+            var buffer = allocator.buffer(capacity: bytes.count)
+            buffer.writeBytes(bytes)
+            return buffer
+        }
+        var buffer = allocator.buffer(capacity: bytes.count + 20)
+        buffer.writeString(String(bytes.count, radix: 16))
+        buffer.writeStaticString("\r\n")
+        buffer.writeBytes(bytes)
+        buffer.writeStaticString("\r\n")
+        return buffer
+    }
+
+    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> ByteBuffer? {
+        framing.isChunked ? allocator.buffer(string: "0\r\n\r\n") : nil
+    }
+
+    static func proceed(_ allocator: ByteBufferAllocator) -> ByteBuffer {
+        allocator.buffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
+    }
+
+    /// Framing is the connector's: what an application says of it would contradict what is sent. Only a response without a
+    /// body may say how long it would have been.
+    private static func isPassedOn(_ name: HTTPField.Name, _ response: Response, _ framing: ResponseFraming) -> Bool {
+        switch name {
+        case .contentLength: framing.body == .none && response.status != .noContent
+        case .transferEncoding, .connection: false
+        default: true
+        }
+    }
+}
+
+/// HTTP/2, as the parts that its codec takes (RFC 9113, section 8).
+enum HTTP2Output: ResponseOutput {
+    static func head(
+        _ response: Response,
+        _ framing: ResponseFraming,
+        date: String,
+        serverName: String?,
+        _ allocator: ByteBufferAllocator
+    ) -> HTTPServerResponsePart {
+        var fields = HTTPHeaders()
+        for field in response.headers {
+            switch field.name {
+            // Fields of one connection have no place in HTTP/2 (RFC 9113, section 8.2.2).
+            case .connection, .transferEncoding, HTTP2Output.keepAlive: continue
+            case .contentLength where framing.body != .none: continue
+            default: fields.add(name: field.name.rawName, value: field.value)
+            }
+        }
+        if case .length(let length) = framing.body { fields.add(name: "content-length", value: "\(length)") }
+        if response.headers[.date] == nil { fields.add(name: "date", value: date) }
+        if let serverName, response.headers[.server] == nil { fields.add(name: "server", value: serverName) }
+        let status = HTTPResponseStatus(
+            statusCode: response.status.code,
+            reasonPhrase: response.status.reasonPhrase
+        )
+        return .head(HTTPResponseHead(version: .http2, status: status, headers: fields))
+    }
+
+    static func body(
+        _ bytes: UnsafeRawBufferPointer,
+        _ framing: ResponseFraming,
+        _ allocator: ByteBufferAllocator
+    ) -> HTTPServerResponsePart {
+        var buffer = allocator.buffer(capacity: bytes.count)
+        buffer.writeBytes(bytes)
+        return .body(.byteBuffer(buffer))
+    }
+
+    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> HTTPServerResponsePart? {
+        .end(nil)
+    }
+
+    static func proceed(_ allocator: ByteBufferAllocator) -> HTTPServerResponsePart {
+        .head(HTTPResponseHead(version: .http2, status: .continue))
+    }
+
+    private static let keepAlive = HTTPField.Name("keep-alive")
+}
+
+extension ByteBuffer {
+    fileprivate mutating func writeField(_ name: String, _ value: String) {
+        writeString(name)
+        writeStaticString(": ")
+        writeString(value)
+        writeStaticString("\r\n")
+    }
+}
+
+#endif

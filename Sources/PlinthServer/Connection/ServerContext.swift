@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Logging
+import NIOCore
+import NIOPosix
+import Plinth
+
+/// What all connections of a connector share.
+final class ServerContext: Sendable {
+    let chain: Chain
+    let configuration: ConnectorConfiguration
+    let logger: Logger
+    let metrics: EventStreamMetricsRegistry
+    let threadPool: NIOThreadPool
+    /// Connections, requests and callbacks under way.
+    let activities = ActivityGroup()
+    private let loops: [ObjectIdentifier: LoopContext]
+
+    init(
+        chain: Chain,
+        configuration: ConnectorConfiguration,
+        logger: Logger,
+        metrics: EventStreamMetricsRegistry,
+        threadPool: NIOThreadPool,
+        group: any EventLoopGroup
+    ) {
+        self.chain = chain
+        self.configuration = configuration
+        self.logger = logger
+        self.metrics = metrics
+        self.threadPool = threadPool
+        var loops: [ObjectIdentifier: LoopContext] = [:]
+        for loop in group.makeIterator() { loops[ObjectIdentifier(loop)] = LoopContext(loop) }
+        self.loops = loops
+    }
+
+    var allLoops: some Collection<LoopContext> { loops.values }
+
+    /// The context of one of the group's event loops.
+    func loop(of eventLoop: any EventLoop) -> LoopContext {
+        guard let loop = loops[ObjectIdentifier(eventLoop)] else {
+            preconditionFailure("a connection came from an event loop outside the connector's group")
+        }
+        return loop
+    }
+}
+
+#endif

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import HummingbirdCore
+import HummingbirdTLS
+public import Logging
+public import Metrics
+public import NIOCore
+import NIOHTTP2
+import NIOPosix
+public import Plinth
+public import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// Binds an HTTP server to a chain: listens, runs each request through the interceptors, and serves event streams.
+///
+/// ```swift
+/// try await Connector(chain).runService()
+/// ```
+///
+/// It speaks HTTP/1.0, HTTP/1.1 and HTTP/2, with and without TLS, on several addresses at once
+/// (``ConnectorConfiguration/addresses``). A connector runs once.
+public final class Connector: Service {
+    private enum State {
+        case waiting([CheckedContinuation<[BoundAddress], any Error>])
+        case running
+        case listening([BoundAddress])
+        case ended(any Error)
+    }
+
+    private struct Listening {
+        var hasRun = false
+        var bound: [Int: BoundAddress] = [:]
+        var outcome: Result<[BoundAddress], any Error>?
+        var waiters: [CheckedContinuation<[BoundAddress], any Error>] = []
+    }
+
+    /// The configuration that it was made with.
+    public let configuration: ConnectorConfiguration
+
+    private let logger: Logger
+    private let group: any EventLoopGroup
+    private let server: ServerContext
+    private let listening = Mutex(Listening())
+
+    /// A connector for a chain. It does nothing until it runs.
+    ///
+    /// - Parameters:
+    ///   - chain: What answers requests.
+    ///   - configuration: Addresses and limits; all defaults unless given.
+    ///   - logger: Where log lines go; one labelled `plinth` unless given.
+    ///   - metricsFactory: Where metrics go; the one the process has bootstrapped unless given.
+    ///   - eventLoopGroup: What runs the connections; NIO's shared group unless given.
+    public init(
+        _ chain: Chain,
+        configuration: ConnectorConfiguration = ConnectorConfiguration(),
+        logger: Logger = Logger(label: "plinth"),
+        metricsFactory: any MetricsFactory = MetricsSystem.factory,
+        eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.group = eventLoopGroup
+        self.server = ServerContext(
+            chain: chain,
+            configuration: configuration,
+            logger: logger,
+            metrics: EventStreamMetricsRegistry(factory: metricsFactory),
+            threadPool: .singleton,
+            group: eventLoopGroup
+        )
+    }
+
+    /// Runs until SIGTERM or SIGINT, then ends every stream, lets requests finish, and returns.
+    ///
+    /// - Throws: ``ConnectorError`` if an address cannot be listened on.
+    public func runService() async throws {
+        let services = ServiceGroup(
+            services: [self],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: logger
+        )
+        try await services.run()
+    }
+
+    /// Runs as one service among others, until a graceful shutdown or until its task is cancelled.
+    ///
+    /// A graceful shutdown stops listening, ends every event stream with ``DisconnectReason/serverDraining``, and gives
+    /// requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once.
+    ///
+    /// - Throws: ``ConnectorError`` if an address cannot be listened on, or if the connector has run before.
+    public func run() async throws {
+        let isFirst = listening.withLock { listening in
+            defer { listening.hasRun = true }
+            return !listening.hasRun
+        }
+        guard isFirst else {
+            throw ConnectorError(.alreadyRun, "this connector has run before; make a new one for each run")
+        }
+        do {
+            let listeners = try makeListeners()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { await self.superviseShutdown() }
+                try await self.run(listeners)
+                // Nothing new comes in any more; what is under way ends, or is ended by the supervision.
+                await self.server.activities.wait()
+                group.cancelAll()
+            }
+            settle(.failure(CancellationError()))
+        } catch {
+            settle(.failure(error))
+            throw error
+        }
+    }
+
+    /// Where the connector listens, in the order of ``ConnectorConfiguration/addresses``, once it does.
+    ///
+    /// - Returns: The addresses, with the port that the system chose where 0 was asked for.
+    /// - Throws: What ``run()`` throws if it ends before.
+    public func listeningAddresses() async throws -> [BoundAddress] {
+        try await withCheckedThrowingContinuation { continuation in
+            let outcome = listening.withLock { listening in
+                if listening.outcome == nil { listening.waiters.append(continuation) }
+                return listening.outcome
+            }
+            if let outcome { continuation.resume(with: outcome) }
+        }
+    }
+
+    /// The number of connections and requests under way.
+    package var activityCount: Int { server.activities.count }
+
+    // MARK: - Parts
+
+    private func run(_ listeners: [any Service]) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, listener) in listeners.enumerated() {
+                group.addTask {
+                    do {
+                        try await listener.run()
+                    } catch {
+                        throw ConnectorError(
+                            .listen,
+                            "cannot listen on \(self.configuration.addresses[index].socket): \(error); choose another "
+                                + "address, or end the process that has it",
+                            cause: error
+                        )
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func makeListeners() throws -> [any Service] {
+        guard !configuration.addresses.isEmpty else {
+            throw ConnectorError(.listen, "the configuration has no address to listen on")
+        }
+        return try configuration.addresses.enumerated().map { index, address in
+            let plain = HTTPServerChannel(server: server, isSecure: address.tls != nil)
+            guard let identity = address.tls else { return makeListener(address, index, plain) }
+            var tls = identity.configuration
+            tls.applicationProtocols = NIOHTTP2SupportedALPNProtocols
+            do {
+                return makeListener(address, index, try TLSChannel(plain, tlsConfiguration: tls))
+            } catch {
+                throw ConnectorError(.tlsIdentity, "the TLS configuration cannot be used: \(error)", cause: error)
+            }
+        }
+    }
+
+    private func makeListener<ChildChannel: ServerChildChannel>(
+        _ address: ListenAddress,
+        _ index: Int,
+        _ childChannel: ChildChannel
+    ) -> any Service {
+        let onRunning: @Sendable (any Channel) async -> Void = { [self] channel in
+            didListen(index, BoundAddress(channel.localAddress))
+        }
+        let bind: BindAddress
+        switch address.socket {
+        case .tcp(let host, let port): bind = .hostname(host, port: port)
+        case .unix(let path): bind = .unixDomainSocket(path: path)
+        case .inherited(let descriptor):
+            return InheritedListener(
+                descriptor: descriptor,
+                childChannel: childChannel,
+                group: group,
+                logger: logger,
+                onRunning: onRunning
+            )
+        }
+        return Server(
+            childChannelSetup: childChannel,
+            configuration: ServerConfiguration(
+                address: bind,
+                serverName: nil,
+                backlog: configuration.backlog,
+                availableConnectionsDelegate: configuration.maximumConnections.map {
+                    MaximumAvailableConnections($0, logger: logger)
+                }
+            ),
+            onServerRunning: onRunning,
+            eventLoopGroup: group,
+            logger: logger
+        )
+    }
+
+    private func didListen(_ index: Int, _ address: BoundAddress) {
+        let all: [BoundAddress]? = listening.withLock { listening in
+            listening.bound[index] = address
+            guard listening.bound.count == configuration.addresses.count else { return nil }
+            return listening.bound.sorted { $0.key < $1.key }.map(\.value)
+        }
+        if let all { settle(.success(all)) }
+    }
+
+    private func settle(_ outcome: Result<[BoundAddress], any Error>) {
+        let waiters = listening.withLock { listening in
+            guard listening.outcome == nil else { return [CheckedContinuation<[BoundAddress], any Error>]() }
+            listening.outcome = outcome
+            defer { listening.waiters = [] }
+            return listening.waiters
+        }
+        for waiter in waiters { waiter.resume(with: outcome) }
+    }
+
+    /// Waits for the shutdown, and sees that it comes to an end.
+    private func superviseShutdown() async {
+        let isGraceful = (try? await gracefulShutdown()) != nil
+        for loop in server.allLoops { loop.eventLoop.execute { loop.drain() } }
+        if isGraceful { try? await Task.sleep(for: configuration.shutdownTimeout) }
+        for loop in server.allLoops { loop.eventLoop.execute { loop.terminate() } }
+    }
+}
+
+#endif

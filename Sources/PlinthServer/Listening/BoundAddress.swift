@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+
+/// Where a connector listens.
+public struct BoundAddress: Sendable, Hashable, CustomStringConvertible {
+    /// The address, nil for a Unix socket.
+    public let host: String?
+    /// The port, nil for a Unix socket.
+    public let port: Int?
+    /// The path of a Unix socket, nil otherwise.
+    public let path: String?
+
+    init(_ address: SocketAddress?) {
+        host = address?.ipAddress
+        port = address?.port
+        path = address?.pathname.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// `127.0.0.1:8080`, or the path of a Unix socket.
+    public var description: String {
+        if let path { return path }
+        guard let host, let port else { return "unknown" }
+        return host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+}
+
+#endif

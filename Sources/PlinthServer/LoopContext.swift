@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import Plinth
+import Synchronization
+
+/// Something on an event loop that has deadlines. Only its event loop touches it.
+class LoopTimer: TimerWheelEntry {
+    var wheelPlace: TimerWheelPlace?
+
+    /// Looks at the time.
+    ///
+    /// - Returns: When to look again, nil for never.
+    func fire(now: MonotonicTime) -> MonotonicTime? { nil }
+}
+
+/// Something that can be told that the server is shutting down. Only its event loop touches it.
+protocol Drainable: AnyObject {
+    /// Finish what is under way, begin nothing new.
+    func drain()
+    /// Close at once.
+    func terminate()
+}
+
+/// What the connections of one event loop share: timers, wake-ups, a buffer to encode into, and the list of themselves.
+final class LoopContext: Sendable {
+    /// What only the event loop touches.
+    struct Local {
+        var wheel: TimerWheel<LoopTimer>
+        var isTicking = false
+        /// Everyone who is told of a shutdown.
+        var drainables: [ObjectIdentifier: any Drainable] = [:]
+        /// Encoded events on their way into a socket's buffer; its room is used again and again.
+        var scratch: [UInt8] = []
+        var isDraining = false
+        var date: (second: Int, text: String) = (0, "")
+    }
+
+    let eventLoop: any EventLoop
+    let local: NIOLoopBoundBox<Local>
+    /// Streams that have something to pull. They are all served by one task of the event loop.
+    private let woken: Mutex<[any WakeableStream]> = Mutex([])
+
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+        self.local = .makeBoxSendingValue(Local(wheel: TimerWheel(now: .now())), eventLoop: eventLoop)
+    }
+
+    /// Has a stream pull soon. From any thread.
+    func wake(_ stream: any WakeableStream) {
+        let isFirst = woken.withLock { woken in
+            woken.append(stream)
+            return woken.count == 1
+        }
+        if isFirst { eventLoop.execute { self.serveWoken() } }
+    }
+
+    private func serveWoken() {
+        let streams = woken.withLock { woken in
+            let streams = woken
+            // The room is kept for the next round, unless it was needed for an exceptional one.
+            woken.removeAll(keepingCapacity: woken.capacity <= 4096)
+            return streams
+        }
+        for stream in streams { stream.pump() }
+    }
+
+    // MARK: - On the event loop
+
+    /// Sets a timer, or moves it.
+    func schedule(_ timer: LoopTimer, at deadline: MonotonicTime) {
+        local.value.wheel.schedule(timer, at: deadline)
+        startTicking()
+    }
+
+    /// Takes a timer out.
+    func cancel(_ timer: LoopTimer) {
+        local.value.wheel.remove(timer)
+    }
+
+    private func startTicking() {
+        guard !local.value.isTicking else { return }
+        local.value.isTicking = true
+        let tick = TimeAmount.nanoseconds(local.value.wheel.tick.clampedNanoseconds)
+        eventLoop.scheduleTask(in: tick) { self.tick() }
+    }
+
+    private func tick() {
+        local.value.isTicking = false
+        let now = MonotonicTime.now()
+        for timer in local.value.wheel.advance(to: now) {
+            if let next = timer.fire(now: now) { local.value.wheel.schedule(timer, at: next) }
+        }
+        // An empty wheel needs no ticks.
+        if local.value.wheel.count > 0 { startTicking() }
+    }
+
+    func add(_ drainable: any Drainable) {
+        local.value.drainables[ObjectIdentifier(drainable)] = drainable
+        if local.value.isDraining { drainable.drain() }
+    }
+
+    func remove(_ drainable: any Drainable) {
+        local.value.drainables[ObjectIdentifier(drainable)] = nil
+    }
+
+    /// Tells everyone of a shutdown.
+    func drain() {
+        local.value.isDraining = true
+        for drainable in Array(local.value.drainables.values) { drainable.drain() }
+    }
+
+    /// Closes everything that is left.
+    func terminate() {
+        for drainable in Array(local.value.drainables.values) { drainable.terminate() }
+    }
+
+    /// Lends the buffer that events are encoded into, empty.
+    func withScratch<Result>(_ body: (inout [UInt8]) -> Result) -> Result {
+        // Taken out while it is lent, so that whoever has it may use the rest of this.
+        var scratch = local.value.scratch
+        local.value.scratch = []
+        defer {
+            scratch.removeAll(keepingCapacity: scratch.capacity <= 256 * 1024)
+            local.value.scratch = scratch
+        }
+        return body(&scratch)
+    }
+
+    /// The `Date` field's value (RFC 9110, section 6.6.1), made once a second.
+    func date() -> String {
+        let second = HTTPDate.now()
+        if local.value.date.second != second { local.value.date = (second, HTTPDate.string(second)) }
+        return local.value.date.text
+    }
+}
+
+/// A stream that a ``LoopContext`` wakes.
+protocol WakeableStream: AnyObject, Sendable {
+    /// Pulls and writes; on the event loop.
+    func pump()
+}
+
+#endif

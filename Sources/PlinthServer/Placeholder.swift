@@ -1,5 +1,0 @@
-#if Server
-import HummingbirdCore
-import HummingbirdTLS
-import HummingbirdHTTP2
-#endif
