@@ -8,7 +8,7 @@ public import Logging
 public import Metrics
 public import NIOCore
 import NIOHTTP2
-import NIOPosix
+public import NIOPosix
 public import Plinth
 public import ServiceLifecycle
 import Synchronization
@@ -23,13 +23,6 @@ import UnixSignals
 /// It speaks HTTP/1.0, HTTP/1.1 and HTTP/2, with and without TLS, on several addresses at once
 /// (``ConnectorConfiguration/addresses``). A connector runs once.
 public final class Connector: Service {
-    private enum State {
-        case waiting([CheckedContinuation<[BoundAddress], any Error>])
-        case running
-        case listening([BoundAddress])
-        case ended(any Error)
-    }
-
     private struct Listening {
         var hasRun = false
         var bound: [Int: BoundAddress] = [:]

@@ -85,8 +85,7 @@ public final class EventChannel: Sendable {
     @discardableResult
     public func comment(_ text: String) -> Bool {
         var bytes: [UInt8] = []
-        ServerSentEventEncoder.encode(comment: text, into: &bytes)
-        bytes.append(0x0A)
+        EventStreamBlock.comment(text).encode(into: &bytes)
         return control(bytes)
     }
 

@@ -124,8 +124,9 @@ public struct EventStream: Sendable {
     package var preamble: [UInt8] {
         var bytes: [UInt8] = []
         if let retry = options.retry {
-            ServerSentEventEncoder.encode(retry: retry, into: &bytes)
-            bytes.append(0x0A)
+            // Whole milliseconds, as clients read them, of what the application gave.
+            let milliseconds = max(0, retry.clampedNanoseconds / 1_000_000)
+            if let block = try? EventStreamBlock.retry(.milliseconds(milliseconds)) { block.encode(into: &bytes) }
         } else if running == nil {
             bytes = Heartbeat.comment
         }

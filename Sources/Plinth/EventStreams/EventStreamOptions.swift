@@ -8,7 +8,7 @@ public struct EventStreamOptions: Sendable {
     public var buffer: EventBufferPolicy
     /// When the head of the response is written. Default: at once.
     public var opens: Opening
-    /// The reconnection time that the client is told when the stream opens, in whole milliseconds. Default: nil, which
+    /// The reconnection time that the client is told when the stream opens, cut to whole milliseconds. Default: nil, which
     /// leaves it to the client (browsers wait three to five seconds).
     public var retry: Duration?
     /// How long a client may take nothing of what is due to it before the stream ends with

@@ -7,6 +7,9 @@ import NIOHTTP1
 import NIOHTTPTypesHTTP1
 import Plinth
 
+/// Plinth's version, not the parser's of the same name.
+typealias HTTPVersion = Plinth.HTTPVersion
+
 /// How a response is framed.
 struct ResponseFraming: Sendable, Equatable {
     enum Body: Sendable, Equatable {
@@ -28,7 +31,7 @@ struct ResponseFraming: Sendable, Equatable {
 }
 
 /// Turns a response into what a pipeline takes: bytes on HTTP/1, parts on HTTP/2.
-protocol ResponseOutput {
+protocol ResponseOutput: SendableMetatype {
     associatedtype Part: Sendable
 
     static func head(
