@@ -75,7 +75,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     func begin() {
         guard let context else { return }
         // Small bounds in user space: what the socket does not take stays with the channel, whose buffer has a policy.
-        if let options = context.channel.syncOptions {
+        if Output.isSocket, let options = context.channel.syncOptions {
             try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: Self.pullLimit))
         }
         if let requestTask { stream.channel.onCancellation { requestTask.cancel() } }
@@ -237,12 +237,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// Notes whether the socket takes anything of what waits for it.
     private func observeProgress(_ context: ChannelHandlerContext, _ now: MonotonicTime) {
         guard !isDone else { return }
-        let buffered: Int
-        if let options = context.channel.syncOptions, let bytes = try? options.getOption(.bufferedWritableBytes) {
-            buffered = bytes
-        } else {
-            buffered = context.channel.isWritable ? 0 : 1
-        }
+        let buffered = Output.bufferedBytes(context.channel)
         if (buffered == 0) != (stalledSince == nil) {
             // What is due next has changed: a heartbeat, or the end of the client's time.
             stalledSince = buffered == 0 ? nil : now

@@ -549,7 +549,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         let now = MonotonicTime.now()
         deadline = now + timeout
-        lastBuffered = context.map(bufferedBytes) ?? 0
+        lastBuffered = context.map { Output.bufferedBytes($0.channel) } ?? 0
         loop.schedule(self, at: deadline)
     }
 
@@ -567,7 +567,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         if current.writer != nil {
             // Whoever reads slowly, but reads, is waited for.
-            let buffered = bufferedBytes(context)
+            let buffered = Output.bufferedBytes(context.channel)
             if buffered < lastBuffered {
                 lastBuffered = buffered
                 deadline = now + server.configuration.writeTimeout
@@ -587,10 +587,6 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             }
         }
         return nil
-    }
-
-    private func bufferedBytes(_ context: ChannelHandlerContext) -> Int {
-        (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 }
 

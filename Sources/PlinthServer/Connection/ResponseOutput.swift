@@ -34,6 +34,10 @@ struct ResponseFraming: Sendable, Equatable {
 protocol ResponseOutput: SendableMetatype {
     associatedtype Part: Sendable
 
+    /// Whether its channel is a socket's, with a socket's options. That of an HTTP/2 stream has none, and traps on the
+    /// question.
+    static var isSocket: Bool { get }
+
     static func head(
         _ response: Response,
         _ framing: ResponseFraming,
@@ -48,8 +52,18 @@ protocol ResponseOutput: SendableMetatype {
     static func proceed(_ allocator: ByteBufferAllocator) -> Part
 }
 
+extension ResponseOutput {
+    /// How many bytes wait for the socket; on HTTP/2 only whether any do.
+    static func bufferedBytes(_ channel: any Channel) -> Int {
+        guard isSocket, let options = channel.syncOptions else { return channel.isWritable ? 0 : 1 }
+        return (try? options.getOption(.bufferedWritableBytes)) ?? 0
+    }
+}
+
 /// HTTP/1.0 and HTTP/1.1, as bytes (RFC 9112).
 enum HTTP1Output: ResponseOutput {
+    static var isSocket: Bool { true }
+
     static func head(
         _ response: Response,
         _ framing: ResponseFraming,
@@ -118,6 +132,8 @@ enum HTTP1Output: ResponseOutput {
 
 /// HTTP/2, as the parts that its codec takes (RFC 9113, section 8).
 enum HTTP2Output: ResponseOutput {
+    static var isSocket: Bool { false }
+
     static func head(
         _ response: Response,
         _ framing: ResponseFraming,
