@@ -1,0 +1,24 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "streams-benchmark",
+    platforms: [.macOS(.v15)],
+    dependencies: [
+        .package(name: "plinth", path: "../..", traits: ["Server"]),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+    ],
+    targets: [
+        .executableTarget(
+            name: "PlinthStreams",
+            dependencies: [
+                .product(name: "Plinth", package: "plinth"),
+                .product(name: "PlinthServer", package: "plinth"),
+            ]
+        ),
+        .executableTarget(
+            name: "HummingbirdStreams",
+            dependencies: [.product(name: "Hummingbird", package: "hummingbird")]
+        ),
+    ]
+)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The servers of the streams benchmark, with Plinth. Every path but /publish is an event stream:
+//   GET /scoped    a closure per stream that takes events from an AsyncStream and sends them
+//   GET /open      the channel is kept; whoever publishes offers to all of them
+//   GET /ticker    a closure per stream that sends an event of 100 bytes a second, with an ID
+//   POST /publish  the body becomes an event of every stream
+// Arguments: the port, and the seconds after which it ends by itself.
+
+import Plinth
+import PlinthServer
+import Synchronization
+
+/// Everyone who gets what is published.
+final class Registry: Sendable {
+    private struct State {
+        var next = 0
+        var continuations: [Int: AsyncStream<String>.Continuation] = [:]
+        var channels: [ObjectIdentifier: EventChannel] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func events() -> AsyncStream<String> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(64)) { continuation in
+            let number = state.withLock { state in
+                state.next += 1
+                state.continuations[state.next] = continuation
+                return state.next
+            }
+            continuation.onTermination = { _ in self.state.withLock { $0.continuations[number] = nil } }
+        }
+    }
+
+    func add(_ channel: EventChannel) {
+        state.withLock { $0.channels[ObjectIdentifier(channel)] = channel }
+    }
+
+    func removeClosed() {
+        state.withLock { state in state.channels = state.channels.filter { !$0.value.isClosed } }
+    }
+
+    func publish(_ text: String) {
+        let (continuations, channels) = state.withLock { (Array($0.continuations.values), Array($0.channels.values)) }
+        for continuation in continuations { continuation.yield(text) }
+        for channel in channels { channel.offer(text) }
+    }
+}
+
+let registry = Registry()
+let filler = String(repeating: "x", count: 100)
+
+let scoped = Interceptor.eventStream("scoped") { events, context in
+    for await text in registry.events() {
+        guard await events.send(text) else { return }
+    }
+}
+let open = Interceptor("open", enter: { context in
+    try await context.startEventStream(onDisconnect: { _ in registry.removeClosed() }) { registry.add($0) }
+})
+let ticker = Interceptor.eventStream("ticker") { events, context in
+    var number = 0
+    while true {
+        number += 1
+        let event = try ServerSentEvent(type: nil, data: filler, id: String(number))
+        guard await events.send(event) else { return }
+        try await Task.sleep(for: .seconds(1))
+    }
+}
+let publish = Interceptor.handler("publish") { request in
+    registry.publish(String(decoding: try await request.body.collect(upTo: 1 << 20), as: UTF8.self))
+    return Response(status: .noContent)
+}
+let byPath = Interceptor("by-path", enter: { context in
+    switch context.request.path {
+    case "/scoped": context.enqueue(scoped)
+    case "/open": context.enqueue(open)
+    case "/ticker": context.enqueue(ticker)
+    case "/publish": context.enqueue(publish)
+    default: break
+    }
+})
+
+let port = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 8931 : 8931
+let seconds = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 600 : 600
+var logger = Logger(label: "bench")
+logger.logLevel = .warning
+let connector = Connector(
+    Chain([byPath]),
+    configuration: ConnectorConfiguration(addresses: [.tcp(port: port)], backlog: 4096),
+    logger: logger
+)
+try await withThrowingTaskGroup(of: Void.self) { group in
+    group.addTask { try await connector.runService() }
+    group.addTask { try await Task.sleep(for: .seconds(seconds)) }
+    try await group.next()
+    group.cancelAll()
+}
