@@ -37,7 +37,8 @@ public struct HTTPError: ResponseError, CustomStringConvertible {
     /// The status and the message as plain text.
     public var response: Response {
         var response = Response.text(message + "\n", status: status)
-        for field in headers { response.headers[field.name] = field.value }
+        for field in headers where field.name == .contentType { response.headers[field.name] = nil }
+        response.headers.append(contentsOf: headers)
         return response
     }
 

@@ -21,6 +21,8 @@ public struct Request: Sendable {
     public var pathParameters: PathParameters
     /// The route that matched. Metrics are labelled with it, never with the path.
     public var route: RouteIdentity?
+    /// The routes that the router chose from, for ``url(for:parameters:query:)``.
+    var routes: Routes?
     /// What interceptors attached.
     public var values: TypedValues
 
@@ -52,6 +54,7 @@ public struct Request: Sendable {
         self.logger = logger
         self.pathParameters = PathParameters()
         self.route = nil
+        self.routes = nil
         self.values = TypedValues()
     }
 
@@ -63,13 +66,14 @@ public struct Request: Sendable {
 
     /// The path as it was sent: percent-encoded, without the query.
     public var path: Substring {
-        let target = (head.path ?? "/")[...]
-        return target.prefix { $0 != "?" }
+        let target = head.path ?? "/"
+        // By bytes: a question mark followed by a combining character is another Character.
+        return target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)]
     }
 
     /// The query as it was sent: percent-encoded, without the question mark. Nil if there is none.
     public var query: Substring? {
-        guard let target = head.path, let mark = target.firstIndex(of: "?") else { return nil }
-        return target[target.index(after: mark)...]
+        guard let target = head.path, let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
+        return target[target.utf8.index(after: mark)...]
     }
 }

@@ -8,6 +8,11 @@ public struct PathParameters: Sendable, Hashable {
     /// None.
     public init() {}
 
+    package init(names: [String], values: [String]) {
+        self.names = names
+        self.values = values
+    }
+
     /// What the parameter of this name matched, nil if the route has none of that name.
     public subscript(name: String) -> String? {
         names.firstIndex(of: name).map { values[$0] }

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Routes, put in order for matching.
+final class RouteTable: Sendable {
+    /// A route as the router needs it.
+    struct Entry: Sendable {
+        let route: Route
+        let identity: RouteIdentity
+        let interceptors: [Interceptor]
+        let pattern: RoutePattern
+        let parameterNames: [String]
+        /// Where the parameters are: the index of the segment, base path included.
+        let parameterPositions: [Int]
+        /// Whether the last parameter is a wildcard.
+        let hasWildcard: Bool
+    }
+
+    /// The routes that end at one place of the tree, by method.
+    struct Endpoints: Sendable {
+        var any: Int?
+        var methods: [(method: HTTPRequest.Method, route: Int)] = []
+
+        func exact(_ method: HTTPRequest.Method?) -> Int? {
+            guard let method else { return any }
+            for entry in methods where entry.method == method { return entry.route }
+            return nil
+        }
+
+        func route(for method: HTTPRequest.Method) -> Int? {
+            if let route = exact(method) { return route }
+            if method == .head, let route = exact(.get) { return route }
+            return any
+        }
+    }
+
+    /// A place in the tree: what may come next, in order of precedence.
+    struct Node: Sendable {
+        var fixed: [PathBytes: Int] = [:]
+        var constrained: [(constraint: ParameterConstraint, node: Int)] = []
+        var parameter: Int?
+        var wildcards: [(constraint: ParameterConstraint, endpoints: Endpoints)] = []
+        var wildcard = Endpoints()
+        var endpoints = Endpoints()
+    }
+
+    let routes: [Entry]
+    /// The tree; the first node is its root.
+    let nodes: [Node]
+    /// All paths without parameters, base path included: the fast way to the same answer as the tree's.
+    let fixedPaths: [PathBytes: Endpoints]
+    let byName: [String: Int]
+    let base: [[UInt8]]
+
+    init(_ declared: [Route], basePath: String) throws(RoutesError) {
+        var builder = RouteTableBuilder()
+        base = try Self.segments(ofBase: basePath)
+        for route in declared {
+            try builder.add(route, base: base)
+        }
+        routes = builder.routes
+        nodes = builder.nodes
+        fixedPaths = builder.fixedPaths
+        byName = builder.byName
+    }
+
+    private static func segments(ofBase basePath: String) throws(RoutesError) -> [[UInt8]] {
+        guard !basePath.isEmpty else { return [] }
+        do {
+            return try RoutePattern(basePath, constraints: [:]).segments.map { segment throws(RoutesError) in
+                guard case .fixed(let text) = segment else {
+                    throw RoutesError(.malformedPattern, "it has parameters")
+                }
+                return text
+            }
+        } catch {
+            throw RoutesError(error.code, "the base path \"\(basePath)\" is malformed: \(error.message)")
+        }
+    }
+}
+
+/// Builds a table, route by route.
+struct RouteTableBuilder {
+    private(set) var routes: [RouteTable.Entry] = []
+    private(set) var nodes = [RouteTable.Node()]
+    private(set) var fixedPaths: [PathBytes: RouteTable.Endpoints] = [:]
+    private(set) var byName: [String: Int] = [:]
+
+    mutating func add(_ route: Route, base: [[UInt8]]) throws(RoutesError) {
+        let pattern: RoutePattern
+        do {
+            pattern = try RoutePattern(route.path, constraints: route.constraints)
+        } catch {
+            throw RoutesError(error.code, "the pattern of \(route.place) is malformed: \(error.message)")
+        }
+        let index = routes.count
+        try place(index, route, pattern, base)
+        let name = route.name ?? route.defaultName
+        if let other = byName.updateValue(index, forKey: name) {
+            throw RoutesError(
+                .duplicateName,
+                "\(route.place) has the name of \(routes[other].route.place): give one of them another `name:`"
+            )
+        }
+        let positions = pattern.segments.indices.filter { pattern.segments[$0].parameterName != nil }
+        var hasWildcard = false
+        if case .wildcard? = pattern.segments.last { hasWildcard = true }
+        var interceptors = route.interceptors
+        if let handler = route.handler { interceptors.append(.handler(name, handler)) }
+        routes.append(
+            RouteTable.Entry(
+                route: route,
+                identity: RouteIdentity(name: name, pattern: route.path),
+                interceptors: interceptors,
+                pattern: pattern,
+                parameterNames: pattern.parameterNames,
+                parameterPositions: positions.map { $0 + base.count },
+                hasWildcard: hasWildcard
+            )
+        )
+    }
+
+    /// Adds a route to the tree.
+    private mutating func place(
+        _ index: Int,
+        _ route: Route,
+        _ pattern: RoutePattern,
+        _ base: [[UInt8]]
+    ) throws(RoutesError) {
+        var node = 0
+        var path: [UInt8]? = []
+        for segment in base.map(RoutePattern.Segment.fixed) + pattern.segments {
+            switch segment {
+            case .fixed(let text):
+                path?.append(UInt8(ascii: "/"))
+                path?.append(contentsOf: text)
+                let key = PathBytes(text[...])
+                if let next = nodes[node].fixed[key] {
+                    node = next
+                } else {
+                    let next = newNode()
+                    nodes[node].fixed[key] = next
+                    node = next
+                }
+            case .parameter(_, let constraint?):
+                path = nil
+                if let same = nodes[node].constrained.first(where: { $0.constraint.isSame(as: constraint) }) {
+                    node = same.node
+                } else {
+                    let next = newNode()
+                    nodes[node].constrained.append((constraint, next))
+                    node = next
+                }
+            case .parameter(_, nil):
+                path = nil
+                if let next = nodes[node].parameter {
+                    node = next
+                } else {
+                    let next = newNode()
+                    nodes[node].parameter = next
+                    node = next
+                }
+            case .wildcard(_, let constraint?):
+                if let same = nodes[node].wildcards.firstIndex(where: { $0.constraint.isSame(as: constraint) }) {
+                    try end(index, route, at: &nodes[node].wildcards[same].endpoints)
+                } else {
+                    var endpoints = RouteTable.Endpoints()
+                    try end(index, route, at: &endpoints)
+                    nodes[node].wildcards.append((constraint, endpoints))
+                }
+                return
+            case .wildcard(_, nil):
+                try end(index, route, at: &nodes[node].wildcard)
+                return
+            }
+        }
+        try end(index, route, at: &nodes[node].endpoints)
+        if let path { fixedPaths[PathBytes(path[...])] = nodes[node].endpoints }
+    }
+
+    private mutating func newNode() -> Int {
+        nodes.append(RouteTable.Node())
+        return nodes.count - 1
+    }
+
+    private func end(_ index: Int, _ route: Route, at endpoints: inout RouteTable.Endpoints) throws(RoutesError) {
+        if let other = endpoints.exact(route.method) {
+            throw RoutesError(
+                .conflict,
+                "\(route.place) matches the same requests as \(routes[other].route.place): remove one, or tell them apart by method or constraint"
+            )
+        }
+        if let method = route.method {
+            endpoints.methods.append((method, index))
+        } else {
+            endpoints.any = index
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Routes {
+    /// The interceptor `router`, which finds the route of a request and enqueues its interceptors.
+    ///
+    /// It sets ``Request/route`` and ``Request/pathParameters``. The interceptors run after those that are waiting
+    /// already, so the router is the last of a chain. It answers 405 and `OPTIONS` itself, as ``Routes`` describes, and a
+    /// malformed path with 400; where no route matches it leaves the response unset, for ``Interceptor/notFound(_:)``.
+    public var router: Interceptor {
+        Interceptor(
+            "router",
+            enter: { [self] context in
+                context.request.routes = self
+                switch table.match(context.request.method, String(context.request.path)) {
+                case .route(let index, let values):
+                    let entry = table.routes[index]
+                    context.request.route = entry.identity
+                    context.request.pathParameters = PathParameters(names: entry.parameterNames, values: values)
+                    context.enqueue(entry.interceptors)
+                case .otherMethods(let methods):
+                    context.response = Self.answer(to: context.request.method, allowed: methods)
+                case .none:
+                    break
+                case .malformed:
+                    throw HTTPError(
+                        .badRequest,
+                        "the path is malformed: after each % come two hexadecimal digits, and together they are UTF-8"
+                    )
+                }
+            }
+        )
+    }
+
+    private static func answer(to method: HTTPRequest.Method, allowed: [HTTPRequest.Method]) -> Response {
+        let list = allowed.map(\.rawValue).joined(separator: ", ")
+        if method == .options {
+            return Response(status: .noContent, headers: [.allow: list])
+        }
+        return HTTPError(.methodNotAllowed, "this path answers \(list)", headers: [.allow: list]).response
+    }
+}
