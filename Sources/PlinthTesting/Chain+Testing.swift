@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Plinth
+import Synchronization
+
+extension Chain {
+    /// Runs a request through all stages, without a socket, and collects the response's body.
+    ///
+    /// ```swift
+    /// let response = try await chain.response(for: .get("/users/7"))
+    /// #expect(response.status == .ok)
+    /// ```
+    ///
+    /// - Throws: What the body throws while it is written: over a socket the response would be cut off.
+    ///   ``TestResponseError`` if a file cannot be read.
+    public func response(for request: Request) async throws -> TestResponse {
+        let exchange = RecordingExchange()
+        let outcome = await execute(request, on: exchange)
+        let sent = exchange.sentResponse
+        // What was sent early is what the client has; later changes have no effect.
+        let response = sent ?? outcome.response
+        let omitsBody =
+            request.method == .head || response.status == .noContent || response.status == .notModified
+        let body = try await Self.collect(response.body, omitsBody: omitsBody)
+        return TestResponse(
+            status: response.status,
+            headers: response.headers,
+            bytes: omitsBody ? [] : body.bytes,
+            contentLength: body.length,
+            isHeadSentEarly: sent != nil,
+            route: outcome.request.route
+        )
+    }
+
+    /// Runs a request through all stages and leaves the response's body alone: closures do not write, files are not
+    /// opened.
+    ///
+    /// It does what a connector does between reading a request and writing its response, and nothing else: for
+    /// benchmarks of a chain, and tests of one that look at the head alone.
+    public func unsentResponse(for request: Request) async -> Response {
+        await execute(request, on: SilentExchange.shared).response
+    }
+
+    private static func collect(_ body: ResponseBody, omitsBody: Bool) async throws -> (bytes: [UInt8], length: Int?) {
+        switch body.storage {
+        case .bytes(let bytes):
+            return (bytes, bytes.count)
+        case .file(let file):
+            guard let bytes = Files.read(file.path, range: file.range) else {
+                throw TestResponseError(description: "the file \(file.path) of the body cannot be read")
+            }
+            return (bytes, bytes.count)
+        case .writer(let length, let write):
+            guard !omitsBody else { return ([], length) }
+            let written = Mutex<[UInt8]>([])
+            try await write(BodyWriter { bytes in written.withLock { $0 += bytes } })
+            return (written.withLock { $0 }, length)
+        case .eventStream:
+            guard !omitsBody else { return ([], nil) }
+            // The one place for event streams: to be collected here.
+            throw TestResponseError(description: "the body is an event stream, which response(for:) cannot collect")
+        }
+    }
+}
+
+/// Keeps what was sent early.
+private final class RecordingExchange: Exchange {
+    private let sent = Mutex<Response?>(nil)
+
+    var sentResponse: Response? { sent.withLock { $0 } }
+
+    func sendHead(_ response: Response) async throws {
+        sent.withLock { $0 = response }
+    }
+}
+
+/// Takes every head for sent.
+private final class SilentExchange: Exchange {
+    static let shared = SilentExchange()
+
+    func sendHead(_ response: Response) async throws {}
+}
