@@ -7,13 +7,15 @@
 /// candidates are looked at. Vectors of words do the same for 32 and 64 bytes at once. Measured beside `memchr` for LF
 /// and for CR, which takes two calls: twice as fast for lines of 10 to 100 bytes and level at 300; for lines of 10 kB
 /// 44 GB/s to 56, and no import. (Comparing vectors of bytes compiles to a loop over the lanes.)
+@usableFromInline
 enum LineScanner {
-    private static let limit: UInt64 = 0x0E0E_0E0E_0E0E_0E0E
-    private static let tops: UInt64 = 0x8080_8080_8080_8080
+    @inlinable static var limit: UInt64 { 0x0E0E_0E0E_0E0E_0E0E }
+    @inlinable static var tops: UInt64 { 0x8080_8080_8080_8080 }
 
     /// The first CR or LF of `start..<end`, or `end`.
     ///
     /// Reads no byte outside `start..<end`: each step checks that its width is left.
+    @inlinable
     @inline(__always)
     static func lineEnd(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
         var at = unsafe start
@@ -50,8 +52,9 @@ enum LineScanner {
     }
 
     /// Goes on in steps of 64 bytes and stops at the first that has a CR or LF, or when less than 64 are left.
+    @usableFromInline
     @inline(never)
-    private static func longLine(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
+    static func longLine(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
         var at = unsafe start
         let limits = SIMD8<UInt64>(repeating: limit)
         while unsafe end - at >= 64 {
@@ -70,8 +73,9 @@ enum LineScanner {
     }
 
     /// The first CR or LF among the bytes of one word whose top bit is set in `mask`.
+    @inlinable
     @inline(__always)
-    private static func candidate(in mask: UInt64, at word: UnsafeRawPointer) -> UnsafeRawPointer? {
+    static func candidate(in mask: UInt64, at word: UnsafeRawPointer) -> UnsafeRawPointer? {
         var mask = UInt64(littleEndian: mask)
         while mask != 0 {
             let byte = unsafe word + mask.trailingZeroBitCount &>> 3

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Bytes that the parser keeps from one read to the next.
+@usableFromInline
 struct ParserBuffer: Sendable {
     /// A buffer that grew past this is given back when it is no longer needed.
     static let keptCapacity = 64 * 1024
@@ -9,25 +10,22 @@ struct ParserBuffer: Sendable {
     /// stream, and so seldom that a stream of large events does not allocate for each.
     static let idleReads = 64
 
-    private(set) var bytes: [UInt8] = []
-    /// Where the content starts: behind the field's name, in a line that became the data.
-    private(set) var start = 0
+    @usableFromInline var bytes: [UInt8] = []
     private var idle = 0
 
-    var isEmpty: Bool { bytes.isEmpty }
-    var count: Int { bytes.count - start }
-    var capacity: Int { bytes.capacity }
+    @usableFromInline init() {}
+
+    @inlinable var isEmpty: Bool { bytes.isEmpty }
+    @inlinable var count: Int { bytes.count }
     var isLarge: Bool { bytes.capacity > Self.keptCapacity }
 
     /// Appends, and doubles the capacity when it is used up, but not past `limit`: the content is never larger.
-    @inline(__always)
     mutating func append(_ more: UnsafeRawBufferPointer, limit: Int) {
         let needed = bytes.count + more.count
         if needed > bytes.capacity { grow(to: needed, limit: limit) }
         unsafe bytes.append(contentsOf: more)
     }
 
-    @inline(__always)
     mutating func append(_ byte: UInt8, limit: Int) {
         if bytes.count == bytes.capacity { grow(to: bytes.count + 1, limit: limit) }
         bytes.append(byte)
@@ -35,28 +33,15 @@ struct ParserBuffer: Sendable {
 
     @inline(never)
     private mutating func grow(to needed: Int, limit: Int) {
-        // `limit` is a whole event or line; a field's name may come before the content.
         bytes.reserveCapacity(max(needed, min(max(2 * bytes.capacity, 256), limit)))
-    }
-
-    @inline(__always)
-    mutating func set(_ new: UnsafeRawBufferPointer) {
-        clear()
-        unsafe bytes.append(contentsOf: new)
     }
 
     @inline(__always)
     mutating func clear() {
         if !bytes.isEmpty { bytes.removeAll(keepingCapacity: true) }
-        start = 0
     }
 
-    /// Leaves out the first bytes of the content.
-    mutating func drop(_ count: Int) {
-        start += count
-    }
-
-    /// Called after each read while the buffer is large: gives the memory back after a while of little use.
+    /// Called after each read while a buffer is large: gives the memory back after a while of little use.
     mutating func trim() {
         guard isLarge, bytes.count < bytes.capacity / 8 else {
             idle = 0
@@ -71,8 +56,48 @@ struct ParserBuffer: Sendable {
         }
     }
 
+    @inlinable
     @inline(__always)
-    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        unsafe bytes.withUnsafeBytes { unsafe body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+    func withBytes<E>(_ body: (UnsafeRawBufferPointer) throws(E) -> Void) throws(E) {
+        try unsafe bytes.span.withUnsafeBytes { (bytes) throws(E) in try unsafe body(bytes) }
+    }
+}
+
+/// The type and ID of an unfinished event and the last event ID, one after the other.
+///
+/// They lie together since they are borrowed together, for the whole of a read. What has changed by its end goes into
+/// `spare`, while the old ones are still borrowed, and the two change places: nothing is allocated.
+@usableFromInline
+struct ParserFields: Sendable {
+    @usableFromInline var buffer = ParserBuffer()
+    @usableFromInline var typeCount = 0
+    @usableFromInline var idCount = 0
+    private var spare = ParserBuffer()
+
+    @usableFromInline init() {}
+
+    var isLarge: Bool { buffer.isLarge || spare.isLarge }
+
+    var lastEventID: String {
+        String(decoding: buffer.bytes[(typeCount + idCount)...], as: UTF8.self)
+    }
+
+    mutating func setSpare(type: UnsafeRawBufferPointer, id: UnsafeRawBufferPointer, lastID: UnsafeRawBufferPointer) {
+        spare.clear()
+        unsafe spare.append(type, limit: .max)
+        unsafe spare.append(id, limit: .max)
+        unsafe spare.append(lastID, limit: .max)
+        typeCount = type.count
+        idCount = id.count
+    }
+
+    mutating func takeSpare() {
+        swap(&buffer, &spare)
+    }
+
+    mutating func trim() {
+        spare.clear()
+        buffer.trim()
+        spare.trim()
     }
 }

@@ -27,6 +27,7 @@ extension ServerSentEvent {
         }
 
         /// Takes what the parser found, which cannot hold a line break.
+        @inlinable
         init(unchecked string: String) {
             rawValue = string
         }
@@ -61,6 +62,7 @@ extension ServerSentEvent {
         }
 
         /// Takes what the parser found, which cannot hold a line break and was searched for NUL.
+        @inlinable
         init(unchecked string: String) {
             rawValue = string
         }

@@ -20,13 +20,13 @@
 /// See the HTML standard, section [9.2.5](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 public struct ServerSentEvent: Sendable {
     /// The type, checked; nil for `message`.
-    private(set) var checkedType: EventType?
+    @usableFromInline private(set) var checkedType: EventType?
 
     /// The ID, checked; nil for none.
-    private(set) var checkedID: EventID?
+    @usableFromInline private(set) var checkedID: EventID?
 
     // The reconnection time in milliseconds, 0...maximumRetry; −1 for none. Half the size of a `Duration?`.
-    private(set) var retryMilliseconds: Int64
+    @usableFromInline private(set) var retryMilliseconds: Int64
 
     /// The data, which may have any number of lines.
     public var data: String
@@ -77,6 +77,8 @@ public struct ServerSentEvent: Sendable {
         self.init(checkedType: checkedType, data: data, checkedID: checkedID, retryMilliseconds: milliseconds)
     }
 
+    @inlinable
+    @inline(__always)
     init(checkedType: EventType?, data: String, checkedID: EventID?, retryMilliseconds: Int64) {
         self.checkedType = checkedType
         self.data = data
@@ -85,13 +87,13 @@ public struct ServerSentEvent: Sendable {
     }
 
     /// The event's type, the `event` field, never empty; nil for the default, `message`.
-    public var type: String? { checkedType?.rawValue }
+    @inlinable public var type: String? { checkedType?.rawValue }
 
     /// The event's ID; nil if it has none, empty if it makes clients forget the last event ID.
-    public var id: String? { checkedID?.rawValue }
+    @inlinable public var id: String? { checkedID?.rawValue }
 
     /// The reconnection time sent with the event, in whole milliseconds; nil if none is.
-    public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
+    @inlinable public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
 
     /// The same event with another ID.
     ///

@@ -12,6 +12,7 @@ extension ServerSentEventParser {
     /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after the events before it. The
     ///   parser then throws the same error for all further bytes until ``reset()``; ``lastEventID`` and
     ///   ``reconnectionTime`` stay.
+    @inlinable
     public mutating func parse(
         _ bytes: Span<UInt8>,
         _ event: (ServerSentEvent) -> Void
@@ -48,6 +49,7 @@ extension ServerSentEventParser {
     ///     dispatched; its `data` is empty.
     /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
     ///   The parser then throws the same error for all further bytes until ``reset()``.
+    @inlinable
     public mutating func parseBorrowed(
         _ bytes: Span<UInt8>,
         event: (borrowing ServerSentEventView) -> Void,

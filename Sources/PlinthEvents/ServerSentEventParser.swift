@@ -26,36 +26,36 @@ public struct ServerSentEventParser: Sendable {
     /// The bytes that data, type and ID of an event may have together; 16 MiB by default.
     public let maximumEventSize: Int
 
-    // What the standard calls the buffers, and the line that has not ended yet. Empty between events and lines but for
-    // what an earlier read brought.
-    var line = ParserBuffer()
-    var data = ParserBuffer()
-    var type = ParserBuffer()
-    var id = ParserBuffer()
-    var lastID = ParserBuffer()
+    /// The line that has not ended yet.
+    @usableFromInline var line = ParserBuffer()
+    /// The lines of data since the last blank line, while `hasData`.
+    @usableFromInline var data = ParserBuffer()
+    @usableFromInline var fields = ParserFields()
+    @usableFromInline var hasData = false
 
-    /// There was a data field since the last blank line: even an empty one makes an event.
-    var hasData = false
-    /// There was a valid ID field since the last blank line.
-    var hasID = false
-    /// The retry field since the last blank line, in milliseconds; −1 for none.
-    var retry: Int64 = -1
-    /// Bytes of data, type and ID since the last blank line.
-    var eventSize = 0
+    // Of the block, between reads.
+    @usableFromInline var hasID = false
+    @usableFromInline var retry: Int64 = -1
+    @usableFromInline var eventSize = 0
+
     /// The last valid retry field, in milliseconds; −1 for none.
     var reconnection: Int64 = -1
     /// The bytes of a byte order mark seen at the start; 3 once the start is over.
     var markBytes = 0
     /// The last read ended with CR, which has ended its line: an LF at the start of the next belongs to it.
-    var skipsLineFeed = false
+    @usableFromInline var skipsLineFeed = false
+    /// The start is over and there is no line feed to skip.
+    @usableFromInline var isReady = false
     /// Bytes of earlier reads.
-    var consumed = 0
+    @usableFromInline var consumed = 0
     /// Lines that have ended.
-    var lines = 0
+    @usableFromInline var lines = 0
     /// Where the line in `line` began.
-    var lineOffset = 0
+    @usableFromInline var lineOffset = 0
     /// A buffer has grown past `ParserBuffer.keptCapacity`.
     var hasLargeBuffer = false
+    /// The spare fields are the current ones: from the end of a read until its buffers are back.
+    var hasNewFields = false
     var failure: ServerSentEventParserError?
 
     /// Creates a parser for a stream.
@@ -74,16 +74,14 @@ public struct ServerSentEventParser: Sendable {
         precondition(maximumLineSize > 0 && maximumEventSize > 0, "The limits of a parser are at least 1 byte.")
         self.maximumLineSize = maximumLineSize
         self.maximumEventSize = maximumEventSize
-        unsafe lastEventID.withBytes { unsafe lastID.set($0) }
+        fields.buffer.bytes.append(contentsOf: lastEventID.utf8)
     }
 
     /// The last event ID: of the last block that had one and ended with its blank line.
     ///
     /// Empty if there is none.
     /// This is what a client sends in the `Last-Event-ID` header to resume. A block without data moves it too.
-    public var lastEventID: String {
-        unsafe lastID.withBytes { unsafe String(decoding: $0, as: UTF8.self) }
-    }
+    public var lastEventID: String { fields.lastEventID }
 
     /// The reconnection time that the stream asked for last; nil if it did not.
     ///
@@ -94,8 +92,11 @@ public struct ServerSentEventParser: Sendable {
     ///
     /// An unfinished event is dropped; ``lastEventID`` and ``reconnectionTime`` stay, as they do in browsers.
     public mutating func reset() {
-        var fresh = ServerSentEventParser(maximumLineSize: maximumLineSize, maximumEventSize: maximumEventSize)
-        fresh.lastID = lastID
+        var fresh = ServerSentEventParser(
+            lastEventID: lastEventID,
+            maximumLineSize: maximumLineSize,
+            maximumEventSize: maximumEventSize
+        )
         fresh.reconnection = reconnection
         self = fresh
     }

@@ -18,9 +18,10 @@ public struct ServerSentEventView: ~Escapable {
     /// This is the event's own ID if it has one, and otherwise that of an earlier one.
     public let lastEventID: Span<UInt8>
 
-    let hasID: Bool
-    let retryMilliseconds: Int64
+    @usableFromInline let hasID: Bool
+    @usableFromInline let retryMilliseconds: Int64
 
+    @inlinable
     @inline(__always)
     @_lifetime(copy type, copy data, copy lastEventID)
     init(
@@ -40,11 +41,11 @@ public struct ServerSentEventView: ~Escapable {
     /// The event's own ID; nil if it has none, empty if it resets the last event ID.
     public var id: Span<UInt8>? {
         @_lifetime(copy self)
-        get { hasID ? lastEventID : nil }
+        @inlinable get { hasID ? lastEventID : nil }
     }
 
     /// The reconnection time that came with the event; nil if none did.
-    public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
+    @inlinable public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
 }
 
 extension ServerSentEvent {

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The beginning and the end of a read: what is kept, what goes on.
+
+extension ServerSentEventParser {
+    /// Begins a read: takes what belongs to the lines before, up to the end of the kept line if there is one.
+    ///
+    /// Returns nil if the read ends no line, and nothing is left to do.
+    @usableFromInline
+    mutating func begin(_ bytes: UnsafeRawBufferPointer) throws(ServerSentEventParserError) -> ReadStart? {
+        if let failure { throw failure }
+        guard let base = bytes.baseAddress, bytes.count > 0 else { return nil }
+        var at = unsafe base
+        let end = unsafe base + bytes.count
+        if !isReady { unsafe at = prepare(from: at, to: end) }
+        guard !line.isEmpty else {
+            if unsafe at < end { return unsafe ReadStart(base: base, at: at, end: end) }
+            consumed += bytes.count
+            return nil
+        }
+        let stop = unsafe LineScanner.lineEnd(from: at, to: end)
+        try unsafe keepLine(UnsafeRawBufferPointer(start: at, count: stop - at), at: lineOffset, nil)
+        if unsafe stop == end {
+            consumed += bytes.count
+            if hasLargeBuffer { trim() }
+            return nil
+        }
+        unsafe at = stop + 1
+        if unsafe stop.load(as: UInt8.self) == 0x0D {
+            if unsafe at == end {
+                skipsLineFeed = true
+                isReady = false
+            } else if unsafe at.load(as: UInt8.self) == 0x0A {
+                unsafe at += 1
+            }
+        }
+        return unsafe ReadStart(base: base, at: at, end: end)
+    }
+
+    /// The start of the stream, and the LF of a CRLF that was split.
+    private mutating func prepare(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
+        var at = unsafe start
+        // "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any": also if it is split.
+        while unsafe markBytes < 3 && at < end {
+            let expected: UInt8 = markBytes == 0 ? 0xEF : markBytes == 1 ? 0xBB : 0xBF
+            if unsafe at.load(as: UInt8.self) != expected {
+                // No mark: what looked like one is the start of the first line.
+                if markBytes > 0 { line.append(0xEF, limit: 2) }
+                if markBytes > 1 { line.append(0xBB, limit: 2) }
+                markBytes = 3
+                break
+            }
+            markBytes += 1
+            unsafe at += 1
+        }
+        if unsafe skipsLineFeed && at < end {
+            skipsLineFeed = false
+            if unsafe at.load(as: UInt8.self) == 0x0A { unsafe at += 1 }
+        }
+        isReady = markBytes == 3 && !skipsLineFeed
+        return unsafe at
+    }
+
+    /// Ends a read: copies what still lies in it.
+    @usableFromInline
+    @inline(never)
+    mutating func finish(
+        at: UnsafeRawPointer,
+        end: UnsafeRawPointer,
+        base: UnsafeRawPointer,
+        _ block: inout ParserBlock,
+        kept: UnsafeRawBufferPointer
+    ) throws(ServerSentEventParserError) {
+        if unsafe at < end {
+            lineOffset = unsafe consumed + (at - base)
+            try unsafe keepLine(UnsafeRawBufferPointer(start: at, count: end - at), at: lineOffset, block)
+        }
+        if let value = unsafe block.data {
+            unsafe data.append(value, limit: maximumEventSize)
+            hasData = true
+            if data.isLarge { hasLargeBuffer = true }
+        }
+        hasID = unsafe block.hasID
+        retry = unsafe block.retry
+        eventSize = unsafe block.size
+        let isChanged =
+            unsafe block.type.count != fields.typeCount || block.id.count != fields.idCount
+            || block.type.count + block.id.count + block.lastID.count != kept.count
+            || !Self.isWithin(block.type, kept) || !Self.isWithin(block.id, kept) || !Self.isWithin(block.lastID, kept)
+        hasNewFields = isChanged
+        if isChanged { unsafe fields.setSpare(type: block.type, id: block.id, lastID: block.lastID) }
+    }
+
+    private static func isWithin(_ part: UnsafeRawBufferPointer, _ whole: UnsafeRawBufferPointer) -> Bool {
+        guard let start = part.baseAddress, let base = whole.baseAddress, part.count > 0 else {
+            return unsafe part.isEmpty
+        }
+        return unsafe start >= base && start + part.count <= base + whole.count
+    }
+
+    /// Puts the buffers back that were taken out for the read.
+    @usableFromInline
+    mutating func putBack(line keptLine: inout ParserBuffer, fields keptFields: inout ParserBuffer) {
+        swap(&fields.buffer, &keptFields)
+        if hasNewFields {
+            hasNewFields = false
+            fields.takeSpare()
+            if fields.isLarge { hasLargeBuffer = true }
+        }
+        if line.isEmpty {
+            keptLine.clear()
+            swap(&line, &keptLine)
+        } else if keptLine.bytes.capacity > line.bytes.capacity {
+            keptLine.clear()
+            keptLine.bytes.append(contentsOf: line.bytes)
+            swap(&line, &keptLine)
+        }
+        if hasLargeBuffer { trim() }
+    }
+
+    /// Keeps a part of a line for the next read.
+    private mutating func keepLine(
+        _ part: UnsafeRawBufferPointer,
+        at offset: Int,
+        _ block: ParserBlock?
+    ) throws(ServerSentEventParserError) {
+        if part.count > maximumLineSize - line.count { throw unsafe fail(.lineTooLong, at: offset, block) }
+        unsafe line.append(part, limit: maximumLineSize)
+        if line.isLarge { hasLargeBuffer = true }
+    }
+
+    /// Gives memory back that a large line or event needed.
+    @inline(never)
+    private mutating func trim() {
+        line.trim()
+        data.trim()
+        fields.trim()
+        hasLargeBuffer = line.isLarge || data.isLarge || fields.isLarge
+    }
+
+    /// The parser gives up: drops what is unfinished, and remembers the error.
+    @usableFromInline
+    @inline(never)
+    mutating func fail(
+        _ code: ServerSentEventParserError.Code,
+        at offset: Int,
+        _ block: ParserBlock?
+    ) -> ServerSentEventParserError {
+        let error = ServerSentEventParserError(
+            code: code,
+            limit: code == .lineTooLong ? maximumLineSize : maximumEventSize,
+            byteOffset: offset,
+            lineNumber: lines + 1
+        )
+        if let block = unsafe block {
+            let none = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+            unsafe fields.setSpare(type: none, id: none, lastID: block.lastID)
+            fields.takeSpare()
+        }
+        reset()
+        failure = error
+        return error
+    }
+}
