@@ -24,7 +24,9 @@ struct ParserBlock {
 
     @inlinable
     @inline(__always)
-    init(_ parser: borrowing ServerSentEventParser, kept: UnsafeRawBufferPointer, typeCount: Int, idCount: Int) {
+    init(_ parser: borrowing ServerSentEventParser, kept: UnsafeRawBufferPointer) {
+        let typeCount = parser.fields.typeCount
+        let idCount = parser.fields.idCount
         unsafe type = UnsafeRawBufferPointer(rebasing: kept[..<typeCount])
         unsafe id = UnsafeRawBufferPointer(rebasing: kept[typeCount..<(typeCount + idCount)])
         unsafe lastID = UnsafeRawBufferPointer(rebasing: kept[(typeCount + idCount)...])

@@ -65,8 +65,7 @@ extension ServerSentEventParser {
             unsafe block.data = nil
             hasData = true
         }
-        data.append(0x0A, limit: maximumEventSize)
-        unsafe data.append(value, limit: maximumEventSize)
+        unsafe data.appendLine(value, limit: maximumEventSize)
     }
 
     /// The event of several lines was handed out.

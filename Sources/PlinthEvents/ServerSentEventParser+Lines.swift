@@ -26,91 +26,82 @@ extension ServerSentEventParser {
 
         // Taken out for as long as the block points to them.
         var keptLine = ParserBuffer()
-        swap(&keptLine, &line)
         var keptFields = ParserBuffer()
+        swap(&keptLine, &line)
         swap(&keptFields, &self.fields.buffer)
-        try unsafe keptLine.withBytes { (keptLine) throws(ServerSentEventParserError) in
-            try unsafe keptFields.withBytes { (kept) throws(ServerSentEventParserError) in
-                var block = unsafe ParserBlock(
-                    self,
-                    kept: kept,
-                    typeCount: self.fields.typeCount,
-                    idCount: self.fields.idCount
-                )
-                var at = unsafe start.at
-                if unsafe !keptLine.isEmpty {
-                    if try unsafe interpret(keptLine, at: lineOffset, &block) {
-                        unsafe comment(UnsafeRawBufferPointer(rebasing: keptLine[1...]))
-                    }
-                    lines &+= 1
+        defer { putBack(line: &keptLine, fields: &keptFields) }
+
+        var block = unsafe ParserBlock(self, kept: keptFields.bytes)
+        if !keptLine.isEmpty {
+            let line = unsafe keptLine.bytes
+            if try unsafe interpret(line, at: lineOffset, &block) {
+                unsafe comment(UnsafeRawBufferPointer(rebasing: line[1...]))
+            }
+            lines &+= 1
+        }
+        var at = unsafe start.at
+        while unsafe at < end {
+            let stop: UnsafeRawPointer
+            if unsafe at.load(as: UInt8.self) == 0x0A {
+                unsafe stop = at
+            } else {
+                unsafe stop = LineScanner.lineEnd(from: at, to: end)
+                if unsafe stop == end { break }
+            }
+            let count = unsafe stop - at
+            if count == 0 {
+                // "If the line is empty (a blank line): Dispatch the event".
+                // https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
+                // 1. "Set the last event ID string of the event source to the value of the last event ID
+                // buffer." Also without data. That buffer is `id`, which is emptied here other than in the
+                // standard's text, so that an event knows whether the ID is its own.
+                if unsafe block.hasID { unsafe block.lastID = block.id }
+                if let data = unsafe block.data {
+                    unsafe event(block.type, data, block.lastID, block.hasID, block.retry)
+                } else if hasData {
+                    unsafe event(block.type, self.data.bytes, block.lastID, block.hasID, block.retry)
+                    endData()
+                } else if unsafe block.hasID || block.retry >= 0 {
+                    // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer
+                    // to the empty string and return."
+                    unsafe fields(block.lastID, block.hasID, block.retry)
                 }
-                while unsafe at < end {
-                    let stop: UnsafeRawPointer
-                    if unsafe at.load(as: UInt8.self) == 0x0A {
-                        unsafe stop = at
-                    } else {
-                        unsafe stop = LineScanner.lineEnd(from: at, to: end)
-                        if unsafe stop == end { break }
+                // 7. "Set the data buffer and the event type buffer to the empty string."
+                unsafe block.data = nil
+                unsafe block.type = UnsafeRawBufferPointer(start: nil, count: 0)
+                unsafe block.id = UnsafeRawBufferPointer(start: nil, count: 0)
+                unsafe block.hasID = false
+                unsafe block.retry = -1
+                unsafe block.size = 0
+            } else {
+                let line = unsafe UnsafeRawBufferPointer(start: at, count: count)
+                if unsafe count <= maximumLineSize && Self.isData(line) && block.data == nil && !hasData {
+                    // The first line of data.
+                    let value = unsafe Self.value(of: line, from: 5)
+                    unsafe block.data = value
+                    unsafe block.size += value.count
+                    if unsafe block.size > maximumEventSize {
+                        throw unsafe fail(.eventTooLarge, at: consumed + (at - base), block)
                     }
-                    let count = unsafe stop - at
-                    if count == 0 {
-                        // "If the line is empty (a blank line): Dispatch the event".
-                        // https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
-                        // 1. "Set the last event ID string of the event source to the value of the last event ID
-                        // buffer." Also without data. That buffer is `id`, which is emptied here other than in the
-                        // standard's text, so that an event knows whether the ID is its own.
-                        if unsafe block.hasID { unsafe block.lastID = block.id }
-                        if let data = unsafe block.data {
-                            unsafe event(block.type, data, block.lastID, block.hasID, block.retry)
-                        } else if hasData {
-                            unsafe self.data.withBytes { data in
-                                unsafe event(block.type, data, block.lastID, block.hasID, block.retry)
-                            }
-                            endData()
-                        } else if unsafe block.hasID || block.retry >= 0 {
-                            // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer
-                            // to the empty string and return."
-                            unsafe fields(block.lastID, block.hasID, block.retry)
-                        }
-                        // 7. "Set the data buffer and the event type buffer to the empty string."
-                        unsafe block.data = nil
-                        unsafe block.type = UnsafeRawBufferPointer(start: nil, count: 0)
-                        unsafe block.id = UnsafeRawBufferPointer(start: nil, count: 0)
-                        unsafe block.hasID = false
-                        unsafe block.retry = -1
-                        unsafe block.size = 0
-                    } else {
-                        let line = unsafe UnsafeRawBufferPointer(start: at, count: count)
-                        if unsafe count <= maximumLineSize && Self.isData(line) && block.data == nil && !hasData {
-                            // The first line of data.
-                            let value = unsafe Self.value(of: line, from: 5)
-                            unsafe block.data = value
-                            unsafe block.size += value.count
-                            if unsafe block.size > maximumEventSize {
-                                throw unsafe fail(.eventTooLarge, at: consumed + (at - base), block)
-                            }
-                        } else if try unsafe interpret(line, at: consumed + (at - base), &block) {
-                            unsafe comment(UnsafeRawBufferPointer(rebasing: line[1...]))
-                        }
-                    }
-                    lines &+= 1
-                    // CRLF is one line end. A CR at the end of the read ends its line at once; an LF at the start of
-                    // the next belongs to it.
-                    let next = unsafe stop + 1
-                    if unsafe stop.load(as: UInt8.self) == 0x0A {
-                        unsafe at = next
-                    } else if unsafe next == end {
-                        skipsLineFeed = true
-                        isReady = false
-                        unsafe at = next
-                    } else {
-                        unsafe at = next.load(as: UInt8.self) == 0x0A ? next + 1 : next
-                    }
+                } else if try unsafe interpret(line, at: consumed + (at - base), &block) {
+                    unsafe comment(UnsafeRawBufferPointer(rebasing: line[1...]))
                 }
-                try unsafe finish(at: at, end: end, base: base, &block, kept: kept)
+            }
+            lines &+= 1
+            // CRLF is one line end. A CR at the end of the read ends its line at once; an LF at the start of
+            // the next belongs to it.
+            let next = unsafe stop + 1
+            if unsafe stop.load(as: UInt8.self) == 0x0A {
+                unsafe at = next
+            } else if unsafe next == end {
+                skipsLineFeed = true
+                isReady = false
+                unsafe at = next
+            } else {
+                unsafe at = next.load(as: UInt8.self) == 0x0A ? next + 1 : next
             }
         }
-        putBack(line: &keptLine, fields: &keptFields)
+        try unsafe finish(at: at, end: end, base: base, &block, kept: keptFields.bytes)
         consumed += unsafe end - base
     }
 

@@ -17,24 +17,24 @@ extension ServerSentEventParser {
         _ bytes: Span<UInt8>,
         _ event: (ServerSentEvent) -> Void
     ) throws(ServerSentEventParserError) {
-        try unsafe bytes.withUnsafeBytes { (buffer) throws(ServerSentEventParserError) in
-            try unsafe run(
-                buffer,
-                event: { type, data, lastID, hasID, retry in
-                    unsafe event(
-                        ServerSentEvent(
-                            checkedType: type.isEmpty
-                                ? nil : .init(unchecked: String(decoding: type, as: UTF8.self)),
-                            data: String(decoding: data, as: UTF8.self),
-                            checkedID: hasID ? .init(unchecked: String(decoding: lastID, as: UTF8.self)) : nil,
-                            retryMilliseconds: retry
-                        )
+        // The span is borrowed until this returns, and its memory with it.
+        let buffer = unsafe bytes.withUnsafeBytes { unsafe $0 }
+        try unsafe run(
+            buffer,
+            event: { type, data, lastID, hasID, retry in
+                unsafe event(
+                    ServerSentEvent(
+                        checkedType: type.isEmpty
+                            ? nil : .init(unchecked: String(decoding: type, as: UTF8.self)),
+                        data: String(decoding: data, as: UTF8.self),
+                        checkedID: hasID ? .init(unchecked: String(decoding: lastID, as: UTF8.self)) : nil,
+                        retryMilliseconds: retry
                     )
-                },
-                comment: { _ in },
-                fields: { _, _, _ in }
-            )
-        }
+                )
+            },
+            comment: { _ in },
+            fields: { _, _, _ in }
+        )
     }
 
     /// Parses the next bytes of the stream and hands out what they complete as borrowed bytes, without allocations.
@@ -56,35 +56,35 @@ extension ServerSentEventParser {
         comment: (Span<UInt8>) -> Void = { _ in },
         fields: (borrowing ServerSentEventView) -> Void = { _ in }
     ) throws(ServerSentEventParserError) {
-        try unsafe bytes.withUnsafeBytes { (buffer) throws(ServerSentEventParserError) in
-            try unsafe run(
-                buffer,
-                event: { type, data, lastID, hasID, retry in
-                    unsafe event(
-                        ServerSentEventView(
-                            type: Span(_unsafeBytes: type),
-                            data: Span(_unsafeBytes: data),
-                            lastEventID: Span(_unsafeBytes: lastID),
-                            hasID: hasID,
-                            retryMilliseconds: retry
-                        )
+        // The span is borrowed until this returns, and its memory with it.
+        let buffer = unsafe bytes.withUnsafeBytes { unsafe $0 }
+        try unsafe run(
+            buffer,
+            event: { type, data, lastID, hasID, retry in
+                unsafe event(
+                    ServerSentEventView(
+                        type: Span(_unsafeBytes: type),
+                        data: Span(_unsafeBytes: data),
+                        lastEventID: Span(_unsafeBytes: lastID),
+                        hasID: hasID,
+                        retryMilliseconds: retry
                     )
-                },
-                comment: { unsafe comment(Span(_unsafeBytes: $0)) },
-                fields: { lastID, hasID, retry in
-                    let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-                    unsafe fields(
-                        ServerSentEventView(
-                            type: Span(_unsafeBytes: empty),
-                            data: Span(_unsafeBytes: empty),
-                            lastEventID: Span(_unsafeBytes: lastID),
-                            hasID: hasID,
-                            retryMilliseconds: retry
-                        )
+                )
+            },
+            comment: { unsafe comment(Span(_unsafeBytes: $0)) },
+            fields: { lastID, hasID, retry in
+                let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+                unsafe fields(
+                    ServerSentEventView(
+                        type: Span(_unsafeBytes: empty),
+                        data: Span(_unsafeBytes: empty),
+                        lastEventID: Span(_unsafeBytes: lastID),
+                        hasID: hasID,
+                        retryMilliseconds: retry
                     )
-                }
-            )
-        }
+                )
+            }
+        )
     }
 
     /// Parses the next bytes of the stream, in any collection: `[UInt8]`, `UnsafeRawBufferPointer`, a view of a buffer.

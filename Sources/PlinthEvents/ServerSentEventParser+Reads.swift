@@ -18,8 +18,10 @@ extension ServerSentEventParser {
             consumed += bytes.count
             return nil
         }
-        let stop = unsafe LineScanner.lineEnd(from: at, to: end)
-        try unsafe keepLine(UnsafeRawBufferPointer(start: at, count: stop - at), at: lineOffset, nil)
+        guard let stop = unsafe line.appendLine(from: at, to: end, limit: maximumLineSize) else {
+            throw unsafe fail(.lineTooLong, at: lineOffset, nil)
+        }
+        if line.isLarge { hasLargeBuffer = true }
         if unsafe stop == end {
             consumed += bytes.count
             if hasLargeBuffer { trim() }
@@ -73,7 +75,9 @@ extension ServerSentEventParser {
     ) throws(ServerSentEventParserError) {
         if unsafe at < end {
             lineOffset = unsafe consumed + (at - base)
-            try unsafe keepLine(UnsafeRawBufferPointer(start: at, count: end - at), at: lineOffset, block)
+            if unsafe end - at > maximumLineSize { throw unsafe fail(.lineTooLong, at: lineOffset, block) }
+            unsafe line.append(UnsafeRawBufferPointer(start: at, count: end - at), limit: maximumLineSize)
+            if line.isLarge { hasLargeBuffer = true }
         }
         if let value = unsafe block.data {
             unsafe data.append(value, limit: maximumEventSize)
@@ -83,50 +87,27 @@ extension ServerSentEventParser {
         hasID = unsafe block.hasID
         retry = unsafe block.retry
         eventSize = unsafe block.size
-        let isChanged =
-            unsafe block.type.count != fields.typeCount || block.id.count != fields.idCount
-            || block.type.count + block.id.count + block.lastID.count != kept.count
-            || !Self.isWithin(block.type, kept) || !Self.isWithin(block.id, kept) || !Self.isWithin(block.lastID, kept)
-        hasNewFields = isChanged
-        if isChanged { unsafe fields.setSpare(type: block.type, id: block.id, lastID: block.lastID) }
-    }
-
-    private static func isWithin(_ part: UnsafeRawBufferPointer, _ whole: UnsafeRawBufferPointer) -> Bool {
-        guard let start = part.baseAddress, let base = whole.baseAddress, part.count > 0 else {
-            return unsafe part.isEmpty
-        }
-        return unsafe start >= base && start + part.count <= base + whole.count
+        hasNewFields = unsafe !fields.isUnchanged(in: block, kept)
+        if hasNewFields { unsafe fields.setSpare(type: block.type, id: block.id, lastID: block.lastID) }
     }
 
     /// Puts the buffers back that were taken out for the read.
     @usableFromInline
     mutating func putBack(line keptLine: inout ParserBuffer, fields keptFields: inout ParserBuffer) {
+        // After an error everything was dropped.
+        if failure != nil { return }
         swap(&fields.buffer, &keptFields)
         if hasNewFields {
             hasNewFields = false
             fields.takeSpare()
             if fields.isLarge { hasLargeBuffer = true }
         }
-        if line.isEmpty {
-            keptLine.clear()
-            swap(&line, &keptLine)
-        } else if keptLine.bytes.capacity > line.bytes.capacity {
-            keptLine.clear()
-            keptLine.bytes.append(contentsOf: line.bytes)
+        keptLine.clear()
+        if keptLine.capacity > line.capacity {
+            unsafe keptLine.append(line.bytes, limit: maximumLineSize)
             swap(&line, &keptLine)
         }
         if hasLargeBuffer { trim() }
-    }
-
-    /// Keeps a part of a line for the next read.
-    private mutating func keepLine(
-        _ part: UnsafeRawBufferPointer,
-        at offset: Int,
-        _ block: ParserBlock?
-    ) throws(ServerSentEventParserError) {
-        if part.count > maximumLineSize - line.count { throw unsafe fail(.lineTooLong, at: offset, block) }
-        unsafe line.append(part, limit: maximumLineSize)
-        if line.isLarge { hasLargeBuffer = true }
     }
 
     /// Gives memory back that a large line or event needed.

@@ -30,7 +30,7 @@ public struct ServerSentEventParser: Sendable {
     @usableFromInline var line = ParserBuffer()
     /// The lines of data since the last blank line, while `hasData`.
     @usableFromInline var data = ParserBuffer()
-    @usableFromInline var fields = ParserFields()
+    @usableFromInline var fields: ParserFields
     @usableFromInline var hasData = false
 
     // Of the block, between reads.
@@ -74,7 +74,7 @@ public struct ServerSentEventParser: Sendable {
         precondition(maximumLineSize > 0 && maximumEventSize > 0, "The limits of a parser are at least 1 byte.")
         self.maximumLineSize = maximumLineSize
         self.maximumEventSize = maximumEventSize
-        fields.buffer.bytes.append(contentsOf: lastEventID.utf8)
+        fields = ParserFields(lastEventID: lastEventID)
     }
 
     /// The last event ID: of the last block that had one and ended with its blank line.
