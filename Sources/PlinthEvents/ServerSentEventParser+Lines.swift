@@ -56,11 +56,9 @@ extension ServerSentEventParser {
                 // buffer." Also without data. That buffer is `id`, which is emptied here other than in the
                 // standard's text, so that an event knows whether the ID is its own.
                 if unsafe block.hasID { unsafe block.lastID = block.id }
-                if let data = unsafe block.data {
+                if let data = unsafe block.data ?? (hasData ? self.data.bytes : nil) {
                     unsafe event(block.type, data, block.lastID, block.hasID, block.retry)
-                } else if hasData {
-                    unsafe event(block.type, self.data.bytes, block.lastID, block.hasID, block.retry)
-                    endData()
+                    if hasData { endData() }
                 } else if unsafe block.hasID || block.retry >= 0 {
                     // 2. "If the data buffer is an empty string, set the data buffer and the event type buffer
                     // to the empty string and return."

@@ -50,6 +50,7 @@ extension ServerSentEventParser {
     /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
     ///   The parser then throws the same error for all further bytes until ``reset()``.
     @inlinable
+    @inline(__always)
     public mutating func parseBorrowed(
         _ bytes: Span<UInt8>,
         event: (borrowing ServerSentEventView) -> Void,
@@ -123,6 +124,7 @@ extension ServerSentEventParser {
     ///   - fields: Called for each block that has an ID or a reconnection time and no data.
     /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
     @inlinable
+    @inline(__always)
     public mutating func parseBorrowed(
         _ bytes: some Collection<UInt8>,
         event: (borrowing ServerSentEventView) -> Void,

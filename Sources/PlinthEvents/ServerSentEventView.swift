@@ -6,7 +6,7 @@
 /// no string is made and nothing is allocated. The bytes are as they came from the stream, so they need not be valid
 /// UTF-8: where that matters, make an event of it with ``ServerSentEvent/init(_:)``, which repairs it as the standard
 /// says, or check with `UTF8Span(validating:)`.
-public struct ServerSentEventView: ~Escapable {
+public struct ServerSentEventView: ~Escapable, BitwiseCopyable {
     /// The type, the `event` field; empty for the default, `message`.
     public let type: Span<UInt8>
 
