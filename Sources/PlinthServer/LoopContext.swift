@@ -64,7 +64,8 @@ final class LoopContext: Sendable {
             woken.removeAll(keepingCapacity: woken.capacity <= 4096)
             return streams
         }
-        for stream in streams { stream.pump() }
+        let now = MonotonicTime.now()
+        for stream in streams { stream.pump(now: now) }
     }
 
     // MARK: - On the event loop
@@ -140,7 +141,7 @@ final class LoopContext: Sendable {
 /// A stream that a ``LoopContext`` wakes.
 protocol WakeableStream: AnyObject, Sendable {
     /// Pulls and writes; on the event loop.
-    func pump()
+    func pump(now: MonotonicTime)
 }
 
 #endif

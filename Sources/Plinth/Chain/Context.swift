@@ -27,9 +27,22 @@ public struct Context: Sendable {
     /// Counts assignments to ``response``, which tells the chain of changes after it was sent.
     var responseChanges = 0
     /// The way back to the client.
-    let exchange: any Exchange
+    private let exchange: (any Exchange)?
 
     package init(request: Request, interceptors: [Interceptor], exchange: any Exchange) {
+        self.init(request: request, interceptors: interceptors, exchange: Optional(exchange))
+    }
+
+    /// The context as a ready function gets it, which outlives the chain: without what only the chain needs, so that a
+    /// stream does not hold on to the connection's side of its request.
+    var forReadyFunction: Context {
+        var copy = Context(request: request, interceptors: [], exchange: nil)
+        copy.values = values
+        copy.isResponseSent = true
+        return copy
+    }
+
+    private init(request: Request, interceptors: [Interceptor], exchange: (any Exchange)?) {
         self.request = request
         self.queue = interceptors
         self.exchange = exchange
@@ -61,6 +74,7 @@ public struct Context: Sendable {
     public mutating func sendHead() async throws {
         guard !isResponseSent else { throw SendHeadError.alreadySent }
         guard let response else { throw SendHeadError.noResponse }
+        guard let exchange else { throw SendHeadError.alreadySent }
         try await exchange.sendHead(response, for: request)
         isResponseSent = true
     }

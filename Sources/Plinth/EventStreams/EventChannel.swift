@@ -181,6 +181,11 @@ public final class EventChannel: Sendable {
         perform(state.withLock { $0.onCancellation(action) })
     }
 
+    /// The application's part has ended, so that there is nothing to cancel any more.
+    package func releaseCancellation() {
+        state.withLock { $0.releaseCancellation() }
+    }
+
     /// The stream has ended and its transport is done: counts it.
     ///
     /// - Returns: Why it ended, the first time; nil after that.

@@ -182,12 +182,20 @@ struct EventChannelState {
     mutating func onCancellation(_ action: @escaping @Sendable () -> Void) -> Actions {
         var actions = Actions()
         switch reason {
-        case nil: cancellation = action
+        case nil: if !isReleased { cancellation = action }
         case .some(.applicationClosed), .some(.applicationFailed): break
         case .some: actions.cancel = action
         }
         return actions
     }
+
+    mutating func releaseCancellation() {
+        cancellation = nil
+        isReleased = true
+    }
+
+    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
+    private var isReleased = false
 
     // MARK: - The transport's side
 

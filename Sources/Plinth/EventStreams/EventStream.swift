@@ -96,7 +96,10 @@ public struct EventStream: Sendable {
         let run = ReadyRun(channel: channel, options: options, lifetime: lifetime, logger: logger)
         // Not a child of the request's task: that one goes on to write the head while this one waits for room or for the
         // next event. The channel cancels it when the stream ends.
-        let running = Task { try await run(ready, throwingBeforeFirstEvent: true) }
+        let running = Task {
+            defer { channel.releaseCancellation() }
+            try await run(ready, throwingBeforeFirstEvent: true)
+        }
         channel.onCancellation { running.cancel() }
         let hasEvents = await withTaskCancellationHandler {
             await channel.firstEvent()
@@ -133,9 +136,12 @@ public struct EventStream: Sendable {
         return bytes
     }
 
+    /// Whether the ready function is still to be run: not if the stream opened with its first event.
+    package var needsStart: Bool { running == nil }
+
     /// Runs the ready function, unless it already runs. The channel has its transport by now.
     package func start(logger: Logger) async {
-        guard running == nil else { return }
+        guard needsStart else { return }
         let run = ReadyRun(channel: channel, options: options, lifetime: lifetime, logger: logger)
         // Before the first event nothing is thrown, since the head has been written.
         try? await run(ready, throwingBeforeFirstEvent: false)

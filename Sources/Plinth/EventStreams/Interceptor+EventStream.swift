@@ -12,6 +12,8 @@ extension Interceptor {
     /// }
     /// ```
     ///
+    /// The closure's context has the request and the values as they were; changing it changes nothing any more.
+    ///
     /// - Parameters:
     ///   - name: What logs and error messages call the interceptor.
     ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
@@ -27,7 +29,7 @@ extension Interceptor {
         Interceptor(
             name,
             enter: { context in
-                let snapshot = context
+                let snapshot = context.forReadyFunction
                 try await context.startEventStream(options: options, lifetime: .scoped, onDisconnect: onDisconnect) {
                     try await body($0, snapshot)
                 }

@@ -8,7 +8,8 @@ public struct ResponseBody: Sendable {
         case bytes([UInt8])
         case file(FileBody)
         case writer(length: Int?, @Sendable (BodyWriter) async throws -> Void)
-        case eventStream(EventStream)
+        // Kept apart, so that every response does not have the size of the rarest.
+        indirect case eventStream(EventStream)
     }
 
     package let storage: Storage

@@ -9,6 +9,7 @@ import Musl
 #else
 import Darwin
 #endif
+import Logging
 import NIOCore
 import Plinth
 
@@ -29,12 +30,17 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     private let halfCloseIsLeaving: Bool
     private let metrics: EventStreamMetrics?
     private var context: ChannelHandlerContext?
-    private var requestTask: Task<Void, Never>?
+    private let isSecure: Bool
+    private let logger: Logger
     private var isPumping = false
     private var isDone = false
     /// Since when the socket has taken nothing of what waits for it.
     private var stalledSince: MonotonicTime?
     private var lastBuffered = 0
+    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1. Valid while ``context`` is.
+    private var socket: DirectSocket?
+    /// Whether NIO holds bytes that the socket did not take: until it has taken them nothing may be sent past it.
+    private var hasPending = false
 
     /// How much is pulled at once, so that one busy stream does not hold up the others of its event loop.
     private static var pullLimit: Int { 16 * 1024 }
@@ -44,7 +50,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         framing: ResponseFraming,
         server: ServerContext,
         loop: LoopContext,
-        requestTask: Task<Void, Never>?,
+        isSecure: Bool,
+        logger: Logger,
         halfCloseIsLeaving: Bool,
         route: RouteIdentity?
     ) {
@@ -52,7 +59,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         self.framing = framing
         self.server = server
         self.loop = loop
-        self.requestTask = requestTask
+        self.isSecure = isSecure
+        self.logger = logger
         self.halfCloseIsLeaving = halfCloseIsLeaving
         self.metrics = server.metrics.metrics(for: route)
         server.activities.enter()
@@ -74,17 +82,40 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// The head has been written: events may flow.
     func begin() {
         guard let context else { return }
-        // Small bounds in user space: what the socket does not take stays with the channel, whose buffer has a policy.
-        if Output.isSocket, let options = context.channel.syncOptions {
-            try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: Self.pullLimit))
+        if Output.isSocket, !isSecure { socket = DirectSocket(of: context.channel) }
+        if socket == nil {
+            // Small bounds in user space: what the socket does not take stays with the channel, whose buffer has a policy.
+            if Output.isSocket, let options = context.channel.syncOptions {
+                try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: Self.pullLimit))
+            }
+        } else if Output.bufferedBytes(context.channel) > 0 {
+            notifyWhenWritten(context)
         }
-        if let requestTask { stream.channel.onCancellation { requestTask.cancel() } }
-        requestTask = nil
+        let channel = stream.channel
         let now = MonotonicTime.now()
-        stream.channel.attach(self, preamble: stream.preamble, metrics: metrics, now: now)
-        loop.schedule(self, at: stream.channel.firstTick)
-        pump()
-        context.flush()
+        channel.attach(self, preamble: stream.preamble, metrics: metrics, now: now)
+        loop.schedule(self, at: channel.firstTick)
+        pump(now: now)
+        startReadyFunction()
+    }
+
+    /// Runs the ready function in a task of its own.
+    ///
+    /// Not in the request's: that has run the chain, and the room that its stages needed (several kilobytes) would be kept
+    /// for as long as the stream lasts.
+    private func startReadyFunction() {
+        guard stream.needsStart else { return }
+        let stream = self.stream
+        let logger = self.logger
+        let activities = server.activities
+        activities.enter()
+        let task = Task {
+            await stream.start(logger: logger)
+            // A task that has ended need not be kept for being cancelled.
+            stream.channel.releaseCancellation()
+            activities.leave()
+        }
+        stream.channel.onCancellation { task.cancel() }
     }
 
     /// Once: the stream is over for the application, too.
@@ -102,8 +133,6 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     func clientLeft(_ reason: DisconnectReason) {
-        requestTask?.cancel()
-        requestTask = nil
         stream.channel.disconnect(reason)
         complete()
         context?.close(promise: nil)
@@ -144,7 +173,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { pump() }
+        if context.channel.isWritable, socket == nil { pump(now: .now()) }
         context.fireChannelWritabilityChanged()
     }
 
@@ -154,34 +183,83 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         loop.wake(self)
     }
 
-    func pump() {
+    func pump(now: MonotonicTime) {
         guard let context, !isDone, !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
-        let now = MonotonicTime.now()
+        if let socket { send(to: socket, context, now) } else { write(context, now) }
+        observeProgress(context, now)
+    }
+
+    /// Sends to the socket itself: what it takes is not copied, nor kept, nor written about.
+    private func send(to socket: DirectSocket, _ context: ChannelHandlerContext, _ now: MonotonicTime) {
+        while !hasPending, !isDone {
+            let (pull, outcome) = loop.withScratch { scratch -> (EventStreamPull, DirectSocket.Outcome) in
+                var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
+                let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
+                guard chunk.close(&scratch) else { return (pull, .all) }
+                return (pull, scratch.withUnsafeBytes { bytes in
+                    let framed = UnsafeRawBufferPointer(rebasing: bytes[chunk.start...])
+                    let outcome = socket.send(framed)
+                    if case .some(let count) = outcome {
+                        let rest = UnsafeRawBufferPointer(rebasing: framed[count...])
+                        let part = Output.body(rest, .empty, context.channel.allocator)
+                        context.write(wrapOutboundOut(part), promise: nil)
+                    }
+                    return outcome
+                })
+            }
+            switch outcome {
+            case .all: break
+            case .some: notifyWhenWritten(context)
+            case .failed(let reason): return clientLeft(reason)
+            }
+            switch pull {
+            case .bytes: continue
+            case .idle: return
+            case .end(let reason): return end(reason, context)
+            }
+        }
+    }
+
+    /// Flushes what NIO holds, and goes on when the socket has taken it.
+    private func notifyWhenWritten(_ context: ChannelHandlerContext) {
+        hasPending = true
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let nothing = Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(nothing), promise: written)
+        written.futureResult.whenSuccess {
+            handler.value.hasPending = false
+            handler.value.pump(now: .now())
+        }
+    }
+
+    /// Writes through the pipeline: TLS, and the streams of HTTP/2.
+    private func write(_ context: ChannelHandlerContext, _ now: MonotonicTime) {
         var hasWritten = false
+        defer { if hasWritten { context.flush() } }
         while context.channel.isWritable, !isDone {
-            let result = loop.withScratch { scratch in
-                let result = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
+            let pull = loop.withScratch { scratch in
+                let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 if !scratch.isEmpty {
                     let part = scratch.withUnsafeBytes { Output.body($0, framing, context.channel.allocator) }
                     context.write(wrapOutboundOut(part), promise: nil)
                     hasWritten = true
                 }
-                return result
+                return pull
             }
-            switch result {
+            switch pull {
             case .bytes:
-                // Written at once, so that the socket's room, not the bound above, says whether there is more.
-                if !context.channel.isWritable { context.flush(); hasWritten = false }
-                continue
-            case .idle: break
-            case .end(let reason): end(reason, context)
+                // Flushed now, so that the socket's room, not the bound above, says whether there is more.
+                if !context.channel.isWritable {
+                    context.flush()
+                    hasWritten = false
+                }
+            case .idle: return
+            case .end(let reason): return end(reason, context)
             }
-            break
         }
-        if hasWritten { context.flush() }
-        observeProgress(context, now)
     }
 
     private func end(_ reason: DisconnectReason, _ context: ChannelHandlerContext) {
@@ -237,6 +315,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// Notes whether the socket takes anything of what waits for it.
     private func observeProgress(_ context: ChannelHandlerContext, _ now: MonotonicTime) {
         guard !isDone else { return }
+        // Nothing can wait where nothing was left with NIO.
+        if socket != nil, !hasPending, stalledSince == nil { return }
         let buffered = Output.bufferedBytes(context.channel)
         if (buffered == 0) != (stalledSince == nil) {
             // What is due next has changed: a heartbeat, or the end of the client's time.

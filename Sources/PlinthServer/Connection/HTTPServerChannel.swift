@@ -25,6 +25,11 @@ struct HTTPServerChannel: ServerChildChannel {
         channel.eventLoop.makeCompletedFuture {
             let loop = server.loop(of: channel.eventLoop)
             if let timeout = server.configuration.acknowledgementTimeout { channel.setAcknowledgementTimeout(timeout) }
+            // Most requests fit; a buffer of NIO's usual 2 kB would stay with each open stream.
+            try channel.syncOptions?.setOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 512, maximum: 64 * 1024)
+            )
             try channel.pipeline.syncOperations.addHandler(
                 ProtocolNegotiator(isSecure: isSecure, server: server, loop: loop)
             )

@@ -510,17 +510,20 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         _ context: ChannelHandlerContext
     ) {
         current.framing = framing
-        context.write(headPart(response, framing), promise: nil)
+        context.writeAndFlush(headPart(response, framing), promise: nil)
         let handler = EventStreamHandler<Output>(
             stream: stream,
             framing: framing,
             server: server,
             loop: loop,
-            requestTask: current.task,
+            isSecure: isSecure,
+            logger: current.logger,
             halfCloseIsLeaving: halfCloseIsLeaving,
             route: route
         )
         self.current = nil
+        // The application may keep what leads to this request; the task's memory is not to be kept with it.
+        current.task = nil
         let hadInputClosed = hasInputClosed
         let channel = context.channel
         waiting.removeAll()

@@ -61,11 +61,10 @@ struct ServerExchange: Exchange {
                         throw error
                     }
                 }
+                // The stream goes on by itself.
                 if request.method == .head {
                     stream.abandon(.clientClosed)
                     commands.end()
-                } else {
-                    await stream.start(logger: request.logger)
                 }
             }
         } catch {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+import NIOCore
+import Plinth
+
+/// The socket under a NIO channel, for sends that need nothing of what NIO does around one.
+///
+/// Invariants: it is used on the channel's event loop while the channel is active, so that the descriptor is open and the
+/// channel's own; and only while NIO holds no bytes of its own for it, so that the order is kept.
+struct DirectSocket {
+    /// What the socket took.
+    enum Outcome {
+        case all
+        /// So many bytes, and no more for now.
+        case some(Int)
+        case failed(DisconnectReason)
+    }
+
+    private let descriptor: CInt
+
+    /// The socket of a channel, nil if it has none of its own.
+    init?(of channel: any Channel) {
+        guard
+            let descriptor = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+                of: NIOBSDSocket.Handle.self,
+                { $0 }
+            )
+        else { return nil }
+        self.descriptor = descriptor
+    }
+
+    /// Sends what fits without waiting.
+    func send(_ bytes: UnsafeRawBufferPointer) -> Outcome {
+        while true {
+            let count = systemSend(descriptor, bytes.baseAddress, bytes.count, Self.flags)
+            if count == bytes.count { return .all }
+            if count >= 0 { return .some(count) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN, EWOULDBLOCK, ENOBUFS: return .some(0)
+            case EPIPE, ECONNRESET: return .failed(.clientClosed)
+            case ETIMEDOUT: return .failed(.timedOut)
+            default: return .failed(.writeFailed)
+            }
+        }
+    }
+
+    #if canImport(Glibc) || canImport(Musl)
+    private static let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
+    #else
+    // Elsewhere NIO has set the socket so that it neither blocks nor raises a signal.
+    private static let flags: CInt = 0
+    #endif
+}
+
+private func systemSend(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: CInt) -> Int {
+    send(descriptor, bytes, count, flags)
+}
+
+/// Frames bytes as one chunk (RFC 9112, section 7.1) in the buffer in which they are encoded.
+struct Chunk {
+    /// Where the framed bytes begin.
+    private(set) var start: Int
+    private let body: Int
+    private let isChunked: Bool
+
+    /// Room for the chunk's size: 16 digits and a line end.
+    private static let prefix = 18
+
+    /// Begins at the end of the buffer; the body is appended next.
+    init(in buffer: inout [UInt8], isChunked: Bool) {
+        start = buffer.count
+        self.isChunked = isChunked
+        if isChunked { buffer.append(contentsOf: repeatElement(0, count: Self.prefix)) }
+        body = buffer.count
+    }
+
+    /// Writes what stands around the body. A body of nothing is no chunk: it would end the stream.
+    ///
+    /// - Returns: Whether there is anything to send, from ``start`` on.
+    mutating func close(_ buffer: inout [UInt8]) -> Bool {
+        var size = buffer.count - body
+        guard size > 0 else { return false }
+        guard isChunked else { return true }
+        start = body
+        func push(_ byte: UInt8) {
+            start -= 1
+            buffer[start] = byte
+        }
+        push(0x0A)
+        push(0x0D)
+        while size > 0 {
+            let digit = UInt8(size & 15)
+            push(digit < 10 ? 0x30 + digit : 0x57 + digit)
+            size >>= 4
+        }
+        buffer.append(0x0D)
+        buffer.append(0x0A)
+        return true
+    }
+}
+
+#endif
