@@ -161,19 +161,19 @@ struct RouteTableBuilder {
                 }
             case .wildcard(_, let constraint?):
                 if let same = nodes[node].wildcards.firstIndex(where: { $0.constraint.isSame(as: constraint) }) {
-                    try end(index, route, at: &nodes[node].wildcards[same].endpoints)
+                    try Self.end(index, route, among: routes, at: &nodes[node].wildcards[same].endpoints)
                 } else {
                     var endpoints = RouteTable.Endpoints()
-                    try end(index, route, at: &endpoints)
+                    try Self.end(index, route, among: routes, at: &endpoints)
                     nodes[node].wildcards.append((constraint, endpoints))
                 }
                 return
             case .wildcard(_, nil):
-                try end(index, route, at: &nodes[node].wildcard)
+                try Self.end(index, route, among: routes, at: &nodes[node].wildcard)
                 return
             }
         }
-        try end(index, route, at: &nodes[node].endpoints)
+        try Self.end(index, route, among: routes, at: &nodes[node].endpoints)
         if let path { fixedPaths[PathBytes(path[...])] = nodes[node].endpoints }
     }
 
@@ -182,7 +182,13 @@ struct RouteTableBuilder {
         return nodes.count - 1
     }
 
-    private func end(_ index: Int, _ route: Route, at endpoints: inout RouteTable.Endpoints) throws(RoutesError) {
+    /// Ends a route at a place of the tree. Static: a method would be lent `self`, and copy all nodes each time.
+    private static func end(
+        _ index: Int,
+        _ route: Route,
+        among routes: [RouteTable.Entry],
+        at endpoints: inout RouteTable.Endpoints
+    ) throws(RoutesError) {
         if let other = endpoints.exact(route.method) {
             throw RoutesError(
                 .conflict,
