@@ -7,6 +7,8 @@ struct ChainRun {
     private var failure: ChainError?
     /// How many errors there have been, which tells them apart.
     private var failures = 0
+    /// What was thrown last, handled or not.
+    private var lastError: (any Error)?
 
     init(_ context: Context) {
         self.context = context
@@ -61,7 +63,7 @@ struct ChainRun {
     /// The response that the stages left, or the one that stands for an error that nobody handled.
     mutating func finish() -> Chain.Outcome {
         if let failure {
-            let answer = answer(to: failure)
+            let answer = failure.answer(to: context.request)
             if !context.isResponseSent {
                 context.response?.body.eventStream?.abandon(.applicationFailed)
                 context.response = answer
@@ -70,29 +72,14 @@ struct ChainRun {
         return Chain.Outcome(
             response: context.response ?? HTTPError(.notFound, "nothing here answers this request").response,
             isHeadSent: context.isResponseSent,
-            request: context.request
+            request: context.request,
+            lastError: lastError
         )
-    }
-
-    private func answer(to failure: ChainError) -> Response {
-        if let known = failure.cause as? any ResponseError { return known.response }
-        if failure.cause is CancellationError, Task.isCancelled {
-            context.request.logger.debug("the client left before it was answered")
-        } else {
-            context.request.logger.error(
-                "an interceptor failed",
-                metadata: [
-                    "interceptor": "\(failure.interceptor)", "stage": "\(failure.stage.rawValue)",
-                    "request-id": "\(failure.requestID)", "error": "\(failure.cause)",
-                    "suppressed": "\(failure.suppressed)",
-                ]
-            )
-        }
-        return HTTPError(.internalServerError).response
     }
 
     private mutating func fail(_ error: any Error, _ interceptor: Interceptor, _ stage: ChainError.Stage) {
         failures += 1
+        lastError = error
         var suppressed: [any Error] = []
         if let failure { suppressed = failure.suppressed + [failure.cause] }
         failure = ChainError(

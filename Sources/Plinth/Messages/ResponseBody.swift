@@ -14,8 +14,17 @@ public struct ResponseBody: Sendable {
 
     package let storage: Storage
 
-    package init(storage: Storage) {
+    /// Whether it was given as a string: what ``Interceptor/htmlBody()`` takes for a page.
+    let isString: Bool
+
+    package init(storage: Storage, isString: Bool = false) {
         self.storage = storage
+        self.isString = isString
+    }
+
+    /// Whether there is not a byte in it, for certain.
+    var isEmpty: Bool {
+        if case .bytes(let bytes) = storage { bytes.isEmpty } else { false }
     }
 
     /// Nothing.
@@ -28,7 +37,7 @@ public struct ResponseBody: Sendable {
 
     /// A string as UTF-8. It sets no content type: ``Response/text(_:status:contentType:)`` does.
     public static func string(_ string: String) -> ResponseBody {
-        ResponseBody(storage: .bytes(Array(string.utf8)))
+        ResponseBody(storage: .bytes(Array(string.utf8)), isString: true)
     }
 
     /// A file, or a part of it, sent without being loaded whole.

@@ -182,7 +182,9 @@ struct RouteTableBuilder {
         return nodes.count - 1
     }
 
-    /// Ends a route at a place of the tree. Static: a method would be lent `self`, and copy all nodes each time.
+    /// Ends a route at a place of the tree.
+    ///
+    /// Static: a method would be lent `self`, and copy all nodes each time.
     private static func end(
         _ index: Int,
         _ route: Route,

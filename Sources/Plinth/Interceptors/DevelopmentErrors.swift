@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension Interceptor {
+    /// For development only: shows errors in the response, and keeps responses out of caches.
+    ///
+    /// An error without a response of its own becomes a 500 with the cause, the interceptor, the stage, the request's ID
+    /// and the errors it replaced, as a page if the client accepts HTML and as text otherwise. The details may hold
+    /// secrets: in production ``errorResponses()`` takes its place.
+    ///
+    /// Every response gets `Cache-Control: no-store`, unless it is an event stream, which says that it is not cached
+    /// itself.
+    public static func developmentErrors() -> Interceptor {
+        Interceptor(
+            "development-errors",
+            leave: { context in
+                guard !context.isResponseSent, let response = context.response, response.body.eventStream == nil
+                else { return }
+                context.response?.headers[.cacheControl] = "no-store"
+            },
+            error: { context, error in
+                guard !context.isResponseSent else { throw error }
+                context.response?.body.eventStream?.abandon()
+                var response = error.answer(to: context.request)
+                if !(error.cause is any ResponseError) {
+                    response = page(error, isHTML: context.request.headers[.accept]?.contains("text/html") == true)
+                }
+                response.headers[.cacheControl] = "no-store"
+                context.response = response
+            }
+        )
+    }
+
+    private static func page(_ error: ChainError, isHTML: Bool) -> Response {
+        let rows =
+            [
+                ("Cause", "\(error.cause)"), ("Type", "\(type(of: error.cause))"), ("Interceptor", error.interceptor),
+                ("Stage", error.stage.rawValue), ("Request", error.requestID),
+            ] + error.suppressed.map { ("Replaced", "\($0)") }
+        guard isHTML else {
+            return .text(
+                rows.map { "\($0): \($1)\n" }.joined(),
+                status: .internalServerError
+            )
+        }
+        let table = rows.map { "<tr><th>\($0)</th><td><pre>\(HTML.escape($1))</pre></td></tr>\n" }.joined()
+        return .html(
+            "<!doctype html>\n<title>500 Internal Server Error</title>\n<h1>An interceptor failed</h1>\n"
+                + "<table>\n\(table)</table>\n",
+            status: .internalServerError
+        )
+    }
+}
+
+/// The little of HTML that error pages need.
+enum HTML {
+    /// A text that is safe between tags and in quoted attributes.
+    static func escape(_ text: String) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": escaped += "&amp;"
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            case "\"": escaped += "&quot;"
+            case "'": escaped += "&#39;"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
