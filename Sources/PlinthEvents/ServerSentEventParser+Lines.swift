@@ -99,8 +99,7 @@ extension ServerSentEventParser {
                 unsafe at = next.load(as: UInt8.self) == 0x0A ? next + 1 : next
             }
         }
-        try unsafe finish(at: at, end: end, base: base, &block, kept: keptFields.bytes)
-        consumed += unsafe end - base
+        try unsafe finish(start, at: at, block, line: &keptLine, fields: keptFields.bytes)
     }
 
     /// "data:" at the start of a line.

@@ -63,22 +63,16 @@ extension ServerSentEventParser {
         return unsafe at
     }
 
-    /// Ends a read: copies what still lies in it.
+    /// Ends a read: copies what still lies in it or in `keptLine`, and then uses that for the line that goes on.
     @usableFromInline
     @inline(never)
     mutating func finish(
+        _ start: ReadStart,
         at: UnsafeRawPointer,
-        end: UnsafeRawPointer,
-        base: UnsafeRawPointer,
-        _ block: inout ParserBlock,
-        kept: UnsafeRawBufferPointer
+        _ block: ParserBlock,
+        line keptLine: inout ParserBuffer,
+        fields kept: UnsafeRawBufferPointer
     ) throws(ServerSentEventParserError) {
-        if unsafe at < end {
-            lineOffset = unsafe consumed + (at - base)
-            if unsafe end - at > maximumLineSize { throw unsafe fail(.lineTooLong, at: lineOffset, block) }
-            unsafe line.append(UnsafeRawBufferPointer(start: at, count: end - at), limit: maximumLineSize)
-            if line.isLarge { hasLargeBuffer = true }
-        }
         if let value = unsafe block.data {
             unsafe data.append(value, limit: maximumEventSize)
             hasData = true
@@ -89,6 +83,15 @@ extension ServerSentEventParser {
         eventSize = unsafe block.size
         hasNewFields = unsafe !fields.isUnchanged(in: block, kept)
         if hasNewFields { unsafe fields.setSpare(type: block.type, id: block.id, lastID: block.lastID) }
+        keptLine.clear()
+        let rest = unsafe UnsafeRawBufferPointer(start: at, count: start.end - at)
+        if rest.count > 0 {
+            lineOffset = unsafe consumed + (at - start.base)
+            if rest.count > maximumLineSize { throw unsafe fail(.lineTooLong, at: lineOffset, block) }
+            unsafe keptLine.append(rest, limit: maximumLineSize)
+            if keptLine.isLarge { hasLargeBuffer = true }
+        }
+        consumed += unsafe start.end - start.base
     }
 
     /// Puts the buffers back that were taken out for the read.
@@ -96,16 +99,12 @@ extension ServerSentEventParser {
     mutating func putBack(line keptLine: inout ParserBuffer, fields keptFields: inout ParserBuffer) {
         // After an error everything was dropped.
         if failure != nil { return }
+        swap(&line, &keptLine)
         swap(&fields.buffer, &keptFields)
         if hasNewFields {
             hasNewFields = false
             fields.takeSpare()
             if fields.isLarge { hasLargeBuffer = true }
-        }
-        keptLine.clear()
-        if keptLine.capacity > line.capacity {
-            unsafe keptLine.append(line.bytes, limit: maximumLineSize)
-            swap(&line, &keptLine)
         }
         if hasLargeBuffer { trim() }
     }
