@@ -1,74 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The fields of one block as bytes, and how they are written.
+/// The fields of one block as bytes, and how they are written: everything that is encoded passes through here.
 ///
-/// Everything that is encoded passes through here. The bytes are borrowed: a value lives within one call.
-@unsafe struct EncodedFields {
+/// The bytes are borrowed: a value lives within one call.
+@unsafe
+struct EncodedFields {
     /// Nil for no field.
     var type: UnsafeRawBufferPointer?
     var id: UnsafeRawBufferPointer?
     /// Milliseconds; negative for no field.
     var retry: Int64 = -1
-    /// One field for each of its lines; nil for no field.
-    var data: UnsafeRawBufferPointer?
-    /// One comment line for each of its lines; nil for none.
-    var comment: UnsafeRawBufferPointer?
+    /// One line for each line of the text; nil for none.
+    var text: UnsafeRawBufferPointer?
+    /// What begins each of these lines: of a data field, or of a comment.
+    var prefix = Prefix.data
+
+    /// The start of a line: the first `count` bytes of `word` in memory.
+    struct Prefix {
+        let word: UInt64
+        let count: Int
+
+        static var type: Prefix { Prefix(word: 0x00_20_3A_74_6E_65_76_65, count: 7) }  // "event: "
+        static var id: Prefix { Prefix(word: 0x00_00_00_00_20_3A_64_69, count: 4) }  // "id: "
+        static var retry: Prefix { Prefix(word: 0x00_20_3A_79_72_74_65_72, count: 7) }  // "retry: "
+        static var data: Prefix { Prefix(word: 0x00_00_20_3A_61_74_61_64, count: 6) }  // "data: "
+        static var comment: Prefix { Prefix(word: 0x00_00_00_00_00_00_00_3A, count: 1) }  // ":"
+    }
 
     /// The exact size.
     var byteCount: Int {
-        var count = 1
-        if let type = unsafe type { count += 8 + type.count }
-        if let id = unsafe id { count += 5 + id.count }
-        if unsafe retry >= 0 { unsafe count += 8 + Self.digitCount(retry) }
-        if let data = unsafe data { count += unsafe Self.size(ofLines: data, prefix: 6) }
-        if let comment = unsafe comment { count += unsafe Self.size(ofLines: comment, prefix: 1) }
+        guard let text = unsafe text else { return unsafe headCount + 1 }
+        var count = unsafe headCount + 1
+        unsafe Self.forEachLine(text) { line in
+            unsafe count += prefix.count + line.count + 1
+            return true
+        }
         return count
     }
 
-    /// Writes all fields and the blank line.
+    /// The exact size of the fields other than the text.
     @inline(__always)
-    func write(to writer: inout some EncodedFieldsWriter) {
-        if let comment = unsafe comment {
-            unsafe Self.forEachLine(comment) { line in
-                writer.write(":")
-                unsafe writer.write(line)
-                writer.write("\n")
-            }
-        }
-        if let type = unsafe type {
-            writer.write("event: ")
-            unsafe writer.write(type)
-            writer.write("\n")
-        }
-        if let id = unsafe id {
-            writer.write("id: ")
-            unsafe writer.write(id)
-            writer.write("\n")
-        }
-        if unsafe retry >= 0 { unsafe writeRetry(to: &writer) }
-        if let data = unsafe data {
-            unsafe Self.forEachLine(data) { line in
-                writer.write("data: ")
-                unsafe writer.write(line)
-                writer.write("\n")
-            }
-        }
-        writer.write("\n")
-    }
-
-    private func writeRetry(to writer: inout some EncodedFieldsWriter) {
-        // 2^53 − 1 has 16 digits.
-        var digits = SIMD16<UInt8>()
-        var rest = unsafe retry
-        var first = 16
-        repeat {
-            first -= 1
-            digits[first] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
-            rest /= 10
-        } while rest > 0
-        writer.write("retry: ")
-        unsafe withUnsafeBytes(of: digits) { unsafe writer.write(UnsafeRawBufferPointer(rebasing: $0[first...])) }
-        writer.write("\n")
+    private var headCount: Int {
+        var count = 0
+        if let type = unsafe type { count += type.count + 8 }
+        if let id = unsafe id { count += id.count + 5 }
+        if unsafe retry >= 0 { count += unsafe Self.digitCount(retry) + 8 }
+        return count
     }
 
     private static func digitCount(_ number: Int64) -> Int {
@@ -81,113 +58,126 @@
         return count
     }
 
-    /// Calls `body` with each line of `text`: one more than it has line breaks, which are LF, CR and CRLF.
-    @inline(__always)
-    static func forEachLine(_ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) {
-        guard var at = text.baseAddress else {
-            return unsafe body(text)
-        }
-        let end = unsafe at + text.count
-        while true {
-            let stop = unsafe LineScanner.lineEnd(from: at, to: end)
-            unsafe body(UnsafeRawBufferPointer(start: at, count: stop - at))
-            if unsafe stop == end { return }
-            let isCR = unsafe stop.load(as: UInt8.self) == 0x0D
-            unsafe at = stop + 1
-            if unsafe isCR && at < end && at.load(as: UInt8.self) == 0x0A { unsafe at += 1 }
-        }
-    }
+    // MARK: - Writing
 
-    /// The size of `text` as lines of `prefix` more bytes and a line feed each.
-    private static func size(ofLines text: UnsafeRawBufferPointer, prefix: Int) -> Int {
-        var count = 0
-        unsafe forEachLine(text) { line in count += prefix + line.count + 1 }
-        return count
-    }
-}
-
-/// Where encoded bytes go.
-protocol EncodedFieldsWriter: ~Copyable {
-    mutating func write(_ text: StaticString)
-    mutating func write(_ bytes: UnsafeRawBufferPointer)
-}
-
-/// Writes into memory that someone provided, and never past its end.
-@unsafe struct MemoryWriter: EncodedFieldsWriter {
-    private var at: UnsafeMutableRawPointer
-    private let end: UnsafeMutableRawPointer
-
-    init(_ memory: UnsafeMutableRawBufferPointer, at start: UnsafeMutableRawPointer) {
-        unsafe at = start
-        unsafe end = start + memory.count
-    }
-
-    var position: UnsafeMutableRawPointer { unsafe at }
-
-    @inline(__always)
-    mutating func write(_ text: StaticString) {
-        unsafe write(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    @inline(__always)
-    mutating func write(_ bytes: UnsafeRawBufferPointer) {
-        precondition(unsafe bytes.count <= end - at, "the memory is smaller than encodedByteCount")
-        guard let start = bytes.baseAddress else { return }
-        unsafe at.copyMemory(from: start, byteCount: bytes.count)
-        unsafe at += bytes.count
-    }
-}
-
-/// Hands pieces on to a function, for buffers of which no more is known than that bytes can be appended.
-@unsafe struct PieceWriter: EncodedFieldsWriter {
-    let append: (UnsafeRawBufferPointer) -> Void
-
-    func write(_ text: StaticString) {
-        unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
-    }
-
-    func write(_ bytes: UnsafeRawBufferPointer) {
-        unsafe append(bytes)
-    }
-}
-
-extension EncodedFields {
-    /// Appends to an array: one growth at most, then straight into its free space.
+    /// Appends to an array: straight into its free space, which nearly always grows once at most.
+    ///
+    /// The number of lines is not counted beforehand, which would take as long again as writing them: there is room for
+    /// a line of 64 bytes in the mean, and if that is not enough, more is made.
     @inline(__always)
     func append(to array: inout [UInt8]) {
-        let count = unsafe byteCount
         #if compiler(>=6.3)
-            array.append(addingCapacity: count) { span in
-                unsafe span.withUnsafeMutableBufferPointer { free, initialized in
-                    initialized += unsafe write(
-                        into: UnsafeMutableRawBufferPointer(
-                            rebasing: UnsafeMutableRawBufferPointer(free)[initialized...]
-                        )
-                    )
+            var rest = unsafe text
+            var head = unsafe headCount
+            repeat {
+                let count = unsafe rest?.count ?? 0
+                // Room for at least one line, the longest there can be, and the blank line.
+                let room = head + count + 7 * (count / 64 + 4) + 8
+                array.append(addingCapacity: room) { span in
+                    unsafe span.withUnsafeMutableBufferPointer { free, initialized in
+                        // The array made room, so there is memory.
+                        guard let start = UnsafeMutableRawPointer(free.baseAddress) else { return }
+                        var writer = unsafe MemoryWriter(start, end: start + room)
+                        if head > 0 { unsafe writeHead(to: &writer) }
+                        unsafe rest = writeText(rest, to: &writer)
+                        initialized = unsafe writer.position - start
+                    }
                 }
-            }
+                head = 0
+            } while unsafe rest != nil
         #else
-            array.reserveCapacity(array.count + count)
             unsafe writePieces { piece in unsafe array.append(contentsOf: piece) }
         #endif
+    }
+
+    /// Writes to memory and returns the number of bytes.
+    @inline(__always)
+    func write(into memory: UnsafeMutableRawBufferPointer) -> Int {
+        guard let start = memory.baseAddress, unsafe memory.count > headCount else { unsafe Self.tooSmall() }
+        var writer = unsafe MemoryWriter(start, end: start + memory.count)
+        unsafe writeHead(to: &writer)
+        if unsafe writeText(text, to: &writer) != nil { unsafe Self.tooSmall() }
+        return unsafe writer.position - start
+    }
+
+    private static func tooSmall() -> Never {
+        preconditionFailure("The memory for an encoded event is smaller than its encodedByteCount.")
     }
 
     /// Hands the pieces on.
     func writePieces(_ append: (UnsafeRawBufferPointer) -> Void) {
         unsafe withoutActuallyEscaping(append) { append in
             var writer = unsafe PieceWriter(append: append)
-            unsafe write(to: &writer)
+            unsafe writeHead(to: &writer)
+            _ = unsafe writeText(text, to: &writer)
         }
     }
 
-    /// Writes to memory and returns the number of bytes.
+    /// Writes type, ID and reconnection time, for which there is room.
     @inline(__always)
-    func write(into memory: UnsafeMutableRawBufferPointer) -> Int {
-        guard let start = memory.baseAddress else {
-            preconditionFailure("the memory is smaller than encodedByteCount")
+    private func writeHead(to writer: inout some EncodedFieldsWriter) {
+        if let type = unsafe type {
+            unsafe writer.writeLine(.type, type)
         }
-        var writer = unsafe MemoryWriter(memory, at: start)
-        unsafe write(to: &writer)
-        return unsafe writer.position - start
+        if let id = unsafe id {
+            unsafe writer.writeLine(.id, id)
+        }
+        if unsafe retry >= 0 { unsafe writeRetry(to: &writer) }
+    }
+
+    private func writeRetry(to writer: inout some EncodedFieldsWriter) {
+        // 2^53 − 1 has 16 digits.
+        var digits = SIMD16<UInt8>()
+        var rest = unsafe retry
+        var first = 16
+        repeat {
+            first -= 1
+            digits[first] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+            rest /= 10
+        } while rest > 0
+        unsafe withUnsafeBytes(of: digits) {
+            unsafe writer.writeLine(.retry, UnsafeRawBufferPointer(rebasing: $0[first...]))
+        }
+    }
+
+    /// Writes the lines of `text` and the blank line, as far as there is room; returns the lines that are left, or nil.
+    @inline(__always)
+    private func writeText(
+        _ text: UnsafeRawBufferPointer?,
+        to writer: inout some EncodedFieldsWriter
+    ) -> UnsafeRawBufferPointer? {
+        var rest: UnsafeRawBufferPointer?
+        if let text = unsafe text {
+            let prefix = unsafe self.prefix
+            unsafe Self.forEachLine(text) { line in
+                // The line feed and the blank line.
+                guard writer.hasRoom(for: prefix.count + line.count + 2) else {
+                    let start = unsafe line.baseAddress.map { unsafe $0 - (text.baseAddress ?? $0) } ?? 0
+                    unsafe rest = UnsafeRawBufferPointer(rebasing: text[start...])
+                    return false
+                }
+                unsafe writer.writeLine(prefix, line)
+                return true
+            }
+        }
+        if unsafe rest == nil { writer.writeBlankLine() }
+        return unsafe rest
+    }
+
+    /// Calls `body` with each line of `text`, one more than it has line breaks (LF, CR and CRLF), while it returns true.
+    @inline(__always)
+    private static func forEachLine(_ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool) {
+        guard var at = text.baseAddress else {
+            _ = unsafe body(text)
+            return
+        }
+        let end = unsafe at + text.count
+        while true {
+            let stop = unsafe LineScanner.lineEnd(from: at, to: end)
+            guard unsafe body(UnsafeRawBufferPointer(start: at, count: stop - at)), unsafe stop < end else { return }
+            let isCR = unsafe stop.load(as: UInt8.self) == 0x0D
+            unsafe at = stop + 1
+            if unsafe isCR && at < end && at.load(as: UInt8.self) == 0x0A { unsafe at += 1 }
+        }
     }
 }

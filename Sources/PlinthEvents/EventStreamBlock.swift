@@ -61,7 +61,7 @@ public struct EventStreamBlock: Sendable, Hashable {
         unsafe withFields { fields in unsafe fields.byteCount }
     }
 
-    /// Appends the encoded block to an array, and grows it once at most.
+    /// Appends the encoded block to an array.
     ///
     /// - Parameter buffer: Where the block is appended.
     public func encode(into buffer: inout [UInt8]) {
@@ -92,7 +92,7 @@ public struct EventStreamBlock: Sendable, Hashable {
     private func withFields<R>(_ body: (EncodedFields) -> R) -> R {
         switch content {
         case .event(let event): unsafe event.withFields(body)
-        case .comment(let text): unsafe text.withBytes { unsafe body(EncodedFields(comment: $0)) }
+        case .comment(let text): unsafe text.withBytes { unsafe body(EncodedFields(text: $0, prefix: .comment)) }
         case .retry(let milliseconds): unsafe body(EncodedFields(retry: milliseconds))
         case .id(let id): unsafe id.rawValue.withBytes { unsafe body(EncodedFields(id: $0)) }
         }

@@ -12,6 +12,7 @@ extension ServerSentEvent {
         ///
         /// - Parameter string: The type, not empty, without CR and LF.
         /// - Throws: ``ServerSentEventError`` with the code `invalidType` and the offset of the byte that cannot be sent.
+        @inlinable
         public init(_ string: String) throws(ServerSentEventError) {
             if string.isEmpty { throw .emptyType }
             if let (byte, offset) = string.firstForbidden(allowingNull: true) { throw .type(byte, at: offset) }
@@ -48,6 +49,7 @@ extension ServerSentEvent {
         ///
         /// - Parameter string: The ID, without CR, LF and NUL.
         /// - Throws: ``ServerSentEventError`` with the code `invalidID` and the offset of the byte that cannot be sent.
+        @inlinable
         public init(_ string: String) throws(ServerSentEventError) {
             if let (byte, offset) = string.firstForbidden(allowingNull: false) { throw .id(byte, at: offset) }
             self.rawValue = string

@@ -10,12 +10,27 @@ extension ServerSentEvent {
 
     /// Appends the encoded event to an array.
     ///
-    /// Allocates nothing but what the array needs to grow, and grows it once at most.
+    /// Allocates nothing but what the array needs to grow; one that is used again, emptied with its capacity kept, soon
+    /// needs nothing.
     ///
     /// - Parameter buffer: Where the event is appended.
     /// - Complexity: O(*n*) in the size of the event.
+    @inlinable
     public func encode(into buffer: inout [UInt8]) {
-        unsafe withFields { fields in unsafe fields.append(to: &buffer) }
+        // Parts and not the event, so that one that is built to be encoded is never put together.
+        Self.encode(
+            type: checkedType?.rawValue,
+            data: data,
+            id: checkedID?.rawValue,
+            retry: retryMilliseconds,
+            into: &buffer
+        )
+    }
+
+    @usableFromInline
+    @inline(never)
+    static func encode(type: String?, data: String, id: String?, retry: Int64, into buffer: inout [UInt8]) {
+        unsafe withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &buffer) }
     }
 
     /// Appends the encoded event to any buffer of bytes.
@@ -49,21 +64,36 @@ extension ServerSentEvent {
 
     @inline(__always)
     func withFields<R>(_ body: (EncodedFields) -> R) -> R {
-        unsafe data.withBytes { data in
-            var fields = unsafe EncodedFields(retry: retryMilliseconds, data: data)
-            return unsafe Self.withOptionalBytes(checkedType?.rawValue) { type in
-                unsafe fields.type = type
-                return unsafe Self.withOptionalBytes(checkedID?.rawValue) { id in
-                    unsafe fields.id = id
-                    return unsafe body(fields)
-                }
-            }
-        }
+        unsafe Self.withFields(
+            type: checkedType?.rawValue,
+            data: data,
+            id: checkedID?.rawValue,
+            retry: retryMilliseconds,
+            body
+        )
     }
 
     @inline(__always)
-    private static func withOptionalBytes<R>(_ string: String?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
-        guard let string else { return body(nil) }
-        return unsafe string.withBytes { unsafe body($0) }
+    private static func withFields<R>(
+        type: String?,
+        data: String,
+        id: String?,
+        retry: Int64,
+        _ body: (EncodedFields) -> R
+    ) -> R {
+        unsafe data.withBytes { dataBytes in
+            unsafe (type ?? "").withBytes { typeBytes in
+                unsafe (id ?? "").withBytes { idBytes in
+                    unsafe body(
+                        EncodedFields(
+                            type: type == nil ? nil : typeBytes,
+                            id: id == nil ? nil : idBytes,
+                            retry: retry,
+                            text: dataBytes
+                        )
+                    )
+                }
+            }
+        }
     }
 }

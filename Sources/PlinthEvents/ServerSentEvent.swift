@@ -60,6 +60,7 @@ public struct ServerSentEvent: Sendable {
     ///   - id: The ID, without CR, LF and NUL; nil for none, and empty to make clients forget the last one.
     ///   - retry: The reconnection time for clients, a whole number of milliseconds from 0 to 2^53 − 1; nil for none.
     /// - Throws: A ``ServerSentEventError`` that says which part cannot be sent, and why.
+    @inlinable
     @_disfavoredOverload  // so that literals, nil and omitted parts choose the one that does not throw
     public init(
         type: String? = nil,
@@ -109,6 +110,7 @@ extension ServerSentEvent {
     static let maximumRetry: Int64 = 1 << 53 - 1
 
     /// The duration in milliseconds if it can be sent: whole, and from 0 to ``maximumRetry``.
+    @usableFromInline
     static func milliseconds(_ duration: Duration) -> Int64? {
         let (seconds, attoseconds) = duration.components
         let (fraction, rest) = attoseconds.quotientAndRemainder(dividingBy: 1_000_000_000_000_000)

@@ -37,6 +37,7 @@ public struct ServerSentEventError: Error, Hashable, CustomStringConvertible {
 }
 
 extension ServerSentEventError {
+    @usableFromInline
     static var emptyType: Self {
         Self(
             code: .invalidType,
@@ -45,6 +46,7 @@ extension ServerSentEventError {
         )
     }
 
+    @usableFromInline
     static func type(_ byte: UInt8, at offset: Int) -> Self {
         Self(
             code: .invalidType,
@@ -53,6 +55,7 @@ extension ServerSentEventError {
         )
     }
 
+    @usableFromInline
     static func id(_ byte: UInt8, at offset: Int) -> Self {
         let why = byte == 0 ? "for which clients ignore the whole ID" : "which would end its field"
         return Self(
@@ -62,6 +65,7 @@ extension ServerSentEventError {
         )
     }
 
+    @usableFromInline
     static func retry(_ duration: Duration) -> Self {
         Self(
             code: .invalidRetry,

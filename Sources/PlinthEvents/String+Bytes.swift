@@ -4,11 +4,17 @@ extension String {
     /// Calls `body` with the string's UTF-8, without a copy but for strings bridged from Objective-C.
     @inline(__always)
     func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        if let result = unsafe utf8.withContiguousStorageIfAvailable({ unsafe body(UnsafeRawBufferPointer($0)) }) {
-            return result
-        }
-        var copy = self
-        return copy.withUTF8 { unsafe body(UnsafeRawBufferPointer($0)) }
+        // One call of `body` where strings are always UTF-8 inside, so that it is inlined; and no `withUTF8` there, whose
+        // copy counts references.
+        #if canImport(ObjectiveC)
+            if !isContiguousUTF8 {
+                var copy = self
+                return unsafe copy.withUTF8 { unsafe body(UnsafeRawBufferPointer($0)) }
+            }
+        #endif
+        guard let result = unsafe utf8.withContiguousStorageIfAvailable({ unsafe body(UnsafeRawBufferPointer($0)) })
+        else { preconditionFailure("A string that is UTF-8 inside lends its bytes.") }
+        return result
     }
 
     /// Whether the strings have the same UTF-8; `==` is also true of canonically equivalent ones.
@@ -27,6 +33,7 @@ extension String {
     }
 
     /// The first byte that ends a field (CR, LF) or, unless allowed, NUL; and its offset.
+    @usableFromInline
     func firstForbidden(allowingNull: Bool) -> (byte: UInt8, offset: Int)? {
         unsafe withBytes { bytes in
             // The order of the tests: nearly every byte passes with the first.
