@@ -64,7 +64,7 @@ struct EncodedFields {
     ///
     /// The number of lines is not counted beforehand, which would take as long again as writing them: there is room for
     /// a line of 64 bytes in the mean, and if that is not enough, more is made.
-    @inline(__always)
+    @inline(never)
     func append(to array: inout [UInt8]) {
         #if compiler(>=6.3)
             var rest = unsafe text
@@ -91,7 +91,7 @@ struct EncodedFields {
     }
 
     /// Writes to memory and returns the number of bytes.
-    @inline(__always)
+    @inline(never)
     func write(into memory: UnsafeMutableRawBufferPointer) -> Int {
         guard let start = memory.baseAddress, unsafe memory.count > headCount else { unsafe Self.tooSmall() }
         var writer = unsafe MemoryWriter(start, end: start + memory.count)

@@ -86,6 +86,34 @@ enum LineScanner {
         return nil
     }
 
+    /// Whether any byte is less than 0x0E, as CR, LF and NUL are.
+    @inline(__always)
+    static func hasLowByte(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress else { return false }
+        let count = bytes.count
+        if count < 4 {
+            for at in 0..<count where unsafe bytes[at] < 0x0E { return true }
+            return false
+        }
+        // Words that overlap cover every length: two of four bytes, or those of eight and the last one.
+        if count < 8 {
+            let first = unsafe UInt64(start.loadUnaligned(as: UInt32.self))
+            let last = unsafe UInt64(start.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self))
+            let word = first << 32 | last
+            return (word &- limit) & ~word & tops != 0
+        }
+        var low: UInt64 = 0
+        var at = 0
+        while at < count &- 8 {
+            let word = unsafe start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            low |= (word &- limit) & ~word
+            at &+= 8
+        }
+        let word = unsafe start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+        low |= (word &- limit) & ~word
+        return low & tops != 0
+    }
+
     /// Copies what lies before the first CR or LF of `start..<end`, and returns where that is, or `end`.
     ///
     /// Finding and copying in one pass reads a long line once. `target` has room for all of `start..<end`: up to 63

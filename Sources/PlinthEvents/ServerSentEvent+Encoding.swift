@@ -81,19 +81,18 @@ extension ServerSentEvent {
         retry: Int64,
         _ body: (EncodedFields) -> R
     ) -> R {
-        unsafe data.withBytes { dataBytes in
-            unsafe (type ?? "").withBytes { typeBytes in
-                unsafe (id ?? "").withBytes { idBytes in
-                    unsafe body(
-                        EncodedFields(
-                            type: type == nil ? nil : typeBytes,
-                            id: id == nil ? nil : idBytes,
-                            retry: retry,
-                            text: dataBytes
-                        )
-                    )
+        unsafe data.withBytes { data in
+            unsafe withOptionalBytes(type) { type in
+                unsafe withOptionalBytes(id) { id in
+                    unsafe body(EncodedFields(type: type, id: id, retry: retry, text: data))
                 }
             }
         }
+    }
+
+    @inline(__always)
+    private static func withOptionalBytes<R>(_ string: String?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
+        guard let string else { return body(nil) }
+        return unsafe string.withBytes { unsafe body($0) }
     }
 }

@@ -73,8 +73,13 @@ public struct ServerSentEvent: Sendable {
             guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
             milliseconds = whole
         }
-        let checkedType: EventType? = if let type { try EventType(type) } else { nil }
-        let checkedID: EventID? = if let id { try EventID(id) } else { nil }
+        // Nearly all pass at a glance; the others are looked at closely, to find the error or that there is none.
+        if !Self.isPlain(type: type, id: id) {
+            if let type { _ = try EventType(type) }
+            if let id { _ = try EventID(id) }
+        }
+        let checkedType = type.map(EventType.init(unchecked:))
+        let checkedID = id.map(EventID.init(unchecked:))
         self.init(checkedType: checkedType, data: data, checkedID: checkedID, retryMilliseconds: milliseconds)
     }
 
@@ -106,6 +111,19 @@ public struct ServerSentEvent: Sendable {
 }
 
 extension ServerSentEvent {
+    /// Whether a type that is not empty and an ID have no byte that could be forbidden: none below 0x0E.
+    @usableFromInline
+    @inline(never)
+    static func isPlain(type: String?, id: String?) -> Bool {
+        if let type {
+            guard unsafe type.withBytes({ unsafe !$0.isEmpty && !LineScanner.hasLowByte($0) }) else { return false }
+        }
+        if let id {
+            guard unsafe id.withBytes({ unsafe !LineScanner.hasLowByte($0) }) else { return false }
+        }
+        return true
+    }
+
     /// The largest reconnection time in milliseconds: the largest integer that a JavaScript number holds exactly.
     static let maximumRetry: Int64 = 1 << 53 - 1
 

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+import Testing
+
+@Suite("The encoder")
+struct EncoderTests {
+    static func encoded(_ event: ServerSentEvent) -> String {
+        var bytes: [UInt8] = []
+        event.encode(into: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    static let cases: [(event: ServerSentEvent, text: String)] = [
+        (.init(data: ""), "data: \n\n"),
+        (.init(data: "a"), "data: a\n\n"),
+        (.init(data: " a "), "data:  a \n\n"),
+        (.init(data: "a\nb"), "data: a\ndata: b\n\n"),
+        (.init(data: "a\n"), "data: a\ndata: \n\n"),
+        (.init(data: "\na"), "data: \ndata: a\n\n"),
+        (.init(data: "\n"), "data: \ndata: \n\n"),
+        (.init(data: "a\rb"), "data: a\ndata: b\n\n"),
+        (.init(data: "a\r\nb"), "data: a\ndata: b\n\n"),
+        (.init(data: "a\n\rb"), "data: a\ndata: \ndata: b\n\n"),
+        (.init(data: "a\r\r\n\n"), "data: a\ndata: \ndata: \ndata: \n\n"),
+        (.init(type: "t", data: "a"), "event: t\ndata: a\n\n"),
+        (.init(data: "a", id: "1"), "id: 1\ndata: a\n\n"),
+        (.init(data: "a", id: ""), "id: \ndata: a\n\n"),
+        (.init(data: "a", id: " 1"), "id:  1\ndata: a\n\n"),
+        (.init(data: "a", retry: .zero), "retry: 0\ndata: a\n\n"),
+        (
+            .init(type: "t", data: "a", id: "1", retry: .milliseconds(9_007_199_254_740_991)),
+            "event: t\nid: 1\nretry: 9007199254740991\ndata: a\n\n"
+        ),
+        (.init(data: "a\u{2028}b\u{85}c\u{0B}d\u{0C}e\tf"), "data: a\u{2028}b\u{85}c\u{0B}d\u{0C}e\tf\n\n"),
+        (.init(data: "x\n\nid: 2\ndata: y"), "data: x\ndata: \ndata: id: 2\ndata: data: y\n\n"),
+    ]
+
+    @Test("writes each part as its field", arguments: cases)
+    func fields(_ event: ServerSentEvent, _ text: String) {
+        #expect(Self.encoded(event) == text)
+        #expect(event.encodedByteCount == text.utf8.count)
+    }
+
+    @Test("writes the same into arrays, other collections and memory", arguments: cases)
+    func targets(_ event: ServerSentEvent, _ text: String) {
+        let before: [UInt8] = [1, 2, 3]
+        var array = before
+        event.encode(into: &array)
+        #expect(array == before + Array(text.utf8))
+
+        var contiguous = ContiguousArray(before)
+        event.encode(into: &contiguous)
+        #expect(Array(contiguous) == array)
+
+        var slice = before[1...]
+        event.encode(into: &slice)
+        #expect(slice.elementsEqual(array[1...]))
+
+        let count = event.encodedByteCount
+        let memory = [UInt8](unsafeUninitializedCapacity: count) { memory, written in
+            written = event.encode(into: UnsafeMutableRawBufferPointer(memory))
+        }
+        #expect(memory == Array(text.utf8))
+    }
+
+    @Test("writes nothing past the size that it tells", arguments: cases)
+    func exactMemory(_ event: ServerSentEvent, _ text: String) {
+        let count = event.encodedByteCount
+        var memory = [UInt8](repeating: 0xAA, count: count + 16)
+        let written = memory.withUnsafeMutableBytes {
+            event.encode(into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count]))
+        }
+        #expect(written == count)
+        #expect(memory[count...].allSatisfy { $0 == 0xAA })
+    }
+
+    @Test("stops the program rather than write past memory that is too small")
+    func tooSmall() async {
+        await #expect(processExitsWith: .failure) {
+            let event = ServerSentEvent(type: "a", data: "bcd\nefg", id: "1")
+            var memory = [UInt8](repeating: 0, count: event.encodedByteCount - 1)
+            _ = memory.withUnsafeMutableBytes { event.encode(into: $0) }
+        }
+        await #expect(processExitsWith: .failure) {
+            _ = ServerSentEvent(data: "").encode(into: UnsafeMutableRawBufferPointer(start: nil, count: 0))
+        }
+    }
+
+    @Test("has room for data of nothing but line breaks", arguments: [1, 63, 64, 65, 1000, 100_000])
+    func manyLines(_ count: Int) {
+        let event = ServerSentEvent(data: String(repeating: "\n", count: count))
+        let text = String(repeating: "data: \n", count: count + 1) + "\n"
+        #expect(Self.encoded(event) == text)
+        #expect(event.encodedByteCount == text.utf8.count)
+    }
+
+    @Test("writes line breaks at every place of a long line", arguments: ["\n", "\r", "\r\n", "\t"])
+    func positions(_ lineBreak: String) {
+        for count in 0..<200 {
+            let data = String(repeating: "a", count: count) + lineBreak + String(repeating: "b", count: 7)
+            let read = lineBreak == "\t" ? data : data.replacing(lineBreak, with: "\n")
+            let outcome = Outcome.borrowed([Array(Self.encoded(.init(data: data)).utf8)])
+            #expect(outcome.events == [.init(data: read)])
+        }
+    }
+
+    @Test("data can start no field", arguments: ["\n", "\r", "\r\n", "\n\n", "\r\r", "\n\r", "\r\n\r\n"])
+    func injection(_ lineBreak: String) {
+        for field in ["event: evil", "id: 666", "retry: 1", ":", "data: forged", ""] {
+            let event = ServerSentEvent(type: "t", data: "a\(lineBreak)\(field)\(lineBreak)b", id: "1")
+            let outcome = Outcome.borrowed([Array(Self.encoded(event).utf8)])
+            #expect(outcome.events.count == 1)
+            #expect(outcome.events.first?.type == "t")
+            #expect(outcome.lastEventID == "1")
+            #expect(outcome.reconnectionTime == nil)
+            #expect(outcome.comments.isEmpty)
+        }
+    }
+
+    @Test(
+        "writes a comment as comment lines only",
+        arguments: [
+            ("", ":\n\n"), (" hi", ": hi\n\n"), ("a\nb", ":a\n:b\n\n"), ("a\r\n\r", ":a\n:\n:\n\n"),
+            ("x\ndata: forged\n\n", ":x\n:data: forged\n:\n:\n\n"),
+        ]
+    )
+    func comments(_ text: String, _ encoded: String) {
+        var bytes: [UInt8] = []
+        let block = EventStreamBlock.comment(text)
+        block.encode(into: &bytes)
+        #expect(String(decoding: bytes, as: UTF8.self) == encoded)
+        #expect(block.encodedByteCount == bytes.count)
+        let outcome = Outcome.borrowed([bytes])
+        #expect(outcome.events.isEmpty)
+        #expect(
+            outcome.comments.joined(separator: "\n") == text.replacing("\r\n", with: "\n").replacing("\r", with: "\n")
+        )
+    }
+
+    @Test("writes a reconnection time and an ID alone, which dispatch nothing")
+    func blocks() throws {
+        var bytes: [UInt8] = []
+        try EventStreamBlock.retry(.seconds(5)).encode(into: &bytes)
+        EventStreamBlock.lastEventID("7").encode(into: &bytes)
+        EventStreamBlock.event(.init(data: "a")).encode(into: &bytes)
+        EventStreamBlock.lastEventID("").encode(into: &bytes)
+        #expect(String(decoding: bytes, as: UTF8.self) == "retry: 5000\n\nid: 7\n\ndata: a\n\nid: \n\n")
+        let outcome = Outcome.borrowed([bytes])
+        #expect(
+            outcome.parts == [
+                .fields(id: nil, retry: .seconds(5)), .fields(id: "7", retry: nil),
+                .event(.init(data: "a"), lastEventID: "7"), .fields(id: "", retry: nil),
+            ]
+        )
+        #expect(outcome.lastEventID == "")
+        #expect(outcome.reconnectionTime == .seconds(5))
+    }
+
+    @Test("writes blocks into arrays, other collections and memory alike")
+    func blockTargets() throws {
+        let blocks: [EventStreamBlock] = [
+            .comment("a\nb"), try .retry(.milliseconds(1)), .lastEventID("x"), .event(.init(type: "t", data: "a\nb")),
+        ]
+        for block in blocks {
+            var array: [UInt8] = []
+            block.encode(into: &array)
+            var contiguous: ContiguousArray<UInt8> = []
+            block.encode(into: &contiguous)
+            #expect(Array(contiguous) == array)
+            let memory = [UInt8](unsafeUninitializedCapacity: block.encodedByteCount) { memory, written in
+                written = block.encode(into: UnsafeMutableRawBufferPointer(memory))
+            }
+            #expect(memory == array)
+        }
+    }
+}
