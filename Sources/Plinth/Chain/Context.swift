@@ -2,10 +2,14 @@
 
 /// What flows through the chain: a request, in time its response, and the interceptors that are still to run.
 public struct Context: Sendable {
-    /// The request. Interceptors may change it for those after them.
+    /// The request.
+    ///
+    /// Interceptors may change it for those after them.
     public var request: Request
 
-    /// The response, nil until a stage sets it. Setting it ends the enter stage.
+    /// The response, nil until a stage sets it.
+    ///
+    /// Setting it ends the enter stage.
     ///
     /// Once ``isResponseSent`` is true a change changes nothing, and is logged as an error with the interceptor's name.
     public var response: Response? {
@@ -20,7 +24,9 @@ public struct Context: Sendable {
 
     /// The interceptors that are still to be entered, the next one first.
     var queue: [Interceptor]
-    /// How many of ``queue`` have been entered. They are the stack: the last one leaves first.
+    /// How many of ``queue`` have been entered.
+    ///
+    /// They are the stack: the last one leaves first.
     var entered = 0
     /// Set by ``terminate()``.
     var isTerminated = false
@@ -58,8 +64,9 @@ public struct Context: Sendable {
         queue.append(interceptor)
     }
 
-    /// Ends the enter stage after the interceptor that is running: those that wait are not entered. The leave stages
-    /// run as always.
+    /// Ends the enter stage after the interceptor that is running: those that wait are not entered.
+    ///
+    /// The leave stages run as always.
     public mutating func terminate() {
         isTerminated = true
     }

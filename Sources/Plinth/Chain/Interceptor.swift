@@ -50,7 +50,7 @@ public struct Interceptor: Sendable {
     /// - Parameters:
     ///   - name: What logs, traces and error messages call it.
     ///   - handle: Makes the response.
-    /// - Returns: The route.
+    /// - Returns: The interceptor.
     public static func handler(
         _ name: String,
         _ handle: @escaping @Sendable (Request) async throws -> Response

@@ -19,7 +19,9 @@ public struct DisconnectReason: Sendable, Hashable, CustomStringConvertible {
         self.kind = kind
     }
 
-    /// The client left, by closing its side of the connection or by resetting it. A half-close counts.
+    /// The client left, by closing its side of the connection or by resetting it.
+    ///
+    /// A half-close counts.
     public static let clientClosed = DisconnectReason(.clientClosed)
     /// The connection broke while it was written to.
     public static let writeFailed = DisconnectReason(.writeFailed)
@@ -36,6 +38,8 @@ public struct DisconnectReason: Sendable, Hashable, CustomStringConvertible {
     /// The stream reached the age of ``EventStreamOptions/maximumAge``.
     public static let expired = DisconnectReason(.expired)
 
-    /// A word for logs and metric labels, such as `client-closed`. There are as many as reasons.
+    /// A word for logs and metric labels, such as `client-closed`.
+    ///
+    /// There are as many as reasons.
     public var description: String { kind.rawValue }
 }

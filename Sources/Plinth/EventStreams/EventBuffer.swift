@@ -10,9 +10,14 @@ public protocol EventBuffer: Sendable {
     var isEmpty: Bool { get }
 
     /// Takes an event in, or says what becomes of it.
+    ///
+    /// - Parameter event: The event, which the application has just sent.
+    /// - Returns: What became of it.
     mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome
 
     /// Gives out the next event for the connection, nil if there is none.
+    ///
+    /// - Returns: The event, which is out of the buffer now.
     mutating func popFirst() -> ServerSentEvent?
 }
 
@@ -31,14 +36,22 @@ public struct EventBufferOutcome: Sendable, Hashable {
     public static let stored = EventBufferOutcome(kind: .stored(dropped: 0))
 
     /// It is in the buffer, and `count` other events had to go for it.
+    ///
+    /// - Parameter count: How many, for the metrics.
+    /// - Returns: The outcome.
     public static func stored(dropping count: Int) -> EventBufferOutcome {
         EventBufferOutcome(kind: .stored(dropped: max(0, count)))
     }
 
-    /// It was dropped. For the sender that is not an error: the policy wanted it so.
+    /// It was dropped.
+    ///
+    /// For the sender that is not an error: the policy wanted it so.
     public static let dropped = EventBufferOutcome(kind: .dropped)
     /// There is no room: ``EventChannel/send(_:)-(ServerSentEvent)`` waits for some, ``EventChannel/offer(_:)`` returns
     /// ``OfferResult/full``.
+    ///
+    /// Whoever waits is tried again when the connection has taken events. From a buffer that is empty this means that
+    /// there never will be room: `send` then takes the event for ``dropped``.
     public static let full = EventBufferOutcome(kind: .full)
     /// The stream ends, because its client lags too far behind.
     public static let disconnect = EventBufferOutcome(kind: .disconnect)
@@ -55,26 +68,51 @@ public struct EventBufferPolicy: Sendable {
     public static let defaultMaximumBytes = 1 << 20
 
     /// Holds `count` events; at the bound `send` waits.
+    ///
+    /// - Parameters:
+    ///   - count: The most events, at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    /// - Returns: The policy.
     public static func bounded(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .suspend)
     }
 
     /// Holds `count` events; at the bound new ones are dropped.
+    ///
+    /// - Parameters:
+    ///   - count: The most events, at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    /// - Returns: The policy.
     public static func dropNewest(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .dropNewest)
     }
 
     /// Holds `count` events; at the bound the oldest are dropped to make room.
+    ///
+    /// - Parameters:
+    ///   - count: The most events, at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    /// - Returns: The policy.
     public static func dropOldest(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .dropOldest)
     }
 
     /// Holds `count` events; at the bound the stream ends with ``DisconnectReason/lagged``.
+    ///
+    /// - Parameters:
+    ///   - count: The most events, at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    /// - Returns: The policy.
     public static func disconnect(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .disconnect)
     }
 
-    /// A buffer of one's own, made anew for each stream. Its bound is its own, too.
+    /// A buffer of one's own, made anew for each stream.
+    ///
+    /// Its bound is its own, too.
+    ///
+    /// - Parameter make: Makes the buffer of a stream.
+    /// - Returns: The policy.
     public static func custom(_ make: @escaping @Sendable () -> any EventBuffer) -> EventBufferPolicy {
         EventBufferPolicy { .custom(make()) }
     }
@@ -90,13 +128,18 @@ public struct EventBufferPolicy: Sendable {
     }
 }
 
-/// A built-in buffer or one's own. The built-in one is kept in place, without a box of its own.
+/// A built-in buffer or one's own.
+///
+/// The built-in one is kept in place, without a box of its own.
 enum EventBufferStorage: Sendable {
+    /// Of a stream that is over.
+    case none
     case bounded(BoundedEventBuffer)
     case custom(any EventBuffer)
 
     var isEmpty: Bool {
         switch self {
+        case .none: true
         case .bounded(let buffer): buffer.isEmpty
         case .custom(let buffer): buffer.isEmpty
         }
@@ -104,6 +147,9 @@ enum EventBufferStorage: Sendable {
 
     mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome {
         switch consume self {
+        case .none:
+            self = .none
+            return .dropped
         case .bounded(var buffer):
             let outcome = buffer.append(event)
             self = .bounded(buffer)
@@ -117,6 +163,9 @@ enum EventBufferStorage: Sendable {
 
     mutating func popFirst() -> ServerSentEvent? {
         switch consume self {
+        case .none:
+            self = .none
+            return nil
         case .bounded(var buffer):
             let event = buffer.popFirst()
             self = .bounded(buffer)

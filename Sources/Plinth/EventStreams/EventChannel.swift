@@ -9,7 +9,6 @@ import Synchronization
 /// another reason, everything that sends says so and does nothing else: that is the normal end of a stream, no error.
 public final class EventChannel: Sendable {
     private let state: Mutex<EventChannelState>
-    private let metrics = Mutex<EventStreamMetrics?>(nil)
 
     init(_ options: EventStreamOptions) {
         state = Mutex(EventChannelState(options))
@@ -19,6 +18,7 @@ public final class EventChannel: Sendable {
 
     /// Sends an event, and waits while the buffer is full.
     ///
+    /// - Parameter event: The event.
     /// - Returns: Whether the channel took the event. False means that the stream is over, or that the task was cancelled
     ///   while it waited. True does not mean that the client has read it.
     @discardableResult
@@ -32,6 +32,7 @@ public final class EventChannel: Sendable {
 
     /// Sends a text as the data of an event without type or ID, and waits while the buffer is full.
     ///
+    /// - Parameter data: The data.
     /// - Returns: Whether the channel took it, as for an event.
     @discardableResult
     public func send(_ data: String) async -> Bool {
@@ -53,6 +54,7 @@ public final class EventChannel: Sendable {
 
     /// Sends an event if there is room now; never waits.
     ///
+    /// - Parameter event: The event.
     /// - Returns: Whether the channel took it, was full, or is closed.
     @discardableResult
     public func offer(_ event: ServerSentEvent) -> OfferResult {
@@ -63,6 +65,7 @@ public final class EventChannel: Sendable {
 
     /// Sends a text as the data of an event if there is room now; never waits.
     ///
+    /// - Parameter data: The data.
     /// - Returns: Whether the channel took it, was full, or is closed.
     @discardableResult
     public func offer(_ data: String) -> OfferResult {
@@ -71,6 +74,7 @@ public final class EventChannel: Sendable {
 
     /// Sends an event, and waits while the buffer is full; for code that would rather unwind than ask.
     ///
+    /// - Parameter event: The event.
     /// - Throws: ``EventChannelClosed`` if the stream is over; `CancellationError` if the task was cancelled meanwhile.
     public func sendOrThrow(_ event: ServerSentEvent) async throws {
         guard await send(event) else {
@@ -79,22 +83,31 @@ public final class EventChannel: Sendable {
         }
     }
 
-    /// Sends a comment, which clients ignore. It goes out before the events that are still buffered.
+    /// Sends a comment, which clients ignore.
     ///
-    /// - Returns: False if the stream is over, or if 16 KiB of comments already wait for the client.
+    /// It goes out before the events that are still buffered.
+    ///
+    /// - Parameter text: What follows the colon; each of its lines becomes a line of the comment.
+    /// - Returns: False if the stream is over, or if more than 16 KiB of comments would wait for the client.
     @discardableResult
     public func comment(_ text: String) -> Bool {
         var bytes: [UInt8] = []
         EventStreamBlock.comment(text).encode(into: &bytes)
-        return control(bytes)
+        let (accepted, actions) = state.withLock { $0.addControl(bytes) }
+        perform(actions)
+        return accepted
     }
 
     /// Sends a heartbeat now, as the stream does by itself when it is idle.
     ///
-    /// - Returns: False if the stream is over.
+    /// It has the form of ``EventStreamOptions/heartbeat``; where that is off, an empty comment.
+    ///
+    /// - Returns: False if the stream is over, or if 16 KiB of comments and heartbeats already wait for the client.
     @discardableResult
     public func heartbeat() -> Bool {
-        control(Heartbeat.comment)
+        let (accepted, actions) = state.withLock { $0.addHeartbeat() }
+        perform(actions)
+        return accepted
     }
 
     // MARK: - Closing
@@ -120,37 +133,59 @@ public final class EventChannel: Sendable {
 
     // MARK: - For transports and connectors
 
-    /// Ends the stream for any reason after what is buffered has gone out. The first reason counts.
+    /// Ends the stream for any reason after what is buffered has gone out.
+    ///
+    /// The first reason counts.
+    ///
+    /// - Parameters:
+    ///   - reason: Why.
+    ///   - lastEvent: Goes out behind all others, even if the buffer is full.
     package func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent? = nil) {
         perform(state.withLock { $0.end(reason, lastEvent: lastEvent) })
     }
 
-    /// Gives the channel its connection, once. What was sent before goes out now.
+    /// Gives the channel its connection, once.
+    ///
+    /// What was sent before goes out now. A second connection is a mistake of the application, which answered two requests
+    /// with one stream: it ends the stream, with ``DisconnectReason/applicationFailed``.
     ///
     /// - Parameters:
     ///   - transport: Is woken when there is something to pull.
     ///   - preamble: Bytes before everything else: the opening comment.
     ///   - metrics: Where to count, nil for nowhere.
+    ///   - now: The time, from which heartbeats and the stream's age count.
     package func attach(
         _ transport: any EventStreamTransport,
         preamble: [UInt8],
         metrics: EventStreamMetrics?,
         now: MonotonicTime
     ) {
-        self.metrics.withLock { $0 = metrics }
-        metrics?.opened()
-        perform(state.withLock { $0.attach(transport, preamble: preamble, now: now) })
+        let (isOpened, actions) = state.withLock {
+            $0.attach(transport, preamble: preamble, metrics: metrics, now: now)
+        }
+        if isOpened { metrics?.opened() }
+        perform(actions)
+    }
+
+    /// Whether the channel has its connection.
+    var isAttached: Bool {
+        state.withLock { $0.isAttached }
     }
 
     /// Appends the bytes that are due.
     ///
-    /// - Parameter limit: No further event is taken once this many bytes have been appended.
+    /// - Parameters:
+    ///   - bytes: Where the bytes go.
+    ///   - limit: No further event is taken once this many bytes have been appended.
+    ///   - now: The time, from which the next heartbeat counts.
+    /// - Returns: Whether there were any, and what to expect next.
     package func pull(into bytes: inout [UInt8], limit: Int, now: MonotonicTime) -> EventStreamPull {
-        let metrics = self.metrics.withLock { $0 }
-        var sizes: [Int]? = metrics == nil ? nil : []
         let start = bytes.count
-        let (result, events, actions) = state.withLock {
-            $0.pull(into: &bytes, limit: limit, now: now, sizes: &sizes)
+        var sizes: [Int]?
+        let (result, events, actions, metrics) = state.withLock { state in
+            if state.metrics != nil { sizes = [] }
+            let (result, events, actions) = state.pull(into: &bytes, limit: limit, now: now, sizes: &sizes)
+            return (result, events, actions, state.metrics)
         }
         perform(actions)
         metrics?.sent(events: events, bytes: bytes.count - start, sizes: sizes ?? [])
@@ -158,13 +193,18 @@ public final class EventChannel: Sendable {
     }
 
     /// The connection is gone: ends the stream at once.
+    ///
+    /// - Parameter reason: Why, unless the stream was ending already for another reason.
     package func disconnect(_ reason: DisconnectReason) {
         perform(state.withLock { $0.disconnect(reason) })
     }
 
     /// What is due at this time.
     ///
-    /// - Parameter stalledSince: Since when the connection has taken nothing although there was something for it.
+    /// - Parameters:
+    ///   - now: The time.
+    ///   - stalledSince: Since when the connection has taken nothing although there was something for it.
+    /// - Returns: What the transport has to do, or when to ask again.
     package func tick(now: MonotonicTime, stalledSince: MonotonicTime? = nil) -> EventStreamTick {
         let (tick, actions) = state.withLock { $0.tick(now: now, stalledSince: stalledSince) }
         perform(actions)
@@ -176,22 +216,24 @@ public final class EventChannel: Sendable {
         state.withLock { $0.timing.first }
     }
 
-    /// Sets what cancels the application's part when the stream ends for a reason that the application did not choose.
+    /// Adds what cancels the application's part when the stream ends for a reason that the application did not choose.
+    ///
+    /// - Parameter action: Called once, or never. At once if the stream has ended.
     package func onCancellation(_ action: @escaping @Sendable () -> Void) {
         perform(state.withLock { $0.onCancellation(action) })
     }
 
-    /// The application's part has ended, so that there is nothing to cancel any more.
-    package func releaseCancellation() {
-        state.withLock { $0.releaseCancellation() }
+    /// The application's part is over: what would cancel it, and the task that this keeps in memory, can go.
+    func forgetCancellation() {
+        state.withLock { $0.forgetCancellation() }
     }
 
     /// The stream has ended and its transport is done: counts it.
     ///
     /// - Returns: Why it ended, the first time; nil after that.
     package func finished() -> DisconnectReason? {
-        guard let reason = state.withLock({ $0.finished() }) else { return nil }
-        metrics.withLock { $0 }?.ended(reason)
+        let (reason, metrics) = state.withLock { ($0.finished(), $0.metrics) }
+        if let reason { metrics?.ended(reason) }
         return reason
     }
 
@@ -205,17 +247,12 @@ public final class EventChannel: Sendable {
     /// - Returns: Whether there is an event to send.
     func firstEvent() async -> Bool {
         await withCheckedContinuation { continuation in
-            if let answer = state.withLock({ $0.awaitFirstEvent(continuation) }) { continuation.resume(returning: answer) }
+            let answer = state.withLock { $0.awaitFirstEvent(continuation) }
+            if let answer { continuation.resume(returning: answer) }
         }
     }
 
     // MARK: - Parts
-
-    private func control(_ bytes: [UInt8]) -> Bool {
-        let (accepted, actions) = state.withLock { $0.addControl(bytes) }
-        perform(actions)
-        return accepted
-    }
 
     private func wait(_ event: ServerSentEvent) async -> Bool {
         let id = state.withLock { $0.nextWaiterID() }
@@ -237,7 +274,7 @@ public final class EventChannel: Sendable {
         if let opened = actions.opened {
             opened.resume(returning: state.withLock { $0.hasEvents })
         }
-        if actions.dropped > 0 { metrics.withLock { $0 }?.dropped(actions.dropped) }
+        if actions.dropped > 0 { state.withLock { $0.metrics }?.dropped(actions.dropped) }
         actions.wake?.wake()
     }
 }

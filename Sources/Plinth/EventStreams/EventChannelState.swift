@@ -34,28 +34,38 @@ struct EventChannelState {
 
     private(set) var phase = Phase.waiting
     private var buffer: EventBufferStorage
-    /// Those that wait, first come first served. Not empty only while the buffer is full.
+    /// Those that wait, first come first served.
+    ///
+    /// There are none unless the buffer holds something that a pull will take: that pull admits them.
     private var waiters: [Waiter] = []
     /// Waiters that were cancelled before they were parked.
     private var cancelledEarly: [UInt64] = []
     private var lastWaiterID: UInt64 = 0
     /// Bytes that go out before the events: the opening comment, heartbeats, comments.
     private var control: [UInt8] = []
-    /// Whether the transport knows that there is something to pull.
+    /// The event behind all others, if the application gave one when it ended the stream.
+    private var lastEvent: ServerSentEvent?
+    /// Whether the transport knows that there is something to pull: from a wake until a pull has come back idle.
     private var isWakePending = false
+    private var isFinished = false
     /// Who waits for the first event.
     private var opening: CheckedContinuation<Bool, Never>?
-    private var hasFirstEvent = false
+    /// Whether there is, or was, an event to send.
+    private(set) var hasEvents = false
     /// Ends the application's part of the stream.
     private var cancellation: (@Sendable () -> Void)?
     private(set) var timing: EventStreamTiming
+    /// Where to count, nil for nowhere or before there is a connection.
+    private(set) var metrics: EventStreamMetrics?
+    /// The events that were dropped before there was anywhere to count them.
+    private var droppedEarly = 0
 
     init(_ options: EventStreamOptions) {
         buffer = options.buffer.make()
         timing = EventStreamTiming(options)
     }
 
-    /// The most bytes of comments that wait for a connection; later ones are dropped.
+    /// The most bytes of comments that wait for the client; further ones are refused.
     static let maximumControlBytes = 16 * 1024
 
     var isClosed: Bool {
@@ -80,16 +90,16 @@ struct EventChannelState {
         guard waiters.isEmpty else { return (.full, actions) }
         switch buffer.append(event).kind {
         case .stored(let dropped):
-            actions.dropped = dropped
+            drop(dropped, &actions)
             arrived(&actions)
             return (.accepted, actions)
         case .dropped:
-            actions.dropped = 1
+            drop(1, &actions)
             return (.accepted, actions)
         case .full:
             return (.full, actions)
         case .disconnect:
-            actions.dropped = 1
+            drop(1, &actions)
             abort(.lagged, &actions)
             return (.closed, actions)
         }
@@ -115,6 +125,10 @@ struct EventChannelState {
         switch result {
         case .accepted: actions.resumed.append(continuation)
         case .closed: actions.refused.append(continuation)
+        case .full where waiters.isEmpty && buffer.isEmpty:
+            // A buffer of someone's own that has no room although it is empty never will: nothing wakes this sender.
+            drop(1, &actions)
+            actions.resumed.append(continuation)
         case .full: waiters.append(Waiter(id: id, event: event, continuation: continuation))
         }
         return actions
@@ -135,7 +149,7 @@ struct EventChannelState {
         if !cancelledEarly.isEmpty { cancelledEarly.removeAll { $0 == id } }
     }
 
-    /// Queues a comment or a heartbeat; false if the channel is closed or has too many waiting.
+    /// Queues a comment; false if the channel is closed or has too many waiting.
     mutating func addControl(_ bytes: [UInt8]) -> (Bool, Actions) {
         var actions = Actions()
         guard !isClosed, bytes.count <= Self.maximumControlBytes - control.count else { return (false, actions) }
@@ -144,31 +158,19 @@ struct EventChannelState {
         return (true, actions)
     }
 
+    /// Queues what the stream sends by itself when it is idle; false as for a comment.
+    mutating func addHeartbeat() -> (Bool, Actions) {
+        addControl(timing.heartbeatBytes)
+    }
+
     /// Ends the stream once what is buffered has gone out.
     mutating func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent? = nil) -> Actions {
         var actions = Actions()
-        guard !isClosed else { return actions }
-        // A last event is a promise to the client, so it passes over the bound of the buffer.
-        if let lastEvent { self.lastEvent = lastEvent }
-        switch phase {
-        case .waiting: phase = .ending(reason, nil)
-        case .open(let transport): phase = .ending(reason, transport)
-        case .ending, .ended: break
-        }
-        release(&actions)
-        if reason != .applicationClosed && reason != .applicationFailed { actions.cancel = cancellation }
-        cancellation = nil
-        wakeEnding(&actions)
+        end(reason, lastEvent: lastEvent, &actions)
         return actions
     }
 
-    /// The event behind all others, if the application gave one when it ended the stream.
-    private var lastEvent: ServerSentEvent?
-
     // MARK: - Opening
-
-    /// Whether there is, or was, an event to send.
-    var hasEvents: Bool { hasFirstEvent || lastEvent != nil }
 
     /// Registers who waits for the first event; answers at once if it is there or will not come.
     mutating func awaitFirstEvent(_ continuation: CheckedContinuation<Bool, Never>) -> Bool? {
@@ -177,48 +179,74 @@ struct EventChannelState {
         return nil
     }
 
-    /// Sets what is called when the stream ends for a reason that the application did not choose. Called at once if it
-    /// has.
+    /// Adds to what is called when the stream ends for a reason that the application did not choose.
+    ///
+    /// Called at once if it has.
     mutating func onCancellation(_ action: @escaping @Sendable () -> Void) -> Actions {
         var actions = Actions()
         switch reason {
-        case nil: if !isReleased { cancellation = action }
+        case nil:
+            if let first = cancellation {
+                cancellation = {
+                    first()
+                    action()
+                }
+            } else {
+                cancellation = action
+            }
         case .some(.applicationClosed), .some(.applicationFailed): break
         case .some: actions.cancel = action
         }
         return actions
     }
 
-    mutating func releaseCancellation() {
+    /// There is nothing left to cancel.
+    mutating func forgetCancellation() {
         cancellation = nil
-        isReleased = true
     }
-
-    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
-    private var isReleased = false
 
     // MARK: - The transport's side
 
+    /// Whether there is a connection.
+    var isAttached: Bool {
+        switch phase {
+        case .open, .ending(_, .some): true
+        case .waiting, .ending(_, nil), .ended: false
+        }
+    }
+
     /// Gives the channel its connection.
+    ///
+    /// - Returns: Besides what is to be done, whether the stream counts as opened.
     mutating func attach(
         _ transport: any EventStreamTransport,
         preamble: [UInt8],
+        metrics: EventStreamMetrics?,
         now: MonotonicTime
-    ) -> Actions {
+    ) -> (isOpened: Bool, Actions) {
         var actions = Actions()
-        control.insert(contentsOf: preamble, at: 0)
-        timing.opened(at: now)
         switch phase {
         case .waiting:
             phase = .open(transport)
-            wake(&actions)
         case .ending(let reason, nil):
             phase = .ending(reason, transport)
-            wakeEnding(&actions)
-        case .open, .ending, .ended:
-            break
+        case .ended:
+            // The next pull says so.
+            actions.wake = transport
+            if !isFinished { self.metrics = metrics }
+            return (!isFinished, actions)
+        case .open, .ending:
+            // One stream was given to two requests. Neither could be served in full, so both end.
+            end(.applicationFailed, lastEvent: nil, &actions)
+            return (false, actions)
         }
-        return actions
+        self.metrics = metrics
+        actions.dropped = droppedEarly
+        droppedEarly = 0
+        control = control.isEmpty ? preamble : preamble + control
+        timing.opened(at: now)
+        wake(&actions)
+        return (true, actions)
     }
 
     /// Appends what is due, at least one event if there is any and otherwise no more than `limit` bytes and one event.
@@ -236,12 +264,18 @@ struct EventChannelState {
             bytes.append(contentsOf: control)
             control = []
         }
-        while bytes.count - start < limit, let event = buffer.popFirst() {
-            encode(event, into: &bytes, &sizes)
-            events += 1
-            if !waiters.isEmpty { admitWaiters(&actions) }
+        var isDrained = false
+        while bytes.count - start < limit {
+            if let event = buffer.popFirst() {
+                encode(event, into: &bytes, &sizes)
+                events += 1
+            } else if !admitWaiters(&actions) {
+                isDrained = true
+                break
+            }
         }
-        let more = !buffer.isEmpty
+        admitWaiters(&actions)
+        let more = !isDrained && !buffer.isEmpty
         if !more, let last = lastEvent {
             encode(last, into: &bytes, &sizes)
             events += 1
@@ -250,6 +284,7 @@ struct EventChannelState {
         if bytes.count > start {
             timing.wrote(at: now)
             // The transport comes back after every pull that gave bytes, so it needs no waking.
+            isWakePending = true
             return (.bytes(more: more), events, actions)
         }
         isWakePending = false
@@ -291,8 +326,6 @@ struct EventChannelState {
         return (tick, actions)
     }
 
-    private var isFinished = false
-
     /// Why the stream ended, the first time that it is asked for.
     mutating func finished() -> DisconnectReason? {
         guard case .ended(let reason) = phase, !isFinished else { return nil }
@@ -308,19 +341,39 @@ struct EventChannelState {
         sizes?.append(bytes.count - before)
     }
 
-    private mutating func admitWaiters(_ actions: inout Actions) {
+    /// Lets waiters in while there is room.
+    ///
+    /// - Returns: Whether one of them waits no more.
+    @discardableResult
+    private mutating func admitWaiters(_ actions: inout Actions) -> Bool {
+        guard !waiters.isEmpty else { return false }
         var admitted = 0
-        for waiter in waiters {
-            guard case .stored(let dropped) = buffer.append(waiter.event).kind else { break }
-            actions.dropped += dropped
+        var lags = false
+        admission: for waiter in waiters {
+            switch buffer.append(waiter.event).kind {
+            case .stored(let dropped):
+                drop(dropped, &actions)
+            case .dropped:
+                drop(1, &actions)
+            case .full:
+                // As in `send`: there will never be room for it.
+                guard buffer.isEmpty else { break admission }
+                drop(1, &actions)
+            case .disconnect:
+                drop(1, &actions)
+                lags = true
+                break admission
+            }
             actions.resumed.append(waiter.continuation)
             admitted += 1
         }
         waiters.removeFirst(admitted)
+        if lags { abort(.lagged, &actions) }
+        return admitted > 0
     }
 
     private mutating func arrived(_ actions: inout Actions) {
-        hasFirstEvent = true
+        hasEvents = true
         if let opening {
             actions.opened = opening
             self.opening = nil
@@ -328,36 +381,55 @@ struct EventChannelState {
         wake(&actions)
     }
 
-    private mutating func wake(_ actions: inout Actions) {
-        guard !isWakePending, case .open(let transport) = phase else { return }
-        isWakePending = true
-        actions.wake = transport
+    /// Counts dropped events, as soon as there is anywhere to count them.
+    private mutating func drop(_ count: Int, _ actions: inout Actions) {
+        if case .waiting = phase { droppedEarly += count } else { actions.dropped += count }
     }
 
-    private mutating func wakeEnding(_ actions: inout Actions) {
-        guard !isWakePending, case .ending(_, .some(let transport)) = phase else { return }
-        isWakePending = true
-        actions.wake = transport
+    private mutating func wake(_ actions: inout Actions) {
+        guard !isWakePending else { return }
+        switch phase {
+        case .open(let transport), .ending(_, .some(let transport)):
+            isWakePending = true
+            actions.wake = transport
+        case .waiting, .ending(_, nil), .ended: break
+        }
+    }
+
+    private mutating func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent?, _ actions: inout Actions) {
+        switch phase {
+        case .waiting: phase = .ending(reason, nil)
+        case .open(let transport): phase = .ending(reason, transport)
+        case .ending, .ended: return
+        }
+        if let lastEvent {
+            // A last event is a promise to the client, so it passes over the bound of the buffer.
+            self.lastEvent = lastEvent
+            hasEvents = true
+        }
+        release(&actions)
+        if reason != .applicationClosed && reason != .applicationFailed { actions.cancel = cancellation }
+        cancellation = nil
+        wake(&actions)
     }
 
     /// Ends the stream without sending what is buffered.
     private mutating func abort(_ reason: DisconnectReason, _ actions: inout Actions) {
         discard()
-        let dropped = actions.dropped
-        actions = end(reason)
-        actions.dropped = dropped
+        end(reason, lastEvent: nil, &actions)
     }
 
     /// Lets go of everyone who waits for the channel.
     private mutating func release(_ actions: inout Actions) {
         actions.refused += waiters.map(\.continuation)
         waiters = []
-        actions.opened = opening
+        if let opening { actions.opened = opening }
         opening = nil
     }
 
+    /// Lets go of what is buffered, and of its memory: the application may keep the channel for long.
     private mutating func discard() {
-        while buffer.popFirst() != nil {}
+        buffer = .none
         control = []
         lastEvent = nil
     }

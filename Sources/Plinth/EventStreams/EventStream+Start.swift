@@ -16,14 +16,18 @@ extension Response {
             .cacheControl: "no-cache",
             .accelBuffering: "no",
         ]
-        for field in headers { fields[field.name] = field.value }
+        for field in headers { fields[field.name] = nil }
+        fields.append(contentsOf: headers)
         return Response(headers: fields, body: .eventStream(stream))
     }
 }
 
 extension HTTPField.Name {
     /// `X-Accel-Buffering`, by which a response tells nginx whether to buffer it.
-    static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
+    static let accelBuffering: HTTPField.Name = {
+        guard let name = HTTPField.Name("X-Accel-Buffering") else { preconditionFailure("A field's name is a token.") }
+        return name
+    }()
 }
 
 extension Context {
@@ -39,8 +43,9 @@ extension Context {
     /// - Parameters:
     ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
     ///   - lifetime: Whether the stream ends with the ready function; it does not unless told so.
-    ///   - sendHead: Whether to write the head at once and start, before the leave stages have run. Prefer not to: what
-    ///     they add, such as CORS and secure headers, does not reach the client then.
+    ///   - sendHead: Whether to write the head at once and start, before the leave stages have run: when this returns, the
+    ///     ready function has run, unless the stream ends with it. Prefer not to: what leave stages add, such as CORS and
+    ///     secure headers, does not reach the client then.
     ///   - headers: More header fields of the response.
     ///   - onDisconnect: Is told why the stream ended, once.
     ///   - ready: Gets the channel once events may flow.
@@ -62,6 +67,9 @@ extension Context {
             ready: ready
         )
         response = .eventStream(stream, headers: headers)
-        if sendHead { try await self.sendHead() }
+        if sendHead {
+            try await self.sendHead()
+            await stream.startEarly(logger: request.logger)
+        }
     }
 }

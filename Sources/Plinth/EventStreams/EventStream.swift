@@ -10,10 +10,16 @@
 ///     .eventStream(EventStream { events in await events.send("tick") })
 /// }
 /// ```
+///
+/// A stream answers one request.
 public struct EventStream: Sendable {
     /// A function that gets the channel of a stream that is ready for events.
     public typealias Ready = @Sendable (EventChannel) async throws -> Void
     /// Is told why a stream ended, once.
+    ///
+    /// It is called whenever the ready function has been, in a task of its own, after the stream has ended. If the stream
+    /// is of the lifetime ``Lifetime/open``, it is called after the ready function has returned, so that what that one set
+    /// up can be undone here.
     public typealias OnDisconnect = @Sendable (DisconnectReason) async -> Void
 
     /// Whether the stream ends with its ready function.
@@ -28,59 +34,50 @@ public struct EventStream: Sendable {
     }
 
     /// The stream's channel.
-    public let channel: EventChannel
+    public var channel: EventChannel { parts.channel }
 
-    let options: EventStreamOptions
-    private let lifetime: Lifetime
-    private let ready: Ready
-    private let onDisconnect: OnDisconnect?
-    /// Where the ready function already runs, if the stream opens with its first event.
-    private let running: Task<Void, any Error>?
+    /// All that belongs to the stream, in one reference: responses are copied on their way through the chain.
+    private let parts: EventStreamParts
 
     /// A stream that opens at once, whatever `options.opens` says: the head is written, then the ready function runs.
     ///
     /// - Parameters:
     ///   - options: Heartbeat, buffer and the rest; all defaults unless given.
     ///   - lifetime: Whether the stream ends with the ready function; it does unless told otherwise.
-    ///   - onDisconnect: Is told why the stream ended, once, in a task of its own, after the stream has ended.
+    ///   - onDisconnect: Is told why the stream ended, once.
     ///   - ready: Sends events. It runs in the request's task, which is cancelled when the stream ends for a reason that
-    ///     the application did not choose. An error that it throws ends the stream and is logged.
+    ///     the application did not choose. An error that it throws ends the stream and is logged. If the client has left
+    ///     before it could run, it is not called.
     public init(
         options: EventStreamOptions = EventStreamOptions(),
         lifetime: Lifetime = .scoped,
         onDisconnect: OnDisconnect? = nil,
         ready: @escaping Ready
     ) {
-        self.init(
-            channel: EventChannel(options),
+        parts = EventStreamParts(
+            EventChannel(options),
+            ReadyState(ready),
             options: options,
             lifetime: lifetime,
             onDisconnect: onDisconnect,
-            ready: ready,
-            running: nil
+            isRunning: false
         )
     }
 
-    private init(
-        channel: EventChannel,
-        options: EventStreamOptions,
-        lifetime: Lifetime,
-        onDisconnect: OnDisconnect?,
-        ready: @escaping Ready,
-        running: Task<Void, any Error>?
-    ) {
-        self.channel = channel
-        self.options = options
-        self.lifetime = lifetime
-        self.onDisconnect = onDisconnect
-        self.ready = ready
-        self.running = running
+    private init(_ parts: EventStreamParts) {
+        self.parts = parts
     }
 
     /// A stream that opens as `options.opens` says; with the first event it returns when that is there.
     ///
-    /// - Parameters: As for ``init(options:lifetime:onDisconnect:ready:)``. With ``EventStreamOptions/Opening/withFirstEvent``
-    ///   the ready function runs in a task of its own from now on.
+    /// - Parameters:
+    ///   - options: Heartbeat, buffer, and when it opens. With ``EventStreamOptions/Opening/withFirstEvent`` the ready
+    ///     function runs in a task of its own from now on.
+    ///   - lifetime: Whether the stream ends with the ready function.
+    ///   - onDisconnect: Is told why the stream ended, once.
+    ///   - logger: Where errors of the ready function go.
+    ///   - ready: Sends events.
+    /// - Returns: The stream.
     /// - Throws: What the ready function throws before its first event; `CancellationError` if the client leaves before it.
     static func opening(
         options: EventStreamOptions,
@@ -93,32 +90,45 @@ public struct EventStream: Sendable {
             return EventStream(options: options, lifetime: lifetime, onDisconnect: onDisconnect, ready: ready)
         }
         let channel = EventChannel(options)
-        let run = ReadyRun(channel: channel, options: options, lifetime: lifetime, logger: logger)
+        let state = ReadyState(ready)
+        let run = ReadyRun(
+            channel: channel,
+            state: state,
+            lifetime: lifetime,
+            onError: options.onError,
+            logger: logger
+        )
         // Not a child of the request's task: that one goes on to write the head while this one waits for room or for the
         // next event. The channel cancels it when the stream ends.
         let running = Task {
-            defer { channel.releaseCancellation() }
-            try await run(ready, throwingBeforeFirstEvent: true)
+            guard let ready = state.begin() else { return }
+            try await run.runThrowingBeforeFirstEvent(ready)
         }
         channel.onCancellation { running.cancel() }
+        let parts = EventStreamParts(
+            channel,
+            state,
+            options: options,
+            lifetime: lifetime,
+            onDisconnect: onDisconnect,
+            isRunning: true
+        )
         let hasEvents = await withTaskCancellationHandler {
             await channel.firstEvent()
         } onCancel: {
             channel.disconnect(.clientClosed)
         }
         if !hasEvents {
-            // It has ended, or the client has left and it has been cancelled: either way it comes back.
-            try await running.value
-            try Task.checkCancellation()
+            do {
+                // It has ended, or the client has left and it has been cancelled: either way it comes back.
+                try await running.value
+                try Task.checkCancellation()
+            } catch {
+                parts.abandon(.clientClosed)
+                throw error
+            }
         }
-        return EventStream(
-            channel: channel,
-            options: options,
-            lifetime: lifetime,
-            onDisconnect: onDisconnect,
-            ready: ready,
-            running: running
-        )
+        return EventStream(parts)
     }
 
     // MARK: - For connectors
@@ -126,40 +136,118 @@ public struct EventStream: Sendable {
     /// The bytes that open the stream: a comment so that every client sees it open, and the reconnection time.
     package var preamble: [UInt8] {
         var bytes: [UInt8] = []
-        if let retry = options.retry {
+        if let retry = parts.retry {
             // Whole milliseconds, as clients read them, of what the application gave.
             let milliseconds = max(0, retry.clampedNanoseconds / 1_000_000)
             if let block = try? EventStreamBlock.retry(.milliseconds(milliseconds)) { block.encode(into: &bytes) }
-        } else if running == nil {
+        } else if !parts.isRunning {
             bytes = Heartbeat.comment
         }
         return bytes
     }
 
-    /// Whether the ready function is still to be run: not if the stream opened with its first event.
-    package var needsStart: Bool { running == nil }
-
-    /// Runs the ready function, unless it already runs. The channel has its transport by now.
+    /// Runs the ready function, or waits for its end if it already runs.
+    ///
+    /// The connector calls it in the request's task when the chain has finished and the channel has its connection.
+    ///
+    /// - Parameter logger: Where errors of the ready function go.
     package func start(logger: Logger) async {
-        guard needsStart else { return }
-        let run = ReadyRun(channel: channel, options: options, lifetime: lifetime, logger: logger)
-        // Before the first event nothing is thrown, since the head has been written.
-        try? await run(ready, throwingBeforeFirstEvent: false)
+        await runReadyFunction(logger: logger)
+        channel.forgetCancellation()
+    }
+
+    /// The ready function of a stream whose head was sent early need not wait for the rest of the chain, if the stream
+    /// does not end with it.
+    ///
+    /// - Parameter logger: Where errors of the ready function go.
+    func startEarly(logger: Logger) async {
+        // Without a connection there is nothing to start: the request is `HEAD`.
+        guard !parts.lifetime.endsWithReadyFunction, channel.isAttached else { return }
+        await runReadyFunction(logger: logger)
+    }
+
+    private func runReadyFunction(logger: Logger) async {
+        if channel.isClosed { parts.state.cancel() }
+        guard let ready = parts.state.begin() else { return await parts.state.wait() }
+        let run = ReadyRun(
+            channel: channel,
+            state: parts.state,
+            lifetime: parts.lifetime,
+            onError: parts.onError,
+            logger: logger
+        )
+        await run.run(ready)
     }
 
     /// Tells the application that the stream has ended, once.
     package func finished() async {
-        guard let reason = channel.finished() else { return }
-        await onDisconnect?(reason)
+        await parts.finished()
     }
 
     /// Gives up a stream that never got a connection.
+    ///
+    /// - Parameter reason: Why.
     package func abandon(_ reason: DisconnectReason) {
+        parts.abandon(reason)
+    }
+}
+
+/// What belongs to an event stream.
+///
+/// When the last copy of a stream goes that never got a connection, because an interceptor answered with something else
+/// in the end, a ready function that already runs is cancelled: nobody will ever read what it sends.
+final class EventStreamParts: Sendable {
+    let channel: EventChannel
+    let state: ReadyState
+    let lifetime: EventStream.Lifetime
+    let retry: Duration?
+    let onError: (@Sendable (any Error) -> ServerSentEvent?)?
+    /// Whether the ready function has run since before the stream opened.
+    let isRunning: Bool
+    private let onDisconnect: EventStream.OnDisconnect?
+
+    init(
+        _ channel: EventChannel,
+        _ state: ReadyState,
+        options: EventStreamOptions,
+        lifetime: EventStream.Lifetime,
+        onDisconnect: EventStream.OnDisconnect?,
+        isRunning: Bool
+    ) {
+        self.channel = channel
+        self.state = state
+        self.lifetime = lifetime
+        self.retry = options.retry
+        self.onError = options.onError
+        self.isRunning = isRunning
+        self.onDisconnect = onDisconnect
+    }
+
+    deinit {
+        abandon(.applicationClosed)
+    }
+
+    func abandon(_ reason: DisconnectReason) {
         channel.disconnect(reason)
+        state.cancel()
         // The ready function of a stream that had not begun has nothing to be told.
-        guard running != nil else { return }
-        let stream = self
+        guard isRunning, let tell = ending() else { return }
         // The chain that gave the stream up has ended, so there is no task that could wait for this one.
-        Task { await stream.finished() }
+        Task { await tell() }
+    }
+
+    func finished() async {
+        // From here on it is never called, so that it cannot come after `onDisconnect`.
+        state.cancel()
+        await ending()?()
+    }
+
+    /// What tells the application of the end, the first time that it is asked for.
+    private func ending() -> (@Sendable () async -> Void)? {
+        guard let reason = channel.finished() else { return nil }
+        return { [state, lifetime, onDisconnect] in
+            if !lifetime.endsWithReadyFunction { await state.wait() }
+            await onDisconnect?(reason)
+        }
     }
 }

@@ -35,8 +35,8 @@ public func eventStreamHandler(
 ///
 /// - Parameters:
 ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-///   - onDisconnect: Is told why the stream ended, once, and what the ready function returned: nil if it had not returned
-///     yet, or threw.
+///   - onDisconnect: Is told why the stream ended, once, and what the ready function returned: nil if it threw, or was never
+///     called because the client had left before.
 ///   - ready: Gets the channel once events may flow, and may keep it.
 /// - Returns: A handler.
 public func openEventStreamHandler<Result: Sendable>(

@@ -1,23 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How an event stream behaves. Every option has a default that is right for most streams.
+/// How an event stream behaves.
+///
+/// Every option has a default that is right for most streams.
 public struct EventStreamOptions: Sendable {
-    /// What is sent when the stream has been idle. Default: a comment after 10 seconds.
+    /// What is sent when the stream has been idle.
+    ///
+    /// Default: a comment after 10 seconds.
     public var heartbeat: Heartbeat
-    /// How much is buffered for a slow client, and what happens at the bound. Default: 10 events, then `send` waits.
+    /// How much is buffered for a slow client, and what happens at the bound.
+    ///
+    /// Default: 10 events, then `send` waits.
     public var buffer: EventBufferPolicy
-    /// When the head of the response is written. Default: at once.
+    /// When the head of the response is written.
+    ///
+    /// Default: at once.
     public var opens: Opening
-    /// The reconnection time that the client is told when the stream opens, cut to whole milliseconds. Default: nil, which
-    /// leaves it to the client (browsers wait three to five seconds).
+    /// The reconnection time that the client is told when the stream opens, cut to whole milliseconds.
+    ///
+    /// Default: nil, which leaves it to the client (browsers wait three to five seconds).
     public var retry: Duration?
     /// How long a client may take nothing of what is due to it before the stream ends with
-    /// ``DisconnectReason/timedOut``. Default: 30 seconds; nil waits for ever.
+    /// ``DisconnectReason/timedOut``.
+    ///
+    /// Default: 30 seconds; nil waits for ever.
     public var writeTimeout: Duration?
     /// How old the stream may become before it ends with ``DisconnectReason/expired``, for balancing load and checking
-    /// authorization anew; clients reconnect. Default: nil, no limit.
+    /// authorization anew; clients reconnect.
+    ///
+    /// Default: nil, no limit.
     public var maximumAge: Duration?
-    /// Makes the last event of a stream whose ready function threw. Default: nil, errors never reach the client.
+    /// Makes the last event of a stream whose ready function threw.
+    ///
+    /// Default: nil, errors never reach the client.
     ///
     /// It is not asked for cancellation, and not while an error can still become a status
     /// (``Opening/withFirstEvent``).
@@ -29,8 +44,10 @@ public struct EventStreamOptions: Sendable {
 
         /// Before the ready function runs, with a comment at once behind it, so that every client opens.
         public static let atOnce = Opening(waitsForFirstEvent: false)
-        /// With the first event. An error before it is still an HTTP status, through the error stages of the chain: what
-        /// a gateway to a model needs.
+        /// With the first event.
+        ///
+        /// An error before it is still an HTTP status, through the error stages of the chain: what a gateway to a model
+        /// needs.
         public static let withFirstEvent = Opening(waitsForFirstEvent: true)
     }
 

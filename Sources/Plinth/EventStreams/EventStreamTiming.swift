@@ -38,9 +38,13 @@ struct EventStreamTiming {
         if let heartbeat { heartbeatDue = now + heartbeat }
     }
 
+    /// Looks at the time.
+    ///
     /// - Parameters:
+    ///   - now: The time.
     ///   - stalledSince: Since when the connection has taken nothing although there was something for it.
     ///   - isEnding: Whether only the rest is still going out.
+    /// - Returns: What is due, or when to look again.
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?, isEnding: Bool) -> EventStreamTick {
         var next = MonotonicTime.distantFuture
         if let stalledSince, let writeTimeout {

@@ -15,12 +15,18 @@ public struct Heartbeat: Sendable {
 
     /// A comment, which clients ignore, after this time without a write.
     ///
-    /// Anything below a millisecond is taken for a millisecond.
+    /// - Parameter interval: The time; anything below a millisecond is taken for a millisecond.
+    /// - Returns: The heartbeat.
     public static func every(_ interval: Duration) -> Heartbeat {
         Heartbeat(interval: max(interval, .milliseconds(1)), bytes: comment)
     }
 
     /// An event, for clients that want to see heartbeats, after this time without a write.
+    ///
+    /// - Parameters:
+    ///   - event: The event, the same each time.
+    ///   - interval: The time; anything below a millisecond is taken for a millisecond.
+    /// - Returns: The heartbeat.
     public static func event(_ event: ServerSentEvent, every interval: Duration) -> Heartbeat {
         var bytes: [UInt8] = []
         event.encode(into: &bytes)
@@ -28,10 +34,15 @@ public struct Heartbeat: Sendable {
     }
 
     /// A comment after this many seconds without a write.
+    ///
+    /// - Parameter seconds: The time; anything below a millisecond is taken for a millisecond.
+    /// - Returns: The heartbeat.
     public static func seconds(_ seconds: Double) -> Heartbeat { every(.seconds(seconds)) }
 
-    /// None. A peer that vanished without a word is then only found when an event is sent.
-    public static let off = Heartbeat(interval: nil, bytes: [])
+    /// None.
+    ///
+    /// A peer that vanished without a word is then only found when an event is sent.
+    public static let off = Heartbeat(interval: nil, bytes: comment)
 
     /// An empty comment: a colon and a blank line.
     static let comment: [UInt8] = Array(":\n\n".utf8)

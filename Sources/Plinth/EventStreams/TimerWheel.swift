@@ -31,8 +31,9 @@ package struct TimerWheel<Entry: TimerWheelEntry> {
     /// The number of entries in the wheel.
     package private(set) var count = 0
 
-    /// A wheel of `slots` slots of `tick` each. A deadline further away than one turn stays in its slot for as many turns
-    /// as it needs.
+    /// A wheel of `slots` slots of `tick` each.
+    ///
+    /// A deadline further away than one turn stays in its slot for as many turns as it needs.
     package init(tick: Duration = .milliseconds(50), slots: Int = 256, now: MonotonicTime) {
         self.tick = tick
         self.tickNanoseconds = max(1, tick.clampedNanoseconds)
@@ -52,7 +53,9 @@ package struct TimerWheel<Entry: TimerWheelEntry> {
         count += 1
     }
 
-    /// Takes an entry out. One that is not in the wheel is no error.
+    /// Takes an entry out.
+    ///
+    /// One that is not in the wheel is no error.
     package mutating func remove(_ entry: Entry) {
         guard let place = entry.wheelPlace else { return }
         entry.wheelPlace = nil
