@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// A value under a lock that one can wait for, with a bound in real time, so that a test fails instead of hanging.
+final class Watched<Value: Sendable>: Sendable {
+    private struct State {
+        var value: Value
+        var version = 0
+        var lastWaiter = 0
+        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+    }
+
+    private let state: Mutex<State>
+
+    init(_ value: Value) {
+        state = Mutex(State(value: value))
+    }
+
+    /// Changes the value; those that wait look at it again.
+    @discardableResult
+    func update<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
+        let (result, waiters) = state.withLock { state in
+            let result = body(&state.value)
+            state.version += 1
+            let waiters = state.waiters
+            state.waiters = [:]
+            return (result, waiters)
+        }
+        for continuation in waiters.values { continuation.resume() }
+        return result
+    }
+
+    /// Reads the value.
+    func read<Result: Sendable>(_ body: (Value) -> Result) -> Result {
+        state.withLock { body($0.value) }
+    }
+
+    /// Waits until something can be made of the value.
+    ///
+    /// - Parameters:
+    ///   - bound: The longest wait, in real time.
+    ///   - body: Makes it, and may change the value; nil to wait on. Called again after each change.
+    /// - Returns: What was made, or nil after the bound.
+    /// - Throws: `CancellationError` if the task is cancelled.
+    func wait<Result: Sendable>(
+        within bound: Duration,
+        _ body: @escaping @Sendable (inout Value) -> Result?
+    ) async throws -> Result? {
+        if let result = state.withLock({ body(&$0.value) }) { return result }
+        return try await withThrowingTaskGroup(of: Result?.self) { group in
+            group.addTask {
+                while true {
+                    let (result, version) = self.state.withLock { (body(&$0.value), $0.version) }
+                    if let result { return result }
+                    try Task.checkCancellation()
+                    await self.change(after: version)
+                }
+            }
+            group.addTask {
+                try await Task.sleep(for: bound)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
+        }
+    }
+
+    /// Waits for the change after a version, or for the task's cancellation.
+    private func change(after version: Int) async {
+        let id = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    guard state.version == version, !Task.isCancelled else { return true }
+                    state.waiters[id] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
+    }
+}
