@@ -11,12 +11,17 @@ extension Chain {
     /// #expect(response.status == .ok)
     /// ```
     ///
+    /// An event stream is not collected: it goes on, and the response's ``TestResponse/eventStream`` reads it. To choose
+    /// its clock, or a client that is slow, ask with ``eventStream(for:clock:stalled:timeout:)``.
+    ///
+    /// - Parameter request: The request.
+    /// - Returns: The response.
     /// - Throws: What the body throws while it is written: over a socket the response would be cut off.
     ///   ``TestResponseError`` if a file cannot be read.
     public func response(for request: Request) async throws -> TestResponse {
-        let exchange = RecordingExchange()
-        let outcome = await execute(request, on: exchange)
-        let sent = exchange.sentResponse
+        let connection = TestConnection(clock: ManualClock())
+        let outcome = await execute(request, on: connection)
+        let sent = connection.sentEarly
         // What was sent early is what the client has; later changes have no effect.
         let response = sent ?? outcome.response
         let omitsBody =
@@ -28,7 +33,8 @@ extension Chain {
             bytes: omitsBody ? [] : body.bytes,
             contentLength: body.length,
             isHeadSentEarly: sent != nil,
-            route: outcome.request.route
+            route: outcome.request.route,
+            eventStream: connection.finish(outcome, of: request)
         )
     }
 
@@ -56,21 +62,9 @@ extension Chain {
             try await write(BodyWriter { bytes in written.withLock { $0 += bytes } })
             return (written.withLock { $0 }, length)
         case .eventStream:
-            guard !omitsBody else { return ([], nil) }
-            // The one place for event streams: to be collected here.
-            throw TestResponseError(description: "the body is an event stream, which response(for:) cannot collect")
+            // Its client reads it, at its own pace.
+            return ([], nil)
         }
-    }
-}
-
-/// Keeps what was sent early.
-private final class RecordingExchange: Exchange {
-    private let sent = Mutex<Response?>(nil)
-
-    var sentResponse: Response? { sent.withLock { $0 } }
-
-    func sendHead(_ response: Response) async throws {
-        sent.withLock { $0 = response }
     }
 }
 
@@ -78,5 +72,5 @@ private final class RecordingExchange: Exchange {
 private final class SilentExchange: Exchange {
     static let shared = SilentExchange()
 
-    func sendHead(_ response: Response) async throws {}
+    func sendHead(_ response: Response, for request: Request) async throws {}
 }

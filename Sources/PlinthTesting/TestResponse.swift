@@ -22,6 +22,8 @@ public struct TestResponse: Sendable {
     public var isHeadSentEarly: Bool
     /// The route that matched, if any did.
     public var route: RouteIdentity?
+    /// The event stream, if the body is one: what its client sees and does.
+    public var eventStream: TestEventStream?
 
     /// The body as UTF-8, with invalid bytes replaced.
     public var body: String { String(decoding: bytes, as: UTF8.self) }

@@ -70,7 +70,8 @@ struct ChainRun {
             }
         }
         return Chain.Outcome(
-            response: context.response ?? HTTPError(.notFound, "nothing here answers this request").response,
+            response: context.sentResponse ?? context.response
+                ?? HTTPError(.notFound, "nothing here answers this request").response,
             isHeadSent: context.isResponseSent,
             request: context.request,
             lastError: lastError

@@ -20,7 +20,7 @@ public struct Context: Sendable {
     public var values = TypedValues()
 
     /// Whether the head of the response is already with the client.
-    public internal(set) var isResponseSent = false
+    public var isResponseSent: Bool { sentResponse != nil }
 
     /// The interceptors that are still to be entered, the next one first.
     var queue: [Interceptor]
@@ -32,6 +32,8 @@ public struct Context: Sendable {
     var isTerminated = false
     /// Counts assignments to ``response``, which tells the chain of changes after it was sent.
     var responseChanges = 0
+    /// The response whose head is with the client: the one that its body has to be of.
+    private(set) var sentResponse: Response?
     /// The way back to the client.
     private let exchange: (any Exchange)?
 
@@ -83,7 +85,7 @@ public struct Context: Sendable {
         guard let response else { throw SendHeadError.noResponse }
         guard let exchange else { throw SendHeadError.alreadySent }
         try await exchange.sendHead(response, for: request)
-        isResponseSent = true
+        sentResponse = response
     }
 }
 

@@ -150,8 +150,11 @@ public struct EventStream: Sendable {
     ///
     /// The connector calls it in the request's task when the chain has finished and the channel has its connection.
     ///
+    /// The connector calls it even if the response has no body in the end (`HEAD`, 304): then the stream is given up.
+    ///
     /// - Parameter logger: Where errors of the ready function go.
     package func start(logger: Logger) async {
+        if !channel.isAttached, !channel.isClosed { abandon(.clientClosed) }
         await runReadyFunction(logger: logger)
         channel.forgetCancellation()
     }

@@ -49,7 +49,7 @@ extension Chain {
             let what = "\(request.method) \(request.path)"
             throw TestTimeout("awaited the head of the response to \(what); none came within \(timeout)")
         }
-        guard response.body.eventStream != nil, request.method != .head else {
+        guard connection.isStreaming else {
             var body = ""
             if case .bytes(let bytes) = response.body.storage { body = String(decoding: bytes, as: UTF8.self) }
             throw NotAnEventStream(status: response.status, headers: response.headers, body: body)

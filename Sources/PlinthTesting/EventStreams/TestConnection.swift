@@ -7,7 +7,6 @@ import Synchronization
 struct Received: Sendable {
     var head: Response?
     var route: RouteIdentity?
-    var isHeadSentEarly = false
     var bytes: [UInt8] = []
     var parts: [EventStreamPart] = []
     /// How many parts the test has taken.
@@ -56,6 +55,7 @@ struct Received: Sendable {
 final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     private struct State {
         var stream: EventStream?
+        var sentEarly: Response?
         var task: Task<Void, Never>?
         var hasLeft = false
         var isDone = false
@@ -75,7 +75,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     private let metrics: EventStreamMetricsRegistry?
     private let state: Mutex<State>
 
-    init(clock: ManualClock, metrics: EventStreamMetricsRegistry?, isStalled: Bool) {
+    init(clock: ManualClock, metrics: EventStreamMetricsRegistry? = nil, isStalled: Bool = false) {
         self.clock = clock
         self.metrics = metrics
         state = Mutex(State(isStalled: isStalled))
@@ -87,10 +87,30 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
 
     // MARK: - The request
 
-    /// Runs the request in a task of its own, which is cancelled when the client leaves, as a connector does.
+    /// Runs a request in a task of its own, which is cancelled when the client leaves, as a connector does.
     func open(_ request: Request, _ chain: Chain) {
+        run { connection in
+            let outcome = await chain.execute(request, on: connection)
+            await connection.send(outcome, of: request)
+        }
+    }
+
+    /// Goes on behind a chain that has run elsewhere.
+    ///
+    /// - Returns: The stream, if the response is one.
+    func finish(_ outcome: Chain.Outcome, of request: Request) -> TestEventStream? {
+        guard outcome.response.body.eventStream != nil else { return nil }
+        if !outcome.isHeadSent { try? begin(outcome.response, for: outcome.request, of: request.method) }
+        run { connection in
+            if let stream = outcome.response.body.eventStream { await stream.start(logger: request.logger) }
+        }
+        guard isStreaming else { return nil }
+        return TestEventStream(self, outcome.response, outcome.request.route)
+    }
+
+    private func run(_ body: @escaping @Sendable (TestConnection) async -> Void) {
         let task = Task {
-            await run(request, chain)
+            await body(self)
             received.update { $0.hasReturned = true }
         }
         let hasLeft = state.withLock { state in
@@ -100,30 +120,36 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         if hasLeft { task.cancel() }
     }
 
-    private func run(_ request: Request, _ chain: Chain) async {
-        let outcome = await chain.execute(request, on: self)
+    private func send(_ outcome: Chain.Outcome, of request: Request) async {
         let stream = outcome.response.body.eventStream
         if !outcome.isHeadSent {
             do {
-                try begin(outcome.response, for: outcome.request)
+                try begin(outcome.response, for: outcome.request, of: request.method)
             } catch {
                 stream?.abandon(.clientClosed)
                 return
             }
         }
-        guard let stream else { return }
-        if request.method == .head { return stream.abandon(.clientClosed) }
-        await stream.start(logger: request.logger)
+        await stream?.start(logger: request.logger)
     }
 
+    /// The response whose head an interceptor has sent.
+    var sentEarly: Response? { state.withLock { $0.sentEarly } }
+
+    /// Whether the response is an event stream that has its connection.
+    var isStreaming: Bool { state.withLock { $0.stream != nil } }
+
     func sendHead(_ response: Response, for request: Request) async throws {
-        received.update { $0.isHeadSentEarly = true }
-        try begin(response, for: request)
+        try begin(response, for: request, of: request.method)
+        state.withLock { $0.sentEarly = response }
     }
 
     /// The head is on its way to the client; a stream gets its connection.
-    private func begin(_ response: Response, for request: Request) throws {
-        let stream = request.method == .head ? nil : response.body.eventStream
+    ///
+    /// - Throws: `CancellationError` if the client has left.
+    private func begin(_ response: Response, for request: Request, of method: HTTPRequest.Method) throws {
+        let hasBody = method != .head && response.status != .noContent && response.status != .notModified
+        let stream = hasBody ? response.body.eventStream : nil
         let hasLeft = state.withLock { state in
             if !state.hasLeft { state.stream = stream }
             return state.hasLeft
