@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds the package with no trait, and with each one alone; the default set is what everything else is built with. The
+# list is read from the manifest, so that a new trait is checked without being named here.
+#
+# In a scratch directory of their own, where nothing lies that another set has built: an import of what a set does not
+# have must fail. Only the server's trait is built where the server has been compiled already, which saves its minutes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scratch=${SCRATCH:-$PWD/.build}
+
+traits=$(Scripts/swiftpm.sh . package dump-package | python3 -c '
+import json, sys
+for trait in json.load(sys.stdin)["traits"]:
+    if trait["name"] != "default":
+        print(trait["name"])')
+[ -n "$traits" ] || { echo "error: the manifest has no traits"; exit 1; }
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+
+build() {
+    local name=$1 folder=$2 began=$SECONDS
+    shift 2
+    if swift build --scratch-path "$folder" --disable-default-traits "$@" > "$log" 2>&1; then
+        echo "traits: $name builds ($((SECONDS - began)) s)"
+    else
+        grep -v '^\[[0-9]*/' "$log" | tail -40
+        echo "error: the package does not build with traits: $name"
+        failed=1
+    fi
+}
+
+build none "$scratch/traits"
+for trait in $traits; do
+    folder=$scratch/traits
+    [ "$trait" = Server ] && folder=$scratch
+    build "$trait" "$folder" --traits "$trait"
+done
+exit $failed

@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds the documentation of every public library with the compiler's own tools; a warning, such as a link to nothing, is
+# an error. The archives are in $SCRATCH/docs; look at one with `docc preview`, or serve the folder.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scratch=${SCRATCH:-$PWD/.build}
+docc=$(dirname "$(readlink -f "$(command -v swift)")")/docc
+command -v "$docc" > /dev/null || docc=docc
+
+libraries=$(Scripts/swiftpm.sh . package dump-package | python3 -c '
+import json, sys
+for product in json.load(sys.stdin)["products"]:
+    if "library" in product["type"]:
+        print(product["name"])')
+[ -n "$libraries" ] || { echo "error: the manifest has no libraries"; exit 1; }
+
+Scripts/swiftpm.sh . build
+graphs=$scratch/symbol-graphs
+rm -rf "$graphs" "$scratch"/*/symbolgraph
+# It also tries modules that are no libraries, such as the list of tests, and fails for those: what counts is whether the
+# libraries' graphs are there.
+Scripts/swiftpm.sh . package dump-symbol-graph --minimum-access-level public --skip-synthesized-members \
+    > "$scratch/symbol-graphs.log" 2>&1 || true
+
+output=$scratch/docs
+rm -rf "$output"
+mkdir -p "$output"
+dependencies=()
+failed=0
+for library in $libraries; do
+    mkdir -p "$graphs/$library"
+    if ! cp "$scratch"/*/symbolgraph/"$library".symbols.json "$graphs/$library/"; then
+        tail -20 "$scratch/symbol-graphs.log"
+        echo "error: no symbol graph of $library"
+        exit 1
+    fi
+    # What it adds to the types of the libraries before it.
+    cp "$scratch"/*/symbolgraph/"$library"@*.symbols.json "$graphs/$library/" 2> /dev/null || true
+    catalog=Sources/$library/$library.docc
+    if [ ! -d "$catalog" ]; then
+        echo "error: $library has no catalog at $catalog"
+        failed=1
+        continue
+    fi
+    # The libraries are in the manifest's order, in which each comes after those that it depends on.
+    if "$docc" convert "$catalog" \
+        --additional-symbol-graph-dir "$graphs/$library" \
+        --fallback-display-name "$library" \
+        --fallback-bundle-identifier "$library" \
+        --enable-experimental-external-link-support \
+        ${dependencies[@]+"${dependencies[@]}"} \
+        --warnings-as-errors \
+        --output-path "$output/$library.doccarchive"; then
+        dependencies+=(--dependency "$output/$library.doccarchive")
+        echo "documentation of $library: $output/$library.doccarchive"
+    else
+        failed=1
+    fi
+done
+exit $failed
