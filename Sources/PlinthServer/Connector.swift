@@ -125,6 +125,9 @@ public final class Connector: Service {
     /// The number of connections and requests under way.
     package var activityCount: Int { server.activities.count }
 
+    /// Waits until no connection, request or callback is under way.
+    package func waitUntilIdle() async { await server.activities.wait() }
+
     // MARK: - Parts
 
     private func run(_ listeners: [any Service]) async throws {
@@ -170,6 +173,7 @@ public final class Connector: Service {
         _ childChannel: ChildChannel
     ) -> any Service {
         let onRunning: @Sendable (any Channel) async -> Void = { [self] channel in
+            await AcceptNotice.add(to: channel, isLimited: configuration.maximumConnections != nil, logger: logger)
             didListen(index, BoundAddress(channel.localAddress))
         }
         let bind: BindAddress
@@ -182,6 +186,7 @@ public final class Connector: Service {
                 childChannel: childChannel,
                 group: group,
                 logger: logger,
+                maximumConnections: configuration.maximumConnections,
                 onRunning: onRunning
             )
         }

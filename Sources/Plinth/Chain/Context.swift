@@ -20,7 +20,7 @@ public struct Context: Sendable {
     public var values = TypedValues()
 
     /// Whether the head of the response is already with the client.
-    public var isResponseSent: Bool { sentResponse != nil }
+    public var isResponseSent: Bool { sentResponse != nil || exchange == nil }
 
     /// The interceptors that are still to be entered, the next one first.
     var queue: [Interceptor]
@@ -46,7 +46,6 @@ public struct Context: Sendable {
     var forReadyFunction: Context {
         var copy = Context(request: request, interceptors: [], exchange: nil)
         copy.values = values
-        copy.isResponseSent = true
         return copy
     }
 

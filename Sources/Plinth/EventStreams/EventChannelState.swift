@@ -185,6 +185,7 @@ struct EventChannelState {
     mutating func onCancellation(_ action: @escaping @Sendable () -> Void) -> Actions {
         var actions = Actions()
         switch reason {
+        case nil where hasNothingToCancel: break
         case nil:
             if let first = cancellation {
                 cancellation = {
@@ -203,7 +204,11 @@ struct EventChannelState {
     /// There is nothing left to cancel.
     mutating func forgetCancellation() {
         cancellation = nil
+        hasNothingToCancel = true
     }
+
+    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
+    private var hasNothingToCancel = false
 
     // MARK: - The transport's side
 

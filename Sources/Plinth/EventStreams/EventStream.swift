@@ -101,6 +101,8 @@ public struct EventStream: Sendable {
         // Not a child of the request's task: that one goes on to write the head while this one waits for room or for the
         // next event. The channel cancels it when the stream ends.
         let running = Task {
+            // A task that has ended is not kept for being cancelled.
+            defer { channel.forgetCancellation() }
             guard let ready = state.begin() else { return }
             try await run.runThrowingBeforeFirstEvent(ready)
         }
@@ -146,9 +148,12 @@ public struct EventStream: Sendable {
         return bytes
     }
 
+    /// Whether the ready function is still to be run: not if the stream opened with its first event.
+    package var needsStart: Bool { !parts.isRunning }
+
     /// Runs the ready function, or waits for its end if it already runs.
     ///
-    /// The connector calls it in the request's task when the chain has finished and the channel has its connection.
+    /// The connector calls it when the channel has its connection.
     ///
     /// The connector calls it even if the response has no body in the end (`HEAD`, 304): then the stream is given up.
     ///

@@ -19,7 +19,7 @@ extension Interceptor {
             },
             error: { context, error in
                 guard !context.isResponseSent else { throw error }
-                context.response?.body.eventStream?.abandon()
+                context.response?.body.eventStream?.abandon(.applicationFailed)
                 var response = error.answer(to: context.request)
                 if !(error.cause is any ResponseError) {
                     response = page(error, isHTML: context.request.headers[.accept]?.contains("text/html") == true)

@@ -12,7 +12,7 @@ extension Interceptor {
             error: { context, error in
                 // Too late to answer otherwise: the chain logs it.
                 guard !context.isResponseSent else { throw error }
-                context.response?.body.eventStream?.abandon()
+                context.response?.body.eventStream?.abandon(.applicationFailed)
                 context.response = error.answer(to: context.request)
             }
         )

@@ -11,6 +11,7 @@ import Darwin
 #endif
 import Logging
 import NIOCore
+import NIOHTTP1
 import Plinth
 
 /// An event stream on its connection: pulls from the channel when the socket has room.
@@ -42,8 +43,9 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// Whether NIO holds bytes that the socket did not take: until it has taken them nothing may be sent past it.
     private var hasPending = false
 
-    /// How much is pulled at once, so that one busy stream does not hold up the others of its event loop.
+    /// How much is pulled at once, and how often before other streams of the event loop have their turn.
     private static var pullLimit: Int { 16 * 1024 }
+    private static var maximumPulls: Int { 16 }
 
     init(
         stream: EventStream,
@@ -111,8 +113,6 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         activities.enter()
         let task = Task {
             await stream.start(logger: logger)
-            // A task that has ended need not be kept for being cancelled.
-            stream.channel.releaseCancellation()
             activities.leave()
         }
         stream.channel.onCancellation { task.cancel() }
@@ -165,6 +165,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What the client pipelined behind its request is of no interest, and was not even HTTP.
+        if error is HTTPParserError { return }
         switch (error as? IOError)?.errnoCode {
         case nil, ECONNRESET, EPIPE: clientLeft(.clientClosed)
         case ETIMEDOUT: clientLeft(.timedOut)
@@ -187,13 +189,23 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         guard let context, !isDone, !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
+        // What the socket has taken since the last time is seen before more is put behind it.
+        observeProgress(context, now)
         if let socket { send(to: socket, context, now) } else { write(context, now) }
+        if !isDone, hasPending || !context.channel.isWritable, stream.channel.disconnectReason == .lagged {
+            // There is nothing left to send but the end, which this client would take for ever to read.
+            return clientLeft(.lagged)
+        }
         observeProgress(context, now)
     }
 
     /// Sends to the socket itself: what it takes is not copied, nor kept, nor written about.
     private func send(to socket: DirectSocket, _ context: ChannelHandlerContext, _ now: MonotonicTime) {
+        var pulls = 0
         while !hasPending, !isDone {
+            pulls += 1
+            // A client and an application that are both fast do not keep the event loop for themselves.
+            if pulls > Self.maximumPulls { return loop.wake(self) }
             let (pull, outcome) = loop.withScratch { scratch -> (EventStreamPull, DirectSocket.Outcome) in
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
                 let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
@@ -239,7 +251,10 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     private func write(_ context: ChannelHandlerContext, _ now: MonotonicTime) {
         var hasWritten = false
         defer { if hasWritten { context.flush() } }
+        var pulls = 0
         while context.channel.isWritable, !isDone {
+            pulls += 1
+            if pulls > Self.maximumPulls { return loop.wake(self) }
             let pull = loop.withScratch { scratch in
                 let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 if !scratch.isEmpty {

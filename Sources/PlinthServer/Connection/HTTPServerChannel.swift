@@ -45,21 +45,28 @@ struct HTTPServerChannel: ServerChildChannel {
     // MARK: - Pipelines
 
     /// Sets a connection up for HTTP/1.
-    static func configureHTTP1(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool) throws {
+    static func configureHTTP1(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool, hasInput: Bool) throws {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = server.configuration.maximumHeadSize
         limits.maxHeaderListSize = server.configuration.maximumHeadSize
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-        try channel.pipeline.syncOperations.addHandlers(
-            ByteToMessageHandler(decoder),
-            RequestHandler<HTTP1Output>(server: server, loop: loop, isSecure: isSecure, halfCloseIsLeaving: true)
+        let handler = RequestHandler<HTTP1Output>(
+            server: server,
+            loop: loop,
+            isSecure: isSecure,
+            halfCloseIsLeaving: true,
+            hasInput: hasInput
         )
+        try channel.pipeline.syncOperations.addHandlers(InputNotice(handler), ByteToMessageHandler(decoder), handler)
     }
 
     /// Takes the parser out of an HTTP/1 connection on which no request will follow.
     static func removeParser(from channel: any Channel) {
         let operations = channel.pipeline.syncOperations
         if let context = try? operations.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self) {
+            operations.removeHandler(context: context, promise: nil)
+        }
+        if let context = try? operations.context(handlerType: InputNotice.self) {
             operations.removeHandler(context: context, promise: nil)
         }
     }
@@ -74,10 +81,13 @@ struct HTTPServerChannel: ServerChildChannel {
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.outboundBufferSizeHighWatermark = 16 * 1024
         streams.outboundBufferSizeLowWatermark = 1
+        let manager = connectionManager(channel, server)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server,
             connectionConfiguration: connection,
-            streamConfiguration: streams
+            streamConfiguration: streams,
+            // Without it the manager takes a connection for idle while streams are open.
+            streamDelegate: manager.http2StreamDelegate
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
                 try stream.pipeline.syncOperations.addHandlers(
@@ -86,14 +96,24 @@ struct HTTPServerChannel: ServerChildChannel {
                         server: server,
                         loop: loop,
                         isSecure: isSecure,
-                        halfCloseIsLeaving: false
+                        halfCloseIsLeaving: false,
+                        hasInput: true
                     )
                 )
             }
         }
+        try channel.pipeline.syncOperations.addHandlers(manager, HTTP2ConnectionGuard(loop: loop))
+        // The connection was open before the manager came, whose timers start when one opens.
+        manager.channelActive(context: try channel.pipeline.syncOperations.context(handler: manager))
+    }
+
+    private static func connectionManager(
+        _ channel: any Channel,
+        _ server: ServerContext
+    ) -> NIOHTTP2ServerConnectionManagementHandler {
         let idleTime = TimeAmount.nanoseconds(server.configuration.idleTimeout.clampedNanoseconds)
         let graceTime = TimeAmount.nanoseconds(server.configuration.shutdownTimeout.clampedNanoseconds)
-        let manager = NIOHTTP2ServerConnectionManagementHandler(
+        return NIOHTTP2ServerConnectionManagementHandler(
             eventLoop: channel.eventLoop,
             configuration: .init(
                 maxIdleTime: idleTime,
@@ -103,7 +123,6 @@ struct HTTPServerChannel: ServerChildChannel {
                 keepalive: .init(pingInterval: .seconds(60), ackTimeout: .seconds(20))
             )
         )
-        try channel.pipeline.syncOperations.addHandlers(manager, HTTP2ConnectionGuard(loop: loop))
     }
 }
 

@@ -22,7 +22,7 @@ final class OpenedFile: Sendable {
     private let end: Int
     private let position: Mutex<Int>
 
-    static let pieceSize = 128 * 1024
+    static let pieceSize = 64 * 1024
 
     /// - Throws: ``FileBodyError`` if the file cannot be opened, or is none.
     init(_ file: FileBody) throws {
@@ -50,19 +50,28 @@ final class OpenedFile: Sendable {
     func next(on pool: NIOThreadPool) async throws -> [UInt8]? {
         let at = position.withLock { $0 }
         guard at < end else { return nil }
-        let piece = try await pool.runIfActive { [descriptor, end] in
-            var failure: CInt = 0
-            let wanted = min(Self.pieceSize, end - at)
-            let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
-                let read = pread(descriptor, buffer.baseAddress, wanted, off_t(at))
-                if read < 0 { failure = errno }
-                count = max(0, read)
+        // Not the pool's own asynchronous form, which gives up when the task is cancelled: a client that has closed its side
+        // for sending still reads. That one has left is found when writing.
+        let piece = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[UInt8], any Error>) in
+            pool.submit { [self] state in
+                guard state == .active else { return continuation.resume(throwing: CancellationError()) }
+                continuation.resume(with: Result { try read(at: at) })
             }
-            guard !bytes.isEmpty else { throw FileBodyError(path: "descriptor \(descriptor)", reason: failure) }
-            return bytes
         }
         position.withLock { $0 += piece.count }
         return piece
+    }
+
+    private func read(at position: Int) throws -> [UInt8] {
+        var failure: CInt = 0
+        let wanted = min(Self.pieceSize, end - position)
+        let bytes = [UInt8](unsafeUninitializedCapacity: wanted) { buffer, count in
+            let read = pread(descriptor, buffer.baseAddress, wanted, off_t(position))
+            if read < 0 { failure = errno }
+            count = max(0, read)
+        }
+        guard !bytes.isEmpty else { throw FileBodyError(path: "descriptor \(descriptor)", reason: failure) }
+        return bytes
     }
 }
 

@@ -21,7 +21,6 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     private let loop: LoopContext
     private var context: ChannelHandlerContext?
     private var received: ByteBuffer?
-    private var hasInputClosed = false
 
     init(isSecure: Bool, server: ServerContext, loop: LoopContext) {
         self.isSecure = isSecure
@@ -59,23 +58,24 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
         if isSecure, case .handshakeCompleted(let name)? = event as? TLSUserEvent {
             settle(context, isHTTP2: name == "h2")
         } else if let event = event as? ChannelEvent, event == .inputClosed {
-            hasInputClosed = true
-            // Less than a preface, and no more will come: whatever it is, it is not HTTP/2.
-            if !isSecure { settle(context, isHTTP2: false) } else { context.close(promise: nil) }
+            // Less than a preface, and no more will come: it is no request, and no HTTP/2.
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
         }
-        context.fireUserInboundEventTriggered(event)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
-        if received == nil { received = buffer } else { received?.writeBuffer(&buffer) }
+        let isFirst = received == nil
+        if isFirst { received = buffer } else { received?.writeBuffer(&buffer) }
         guard !isSecure, let received else { return }
         let start = received.readableBytesView.prefix(Self.preface.count)
         if !Self.preface.starts(with: start) {
             settle(context, isHTTP2: false)
         } else if start.count == Self.preface.count {
             settle(context, isHTTP2: true)
-        } else {
+        } else if isFirst {
             // A preface in parts; the rest of it is due as any head is.
             loop.schedule(self, at: .now() + server.configuration.headTimeout)
         }
@@ -93,7 +93,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
             if isHTTP2 {
                 try HTTPServerChannel.configureHTTP2(context.channel, server, loop, isSecure: isSecure)
             } else {
-                try HTTPServerChannel.configureHTTP1(context.channel, server, loop, isSecure: isSecure)
+                try HTTPServerChannel.configureHTTP1(context.channel, server, loop, isSecure: isSecure, hasInput: received != nil)
             }
         } catch {
             context.close(promise: nil)

@@ -19,8 +19,11 @@ final class RequestBodyStream: Sendable {
         var isEnded = false
         var failure: (any Error)?
         var waiter: CheckedContinuation<[UInt8]?, any Error>?
+        var waitingSince: MonotonicTime?
         var hasAsked = false
         var isUnwanted = false
+        /// Something was discarded, or will be: the body is not whole any more.
+        var isLost = false
     }
 
     private let state = Mutex(State())
@@ -31,8 +34,8 @@ final class RequestBodyStream: Sendable {
         self.onDemand = onDemand
     }
 
-    /// Whether a handler waits for bytes.
-    var isWanted: Bool { state.withLock { $0.waiter != nil } }
+    /// Since when a handler has waited for bytes, nil if none does.
+    var waitingSince: MonotonicTime? { state.withLock { $0.waiter == nil ? nil : $0.waitingSince } }
 
     // MARK: - The connection's side
 
@@ -73,12 +76,16 @@ final class RequestBodyStream: Sendable {
 
     /// The handler is done: what it left unread, and what is yet to come, is discarded.
     func discard() {
-        state.withLock { state in
+        let waiter = state.withLock { state in
             state.isUnwanted = true
+            state.isLost = !state.isEnded || !state.pieces.isEmpty
             state.pieces = []
             state.size = 0
             state.isPaused = false
+            defer { state.waiter = nil }
+            return state.waiter
         }
+        waiter?.resume(throwing: CancellationError())
     }
 
     // MARK: - The handler's side
@@ -105,9 +112,12 @@ final class RequestBodyStream: Sendable {
                         return (.piece(whole), demands)
                     }
                     if let failure = state.failure { return (.failure(failure), false) }
-                    if state.isEnded || state.isUnwanted { return (.piece(nil), false) }
+                    // What was discarded must not look like a body that has ended.
+                    if state.isLost { return (.failure(CancellationError()), false) }
+                    if state.isEnded { return (.piece(nil), false) }
                     if state.waiter != nil { return (.failure(ConcurrentBodyRead()), false) }
                     state.waiter = continuation
+                    state.waitingSince = .now()
                     return (.wait, demands)
                 }
                 if demands { onDemand() }

@@ -29,9 +29,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         var receivedBytes = 0
         var hasReceivedAll = false
         var framing: ResponseFraming?
+        var sentBytes = 0
         var hasSentAll = false
-        /// Who waits for the socket to take more.
-        var writer: CheckedContinuation<Void, any Error>?
+        /// Those who wait for the socket to take more.
+        var writers: [CheckedContinuation<Void, any Error>] = []
 
         init(
             method: HTTPRequest.Method,
@@ -48,6 +49,14 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             self.keepsAlive = keepsAlive
             self.expectsContinue = expectsContinue
         }
+
+        /// Lets go of everyone who waits for the connection.
+        func release() {
+            body?.discard()
+            let writers = self.writers
+            self.writers = []
+            for writer in writers { writer.resume(throwing: CancellationError()) }
+        }
     }
 
     let server: ServerContext
@@ -56,29 +65,41 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     /// Whether the client's end of sending means that it leaves: on HTTP/1, not on HTTP/2, where it ends every request.
     let halfCloseIsLeaving: Bool
 
-    private var context: ChannelHandlerContext?
-    private var current: Current?
-    /// Parts that came while another request was under way (pipelining).
-    private var waiting = CircularBuffer<HTTPServerRequestPart>()
-    private var isDraining = false
+    var context: ChannelHandlerContext?
+    var current: Current?
+    /// Parts that came while another request was under way (pipelining). Nothing is read while there are any, so there are
+    /// never more than one read's worth.
+    private(set) var waiting = CircularBuffer<HTTPServerRequestPart>()
+    private(set) var isDraining = false
     private var isReadHeld = false
-    private var hasInputClosed = false
+    /// A body's handler does not keep up.
+    var isBodyPaused = false
+    private(set) var hasInputClosed = false
     /// Whether bytes have come of a head that is not complete.
-    private var hasPartialHead = false
+    private(set) var hasPartialHead: Bool
+    /// What the client is told when the requests before it are answered.
+    private var badInput: HTTPError?
+    private var hasReadBytes = false
     private var hasReadPart = false
     /// Bytes of a body that nobody wants, and that are read only to reach the next request.
     private var discarded = 0
-    private var deadline = MonotonicTime.distantFuture
-    private var lastBuffered = 0
+    /// The last response of this connection is on its way out: what still comes in is not looked at.
+    var isClosing = false
+    /// It is out, and the client is given a moment to take it.
+    var hasClosedOutput = false
+    var deadline = MonotonicTime.distantFuture
+    var lastBuffered = 0
 
     /// The most bytes of an unwanted body that are read to keep a connection; beyond that it is closed.
     static var maximumDiscarded: Int { 256 * 1024 }
 
-    init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool) {
+    /// - Parameter hasInput: Whether the first bytes are already here.
+    init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
         self.server = server
         self.loop = loop
         self.isSecure = isSecure
         self.halfCloseIsLeaving = halfCloseIsLeaving
+        self.hasPartialHead = hasInput
     }
 
     // MARK: - Life
@@ -86,7 +107,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
-        setDeadline(server.configuration.idleTimeout)
+        rearm()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -103,25 +124,30 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     /// The client has left: nobody needs an answer any more.
-    private func clientGone() {
+    func clientGone() {
         guard let current else { return }
         self.current = nil
         current.task?.cancel()
         current.body?.fail(CancellationError())
-        current.writer?.resume(throwing: ConnectionGone())
-        current.writer = nil
+        current.release()
     }
 
     func drain() {
         isDraining = true
-        if current == nil, !hasPartialHead { close() } else { current?.keepsAlive = false }
+        // An HTTP/2 stream ends with its one request, and the connection's manager ends the connection.
+        guard Output.isSocket, !isClosing else { return }
+        if let current {
+            current.keepsAlive = false
+        } else if !hasPartialHead, waiting.isEmpty {
+            closeWhenWritten()
+        }
     }
 
     func terminate() {
         close()
     }
 
-    private func close() {
+    func close() {
         context?.close(promise: nil)
     }
 
@@ -132,33 +158,55 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     /// Nothing is read while a handler does not keep up with a body, or while more requests wait than are served.
-    private var shouldRead: Bool { waiting.isEmpty && !isBodyPaused }
-    private var isBodyPaused = false
+    private var shouldRead: Bool { isClosing || (waiting.isEmpty && !isBodyPaused) }
 
-    private func resumeReading() {
+    func resumeReading() {
         guard isReadHeld, shouldRead, let context else { return }
         isReadHeld = false
         context.read()
     }
 
+    /// Whether the next part can be looked at now: a request begins when the one before is answered and the client has
+    /// taken the answer, so that a client which asks and never reads costs no more than one response.
+    private var takesPart: Bool {
+        if let current { return !current.hasReceivedAll }
+        return !Output.isSocket || context?.channel.isWritable ?? false
+    }
+
+    /// Bytes have come, which may or may not make up a part.
+    func bytesArrived() {
+        hasReadBytes = true
+    }
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard !isClosing else { return }
         hasReadPart = true
         hasPartialHead = false
         let part = unwrapInboundIn(data)
-        if let current, current.hasReceivedAll || !waiting.isEmpty {
-            waiting.append(part)
-        } else {
-            receive(part)
-        }
+        if waiting.isEmpty, takesPart { receive(part) } else { waiting.append(part) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if !hasReadPart, current == nil, !hasPartialHead {
+        if hasReadBytes, !hasReadPart, current == nil, !hasPartialHead, !isClosing {
             hasPartialHead = true
-            setDeadline(server.configuration.headTimeout)
+            rearm()
         }
+        hasReadBytes = false
         hasReadPart = false
         context.fireChannelReadComplete()
+    }
+
+    /// Looks at what waits, as far as that is possible now.
+    func takeWaiting() {
+        while !isClosing, takesPart, let part = waiting.popFirst() { receive(part) }
+        if isClosing { return }
+        if let badInput, waiting.isEmpty, !(current?.hasReceivedAll ?? false) { return refuse(badInput, nil) }
+        if current == nil, waiting.isEmpty, isDraining || hasInputClosed { return closeWhenWritten() }
+        resumeReading()
+    }
+
+    func dropWaiting() {
+        waiting.removeAll()
     }
 
     private func receive(_ part: HTTPServerRequestPart) {
@@ -172,7 +220,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             guard let current else { return }
             current.hasReceivedAll = true
             current.body?.end()
-            if current.hasSentAll { finish(current) } else { setDeadline(nil) }
+            if current.hasSentAll { finish(current) } else { rearm() }
         }
     }
 
@@ -187,31 +235,31 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         if current.receivedBytes > server.configuration.maximumBodySize {
             current.keepsAlive = false
             current.body?.fail(HTTPError.contentTooLarge(limit: server.configuration.maximumBodySize))
+            // The rest is read again when the response has been written, and only for a moment.
+            isBodyPaused = true
             return
         }
         guard let body = current.body else { return }
         isBodyPaused = !body.append(Array(buffer.readableBytesView))
-        setDeadline(server.configuration.bodyTimeout)
+        rearm()
     }
 
     private func begin(_ head: HTTPRequestHead) {
         let request: HTTPRequest
+        let bodyLength: Int?
         do {
             request = try HTTPRequest(checking: head, secure: isSecure)
+            bodyLength = try HTTPRequest.bodyLength(head, limit: server.configuration.maximumBodySize)
         } catch {
             return refuse(error, head)
         }
         let version = HTTPVersion(major: Int(head.version.major), minor: Int(head.version.minor))
-        let hasBody = head.headers.contains(name: "transfer-encoding")
-            || (head.headers.first(name: "content-length").map { $0 != "0" } ?? false)
-            || (version >= .http2 && request.method != .get && request.method != .head)
+        // HTTP/2 needs no field to announce a body.
+        let hasBody = bodyLength.map { $0 > 0 }
+            ?? (head.headers.contains(name: "transfer-encoding")
+                || (version >= .http2 && request.method != .get && request.method != .head))
         var body: RequestBodyStream?
         if hasBody {
-            if let length = head.headers.first(name: "content-length").flatMap({ Int($0) }),
-                length > server.configuration.maximumBodySize
-            {
-                return refuse(.contentTooLarge(limit: server.configuration.maximumBodySize), head)
-            }
             let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
             let eventLoop = loop.eventLoop
             body = RequestBodyStream { eventLoop.execute { handler.value.bodyIsWanted() } }
@@ -224,8 +272,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             version: version,
             logger: logger,
             body: body,
-            keepsAlive: head.isKeepAlive && !isDraining,
-            expectsContinue: head.headers["expect"].contains { $0.lowercased() == "100-continue" }
+            // The parser reads nothing behind a request that asks for another protocol, which none is spoken here.
+            keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade"),
+            // RFC 9110, section 10.1.1: not on HTTP/1.0.
+            expectsContinue: version >= .http1_1
+                && head.headers["expect"].contains { $0.lowercased() == "100-continue" }
         )
         self.current = current
         discarded = 0
@@ -238,7 +289,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             id: id,
             logger: logger
         )
-        setDeadline(hasBody ? server.configuration.bodyTimeout : nil)
+        rearm()
         let exchange = ServerExchange(commands: commands(for: current), server: server)
         let activities = server.activities
         activities.enter()
@@ -257,21 +308,26 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
                 context.writeAndFlush(wrapOutboundOut(Output.proceed(context.channel.allocator)), promise: nil)
             }
         }
+        guard current.receivedBytes <= server.configuration.maximumBodySize else { return }
         isBodyPaused = false
         resumeReading()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed {
-            hasInputClosed = true
-            guard let current else { return close() }
-            // A client that has said all it had to say may still read: it gets its answer, and the handler is told that
-            // nobody may be waiting for it, as Go's server does.
-            current.keepsAlive = false
-            current.body?.fail(CancellationError())
-            current.task?.cancel()
-        }
+        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed { inputClosed() }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    private func inputClosed() {
+        hasInputClosed = true
+        // Otherwise the connection is closed when the response is out.
+        if isClosing { return hasClosedOutput ? close() : () }
+        guard let current else { return takeWaiting() }
+        // A client that has said all it had to say may still read: it gets its answer, and the handler is told that
+        // nobody may be waiting for it, as Go's server does.
+        if waiting.isEmpty { current.keepsAlive = false }
+        current.body?.fail(CancellationError())
+        current.task?.cancel()
     }
 
     // MARK: - Bad input
@@ -280,322 +336,78 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         switch error {
         case HTTPParserError.headerOverflow:
             refuse(HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted"), nil)
+        case HTTPParserError.invalidVersion:
+            refuse(HTTPError(.httpVersionNotSupported, "use HTTP/1.1, or HTTP/2 with its preface"), nil)
         case is HTTPParserError:
-            refuse(HTTPError(.badRequest, "the request is not valid HTTP: \(error)"), nil)
+            let answer = HTTPError(.badRequest, "the request is not valid HTTP: \(error)")
+            // A request that came before is answered all the same.
+            guard let current, current.hasReceivedAll || !waiting.isEmpty else { return refuse(answer, nil) }
+            badInput = answer
+            if waiting.isEmpty { current.keepsAlive = false }
         default:
             clientGone()
             close()
         }
     }
 
-    /// Answers a request that no chain can be given, and closes: what follows it on the connection cannot be trusted.
-    private func refuse(_ error: HTTPError, _ head: HTTPRequestHead?) {
-        guard let context else { return }
-        if let current {
-            // An answer of another kind is under way already.
-            if current.framing != nil {
-                clientGone()
-                return close()
-            }
-            clientGone()
-        }
-        waiting.removeAll()
-        let response = error.response
-        guard case .bytes(let bytes) = response.body.storage else { return close() }
-        let framing = ResponseFraming(
-            version: head?.version == .http1_0 ? .http1_0 : (head?.version.major == 2 ? .http2 : .http1_1),
-            body: .length(bytes.count),
-            keepsAlive: false
-        )
-        context.write(headPart(response, framing), promise: nil)
-        bytes.withUnsafeBytes { raw in
-            context.write(wrapOutboundOut(Output.body(raw, framing, context.channel.allocator)), promise: nil)
-        }
-        closeAfterEnd(framing)
-    }
-
-    // MARK: - Writing
-
-    private func commands(for current: Current) -> HandlerCommands<Output> {
-        HandlerCommands(
-            eventLoop: loop.eventLoop,
-            handler: NIOLoopBound(self, eventLoop: loop.eventLoop),
-            current: NIOLoopBound(current, eventLoop: loop.eventLoop)
-        )
-    }
-
-    private func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
-        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
-        return wrapOutboundOut(
-            Output.head(
-                response,
-                framing,
-                date: loop.date(),
-                serverName: server.configuration.serverName,
-                allocator
-            )
-        )
-    }
-
-    /// How a response to this request is framed.
-    private func framing(_ response: Response, _ current: Current, length: Int?) -> ResponseFraming {
-        let hasNoBody = response.status == .noContent || response.status == .notModified
-            || response.status.code < 200
-        var framing = ResponseFraming(version: current.version, body: .unknown, keepsAlive: current.keepsAlive)
-        if framing.version < .http1_1 { framing.version = .http1_0 }
-        if framing.version > .http1_1, framing.version < .http2 { framing.version = .http1_1 }
-        if hasNoBody {
-            framing.body = .none
-        } else if let length {
-            framing.body = .length(length)
-        } else if framing.version == .http1_0 {
-            framing.keepsAlive = false
-        }
-        // A request whose body has not been read is in the way of the next one.
-        if isDraining { framing.keepsAlive = false }
-        return framing
-    }
-
-    func begin(_ response: Response, length: Int?, route: RouteIdentity?, _ current: Current) throws {
-        guard let context, self.current === current, current.framing == nil else { throw ConnectionGone() }
-        var framing = framing(response, current, length: length)
-        if let stream = response.body.eventStream, framing.body == .unknown {
-            framing.keepsAlive = false
-            if current.method == .head {
-                framing.body = .none
-            } else {
-                return startStream(stream, response, framing, route, current, context)
-            }
-        }
-        if current.method == .head { framing.body = .none }
-        current.framing = framing
-        current.keepsAlive = framing.keepsAlive
-        context.writeAndFlush(headPart(headResponse(response, current, length), framing), promise: nil)
-    }
-
-    func respond(_ response: Response, _ bytes: [UInt8], _ current: Current) {
-        guard let context, self.current === current, current.framing == nil else { return }
-        var framing = framing(response, current, length: bytes.count)
-        if current.method == .head { framing.body = .none }
-        current.framing = framing
-        current.keepsAlive = framing.keepsAlive
-        context.write(headPart(headResponse(response, current, bytes.count), framing), promise: nil)
-        if !bytes.isEmpty, framing.body != .none {
-            bytes.withUnsafeBytes { raw in
-                context.write(wrapOutboundOut(Output.body(raw, framing, context.channel.allocator)), promise: nil)
-            }
-        }
-        end(current)
-    }
-
-    /// A response to `HEAD` says how long its body would have been, unless the application did.
-    private func headResponse(_ response: Response, _ current: Current, _ length: Int?) -> Response {
-        guard current.method == .head, let length, response.headers[.contentLength] == nil,
-            response.status != .noContent, response.status != .notModified
-        else { return response }
-        var response = response
-        response.headers[.contentLength] = "\(length)"
-        return response
-    }
-
-    func write(_ bytes: [UInt8], _ current: Current, _ continuation: CheckedContinuation<Void, any Error>) {
-        guard let context, self.current === current, let framing = current.framing, context.channel.isActive else {
-            return continuation.resume(throwing: ConnectionGone())
-        }
-        if !bytes.isEmpty, framing.body != .none {
-            bytes.withUnsafeBytes { raw in
-                context.writeAndFlush(
-                    wrapOutboundOut(Output.body(raw, framing, context.channel.allocator)),
-                    promise: nil
-                )
-            }
-        }
-        if context.channel.isWritable {
-            continuation.resume()
-        } else {
-            current.writer = continuation
-            setDeadline(server.configuration.writeTimeout)
-        }
-    }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, let current, let writer = current.writer {
-            current.writer = nil
-            setDeadline(nil)
-            writer.resume()
-        }
-        context.fireChannelWritabilityChanged()
-    }
-
-    func end(_ current: Current) {
-        guard let context, self.current === current, let framing = current.framing, !current.hasSentAll else { return }
-        current.hasSentAll = true
-        current.body?.discard()
-        isBodyPaused = false
-        if !current.keepsAlive || framing.version == .http2 { return closeAfterEnd(framing) }
-        if let end = Output.end(framing, context.channel.allocator) {
-            context.write(wrapOutboundOut(end), promise: nil)
-        }
-        context.flush()
-        if current.hasReceivedAll {
-            finish(current)
-        } else {
-            setDeadline(server.configuration.bodyTimeout)
-            resumeReading()
-        }
-    }
-
-    func abort(_ current: Current) {
-        guard self.current === current else { return }
-        if current.framing == nil {
-            refuse(HTTPError(.internalServerError), nil)
-        } else {
-            clientGone()
-            close()
-        }
-    }
-
-    /// Writes what ends a response, then closes when it is out.
-    private func closeAfterEnd(_ framing: ResponseFraming) {
-        guard let context else { return }
-        current = nil
-        isClosing = true
-        waiting.removeAll()
-        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
-        let written = context.eventLoop.makePromise(of: Void.self)
-        if let end = Output.end(framing, context.channel.allocator) {
-            context.writeAndFlush(wrapOutboundOut(end), promise: written)
-        } else {
-            context.writeAndFlush(
-                wrapOutboundOut(Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)),
-                promise: written
-            )
-        }
-        written.futureResult.whenComplete { _ in handler.value.hasWrittenLast(framing) }
-        setDeadline(server.configuration.writeTimeout)
-    }
-
-    private var isClosing = false
-
-    private func hasWrittenLast(_ framing: ResponseFraming) {
-        guard let context else { return }
-        // On HTTP/2 this closes one stream, and tells the client if it need not send the rest of its request.
-        guard framing.version != .http2 else { return close() }
-        // The client may still be sending: to close at once would reset the connection, and with it what we have written
-        // (RFC 9112, section 9.6). So our side is closed first, and the rest when the client has closed its own.
-        guard !hasInputClosed, context.channel.isActive else { return close() }
-        context.close(mode: .output, promise: nil)
-        setDeadline(.seconds(2))
-    }
-
-    /// The request and its response are complete: on to the next one.
-    private func finish(_ current: Current) {
-        self.current = nil
-        setDeadline(server.configuration.idleTimeout)
-        while self.current == nil || !(self.current?.hasReceivedAll ?? true), let part = waiting.popFirst() {
-            receive(part)
-        }
-        if self.current == nil, isDraining || hasInputClosed { return close() }
-        resumeReading()
-    }
-
-    // MARK: - Event streams
-
-    private func startStream(
-        _ stream: EventStream,
-        _ response: Response,
-        _ framing: ResponseFraming,
-        _ route: RouteIdentity?,
-        _ current: Current,
-        _ context: ChannelHandlerContext
-    ) {
-        current.framing = framing
-        context.writeAndFlush(headPart(response, framing), promise: nil)
-        let handler = EventStreamHandler<Output>(
-            stream: stream,
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
-            logger: current.logger,
-            halfCloseIsLeaving: halfCloseIsLeaving,
-            route: route
-        )
-        self.current = nil
-        // The application may keep what leads to this request; the task's memory is not to be kept with it.
-        current.task = nil
-        let hadInputClosed = hasInputClosed
-        let channel = context.channel
-        waiting.removeAll()
-        do {
-            try channel.pipeline.syncOperations.addHandler(handler)
-        } catch {
-            // Only a pipeline that is gone takes no handler; the stream is told as of any client that left.
-            stream.channel.disconnect(.clientClosed)
-            handler.complete()
-            return
-        }
-        // What parsed the request is not needed any more: on HTTP/1 the connection speaks nothing but this stream now, and
-        // ten thousand parsers would hold most of the memory.
-        if Output.self == HTTP1Output.self { HTTPServerChannel.removeParser(from: channel) }
-        channel.pipeline.syncOperations.removeHandler(self, promise: nil)
-        if isReadHeld { channel.read() }
-        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
-    }
-
     // MARK: - Time
 
-    private func setDeadline(_ timeout: Duration?) {
-        guard let timeout else {
+    /// Sets the deadline for what is being waited for now.
+    func rearm() {
+        guard context != nil, let timeout else {
             deadline = .distantFuture
             return loop.cancel(self)
         }
-        let now = MonotonicTime.now()
-        deadline = now + timeout
+        deadline = .now() + timeout
         lastBuffered = context.map { Output.bufferedBytes($0.channel) } ?? 0
         loop.schedule(self, at: deadline)
+    }
+
+    private var timeout: Duration? {
+        if isClosing { return hasClosedOutput ? .seconds(2) : server.configuration.writeTimeout }
+        guard let current else {
+            if !takesPart { return server.configuration.writeTimeout }
+            return hasPartialHead ? server.configuration.headTimeout : server.configuration.idleTimeout
+        }
+        if !current.writers.isEmpty { return server.configuration.writeTimeout }
+        if !current.hasReceivedAll, current.body != nil || current.hasSentAll { return server.configuration.bodyTimeout }
+        return nil
     }
 
     override func fire(now: MonotonicTime) -> MonotonicTime? {
         guard let context else { return nil }
         if now < deadline { return deadline }
-        if isClosing { close(); return nil }
-        guard let current else {
-            if hasPartialHead {
-                refuse(HTTPError(.requestTimeout, "the head of the request did not arrive in time"), nil)
-            } else {
-                close()
-            }
-            return nil
+        if let current, current.writers.isEmpty, !current.hasSentAll {
+            return waitForBody(current, now)
         }
-        if current.writer != nil {
-            // Whoever reads slowly, but reads, is waited for.
-            let buffered = Output.bufferedBytes(context.channel)
-            if buffered < lastBuffered {
-                lastBuffered = buffered
-                deadline = now + server.configuration.writeTimeout
-                return deadline
-            }
+        // Whoever reads slowly, but reads, is waited for.
+        let buffered = Output.bufferedBytes(context.channel)
+        if buffered > 0, buffered < lastBuffered {
+            lastBuffered = buffered
+            deadline = now + server.configuration.writeTimeout
+            return deadline
+        }
+        if current == nil, hasPartialHead, !isClosing {
+            refuse(HTTPError(.requestTimeout, "the head of the request did not arrive in time"), nil)
+        } else {
             clientGone()
             close()
-        } else if current.hasSentAll {
-            close()
-        } else if let body = current.body, !current.hasReceivedAll {
-            if body.isWanted {
-                current.keepsAlive = false
-                body.fail(HTTPError(.requestTimeout, "the body of the request did not arrive in time"))
-            } else {
-                deadline = now + server.configuration.bodyTimeout
-                return deadline
-            }
         }
         return nil
     }
-}
 
-extension ResponseFraming {
-    /// For a write that holds nothing and is made for its promise.
-    static let empty = ResponseFraming(version: .http1_0, body: .unknown, keepsAlive: false)
+    private func waitForBody(_ current: Current, _ now: MonotonicTime) -> MonotonicTime? {
+        guard let body = current.body, !current.hasReceivedAll else { return nil }
+        // Only the time counts that a handler has waited.
+        let due = (body.waitingSince ?? now) + server.configuration.bodyTimeout
+        guard now >= due else {
+            deadline = due
+            return due
+        }
+        current.keepsAlive = false
+        body.fail(HTTPError(.requestTimeout, "the body of the request did not arrive in time"))
+        return nil
+    }
 }
 
 #endif

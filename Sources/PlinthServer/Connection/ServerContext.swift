@@ -2,6 +2,7 @@
 
 #if Server
 
+import HTTPTypes
 import Logging
 import NIOCore
 import NIOPosix
@@ -16,6 +17,8 @@ final class ServerContext: Sendable {
     let threadPool: NIOThreadPool
     /// Connections, requests and callbacks under way.
     let activities = ActivityGroup()
+    /// The `Server` field's value: free of anything that would end the field.
+    let serverName: String?
     private let loops: [ObjectIdentifier: LoopContext]
 
     init(
@@ -31,6 +34,7 @@ final class ServerContext: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.threadPool = threadPool
+        self.serverName = configuration.serverName.map { HTTPField(name: .server, value: $0).value }
         var loops: [ObjectIdentifier: LoopContext] = [:]
         for loop in group.makeIterator() { loops[ObjectIdentifier(loop)] = LoopContext(loop) }
         self.loops = loops

@@ -33,24 +33,38 @@ struct ServerExchange: Exchange {
         }
     }
 
+    /// More than this is written piece by piece, each when the client has taken the one before: what the socket does not
+    /// take yet would be held twice, and a client that is slow but reads would seem to take nothing.
+    private static let pieceSize = 64 * 1024
+
     /// Runs a request from its head to the end of its response.
     func run(_ request: Request) async {
         let outcome = await server.chain.execute(request, on: self)
-        let response = outcome.response
+        var response = outcome.response
+        if !outcome.isHeadSent, response.status.code < 200 {
+            request.logger.error(
+                "a response with an interim status is no answer",
+                metadata: ["request-id": "\(request.id)", "status": "\(response.status)"]
+            )
+            response.body.eventStream?.abandon(.applicationFailed)
+            response = HTTPError(.internalServerError).response
+        }
+        let hasBody = request.method != .head && !response.forbidsBody
         do {
             switch response.body.storage {
             case .bytes(let bytes):
-                if outcome.isHeadSent {
-                    try await commands.write(bytes)
-                    commands.end()
-                } else {
+                if !outcome.isHeadSent, bytes.count <= Self.pieceSize || !hasBody {
                     commands.respond(response, bytes)
+                } else {
+                    if !outcome.isHeadSent { try await begin(response, bytes.count, outcome) }
+                    if hasBody { try await write(bytes) }
+                    commands.end()
                 }
             case .file(let file):
-                try await send(file, response, outcome, request)
+                try await send(file, response, outcome, request, hasBody: hasBody)
             case .writer(let length, let write):
                 if !outcome.isHeadSent { try await begin(response, length, outcome) }
-                if request.method != .head { try await write(BodyWriter(commands.write)) }
+                if hasBody { try await write(BodyWriter(self.write)) }
                 commands.end()
             case .eventStream(let stream):
                 if !outcome.isHeadSent {
@@ -61,20 +75,27 @@ struct ServerExchange: Exchange {
                         throw error
                     }
                 }
-                // The stream goes on by itself.
-                if request.method == .head {
-                    stream.abandon(.clientClosed)
+                // With a body the stream goes on by itself.
+                if !hasBody {
+                    stream.abandon(.applicationClosed)
                     commands.end()
                 }
             }
         } catch {
-            if !(error is CancellationError), !(error is ConnectionGone) {
+            if !(error is CancellationError) {
                 request.logger.error(
                     "the body of a response broke off",
                     metadata: ["request-id": "\(request.id)", "error": "\(error)"]
                 )
             }
             commands.abort()
+        }
+    }
+
+    private func write(_ bytes: [UInt8]) async throws {
+        guard bytes.count > Self.pieceSize else { return try await commands.write(bytes) }
+        for start in stride(from: 0, to: bytes.count, by: Self.pieceSize) {
+            try await commands.write(Array(bytes[start..<min(start + Self.pieceSize, bytes.count)]))
         }
     }
 
@@ -86,7 +107,8 @@ struct ServerExchange: Exchange {
         _ body: FileBody,
         _ response: Response,
         _ outcome: Chain.Outcome,
-        _ request: Request
+        _ request: Request,
+        hasBody: Bool
     ) async throws {
         let file: OpenedFile
         do {
@@ -101,14 +123,11 @@ struct ServerExchange: Exchange {
             return
         }
         if !outcome.isHeadSent { try await begin(response, file.length, outcome) }
-        if request.method != .head {
+        if hasBody {
             while let piece = try await file.next(on: server.threadPool) { try await commands.write(piece) }
         }
         commands.end()
     }
 }
-
-/// The connection was closed before the response was written.
-struct ConnectionGone: Error {}
 
 #endif

@@ -15,6 +15,7 @@ struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
     let childChannel: ChildChannel
     let group: any EventLoopGroup
     let logger: Logger
+    let maximumConnections: Int?
     let onRunning: @Sendable (any Channel) async -> Void
 
     func run() async throws {
@@ -22,6 +23,13 @@ struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
         let channel = try await ServerBootstrap(group: group)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let maximumConnections {
+                        try channel.pipeline.syncOperations.addHandler(
+                            AvailableConnectionsChannelHandler(
+                                delegate: MaximumAvailableConnections(maximumConnections, logger: logger)
+                            )
+                        )
+                    }
                     try channel.pipeline.syncOperations.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }

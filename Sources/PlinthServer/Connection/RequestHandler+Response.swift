@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import NIOHTTP1
+import Plinth
+
+/// What the task of a request asks for, and how a connection ends.
+extension RequestHandler {
+    func commands(for current: Current) -> HandlerCommands<Output> {
+        HandlerCommands(
+            eventLoop: loop.eventLoop,
+            handler: NIOLoopBound(self, eventLoop: loop.eventLoop),
+            current: NIOLoopBound(current, eventLoop: loop.eventLoop)
+        )
+    }
+
+    private func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
+        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
+        return wrapOutboundOut(
+            Output.head(response, framing, date: loop.date(), serverName: server.serverName, allocator)
+        )
+    }
+
+    /// How a response to this request is framed.
+    private func framing(_ response: Response, _ current: Current, length: Int?) -> ResponseFraming {
+        var framing = ResponseFraming(version: current.version, body: .unknown, keepsAlive: current.keepsAlive)
+        if framing.version < .http1_1 { framing.version = .http1_0 }
+        if framing.version > .http1_1, framing.version < .http2 { framing.version = .http1_1 }
+        if response.forbidsBody {
+            framing.body = .none
+        } else if let length {
+            framing.body = .length(length)
+        } else if framing.version == .http1_0 {
+            framing.keepsAlive = false
+        }
+        // A client that was not told to go on may send the body or leave it out: what comes next cannot be told apart.
+        if current.expectsContinue, current.receivedBytes == 0, !current.hasReceivedAll { framing.keepsAlive = false }
+        if isDraining { framing.keepsAlive = false }
+        return framing
+    }
+
+    func begin(_ response: Response, length: Int?, route: RouteIdentity?, _ current: Current) throws {
+        guard let context, self.current === current, current.framing == nil else { throw CancellationError() }
+        var framing = framing(response, current, length: length)
+        if let stream = response.body.eventStream, framing.body == .unknown {
+            framing.keepsAlive = false
+            if current.method != .head { return startStream(stream, response, framing, route, current, context) }
+        }
+        if current.method == .head { framing.body = .none }
+        current.framing = framing
+        current.keepsAlive = framing.keepsAlive
+        context.writeAndFlush(headPart(headResponse(response, current, length), framing), promise: nil)
+    }
+
+    func respond(_ response: Response, _ bytes: [UInt8], _ current: Current) {
+        guard let context, self.current === current, current.framing == nil else { return }
+        var framing = framing(response, current, length: bytes.count)
+        if current.method == .head { framing.body = .none }
+        current.framing = framing
+        current.keepsAlive = framing.keepsAlive
+        context.write(headPart(headResponse(response, current, bytes.count), framing), promise: nil)
+        if !bytes.isEmpty, framing.body != .none { writeBody(bytes, current, framing, context) }
+        end(current)
+    }
+
+    /// A response to `HEAD` says how long its body would have been, unless the application did.
+    private func headResponse(_ response: Response, _ current: Current, _ length: Int?) -> Response {
+        guard current.method == .head, let length, response.headers[.contentLength] == nil, !response.forbidsBody
+        else { return response }
+        var response = response
+        response.headers[.contentLength] = "\(length)"
+        return response
+    }
+
+    func write(_ bytes: [UInt8], _ current: Current, _ continuation: CheckedContinuation<Void, any Error>) {
+        guard let context, self.current === current, let framing = current.framing, !current.hasSentAll,
+            context.channel.isActive
+        else { return continuation.resume(throwing: CancellationError()) }
+        if !bytes.isEmpty, framing.body != .none {
+            // More than was announced would be taken for the next response.
+            if case .length(let length) = framing.body, bytes.count > length - current.sentBytes {
+                return continuation.resume(throwing: BodyLengthError(announced: length))
+            }
+            writeBody(bytes, current, framing, context)
+            context.flush()
+        }
+        if context.channel.isWritable {
+            continuation.resume()
+        } else {
+            current.writers.append(continuation)
+            rearm()
+        }
+    }
+
+    private func writeBody(
+        _ bytes: [UInt8],
+        _ current: Current,
+        _ framing: ResponseFraming,
+        _ context: ChannelHandlerContext
+    ) {
+        current.sentBytes += bytes.count
+        bytes.withUnsafeBytes { raw in
+            context.write(wrapOutboundOut(Output.body(raw, framing, context.channel.allocator)), promise: nil)
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable, !isClosing {
+            if let current {
+                let writers = current.writers
+                current.writers = []
+                rearm()
+                for writer in writers { writer.resume() }
+            } else {
+                rearm()
+                takeWaiting()
+            }
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func end(_ current: Current) {
+        guard let context, self.current === current, let framing = current.framing, !current.hasSentAll else { return }
+        if case .length(let length) = framing.body, current.sentBytes != length {
+            current.logger.error(
+                "the body of a response is shorter than announced; the connection is cut off",
+                metadata: ["announced": "\(length)", "written": "\(current.sentBytes)"]
+            )
+            return abort(current)
+        }
+        current.hasSentAll = true
+        isBodyPaused = false
+        if !current.keepsAlive || framing.version == .http2 { return closeAfterEnd(framing) }
+        current.release()
+        if let end = Output.end(framing, context.channel.allocator) {
+            context.write(wrapOutboundOut(end), promise: nil)
+        }
+        context.flush()
+        if current.hasReceivedAll {
+            finish(current)
+        } else {
+            rearm()
+            resumeReading()
+        }
+    }
+
+    func abort(_ current: Current) {
+        guard self.current === current else { return }
+        if current.framing == nil {
+            refuse(HTTPError(.internalServerError), nil)
+        } else {
+            clientGone()
+            close()
+        }
+    }
+
+    /// The request and its response are complete: on to the next one.
+    func finish(_ current: Current) {
+        self.current = nil
+        rearm()
+        takeWaiting()
+    }
+
+    // MARK: - Closing
+
+    /// Answers a request that no chain can be given, and closes: what follows it on the connection cannot be trusted.
+    func refuse(_ error: HTTPError, _ head: HTTPRequestHead?) {
+        guard let context, !isClosing else { return }
+        if let current {
+            clientGone()
+            // An answer of another kind is under way already.
+            if current.framing != nil { return close() }
+        }
+        let response = error.response
+        guard case .bytes(let bytes) = response.body.storage else { return close() }
+        let framing = ResponseFraming(
+            version: Output.isSocket ? (head?.version == .http1_0 ? .http1_0 : .http1_1) : .http2,
+            body: head?.method == .HEAD ? .none : .length(bytes.count),
+            keepsAlive: false
+        )
+        context.write(headPart(response, framing), promise: nil)
+        if framing.body != .none {
+            bytes.withUnsafeBytes { raw in
+                context.write(wrapOutboundOut(Output.body(raw, framing, context.channel.allocator)), promise: nil)
+            }
+        }
+        closeAfterEnd(framing)
+    }
+
+    /// Writes what ends a response, then closes when it is out.
+    private func closeAfterEnd(_ framing: ResponseFraming) {
+        guard let context else { return }
+        let current = self.current
+        self.current = nil
+        isClosing = true
+        dropWaiting()
+        current?.release()
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in handler.value.hasWrittenLast() }
+        context.writeAndFlush(
+            wrapOutboundOut(Output.end(framing, context.channel.allocator) ?? nothing(context)),
+            promise: written
+        )
+        guard !hasClosedOutput else { return }
+        rearm()
+        resumeReading()
+    }
+
+    /// Closes a connection between requests when the client has taken the last response.
+    func closeWhenWritten() {
+        guard let context, !isClosing else { return }
+        isClosing = true
+        dropWaiting()
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { _ in handler.value.close() }
+        context.writeAndFlush(wrapOutboundOut(nothing(context)), promise: written)
+        rearm()
+    }
+
+    /// A write that holds nothing and is made for its promise, which comes after everything written before.
+    private func nothing(_ context: ChannelHandlerContext) -> Output.Part {
+        Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
+    }
+
+    private func hasWrittenLast() {
+        guard let context else { return }
+        // On HTTP/2 this closes one stream, and tells the client if it need not send the rest of its request.
+        // On HTTP/1 the client may still be sending: to close at once would reset the connection, and with it what we have
+        // written (RFC 9112, section 9.6). So our side is closed first, and the rest when the client has closed its own.
+        guard Output.isSocket, !hasInputClosed, context.channel.isActive else { return close() }
+        hasClosedOutput = true
+        context.close(mode: .output, promise: nil)
+        rearm()
+    }
+
+    // MARK: - Event streams
+
+    private func startStream(
+        _ stream: EventStream,
+        _ response: Response,
+        _ framing: ResponseFraming,
+        _ route: RouteIdentity?,
+        _ current: Current,
+        _ context: ChannelHandlerContext
+    ) {
+        current.framing = framing
+        context.writeAndFlush(headPart(response, framing), promise: nil)
+        let handler = EventStreamHandler<Output>(
+            stream: stream,
+            framing: framing,
+            server: server,
+            loop: loop,
+            isSecure: isSecure,
+            logger: current.logger,
+            halfCloseIsLeaving: halfCloseIsLeaving,
+            route: route
+        )
+        self.current = nil
+        // The application may keep what leads to this request; the task's memory is not to be kept with it.
+        current.task = nil
+        // Whoever still wants the rest of the body would wait for ever: a stream's connection reads nothing more.
+        if !current.hasReceivedAll { current.body?.fail(RequestBodyLost()) }
+        let hadInputClosed = hasInputClosed
+        let channel = context.channel
+        dropWaiting()
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+            // Only a pipeline that is gone takes no handler; the stream is told as of any client that left.
+            stream.channel.disconnect(.clientClosed)
+            handler.complete()
+            return
+        }
+        // What parsed the request is not needed any more: on HTTP/1 the connection speaks nothing but this stream now, and
+        // ten thousand parsers would hold most of the memory.
+        if Output.isSocket { HTTPServerChannel.removeParser(from: channel) }
+        channel.pipeline.syncOperations.removeHandler(self, promise: nil)
+        // Reading may have been held back, and goes on so that the client's leaving is seen.
+        channel.read()
+        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
+    }
+}
+
+extension ResponseFraming {
+    /// For a write that holds nothing and is made for its promise.
+    static let empty = ResponseFraming(version: .http1_0, body: .unknown, keepsAlive: false)
+}
+
+extension Response {
+    /// Whether the status allows no body, whatever the request was (RFC 9110, section 6.4.1).
+    var forbidsBody: Bool { status == .noContent || status == .notModified || status.code < 200 }
+}
+
+/// A body is longer than its `Content-Length`.
+struct BodyLengthError: Error, CustomStringConvertible {
+    let announced: Int
+
+    var description: String { "the body is longer than the \(announced) bytes announced for it" }
+}
+
+/// A body that was not read before its response became an event stream.
+struct RequestBodyLost: Error, CustomStringConvertible {
+    var description: String { "the rest of the request's body is lost: read it before the event stream opens" }
+}
+
+#endif

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plinth
+import Testing
+
+/// Heartbeats in real time; their logic is tested with a clock of its own elsewhere.
+@Suite("Heartbeats on the wire")
+struct HeartbeatTests {
+    @Test("an idle stream sends comments")
+    func idle() async throws {
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.milliseconds(100)))) { _, _ in
+            try await Task.sleep(for: .seconds(60))
+        }
+        try await withServer([routes(["/": stream])]) { server in
+            let client = try await server.requesting("/", version: "1.0")
+            _ = try await client.read(until: "\r\n\r\n:\n\n:\n\n:\n\n")
+        }
+    }
+
+    @Test("a heartbeat can be an event")
+    func event() async throws {
+        let heartbeat = Heartbeat.event(ServerSentEvent(type: "ping", data: ""), every: .milliseconds(100))
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: heartbeat)) { _, _ in
+            try await Task.sleep(for: .seconds(60))
+        }
+        try await withServer([routes(["/": stream])]) { server in
+            let client = try await server.requesting("/")
+            _ = try await client.read(until: "event: ping\n")
+            _ = try await client.read(until: "event: ping\n")
+        }
+    }
+
+    @Test("a busy stream sends none")
+    func busy() async throws {
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.seconds(2)))) { events, _ in
+            for _ in 0..<60 {
+                await events.send("x")
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+        try await withServer([routes(["/": stream])]) { server in
+            let client = try await server.requesting("/", version: "1.0")
+            _ = try await client.read(until: "\r\n\r\n:\n\n")
+            let body = try await client.readToEnd(within: 20)
+            #expect(body.hasPrefix("data: x\n\n"))
+            #expect(!body.contains(":\n\n"))
+        }
+    }
+
+    @Test("a heartbeat that is off sends nothing")
+    func off() async throws {
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .off)) { _, _ in
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        try await withServer([routes(["/": stream])]) { server in
+            let client = try await server.requesting("/", version: "1.0")
+            _ = try await client.read(until: "\r\n\r\n")
+            #expect(try await client.readToEnd() == ":\n\n")
+        }
+    }
+}

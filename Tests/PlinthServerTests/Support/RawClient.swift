@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Dispatch
+import Foundation
+import Glibc
+import Synchronization
+
+/// A socket and nothing else: sends the bytes it is told to, and shows those that come.
+///
+/// Every call has a deadline. They block a thread of their own and none of the server's.
+final class RawClient: Sendable {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    let descriptor: CInt
+    private let isOpen = Mutex(true)
+    /// Bytes that were read behind what was asked for.
+    private let pending = Mutex<[UInt8]>([])
+
+    private init(_ descriptor: CInt) {
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        close()
+    }
+
+    /// Connects to a port on the loopback interface.
+    ///
+    /// - Parameter receiveBuffer: The kernel's buffer for what comes in, for clients that are to be slow.
+    static func connect(port: Int, receiveBuffer: Int? = nil) async throws -> RawClient {
+        try await blocking { try connectNow(port: port, receiveBuffer: receiveBuffer) }
+    }
+
+    static func connectNow(port: Int, receiveBuffer: Int? = nil) throws -> RawClient {
+        let client = RawClient(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        guard client.descriptor >= 0 else { throw Failure(description: "socket: errno \(errno)") }
+        if let receiveBuffer { client.set(SO_RCVBUF, receiveBuffer) }
+        var one: CInt = 1
+        setsockopt(client.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port)).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(client.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        guard result == 0 else { throw Failure(description: "connect to port \(port): errno \(errno)") }
+        client.makeNonBlocking()
+        return client
+    }
+
+    /// Connects to a Unix socket.
+    static func connect(path: String) async throws -> RawClient {
+        try await blocking {
+            let client = RawClient(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+            let result = withUnsafePointer(to: &address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.connect(client.descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+            guard result == 0 else { throw Failure(description: "connect to \(path): errno \(errno)") }
+            client.makeNonBlocking()
+            return client
+        }
+    }
+
+    private func makeNonBlocking() {
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    }
+
+    private func set(_ option: CInt, _ value: Int) {
+        var value = CInt(value)
+        setsockopt(descriptor, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
+    }
+
+    private static func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+        try await withCheckedThrowingContinuation { continuation in
+            // A thread each: blocked threads of the pool would be missing to the server.
+            Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
+        }
+    }
+
+    // MARK: - Leaving
+
+    /// Sends FIN, as a process does that ends.
+    func close() {
+        let wasOpen = isOpen.withLock { isOpen in
+            defer { isOpen = false }
+            return isOpen
+        }
+        if wasOpen { _ = Glibc.close(descriptor) }
+    }
+
+    /// Sends RST.
+    func reset() {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+        close()
+    }
+
+    /// Sends FIN and stays to read.
+    func shutdownWrite() {
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+    }
+
+    // MARK: - Sending
+
+    func send(_ text: String) async throws {
+        try await send(Array(text.utf8))
+    }
+
+    func send(_ bytes: [UInt8], within limit: Double = 15) async throws {
+        let sent = try await sendWhatFits(bytes, within: limit)
+        guard sent == bytes.count else { throw Failure(description: "only \(sent) of \(bytes.count) bytes were taken") }
+    }
+
+    /// Sends until everything is out, until the other side resets, or until nothing has been taken for so long.
+    ///
+    /// - Returns: How many bytes were taken.
+    func sendWhatFits(_ bytes: [UInt8], within limit: Double) async throws -> Int {
+        try await Self.blocking { [self] in
+            var sent = 0
+            while sent < bytes.count {
+                let count = bytes.withUnsafeBytes { raw in
+                    Glibc.send(
+                        descriptor,
+                        raw.baseAddress?.advanced(by: sent),
+                        bytes.count - sent,
+                        Int32(MSG_NOSIGNAL)
+                    )
+                }
+                if count > 0 { sent += count; continue }
+                guard errno == EAGAIN, wait(for: POLLOUT, until: DispatchTime.now() + limit) else { break }
+            }
+            return sent
+        }
+    }
+
+    // MARK: - Reading
+
+    enum Ending: Sendable {
+        case end
+        case reset
+    }
+
+    /// Reads up to and including a text.
+    func read(until mark: String, within limit: Double = 15) async throws -> String {
+        let mark = Array(mark.utf8)
+        return try await Self.blocking { [self] in
+            try gather(limit) { bytes in bytes.firstRange(of: mark).map { $0.upperBound } }
+        }
+    }
+
+    /// Reads so many bytes.
+    func read(count: Int, within limit: Double = 15) async throws -> [UInt8] {
+        try await Self.blocking { [self] in
+            let start = DispatchTime.now()
+            while pending.withLock({ $0.count }) < count {
+                switch receive(until: start + limit) {
+                case .bytes: continue
+                case .nothing, .ended: throw Failure(description: "waited for \(count) bytes, got \(shown)")
+                }
+            }
+            return pending.withLock { pending in
+                let taken = Array(pending.prefix(count))
+                pending.removeFirst(count)
+                return taken
+            }
+        }
+    }
+
+    /// Reads until the other side closes.
+    func readToEnd(within limit: Double = 15) async throws -> String {
+        String(decoding: try await readAll(within: limit).bytes, as: UTF8.self)
+    }
+
+    /// Reads until the other side closes or resets.
+    func readAll(within limit: Double = 15) async throws -> (bytes: [UInt8], ending: Ending) {
+        try await Self.blocking { [self] in try readAllNow(within: limit) }
+    }
+
+    func readAllNow(within limit: Double = 15) throws -> (bytes: [UInt8], ending: Ending) {
+        let start = DispatchTime.now()
+        while true {
+            switch receive(until: start + limit) {
+            case .bytes: continue
+            case .nothing: throw Failure(description: "the server did not close; it sent \(shown)")
+            case .ended(let ending): return (pending.withLock { $0 }, ending)
+            }
+        }
+    }
+
+    /// Whether nothing comes for so long, not even the end.
+    func isQuiet(for limit: Double) async throws -> Bool {
+        try await Self.blocking { [self] in
+            guard pending.withLock({ $0.isEmpty }) else { return false }
+            if case .nothing = receive(until: DispatchTime.now() + limit) { return true }
+            return false
+        }
+    }
+
+    private enum Received {
+        case bytes
+        case nothing
+        case ended(Ending)
+    }
+
+    private func gather(_ limit: Double, _ found: ([UInt8]) -> Int?) throws -> String {
+        let start = DispatchTime.now()
+        while true {
+            if let end = pending.withLock({ found($0) }) {
+                return pending.withLock { pending in
+                    let text = String(decoding: pending.prefix(end), as: UTF8.self)
+                    pending.removeFirst(end)
+                    return text
+                }
+            }
+            switch receive(until: start + limit) {
+            case .bytes: continue
+            case .nothing: throw Failure(description: "what was waited for did not come in time; there is \(shown)")
+            case .ended(let how): throw Failure(description: "the server closed (\(how)) after \(shown)")
+            }
+        }
+    }
+
+    private var shown: String { pending.withLock { String(decoding: $0.prefix(2000), as: UTF8.self).debugDescription } }
+
+    private func receive(until deadline: DispatchTime) -> Received {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+            if count > 0 {
+                pending.withLock { $0.append(contentsOf: buffer[..<count]) }
+                return .bytes
+            }
+            if count == 0 { return .ended(.end) }
+            if errno != EAGAIN { return .ended(.reset) }
+            if !wait(for: POLLIN, until: deadline) { return .nothing }
+        }
+    }
+
+    private func wait(for events: CInt, until deadline: DispatchTime) -> Bool {
+        let now = DispatchTime.now()
+        guard deadline > now else { return false }
+        var poll = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+        let milliseconds = (deadline.uptimeNanoseconds - now.uptimeNanoseconds) / 1_000_000
+        return Glibc.poll(&poll, 1, CInt(milliseconds) + 1) > 0
+    }
+}
