@@ -83,7 +83,14 @@ let package = Package(
             ]
         ),
         .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents"]),
-        .testTarget(name: "PlinthTests", dependencies: ["Plinth", "PlinthTesting"]),
+        .testTarget(
+            name: "PlinthTests",
+            dependencies: [
+                "Plinth", "PlinthTesting",
+                .product(name: "Tracing", package: "swift-distributed-tracing"),
+                .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
+            ]
+        ),
         .testTarget(
             name: "PlinthServerTests",
             dependencies: [

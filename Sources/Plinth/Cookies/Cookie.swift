@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A cookie to be set (RFC 6265bis, section 4.1). The defaults are the careful ones.
+/// A cookie to be set (RFC 6265bis, section 4.1).
+///
+/// The defaults are the careful ones.
 ///
 /// ```swift
 /// response.setCookie(try Cookie("session", token, maxAge: .seconds(3600)))
@@ -14,7 +16,9 @@ public struct Cookie: Sendable, Hashable, CustomStringConvertible {
         public static let strict = SameSite(text: "Strict")
         /// When the user follows a link here.
         public static let lax = SameSite(text: "Lax")
-        /// Always. Browsers want such a cookie to be secure.
+        /// Always.
+        ///
+        /// Browsers want such a cookie to be secure.
         public static let none = SameSite(text: "None")
     }
 
@@ -26,7 +30,9 @@ public struct Cookie: Sendable, Hashable, CustomStringConvertible {
     public let path: String?
     /// The domain, with those below it, that the cookie is sent to; nil for the very host that set it.
     public let domain: String?
-    /// How long it lasts; nil until the browser ends, unless ``expires`` says otherwise. Zero or less deletes it.
+    /// How long it lasts; nil until the browser ends, unless ``expires`` says otherwise.
+    ///
+    /// Zero or less deletes it.
     public let maxAge: Duration?
     /// When it ends, for clients that do not know ``maxAge``, which comes first for all others.
     public let expires: HTTPDate?

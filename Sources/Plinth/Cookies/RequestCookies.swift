@@ -4,8 +4,10 @@
 public struct RequestCookies: Sendable {
     private var pairs: [(name: String, value: String)] = []
 
-    /// Reads `Cookie` fields. What has no equals sign or no name is left out: browsers send such things if a page of
-    /// another host of the domain made them.
+    /// Reads `Cookie` fields.
+    ///
+    /// What has no equals sign or no name is left out: browsers send such things if a page of another host of the
+    /// domain made them.
     init(_ headers: HTTPFields) {
         for field in headers[values: .cookie] {
             for part in field.utf8.split(separator: UInt8(ascii: ";")) {

@@ -41,16 +41,16 @@ extension Request {
             return "at "
                 + context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
         }
+        // The decoder does not say where the syntax is wrong, and may complain of something else before it looks there.
+        if let position = JSONSyntax.firstError(in: bytes) {
+            return "is not JSON: line \(position.line), column \(position.column)"
+        }
         switch error {
         case .keyNotFound(let key, let context):
             return "does not fit: \"\(key.stringValue)\" is missing \(path(context))"
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             return "does not fit \(path(context)): \(context.debugDescription)"
         case .dataCorrupted(let context):
-            // The decoder does not say where the syntax is wrong.
-            if let position = JSONSyntax.firstError(in: bytes) {
-                return "is not JSON: line \(position.line), column \(position.column)"
-            }
             return context.codingPath.isEmpty ? "is not JSON" : "does not fit \(path(context))"
         @unknown default:
             return "does not fit"

@@ -11,11 +11,15 @@ public struct CORSPolicy: Sendable {
         /// Nil for any.
         let listed: [String]?
 
-        /// Any. Credentials are then never allowed, since any page could act as its visitor.
+        /// Any.
+        ///
+        /// Credentials are then never allowed, since any page could act as its visitor.
         public static let any = Origins(listed: nil)
 
-        /// These, each as scheme, host and port: `https://app.example.com`. Compared byte by byte, as browsers write
-        /// them: in lower case, without a default port, without a slash at the end.
+        /// These, each as scheme, host and port: `https://app.example.com`.
+        ///
+        /// Compared byte by byte, as browsers write them: in lower case, without a default port, without a slash at the
+        /// end.
         public static func only(_ origins: [String]) -> Origins {
             Origins(listed: origins)
         }
@@ -23,7 +27,9 @@ public struct CORSPolicy: Sendable {
 
     /// The origins that are allowed.
     public var origins: Origins
-    /// Whether requests may carry cookies and the like; not unless set. Without effect with ``Origins/any``.
+    /// Whether requests may carry cookies and the like; not unless set.
+    ///
+    /// Without effect with ``Origins/any``.
     public var allowsCredentials: Bool
     /// The methods that a preflight allows; unless set `GET`, `HEAD`, `POST`, `PUT`, `PATCH` and `DELETE`.
     public var methods: [HTTPRequest.Method]

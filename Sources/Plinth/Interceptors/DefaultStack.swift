@@ -38,8 +38,9 @@ public struct DefaultStack: Sendable {
     public var showsErrors = false
     /// What answers where nothing else did; ``Interceptor/notFound()`` unless set.
     public var notFound: Interceptor = .notFound()
-    /// Directories of files, from ``Interceptor/staticResources(_:at:cacheControl:index:)``; none unless set. The last
-    /// one is asked first.
+    /// Directories of files, from ``Interceptor/staticResources(_:at:cacheControl:index:)``; none unless set.
+    ///
+    /// The last one is asked first.
     public var staticResources: [Interceptor] = []
     /// The most parameters of a query; 1,000 unless set.
     public var queryParameterLimit = 1_000
@@ -69,32 +70,39 @@ public struct DefaultStack: Sendable {
 
 extension Chain {
     /// The chain that a new service gets: ``DefaultStack``, and the routes.
+    public static func `default`(_ routes: Routes) -> Chain {
+        Chain(DefaultStack().interceptors(for: routes))
+    }
+
+    /// The chain that a new service gets, with changes: ``DefaultStack``, and the routes.
     ///
     /// - Parameters:
     ///   - routes: The routes.
-    ///   - configure: Changes the stack; nothing unless given.
+    ///   - configure: Changes the stack.
     /// - Returns: The chain.
     /// - Throws: What `configure` throws.
-    public static func `default`(
-        _ routes: Routes,
-        configure: (inout DefaultStack) throws -> Void = { _ in }
-    ) rethrows -> Chain {
+    public static func `default`(_ routes: Routes, configure: (inout DefaultStack) throws -> Void) rethrows -> Chain {
         var stack = DefaultStack()
         try configure(&stack)
         return Chain(stack.interceptors(for: routes))
     }
 
-    /// The chain of a service that is being worked on: ``default(_:configure:)``, with errors shown in responses, and
-    /// nothing cached.
+    /// The chain of a service that is being worked on: ``default(_:)``, with errors shown in responses, and nothing
+    /// cached.
+    public static func development(_ routes: Routes) -> Chain {
+        development(routes) { _ in }
+    }
+
+    /// The chain of a service that is being worked on, with changes.
     ///
     /// - Parameters:
     ///   - routes: The routes.
-    ///   - configure: Changes the stack; nothing unless given.
+    ///   - configure: Changes the stack, in which ``DefaultStack/showsErrors`` is set.
     /// - Returns: The chain.
     /// - Throws: What `configure` throws.
     public static func development(
         _ routes: Routes,
-        configure: (inout DefaultStack) throws -> Void = { _ in }
+        configure: (inout DefaultStack) throws -> Void
     ) rethrows -> Chain {
         try .default(routes) { stack in
             stack.showsErrors = true

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Header fields that make browsers careful. Each is set unless it is nil, or the response already has it.
+/// Header fields that make browsers careful.
+///
+/// Each is set unless it is nil, or the response already has it.
 public struct SecureHeaders: Sendable {
     /// The policy that a page with its own scripts, styles, images and event streams from the same origin passes, and
     /// that allows nothing else: no inline scripts or styles, no frames, no forms, nothing from elsewhere.
@@ -10,18 +12,29 @@ public struct SecureHeaders: Sendable {
 
     /// `Content-Security-Policy`; ``strictContentSecurityPolicy`` unless set.
     public var contentSecurityPolicy: String? = SecureHeaders.strictContentSecurityPolicy
-    /// `X-Content-Type-Options`: browsers do not guess content types. `nosniff` unless set.
+    /// `X-Content-Type-Options`: browsers do not guess content types.
+    ///
+    /// `nosniff` unless set.
     public var contentTypeOptions: String? = "nosniff"
-    /// `X-Frame-Options`, for browsers that do not know `frame-ancestors`. `DENY` unless set.
+    /// `X-Frame-Options`, for browsers that do not know `frame-ancestors`.
+    ///
+    /// `DENY` unless set.
     public var frameOptions: String? = "DENY"
-    /// `Referrer-Policy`: what other sites learn of where a visitor comes from. `no-referrer` unless set.
+    /// `Referrer-Policy`: what other sites learn of where a visitor comes from.
+    ///
+    /// `no-referrer` unless set.
     public var referrerPolicy: String? = "no-referrer"
-    /// `Cross-Origin-Opener-Policy`: pages that open this one cannot reach into it. `same-origin` unless set.
+    /// `Cross-Origin-Opener-Policy`: pages that open this one cannot reach into it.
+    ///
+    /// `same-origin` unless set.
     public var crossOriginOpenerPolicy: String? = "same-origin"
-    /// `Cross-Origin-Resource-Policy`: which sites may embed this. Not sent unless set.
+    /// `Cross-Origin-Resource-Policy`: which sites may embed this.
+    ///
+    /// Not sent unless set.
     public var crossOriginResourcePolicy: String?
-    /// `Strict-Transport-Security`: browsers use encryption only from now on. A year unless set; sent over encrypted
-    /// connections alone (RFC 6797, section 7.2), see ``isTransportSecure``.
+    /// `Strict-Transport-Security`: browsers use encryption only from now on.
+    ///
+    /// A year unless set; sent over encrypted connections alone (RFC 6797, section 7.2), see ``isTransportSecure``.
     public var strictTransportSecurity: String? = "max-age=31536000"
     /// Whether clients use encryption even if the connection here does not, since a proxy ends it; not unless set.
     public var isTransportSecure = false
