@@ -44,9 +44,9 @@ public struct EventStream: Sendable {
     /// - Parameters:
     ///   - options: Heartbeat, buffer and the rest; all defaults unless given.
     ///   - lifetime: Whether the stream ends with the ready function; it does unless told otherwise.
-    ///   - onDisconnect: Is told why the stream ended, once.
-    ///   - ready: Sends events. It runs in the request's task, which is cancelled when the stream ends for a reason that
-    ///     the application did not choose. An error that it throws ends the stream and is logged. If the client has left
+    ///   - onDisconnect: Is told why the stream ended, once; also of one whose ready function failed before it opened.
+    ///   - ready: Sends events. Its task is cancelled when the stream ends for a reason that the application did not
+    ///     choose. An error that it throws ends the stream and is logged. If the client has left
     ///     before it could run, it is not called.
     public init(
         options: EventStreamOptions = EventStreamOptions(),
