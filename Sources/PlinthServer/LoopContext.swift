@@ -32,6 +32,8 @@ final class LoopContext: Sendable {
         var isTicking = false
         /// Everyone who is told of a shutdown.
         var drainables: [ObjectIdentifier: any Drainable] = [:]
+        /// Room for the streams that a round serves; empty between rounds.
+        var served: [any WakeableStream] = []
         /// Encoded events on their way into a socket's buffer; its room is used again and again.
         var scratch: [UInt8] = []
         var isDraining = false
@@ -58,11 +60,13 @@ final class LoopContext: Sendable {
     }
 
     private func serveWoken() {
-        let streams = woken.withLock { woken in
-            let streams = woken
-            // The room is kept for the next round, unless it was needed for an exceptional one.
-            woken.removeAll(keepingCapacity: woken.capacity <= 4096)
-            return streams
+        var streams = local.value.served
+        local.value.served = []
+        woken.withLock { swap(&$0, &streams) }
+        defer {
+            // The room of this round is for the one after the next, unless this one was exceptional.
+            streams.removeAll(keepingCapacity: streams.capacity <= 16 * 1024)
+            local.value.served = streams
         }
         let now = MonotonicTime.now()
         for stream in streams { stream.pump(now: now) }

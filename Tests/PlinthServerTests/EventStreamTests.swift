@@ -258,7 +258,7 @@ struct EventStreamTests {
             #expect(response.body == "no model\n")
             #expect(seen.values == ["stream"])
             // The ready function ran, so what it may have taken in hand is given back.
-            #expect(try await ends.first() == .applicationFailed)
+            #expect(try await ends.first() == [.applicationFailed])
             #expect(try await client.get("/stream").status == 502)
         }
     }

@@ -45,8 +45,7 @@ struct BoundedEventBuffer: EventBuffer {
     }
 
     mutating func popFirst() -> ServerSentEvent? {
-        guard head < events.count, let event = events[head] else { return nil }
-        events[head] = nil
+        guard head < events.count, let event = events[head].take() else { return nil }
         head += 1
         bytes -= event.bufferedSize
         if head == events.count {
