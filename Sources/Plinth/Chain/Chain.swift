@@ -30,6 +30,8 @@ public struct Chain: Sendable {
 
     /// Runs a request through the stages, in a span if a tracer is bootstrapped.
     package func execute(_ request: Request, on exchange: any Exchange) async -> Outcome {
+        // Asking for the tracer casts between protocols, which takes a fifth of a microsecond; this does not.
+        if InstrumentationSystem.instrument is NoOpInstrument { return await run(request, on: exchange) }
         let tracer = InstrumentationSystem.tracer
         if tracer is NoOpTracer { return await run(request, on: exchange) }
         return await traced(by: tracer, request) { await run(request, on: exchange) }

@@ -38,11 +38,12 @@ public struct FormParameters: Sendable, RandomAccessCollection {
     ///   - place: How messages call it.
     /// - Throws: ``HTTPError`` with status 400 for more pairs than `limit`, and for one that is malformed, by position.
     init(decoding text: some Collection<UInt8>, limit: Int, place: String) throws {
-        for part in text.split(separator: UInt8(ascii: "&")) {
+        var parts = Parts(rest: Array(text)[...])
+        while let part = parts.next() {
             guard pairs.count < limit else {
                 throw HTTPError(.badRequest, "\(place) has more than the \(limit) parameters accepted here")
             }
-            guard let pair = Self.pair(Array(part)[...]) else {
+            guard let pair = Self.pair(part) else {
                 throw HTTPError(
                     .badRequest,
                     "parameter \(pairs.count + 1) of \(place) is malformed: after each % come two hexadecimal digits, "
@@ -55,8 +56,24 @@ public struct FormParameters: Sendable, RandomAccessCollection {
 
     /// Decodes what can be decoded, and leaves out what is malformed or beyond the limit.
     init(lenientlyDecoding text: some Collection<UInt8>, limit: Int) {
-        for part in text.split(separator: UInt8(ascii: "&")) where pairs.count < limit {
-            if let pair = Self.pair(Array(part)[...]) { pairs.append(pair) }
+        var parts = Parts(rest: Array(text)[...])
+        while pairs.count < limit, let part = parts.next() {
+            if let pair = Self.pair(part) { pairs.append(pair) }
+        }
+    }
+
+    /// The encoded pairs, one after the other: a form of a million of them is not split before the limit is reached.
+    private struct Parts {
+        var rest: ArraySlice<UInt8>
+
+        mutating func next() -> ArraySlice<UInt8>? {
+            while !rest.isEmpty {
+                let end = rest.firstIndex(of: UInt8(ascii: "&")) ?? rest.endIndex
+                let part = rest[..<end]
+                rest = rest[end...].dropFirst()
+                if !part.isEmpty { return part }
+            }
+            return nil
         }
     }
 

@@ -41,4 +41,19 @@ struct TracingTests {
         let body = try await withTracer(InMemoryTracer()) { try await chain.response(for: .get("/")).body }
         #expect(body == "some")
     }
+
+    @Test("a trace goes on from the request's headers")
+    func propagation() async throws {
+        let request = Request.get(
+            "/",
+            headers: [
+                try #require(.init(InMemoryTracer.traceIDKey)): "t1",
+                try #require(.init(InMemoryTracer.spanIDKey)): "s1",
+            ]
+        )
+        let span = try await span(of: request, Chain([]))
+        #expect(span.traceID == "t1")
+        #expect(span.parentSpanID == "s1")
+        #expect(span.status == nil)
+    }
 }
