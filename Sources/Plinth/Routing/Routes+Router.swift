@@ -7,9 +7,12 @@ extension Routes {
     /// already, so the router is the last of a chain. It answers 405 and `OPTIONS` itself, as ``Routes`` describes, and a
     /// malformed path with 400; where no route matches it leaves the response unset, for ``Interceptor/notFound(_:)``.
     public var router: Interceptor {
-        Interceptor(
+        // No capture list: a closure with one does not inherit its caller's isolation (as of Swift 6.3), and hops to the
+        // global executor and back where the chain runs on another one.
+        let table = table
+        return Interceptor(
             "router",
-            enter: { [self] context in
+            enter: { context in
                 context.request.routes = self
                 switch table.match(context.request.method, String(context.request.path)) {
                 case .route(let index, let values):
