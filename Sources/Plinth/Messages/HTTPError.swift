@@ -17,7 +17,9 @@ public protocol ResponseError: Error {
 public struct HTTPError: ResponseError, CustomStringConvertible {
     /// The status of the response.
     public var status: HTTPResponse.Status
-    /// The body of the response, as plain text: what was wrong and what to do. It reaches the client.
+    /// The body of the response, as plain text: what was wrong and what to do.
+    ///
+    /// It reaches the client.
     public var message: String
     /// More header fields of the response.
     public var headers: HTTPFields

@@ -16,8 +16,11 @@ public struct HTTPVersion: Sendable, Hashable, Comparable, CustomStringConvertib
         self.minor = minor
     }
 
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    // The names that NIO has for them, and that Swift users know.
     /// HTTP/1.0: no chunks, one request a connection unless the client asks otherwise.
     public static let http1_0 = HTTPVersion(major: 1, minor: 0)
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     /// HTTP/1.1.
     public static let http1_1 = HTTPVersion(major: 1, minor: 1)
     /// HTTP/2.

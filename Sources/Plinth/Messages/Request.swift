@@ -8,8 +8,9 @@ public struct Request: Sendable {
     public var version: HTTPVersion
     /// Its body, read once.
     public var body: RequestBody
-    /// The address of the other end of the connection, nil where there is none (a Unix socket, a test). Behind a proxy
-    /// that is the proxy.
+    /// The address of the other end of the connection, nil where there is none (a Unix socket, a test).
+    ///
+    /// Behind a proxy that is the proxy.
     public var remoteAddress: String?
     /// Whether the connection is encrypted.
     public var isSecure: Bool
@@ -19,7 +20,9 @@ public struct Request: Sendable {
     public var logger: Logger
     /// What the route's pattern matched, percent-decoded.
     public var pathParameters: PathParameters
-    /// The route that matched. Metrics are labelled with it, never with the path.
+    /// The route that matched.
+    ///
+    /// Metrics are labelled with it, never with the path.
     public var route: RouteIdentity?
     /// The routes that the router chose from, for ``url(for:parameters:query:)``.
     var routes: Routes?
@@ -71,7 +74,9 @@ public struct Request: Sendable {
         return target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)]
     }
 
-    /// The query as it was sent: percent-encoded, without the question mark. Nil if there is none.
+    /// The query as it was sent: percent-encoded, without the question mark.
+    ///
+    /// Nil if there is none.
     public var query: Substring? {
         guard let target = head.path, let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
         return target[target.utf8.index(after: mark)...]

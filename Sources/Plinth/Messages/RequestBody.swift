@@ -18,7 +18,9 @@ public struct RequestBody: AsyncSequence, Sendable {
     /// A body with nothing in it.
     public static let empty = RequestBody(bytes: [])
 
-    /// A body that is already here. Unlike one from a connection it can be read again.
+    /// A body that is already here.
+    ///
+    /// Unlike one from a connection it can be read again.
     public init(bytes: [UInt8]) {
         storage = .bytes(bytes)
     }

@@ -4,8 +4,9 @@
 public struct Response: Sendable {
     /// The status.
     public var status: HTTPResponse.Status
-    /// The header fields. The connector adds what it alone knows: the framing of the body and, on HTTP/1.1,
-    /// `Connection`.
+    /// The header fields.
+    ///
+    /// The connector adds what it alone knows: the framing of the body and, on HTTP/1.1, `Connection`.
     public var headers: HTTPFields
     /// The body.
     public var body: ResponseBody

@@ -35,7 +35,9 @@ public struct ResponseBody: Sendable {
         ResponseBody(storage: .bytes(bytes))
     }
 
-    /// A string as UTF-8. It sets no content type: ``Response/text(_:status:contentType:)`` does.
+    /// A string as UTF-8.
+    ///
+    /// It sets no content type: ``Response/text(_:status:contentType:)`` does.
     public static func string(_ string: String) -> ResponseBody {
         ResponseBody(storage: .bytes(Array(string.utf8)), isString: true)
     }
@@ -52,8 +54,9 @@ public struct ResponseBody: Sendable {
         ResponseBody(storage: .file(FileBody(path: path, range: range)))
     }
 
-    /// The pieces of a sequence, one after the other. An error that it throws cuts the response off, so that the client
-    /// does not take it for complete.
+    /// The pieces of a sequence, one after the other.
+    ///
+    /// An error that it throws cuts the response off, so that the client does not take it for complete.
     public static func sequence<Pieces: AsyncSequence & Sendable>(_ pieces: Pieces) -> ResponseBody
     where Pieces.Element == [UInt8] {
         writer { writer in
@@ -76,7 +79,9 @@ public struct ResponseBody: Sendable {
         ResponseBody(storage: .writer(length: length, write))
     }
 
-    /// An event stream. ``Response/eventStream(_:headers:)`` adds the header fields it needs.
+    /// An event stream.
+    ///
+    /// ``Response/eventStream(_:headers:)`` adds the header fields it needs.
     public static func eventStream(_ stream: EventStream) -> ResponseBody {
         ResponseBody(storage: .eventStream(stream))
     }

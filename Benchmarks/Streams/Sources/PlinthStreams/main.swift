@@ -55,9 +55,12 @@ let scoped = Interceptor.eventStream("scoped") { events, context in
         guard await events.send(text) else { return }
     }
 }
-let open = Interceptor("open", enter: { context in
-    try await context.startEventStream(onDisconnect: { _ in registry.removeClosed() }) { registry.add($0) }
-})
+let open = Interceptor(
+    "open",
+    enter: { context in
+        try await context.startEventStream(onDisconnect: { _ in registry.removeClosed() }) { registry.add($0) }
+    }
+)
 let ticker = Interceptor.eventStream("ticker") { events, context in
     var number = 0
     while true {
@@ -71,15 +74,18 @@ let publish = Interceptor.handler("publish") { request in
     registry.publish(String(decoding: try await request.body.collect(upTo: 1 << 20), as: UTF8.self))
     return Response(status: .noContent)
 }
-let byPath = Interceptor("by-path", enter: { context in
-    switch context.request.path {
-    case "/scoped": context.enqueue(scoped)
-    case "/open": context.enqueue(open)
-    case "/ticker": context.enqueue(ticker)
-    case "/publish": context.enqueue(publish)
-    default: break
+let byPath = Interceptor(
+    "by-path",
+    enter: { context in
+        switch context.request.path {
+        case "/scoped": context.enqueue(scoped)
+        case "/open": context.enqueue(open)
+        case "/ticker": context.enqueue(ticker)
+        case "/publish": context.enqueue(publish)
+        default: break
+        }
     }
-})
+)
 
 let port = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 8931 : 8931
 let seconds = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 600 : 600
