@@ -25,6 +25,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     typealias OutboundOut = Output.Part
 
     private let stream: EventStream
+    /// The stream's channel, at hand: what is asked for at each event costs a look into memory that nobody else needs.
+    private let events: EventChannel
     private let framing: ResponseFraming
     private let server: ServerContext
     private let loop: LoopContext
@@ -58,6 +60,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         route: RouteIdentity?
     ) {
         self.stream = stream
+        self.events = stream.channel
         self.framing = framing
         self.server = server
         self.loop = loop
@@ -93,7 +96,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         } else if Output.bufferedBytes(context.channel) > 0 {
             notifyWhenWritten(context)
         }
-        let channel = stream.channel
+        let channel = events
         let now = MonotonicTime.now()
         channel.attach(self, preamble: stream.preamble, metrics: metrics, now: now)
         loop.schedule(self, at: channel.firstTick)
@@ -115,7 +118,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             await stream.start(logger: logger)
             activities.leave()
         }
-        stream.channel.onCancellation { task.cancel() }
+        events.onCancellation { task.cancel() }
     }
 
     /// Once: the stream is over for the application, too.
@@ -133,13 +136,13 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     func clientLeft(_ reason: DisconnectReason) {
-        stream.channel.disconnect(reason)
+        events.disconnect(reason)
         complete()
         context?.close(promise: nil)
     }
 
     func drain() {
-        stream.channel.end(.serverDraining)
+        events.end(.serverDraining)
     }
 
     func terminate() {
@@ -192,11 +195,16 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         // What the socket has taken since the last time is seen before more is put behind it.
         observeProgress(context, now)
         if let socket { send(to: socket, context, now) } else { write(context, now) }
-        if !isDone, hasPending || !context.channel.isWritable, stream.channel.disconnectReason == .lagged {
+        if !isDone, isHeldUp(context), events.disconnectReason == .lagged {
             // There is nothing left to send but the end, which this client would take for ever to read.
             return clientLeft(.lagged)
         }
         observeProgress(context, now)
+    }
+
+    /// Whether something waits for the socket.
+    private func isHeldUp(_ context: ChannelHandlerContext) -> Bool {
+        socket == nil ? !context.channel.isWritable : hasPending
     }
 
     /// Sends to the socket itself: what it takes is not copied, nor kept, nor written about.
@@ -208,7 +216,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             if pulls > Self.maximumPulls { return loop.wake(self) }
             let (pull, outcome) = loop.withScratch { scratch -> (EventStreamPull, DirectSocket.Outcome) in
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
-                let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
+                let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 guard chunk.close(&scratch) else { return (pull, .all) }
                 return (pull, scratch.withUnsafeBytes { bytes in
                     let framed = UnsafeRawBufferPointer(rebasing: bytes[chunk.start...])
@@ -256,7 +264,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             pulls += 1
             if pulls > Self.maximumPulls { return loop.wake(self) }
             let pull = loop.withScratch { scratch in
-                let pull = stream.channel.pull(into: &scratch, limit: Self.pullLimit, now: now)
+                let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 if !scratch.isEmpty {
                     let part = scratch.withUnsafeBytes { Output.body($0, framing, context.channel.allocator) }
                     context.write(wrapOutboundOut(part), promise: nil)
@@ -314,7 +322,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             return nil
         }
         observeProgress(context, now)
-        switch stream.channel.tick(now: now, stalledSince: stalledSince) {
+        switch events.tick(now: now, stalledSince: stalledSince) {
         case .next(let next): return next
         case .heartbeat: return now
         case .none: return nil
@@ -322,7 +330,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             clientLeft(.timedOut)
             return nil
         case .end(let reason):
-            stream.channel.end(reason)
+            events.end(reason)
             return now + .seconds(1)
         }
     }
