@@ -106,6 +106,11 @@ for target in package.targets {
     target.swiftSettings = settings
 }
 
+// The filters of the command line borrow the bytes that they read.
+for target in package.targets where target.name == "PlinthCLI" {
+    target.swiftSettings = settings + [.enableExperimentalFeature("Lifetimes")]
+}
+
 // The wire format reads and writes memory by pointers in a few places, each marked, and hands out borrowed bytes.
 for target in package.targets where target.name == "PlinthEvents" {
     target.swiftSettings = settings + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]

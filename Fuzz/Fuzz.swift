@@ -77,7 +77,8 @@ private func encode(_ bytes: [UInt8]) {
         expected.data = normalized(event.data)
         check(record([memory], ServerSentEventParser()).events == [expected], "what was encoded does not come back")
     } else {
-        let isWrong = (type.map { $0.isEmpty || $0.utf8.contains { $0 == 10 || $0 == 13 } } ?? false)
+        let isWrong =
+            (type.map { $0.isEmpty || $0.utf8.contains { $0 == 10 || $0 == 13 } } ?? false)
             || (id.map { $0.utf8.contains { $0 == 10 || $0 == 13 || $0 == 0 } } ?? false)
         check(isWrong, "a good event was refused")
     }

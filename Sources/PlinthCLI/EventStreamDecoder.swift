@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import PlinthEvents
+
+/// Turns the bytes of an event stream into lines of JSON; knows no files.
+package struct EventStreamDecoder {
+    private var parser: ServerSentEventParser
+    private let includesComments: Bool
+
+    package init(includesComments: Bool = false, maximumSize: Int = ServerSentEventParser.defaultMaximumSize) {
+        parser = ServerSentEventParser(maximumLineSize: maximumSize, maximumEventSize: maximumSize)
+        self.includesComments = includesComments
+    }
+
+    /// Appends the lines that `bytes` complete.
+    package mutating func decode(
+        _ bytes: Span<UInt8>,
+        into output: inout [UInt8]
+    ) throws(ServerSentEventParserError) {
+        try parser.parseBorrowed(
+            bytes,
+            event: { event in
+                output.append(event.type.isEmpty ? #"{"type":"message","data":""# : #"{"type":""#)
+                if !event.type.isEmpty {
+                    JSONString.appendEscaped(event.type, to: &output)
+                    output.append(#"","data":""#)
+                }
+                JSONString.appendEscaped(event.data, to: &output)
+                if let id = event.id {
+                    output.append(#"","id":""#)
+                    JSONString.appendEscaped(id, to: &output)
+                    output.append(#"""#)
+                } else {
+                    output.append(#"","id":null"#)
+                }
+                if let retry = event.retry { output.append(#","retry":\#(Self.milliseconds(retry))"#) }
+                output.append("}\n")
+            },
+            comment: { text in
+                guard includesComments else { return }
+                output.append(#"{"comment":""#)
+                JSONString.appendEscaped(text, to: &output)
+                output.append("\"}\n")
+            },
+            fields: { block in
+                guard includesComments else { return }
+                output.append("{")
+                if let id = block.id {
+                    output.append(#""id":""#)
+                    JSONString.appendEscaped(id, to: &output)
+                    output.append(block.retry == nil ? #"""# : #"","#)
+                }
+                if let retry = block.retry { output.append(#""retry":\#(Self.milliseconds(retry))"#) }
+                output.append("}\n")
+            }
+        )
+    }
+
+    private static func milliseconds(_ time: Duration) -> Int64 {
+        let (seconds, attoseconds) = time.components
+        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(_ text: StaticString) {
+        append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    fileprivate mutating func append(_ text: String) {
+        append(contentsOf: text.utf8)
+    }
+}

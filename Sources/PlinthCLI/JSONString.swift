@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Strings as JSON writes them (RFC 8259, section 7).
+package enum JSONString {
+    /// Appends `text` with what JSON does not allow in a string escaped, and what is not UTF-8 repaired.
+    package static func appendEscaped(_ text: Span<UInt8>, to output: inout [UInt8]) {
+        text.withUnsafeBytes { text in
+            guard let start = text.baseAddress else { return }
+            var at = 0
+            while at < text.count {
+                let plain = plainCount(UnsafeRawBufferPointer(start: start + at, count: text.count - at))
+                if plain > 0 {
+                    output.append(contentsOf: UnsafeRawBufferPointer(start: start + at, count: plain))
+                    at += plain
+                    if at == text.count { return }
+                }
+                let byte = text[at]
+                if byte < 0x80 {
+                    appendEscape(byte, to: &output)
+                    at += 1
+                } else {
+                    let (count, isValid) = sequence(UnsafeRawBufferPointer(rebasing: text[at...]))
+                    if isValid {
+                        output.append(contentsOf: text[at..<(at + count)])
+                    } else {
+                        output.append(contentsOf: [0xEF, 0xBF, 0xBD])
+                    }
+                    at += count
+                }
+            }
+        }
+    }
+
+    /// The number of bytes at the start that stand for themselves: ASCII but for controls, quotes and backslashes.
+    private static func plainCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let tops: UInt64 = 0x8080_8080_8080_8080
+        var at = 0
+        // Eight at a time: the top bit is set of bytes that are less than 0x20, equal to a quote or a backslash, or not
+        // ASCII; and perhaps of those after such a one, which the byte loop sorts out.
+        while bytes.count - at >= 8 {
+            let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            let quotes = word ^ (ones &* 0x22)
+            let backslashes = word ^ (ones &* 0x5C)
+            let special =
+                ((word &- ones &* 0x20) & ~word) | ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)
+            if (special | word) & tops != 0 { break }
+            at += 8
+        }
+        while at < bytes.count {
+            let byte = bytes[at]
+            if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { break }
+            at += 1
+        }
+        return at
+    }
+
+    private static func appendEscape(_ byte: UInt8, to output: inout [UInt8]) {
+        output.append(0x5C)
+        switch byte {
+        case 0x22, 0x5C: output.append(byte)
+        case 0x08: output.append(UInt8(ascii: "b"))
+        case 0x09: output.append(UInt8(ascii: "t"))
+        case 0x0A: output.append(UInt8(ascii: "n"))
+        case 0x0C: output.append(UInt8(ascii: "f"))
+        case 0x0D: output.append(UInt8(ascii: "r"))
+        default:
+            let digits: StaticString = "0123456789abcdef"
+            output.append(contentsOf: [0x75, 0x30, 0x30])
+            output.append(digits.utf8Start[Int(byte >> 4)])
+            output.append(digits.utf8Start[Int(byte & 15)])
+        }
+    }
+
+    /// The length of the UTF-8 sequence at the start; or of the maximal part of one that is cut off, which the Encoding
+    /// standard's decoder replaces with one U+FFFD.
+    private static func sequence(_ bytes: UnsafeRawBufferPointer) -> (count: Int, isValid: Bool) {
+        let first = bytes[0]
+        // The second byte has a narrower range after some first ones (the Unicode standard, table 3-7).
+        let (count, second): (Int, ClosedRange<UInt8>)
+        switch first {
+        case 0xC2...0xDF: (count, second) = (2, 0x80...0xBF)
+        case 0xE0: (count, second) = (3, 0xA0...0xBF)
+        case 0xED: (count, second) = (3, 0x80...0x9F)
+        case 0xE1...0xEF: (count, second) = (3, 0x80...0xBF)
+        case 0xF0: (count, second) = (4, 0x90...0xBF)
+        case 0xF1...0xF3: (count, second) = (4, 0x80...0xBF)
+        case 0xF4: (count, second) = (4, 0x80...0x8F)
+        default: return (1, false)
+        }
+        guard bytes.count > 1, second.contains(bytes[1]) else { return (1, false) }
+        for at in 2..<max(count, 2) {
+            guard bytes.count > at, bytes[at] & 0xC0 == 0x80 else { return (at, false) }
+        }
+        return (count, true)
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthCLI
+import PlinthEvents
+import Testing
+
+@Suite("plinth decode, its core")
+struct DecodeTests {
+    static func decode(_ stream: String, comments: Bool = false, by size: Int? = nil) throws -> String {
+        try decode(Array(stream.utf8), comments: comments, by: size)
+    }
+
+    static func decode(_ bytes: [UInt8], comments: Bool = false, by size: Int? = nil) throws -> String {
+        var decoder = EventStreamDecoder(includesComments: comments)
+        var output: [UInt8] = []
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let read = Array(rest.prefix(size ?? bytes.count))
+            try decoder.decode(read.span, into: &output)
+            rest = rest.dropFirst(read.count)
+        }
+        return String(decoding: output, as: UTF8.self)
+    }
+
+    static let cases: [(stream: String, lines: String)] = [
+        ("", ""),
+        ("data: a\n\n", #"{"type":"message","data":"a","id":null}"# + "\n"),
+        ("event: e\ndata: a\nid: 1\n\n", #"{"type":"e","data":"a","id":"1"}"# + "\n"),
+        (
+            "id: 1\ndata: a\n\ndata: b\n\n",
+            #"{"type":"message","data":"a","id":"1"}"# + "\n" + #"{"type":"message","data":"b","id":null}"# + "\n"
+        ),
+        ("id\ndata: a\n\n", #"{"type":"message","data":"a","id":""}"# + "\n"),
+        ("retry: 3000\ndata: a\n\n", #"{"type":"message","data":"a","id":null,"retry":3000}"# + "\n"),
+        ("data: a\ndata\ndata: b\n\n", #"{"type":"message","data":"a\n\nb","id":null}"# + "\n"),
+        (
+            "data: \"\\\u{8}\u{C}\t\u{1}\u{1F}\u{7F}/\n\n",
+            #"{"type":"message","data":"\"\\\b\f\t\u0001\u001f"# + "\u{7F}" + #"/","id":null}"# + "\n"
+        ),
+        ("data: é漢🎉\u{2028}\n\n", #"{"type":"message","data":"é漢🎉"# + "\u{2028}" + #"","id":null}"# + "\n"),
+        ("event: \"\nid: \\\ndata:\n\n", #"{"type":"\"","data":"","id":"\\"}"# + "\n"),
+        (": c\nid: 1\n\nretry: 5\n\ndata: unfinished\n", ""),
+    ]
+
+    @Test("an event is an object with type, data and ID in this order, and retry if it had one", arguments: cases)
+    func objects(_ stream: String, _ lines: String) throws {
+        #expect(try Self.decode(stream) == lines)
+        #expect(try Self.decode(stream, by: 1) == lines)
+    }
+
+    @Test("comments and blocks without data are printed on demand, in their place")
+    func comments() throws {
+        let stream = ": a \ndata: x\n:\"b\ndata: y\n\nid: 1\n\nretry: 5\n\nid: 2\nretry: 6\n\nid\n\n:\n"
+        let lines = """
+            {"comment":" a "}
+            {"comment":"\\"b"}
+            {"type":"message","data":"x\\ny","id":null}
+            {"id":"1"}
+            {"retry":5}
+            {"id":"2","retry":6}
+            {"id":""}
+            {"comment":""}
+
+            """
+        #expect(try Self.decode(stream, comments: true) == lines)
+        #expect(try Self.decode(stream, comments: true, by: 1) == lines)
+    }
+
+    @Test("invalid UTF-8 is repaired as strings are", arguments: 0..<64)
+    func repair(_ seed: Int) throws {
+        var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        func next() -> UInt8 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: state >> 56)
+        }
+        let some: [UInt8] = [0x80, 0xBF, 0xC2, 0xE0, 0xA0, 0xED, 0x9F, 0xEF, 0xF0, 0x90, 0xF4, 0x8F, 0xFF, 0x41]
+        for _ in 0..<50 {
+            let bytes = (0..<Int(next() % 12)).map { _ in some[Int(next()) % some.count] }
+            let text = String(decoding: bytes, as: UTF8.self)
+            let line = try Self.decode(Array("data: ".utf8) + bytes + [0x0A, 0x0A])
+            #expect(line == "{\"type\":\"message\",\"data\":\"\(text)\",\"id\":null}\n")
+        }
+    }
+
+    @Test("characters to escape are found at every place")
+    func places() throws {
+        for count in 0..<40 {
+            for (text, escaped) in [("\"", #"\""#), ("\u{1}", #"\u0001"#), ("é", "é"), ("\\", #"\\"#)] {
+                let before = String(repeating: "a", count: count)
+                let line = try Self.decode("data: \(before)\(text)bcdefghijk\n\n")
+                #expect(line == "{\"type\":\"message\",\"data\":\"\(before)\(escaped)bcdefghijk\",\"id\":null}\n")
+            }
+        }
+    }
+}
