@@ -9,6 +9,7 @@
 // - no event is larger than its limit
 // - what an event encodes to is read back as the event, and in exactly the size that it told
 
+/// What libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let start, count >= 4 else { return 0 }

@@ -36,7 +36,7 @@
             return process
         }
 
-        /// Runs the tool to its end. Input and output are files, so that neither side waits for the other.
+        /// Runs the tool to its end, with files as input and output, so that neither side waits for the other.
         static func run(_ arguments: [String], input: Data) throws -> Result {
             let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
