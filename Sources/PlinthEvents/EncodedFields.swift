@@ -60,12 +60,26 @@ struct EncodedFields {
 
     // MARK: - Writing
 
+    /// Appends unless the type is empty or has, as the ID may have, a byte that could be forbidden: one below 0x0E.
+    @inline(never)
+    func appendIfPlain(to array: inout [UInt8]) -> Bool {
+        if let type = unsafe type, unsafe type.isEmpty || LineScanner.hasLowByte(type) { return false }
+        if let id = unsafe id, unsafe LineScanner.hasLowByte(id) { return false }
+        unsafe appendInline(to: &array)
+        return true
+    }
+
+    @inline(never)
+    func append(to array: inout [UInt8]) {
+        unsafe appendInline(to: &array)
+    }
+
     /// Appends to an array: straight into its free space, which nearly always grows once at most.
     ///
     /// The number of lines is not counted beforehand, which would take as long again as writing them: there is room for
     /// a line of 64 bytes in the mean, and if that is not enough, more is made.
-    @inline(never)
-    func append(to array: inout [UInt8]) {
+    @inline(__always)
+    private func appendInline(to array: inout [UInt8]) {
         #if compiler(>=6.3)
             var rest = unsafe text
             var head = unsafe headCount

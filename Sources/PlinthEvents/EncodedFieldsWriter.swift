@@ -44,11 +44,29 @@ struct MemoryWriter: EncodedFieldsWriter {
         }
         unsafe position += prefix.count
         if let start = value.baseAddress {
-            unsafe position.copyMemory(from: start, byteCount: value.count)
+            unsafe copy(start, count: value.count)
             unsafe position += value.count
         }
         unsafe position.storeBytes(of: 0x0A, as: UInt8.self)
         unsafe position += 1
+    }
+
+    /// Copies without a call what types and IDs have: words that overlap cover every length from 4 to 16.
+    @inline(__always)
+    private func copy(_ source: UnsafeRawPointer, count: Int) {
+        if count > 16 || count < 4 {
+            unsafe position.copyMemory(from: source, byteCount: count)
+        } else if count >= 8 {
+            let first = unsafe source.loadUnaligned(as: UInt64.self)
+            let last = unsafe source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            unsafe position.storeBytes(of: first, as: UInt64.self)
+            unsafe position.storeBytes(of: last, toByteOffset: count &- 8, as: UInt64.self)
+        } else {
+            let first = unsafe source.loadUnaligned(as: UInt32.self)
+            let last = unsafe source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+            unsafe position.storeBytes(of: first, as: UInt32.self)
+            unsafe position.storeBytes(of: last, toByteOffset: count &- 4, as: UInt32.self)
+        }
     }
 
     @inline(__always)

@@ -20,23 +20,13 @@ enum LineScanner {
     static func lineEnd(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
         var at = unsafe start
         if unsafe end - at >= 32 {
-            let limits = SIMD4<UInt64>(repeating: limit)
-            // Four steps of 32 bytes end most lines; longer ones go on with 64.
+            // Eight steps end most lines.
             for _ in 0..<8 {
                 guard unsafe end - at >= 32 else { break }
-                let words = unsafe at.loadUnaligned(as: SIMD4<UInt64>.self)
-                let low = (words &- limits) & ~words
-                let any = low.lowHalf | low.highHalf
-                if (any[0] | any[1]) & tops != 0 {
-                    for lane in 0..<4 {
-                        if let found = unsafe candidate(in: low[lane] & tops, at: at + lane &* 8) {
-                            return unsafe found
-                        }
-                    }
-                }
+                if let found = unsafe firstOf32(at) { return unsafe found }
                 unsafe at += 32
             }
-            unsafe at = longLine(from: at, to: end)
+            return unsafe at < end ? longLine(from: at, to: end) : end
         }
         while unsafe end - at >= 8 {
             let word = unsafe at.loadUnaligned(as: UInt64.self)
@@ -51,7 +41,8 @@ enum LineScanner {
         return unsafe at
     }
 
-    /// Goes on in steps of 64 bytes and stops at the first that has a CR or LF, or when less than 64 are left.
+    /// Goes on in steps of 64 bytes, and ends with a step that overlaps the one before: the 32 bytes before `end` can be
+    /// read, and those before `start` have no CR or LF.
     @usableFromInline
     @inline(never)
     static func longLine(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
@@ -69,7 +60,25 @@ enum LineScanner {
             }
             unsafe at += 64
         }
-        return unsafe at
+        if unsafe end - at >= 32 {
+            if let found = unsafe firstOf32(at) { return unsafe found }
+            unsafe at += 32
+        }
+        return unsafe at < end ? firstOf32(end - 32) ?? end : end
+    }
+
+    @inlinable
+    @inline(__always)
+    static func firstOf32(_ at: UnsafeRawPointer) -> UnsafeRawPointer? {
+        let words = unsafe at.loadUnaligned(as: SIMD4<UInt64>.self)
+        let low = (words &- SIMD4(repeating: limit)) & ~words
+        let any = low.lowHalf | low.highHalf
+        if (any[0] | any[1]) & tops != 0 {
+            for lane in 0..<4 {
+                if let found = unsafe candidate(in: low[lane] & tops, at: at + lane &* 8) { return unsafe found }
+            }
+        }
+        return nil
     }
 
     /// The first CR or LF among the bytes of one word whose top bit is set in `mask`.

@@ -33,6 +33,41 @@ extension ServerSentEvent {
         unsafe withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &buffer) }
     }
 
+    /// Appends an event of strings that are only known at run time, without building it.
+    ///
+    /// The same as ``init(type:data:id:retry:)-(String?,_,_,_)`` and ``encode(into:)-([UInt8])``, a third faster for small
+    /// events, for servers that pass on what they are given and keep nothing.
+    ///
+    /// - Parameters:
+    ///   - type: The event's type, not empty, without CR and LF; nil for `message`.
+    ///   - data: The data; line breaks in it are kept (as line feeds).
+    ///   - id: The ID, without CR, LF and NUL; nil for none, and empty to make clients forget the last one.
+    ///   - retry: The reconnection time for clients, a whole number of milliseconds from 0 to 2^53 − 1; nil for none.
+    ///   - buffer: Where the event is appended.
+    /// - Throws: A ``ServerSentEventError`` that says which part cannot be sent, and why; then nothing is appended.
+    /// - Complexity: O(*n*) in the size of the event.
+    public static func encode(
+        type: String? = nil,
+        data: String,
+        id: String? = nil,
+        retry: Duration? = nil,
+        into buffer: inout [UInt8]
+    ) throws(ServerSentEventError) {
+        var milliseconds: Int64 = -1
+        if let retry {
+            guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
+            milliseconds = whole
+        }
+        let isWritten = unsafe withFields(type: type, data: data, id: id, retry: milliseconds) { fields in
+            unsafe fields.appendIfPlain(to: &buffer)
+        }
+        if !isWritten {
+            if let type { _ = try EventType(type) }
+            if let id { _ = try EventID(id) }
+            encode(type: type, data: data, id: id, retry: milliseconds, into: &buffer)
+        }
+    }
+
     /// Appends the encoded event to any buffer of bytes.
     ///
     /// - Parameter buffer: Where the event is appended, a few pieces for each line.
