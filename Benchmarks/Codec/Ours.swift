@@ -92,43 +92,43 @@
     }
 
     /// The same without building the event.
-struct OurDirectEncoder: EncoderUnderTest {
-    private var buffer: [UInt8] = []
-    mutating func encode(type: String, id: String, data: String) -> Int {
-        buffer.removeAll(keepingCapacity: true)
-        do {
-            try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
-        } catch {
-            fatalError("\(error)")
+    struct OurDirectEncoder: EncoderUnderTest {
+        private var buffer: [UInt8] = []
+        mutating func encode(type: String, id: String, data: String) -> Int {
+            buffer.removeAll(keepingCapacity: true)
+            do {
+                try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
+            } catch {
+                fatalError("\(error)")
+            }
+            return buffer.count
         }
-        return buffer.count
+        var last: [UInt8] { buffer }
     }
-    var last: [UInt8] { buffer }
-}
 
-let ours: [Codec] = [
+    let ours: [Codec] = [
         .parser("ours", OurParser.self),
         .parser("ours-borrowed", OurBorrowingParser.self),
         .encoder("ours", OurEncoder.self),
-    .encoder("ours-direct", OurDirectEncoder.self),
+        .encoder("ours-direct", OurDirectEncoder.self),
     ]
 #else
     import CodecBench
 
     /// The same without building the event.
-struct OurDirectEncoder: EncoderUnderTest {
-    private var buffer: [UInt8] = []
-    mutating func encode(type: String, id: String, data: String) -> Int {
-        buffer.removeAll(keepingCapacity: true)
-        do {
-            try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
-        } catch {
-            fatalError("\(error)")
+    struct OurDirectEncoder: EncoderUnderTest {
+        private var buffer: [UInt8] = []
+        mutating func encode(type: String, id: String, data: String) -> Int {
+            buffer.removeAll(keepingCapacity: true)
+            do {
+                try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
+            } catch {
+                fatalError("\(error)")
+            }
+            return buffer.count
         }
-        return buffer.count
+        var last: [UInt8] { buffer }
     }
-    var last: [UInt8] { buffer }
-}
 
-let ours: [Codec] = []
+    let ours: [Codec] = []
 #endif

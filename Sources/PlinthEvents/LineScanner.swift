@@ -95,6 +95,26 @@ enum LineScanner {
         return nil
     }
 
+    /// Whether all bytes are ASCII; there are at least 64.
+    static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let start = bytes.baseAddress, bytes.count >= 64 else { return false }
+        // The last step overlaps the one before.
+        var all = unsafe start.loadUnaligned(fromByteOffset: bytes.count &- 64, as: SIMD8<UInt64>.self)
+        var at = 0
+        while at &+ 64 <= bytes.count {
+            // The first byte that is not ASCII is looked for in blocks of a kilobyte.
+            let end = min(at &+ 1024, bytes.count)
+            while at &+ 64 <= end {
+                unsafe all |= start.loadUnaligned(fromByteOffset: at, as: SIMD8<UInt64>.self)
+                at &+= 64
+            }
+            let half = all.lowHalf | all.highHalf
+            let quarter = half.lowHalf | half.highHalf
+            if (quarter[0] | quarter[1]) & tops != 0 { return false }
+        }
+        return true
+    }
+
     /// Whether any byte is less than 0x0E, as CR, LF and NUL are.
     @inline(__always)
     static func hasLowByte(_ bytes: UnsafeRawBufferPointer) -> Bool {

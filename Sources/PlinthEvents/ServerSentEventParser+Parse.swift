@@ -25,9 +25,9 @@ extension ServerSentEventParser {
                 unsafe event(
                     ServerSentEvent(
                         checkedType: type.isEmpty
-                            ? nil : .init(unchecked: String(decoding: type, as: UTF8.self)),
-                        data: String(decoding: data, as: UTF8.self),
-                        checkedID: hasID ? .init(unchecked: String(decoding: lastID, as: UTF8.self)) : nil,
+                            ? nil : .init(unchecked: String(repairing: type)),
+                        data: String(repairing: data),
+                        checkedID: hasID ? .init(unchecked: String(repairing: lastID)) : nil,
                         retryMilliseconds: retry
                     )
                 )

@@ -64,6 +64,59 @@ struct EncoderTests {
         #expect(memory == Array(text.utf8))
     }
 
+    @Test("writes strings as it writes the event of them", arguments: cases)
+    func strings(_ event: ServerSentEvent, _ text: String) throws {
+        var array: [UInt8] = [1]
+        try ServerSentEvent.encode(
+            type: event.type,
+            data: event.data,
+            id: event.id,
+            retry: event.retry,
+            into: &array
+        )
+        #expect(array == [1] + Array(text.utf8))
+    }
+
+    @Test("refuses strings that an event refuses, and then appends nothing")
+    func refusedStrings() throws {
+        let wrong: [(type: String?, id: String?, retry: Duration?, code: ServerSentEventError.Code)] = [
+            ("", nil, nil, .invalidType), ("a\n", nil, nil, .invalidType), ("abcdefgh\r", "1", nil, .invalidType),
+            ("a", "1\n", nil, .invalidID), (nil, "0123456789abcdef\0", nil, .invalidID), (nil, "\r", nil, .invalidID),
+            (nil, nil, .microseconds(1), .invalidRetry),
+        ]
+        for (type, id, retry, code) in wrong {
+            var array: [UInt8] = []
+            let error = #expect(throws: ServerSentEventError.self) {
+                try ServerSentEvent.encode(type: type, data: "a", id: id, retry: retry, into: &array)
+            }
+            #expect(error?.code == code)
+            #expect(array.isEmpty)
+            let built = #expect(throws: ServerSentEventError.self) {
+                try ServerSentEvent(type: type, data: "a", id: id, retry: retry)
+            }
+            #expect(built == error)
+        }
+        // Low bytes that may be sent.
+        var array: [UInt8] = []
+        try ServerSentEvent.encode(type: "\0\t", data: "a", id: "\u{1}\u{B}", into: &array)
+        #expect(String(decoding: array, as: UTF8.self) == "event: \0\t\nid: \u{1}\u{B}\ndata: a\n\n")
+    }
+
+    @Test("finds a forbidden byte at every place of a type and an ID", arguments: 1..<40)
+    func forbiddenPlaces(_ count: Int) {
+        for place in 0..<count {
+            for byte in ["\n", "\r", "\0"] {
+                let text =
+                    String(repeating: "a", count: place) + byte + String(repeating: "é", count: count - place - 1)
+                let id = #expect(throws: ServerSentEventError.self) { try ServerSentEvent(data: "x", id: text) }
+                #expect(id?.byteOffset == place)
+                guard byte != "\0" else { continue }
+                let type = #expect(throws: ServerSentEventError.self) { try ServerSentEvent(type: text, data: "x") }
+                #expect(type?.byteOffset == place)
+            }
+        }
+    }
+
     @Test("writes nothing past the size that it tells", arguments: cases)
     func exactMemory(_ event: ServerSentEvent, _ text: String) {
         let count = event.encodedByteCount
