@@ -116,11 +116,20 @@ extension ServerSentEvent {
         retry: Int64,
         _ body: (EncodedFields) -> R
     ) -> R {
-        unsafe data.withBytes { data in
-            unsafe withOptionalBytes(type) { type in
-                unsafe withOptionalBytes(id) { id in
-                    unsafe body(EncodedFields(type: type, id: id, retry: retry, text: data))
-                }
+        unsafe data.withBytes { unsafe withFields(type: type, data: $0, id: id, retry: retry, body) }
+    }
+
+    @inline(__always)
+    static func withFields<R>(
+        type: String?,
+        data: UnsafeRawBufferPointer,
+        id: String?,
+        retry: Int64,
+        _ body: (EncodedFields) -> R
+    ) -> R {
+        unsafe withOptionalBytes(type) { type in
+            unsafe withOptionalBytes(id) { id in
+                unsafe body(EncodedFields(type: type, id: id, retry: retry, text: data))
             }
         }
     }

@@ -81,7 +81,8 @@ extension ServerSentEventParser {
                         data: Span(_unsafeBytes: empty),
                         lastEventID: Span(_unsafeBytes: lastID),
                         hasID: hasID,
-                        retryMilliseconds: retry
+                        retryMilliseconds: retry,
+                        hasData: false
                     )
                 )
             }

@@ -19,6 +19,8 @@ public struct ServerSentEventView: ~Escapable, BitwiseCopyable {
     public let lastEventID: Span<UInt8>
 
     @usableFromInline let hasID: Bool
+    /// False for a block that dispatches nothing.
+    @usableFromInline let hasData: Bool
     @usableFromInline let retryMilliseconds: Int64
 
     @inlinable
@@ -29,12 +31,14 @@ public struct ServerSentEventView: ~Escapable, BitwiseCopyable {
         data: Span<UInt8>,
         lastEventID: Span<UInt8>,
         hasID: Bool,
-        retryMilliseconds: Int64
+        retryMilliseconds: Int64,
+        hasData: Bool = true
     ) {
         self.type = type
         self.data = data
         self.lastEventID = lastEventID
         self.hasID = hasID
+        self.hasData = hasData
         self.retryMilliseconds = retryMilliseconds
     }
 
@@ -61,5 +65,53 @@ extension ServerSentEvent {
             checkedID: id,
             retryMilliseconds: view.retryMilliseconds
         )
+    }
+}
+
+extension ServerSentEventView {
+    /// Appends the encoded event to an array, as a proxy passes it on: its type, its own ID, its reconnection time and
+    /// its data, with the bytes as they came.
+    ///
+    /// A block without data, as the parser hands it to `fields`, stays one.
+    ///
+    /// - Parameter buffer: Where the event is appended.
+    /// - Complexity: O(*n*) in the size of the event.
+    public func encode(into buffer: inout [UInt8]) {
+        unsafe type.withUnsafeBytes { type in
+            unsafe data.withUnsafeBytes { data in
+                unsafe lastEventID.withUnsafeBytes { lastEventID in
+                    let fields = unsafe EncodedFields(
+                        type: type.isEmpty ? nil : type,
+                        id: hasID ? lastEventID : nil,
+                        retry: retryMilliseconds,
+                        text: hasData ? data : nil
+                    )
+                    unsafe fields.append(to: &buffer)
+                }
+            }
+        }
+    }
+}
+
+extension ServerSentEvent {
+    /// Appends an event whose data is bytes already, without a string.
+    ///
+    /// - Parameters:
+    ///   - type: The event's type; nil for `message`.
+    ///   - data: The data in UTF-8, which is not checked; line breaks in it are kept (as line feeds).
+    ///   - id: The ID; nil for none, and empty to make clients forget the last one.
+    ///   - buffer: Where the event is appended.
+    /// - Complexity: O(*n*) in the size of the event.
+    public static func encode(
+        type: EventType? = nil,
+        utf8 data: Span<UInt8>,
+        id: EventID? = nil,
+        into buffer: inout [UInt8]
+    ) {
+        unsafe data.withUnsafeBytes { data in
+            unsafe withFields(type: type?.rawValue, data: data, id: id?.rawValue, retry: -1) { fields in
+                unsafe fields.append(to: &buffer)
+            }
+        }
     }
 }

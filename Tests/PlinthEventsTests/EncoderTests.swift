@@ -77,6 +77,34 @@ struct EncoderTests {
         #expect(array == [1] + Array(text.utf8))
     }
 
+    @Test("writes data that is bytes as it writes a string", arguments: cases)
+    func bytes(_ event: ServerSentEvent, _ text: String) throws {
+        guard event.retry == nil else { return }
+        let type = try event.type.map { type throws(ServerSentEventError) in try ServerSentEvent.EventType(type) }
+        let id = try event.id.map { id throws(ServerSentEventError) in try ServerSentEvent.EventID(id) }
+        var array: [UInt8] = []
+        ServerSentEvent.encode(type: type, utf8: Array(event.data.utf8).span, id: id, into: &array)
+        #expect(array == Array(text.utf8))
+    }
+
+    @Test("borrowed events and blocks are passed on as they came", arguments: cases)
+    func views(_ event: ServerSentEvent, _ text: String) throws {
+        let stream = Array("id: 0\n\n\(text)retry: 5\nid: \n\nretry: 6\n\n".utf8)
+        let expected = Array("id: 0\n\n\(text)id: \nretry: 5\n\nretry: 6\n\n".utf8)
+        for reads in [[stream], stream.map { [$0] }] {
+            var parser = ServerSentEventParser()
+            var passed: [UInt8] = []
+            for read in reads {
+                try parser.parseBorrowed(
+                    read,
+                    event: { view in view.encode(into: &passed) },
+                    fields: { view in view.encode(into: &passed) }
+                )
+            }
+            #expect(passed == expected)
+        }
+    }
+
     @Test("refuses strings that an event refuses, and then appends nothing")
     func refusedStrings() throws {
         let wrong: [(type: String?, id: String?, retry: Duration?, code: ServerSentEventError.Code)] = [
