@@ -1,17 +1,42 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+let plinth: [Target.Dependency] = [
+    "ExampleSupport",
+    .product(name: "Plinth", package: "plinth"),
+    .product(name: "PlinthServer", package: "plinth"),
+]
+let testing: Target.Dependency = .product(name: "PlinthTesting", package: "plinth")
+
 let package = Package(
     name: "plinth-examples",
     platforms: [.macOS(.v15)],
     dependencies: [.package(name: "plinth", path: "..")],
     targets: [
-        .executableTarget(
-            name: "Counter",
-            dependencies: [
-                .product(name: "Plinth", package: "plinth"),
-                .product(name: "PlinthServer", package: "plinth"),
-            ]
-        )
+        // What all examples share: host and port from arguments or environment.
+        .target(name: "ExampleSupport", dependencies: Array(plinth.dropFirst())),
+
+        // The guide: a counter and its page.
+        .executableTarget(name: "Counter", dependencies: plinth, resources: [.copy("Public")]),
+        // The ten lines of the README.
+        .executableTarget(name: "Hello", dependencies: Array(plinth.dropFirst())),
+        // The code of the articles.
+        .target(name: "Snippets", dependencies: Array(plinth.dropFirst())),
+        // A stream per user, sent to from elsewhere.
+        .executableTarget(name: "Notify", dependencies: plinth, resources: [.copy("Public")]),
+        // A model's tokens in answer to a POST.
+        .executableTarget(name: "Tokens", dependencies: plinth),
+
+        .testTarget(name: "CounterTests", dependencies: ["Counter", testing]),
     ]
 )
+
+for target in package.targets {
+    target.swiftSettings = [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+        .treatAllWarnings(as: .error),
+    ]
+}

@@ -259,6 +259,8 @@ class Page:
 
     def screenshot(self, path):
         """Writes what the tab shows to a file."""
+        # A tab behind another one is not painted.
+        self.call("Page.bringToFront")
         image = self.call("Page.captureScreenshot", {"format": "png"}, timeout=60)["data"]
         with open(path, "wb") as file:
             file.write(base64.b64decode(image))

@@ -48,7 +48,7 @@ class NotifyExample(BrowserCase):
         self.is_connected(second, "bob")
         self.assertEqual(self.send(ann, "bob", "<b>hello</b>\nfrom the other side"), "Sent to 2 tabs of bob.")
         for page in [bob, second]:
-            self.assertEqual(self.has_notes(page, 1), ["ann <b>hello</b>from the other side"])
+            self.assertEqual(self.has_notes(page, 1), ["ann <b>hello</b> from the other side"])
         self.assertEqual(self.has_notes(ann, 0), [])
         bob.screenshot(self.output("notify.png"))
         second.screenshot(self.output("notify-phone-dark.png"))

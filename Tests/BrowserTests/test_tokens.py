@@ -80,7 +80,8 @@ class TokensExample(ServerCase):
     def test_a_reader_that_leaves_before_the_first_token_cancels_it_too(self):
         server = self.start(ExampleServer("Tokens", interval_ms=60_000))
         connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        connection.request("POST", "/generate", json.dumps({"prompt": "slow"}))
+        body = json.dumps({"prompt": "slow"})
+        connection.request("POST", "/generate", body, {"Content-Type": "application/json"})
         time.sleep(0.3)
         connection.close()
         server.wait_for("generate: cancelled after 0 tokens", timeout=1)

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+"use strict";
+
+const lastCount = 10;
+
+const number = document.getElementById("number");
+const arc = document.getElementById("arc");
+const state = document.getElementById("state");
+const log = document.getElementById("events");
+const stop = document.getElementById("stop");
+
+let source = null;
+
+function showState(name) {
+  state.dataset.state = name;
+  state.textContent = name;
+  stop.disabled = name === "stopped" || name === "complete";
+}
+
+function showCount(count) {
+  number.textContent = String(count);
+  // A little more than the whole circle, so that no seam shows at the top.
+  arc.setAttribute("stroke-dasharray", `${(count / lastCount) * 100.5} 101`);
+}
+
+// Each entry is what the page saw: an event as its lines in the stream, or a note of the connection's state.
+function show(kind, text) {
+  const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+  const entry = document.createElement("li");
+  entry.className = kind;
+  const time = document.createElement("time");
+  time.textContent = new Date().toLocaleTimeString([], { hour12: false });
+  const lines = document.createElement("pre");
+  lines.textContent = text;
+  entry.append(lines, time);
+  log.append(entry);
+  // Whoever scrolled up to read stays there.
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+
+function start() {
+  log.replaceChildren();
+  showCount(0);
+  showState("connecting");
+  source = new EventSource("/counter");
+
+  source.addEventListener("open", () => {
+    showState("open");
+    show("note", "open");
+  });
+
+  source.addEventListener("counter", (event) => {
+    showCount(Number(event.data));
+    show("event", `event: ${event.type}\ndata: ${event.data}`);
+    if (Number(event.data) < lastCount) return;
+    // An EventSource takes the end of a stream for an accident and connects again after a few seconds, which would count
+    // from one for ever. Whoever knows that nothing follows closes it.
+    source.close();
+    showState("complete");
+    show("note", "closed by the page after its tenth event");
+  });
+
+  source.addEventListener("error", () => {
+    // 0 is CONNECTING: it tries again by itself. 2 is CLOSED: the answer was no event stream, and it has given up.
+    const retries = source.readyState === EventSource.CONNECTING;
+    showState(retries ? "reconnecting" : "failed");
+    show("note", retries ? "connection lost; the browser connects again" : "refused: no event stream at /counter");
+  });
+}
+
+stop.addEventListener("click", () => {
+  source.close();
+  showState("stopped");
+  show("note", "closed by the page");
+});
+
+document.getElementById("restart").addEventListener("click", () => {
+  source.close();
+  start();
+});
+
+start();

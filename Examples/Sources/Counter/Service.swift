@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ExampleSupport
+import Foundation
+import Plinth
+
+/// Ten events, one after each interval.
+func counter(every interval: Duration, clock: any Clock<Duration>) -> Interceptor {
+    .eventStream("counter", onDisconnect: { reason in say("counter: the stream has ended: \(reason)") }) { events, context in
+        for n in 1...10 {
+            guard await events.send(.init(type: "counter", data: "\(n)")) else { return }
+            try await clock.sleep(for: interval)
+        }
+    }
+}
+
+/// The page, and the stream that it counts by.
+func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws -> Chain {
+    let routes = try Routes {
+        Route.get("/counter", counter(every: interval, clock: clock))
+    }
+    return try Chain.default(routes) { stack in
+        stack.staticResources = [try .staticResources(Bundle.module.bundlePath + "/Public")]
+    }
+}

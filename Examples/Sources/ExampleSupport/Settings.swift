@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// What an example is told on its command line, as in `--port 8080`, or by its environment, as in `PORT=8080`.
+public struct Settings: Sendable {
+    private let arguments: [String]
+    private let environment: [String: String]
+
+    /// The settings of this process.
+    public init() {
+        arguments = Array(CommandLine.arguments.dropFirst())
+        environment = ProcessInfo.processInfo.environment
+    }
+
+    /// The value of a setting. The command line comes first.
+    public subscript(name: String) -> String? {
+        if let index = arguments.firstIndex(of: "--\(name)"), index + 1 < arguments.count { return arguments[index + 1] }
+        return environment[name.uppercased().replacingOccurrences(of: "-", with: "_")]
+    }
+
+    /// The value of a setting in whole milliseconds.
+    public func milliseconds(_ name: String, default value: Int) -> Duration {
+        .milliseconds(self[name].flatMap { Int($0) } ?? value)
+    }
+}
