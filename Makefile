@@ -45,7 +45,7 @@ docs:
 
 ## make fuzz       a minute of random input
 fuzz:
-	@Fuzz/run.sh 60
+	@Fuzz/run.sh 60 "$(SCRATCH)/fuzz"
 
 ## make bench      the benchmarks; see docs/performance.md
 bench:

@@ -6,7 +6,7 @@ import Plinth
 
 /// Ten events, one after each interval.
 func counter(every interval: Duration, clock: any Clock<Duration>) -> Interceptor {
-    .eventStream("counter", onDisconnect: { reason in say("counter: the stream has ended: \(reason)") }) { events, context in
+    .eventStream("counter", onDisconnect: { say("counter: the stream has ended: \($0)") }) { events, context in
         for n in 1...10 {
             guard await events.send(.init(type: "counter", data: "\(n)")) else { return }
             try await clock.sleep(for: interval)

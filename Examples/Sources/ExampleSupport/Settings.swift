@@ -13,9 +13,13 @@ public struct Settings: Sendable {
         environment = ProcessInfo.processInfo.environment
     }
 
-    /// The value of a setting. The command line comes first.
+    /// The value of a setting.
+    ///
+    /// The command line comes first.
     public subscript(name: String) -> String? {
-        if let index = arguments.firstIndex(of: "--\(name)"), index + 1 < arguments.count { return arguments[index + 1] }
+        if let option = arguments.firstIndex(of: "--\(name)"), option + 1 < arguments.count {
+            return arguments[option + 1]
+        }
         return environment[name.uppercased().replacingOccurrences(of: "-", with: "_")]
     }
 

@@ -28,8 +28,10 @@ struct Service: Sendable {
         }
     }
 
-    /// The stream of the user whom the cookie names. It stays open when its ready function has returned: the registry
-    /// keeps the channel, and whoever has something to tell the user sends on it.
+    /// The stream of the user whom the cookie names.
+    ///
+    /// It stays open when its ready function has returned: the registry keeps the channel, and whoever has something to
+    /// tell the user sends on it.
     var stream: Interceptor {
         Interceptor(
             "stream",
