@@ -22,7 +22,7 @@ rm -rf "$graphs" "$scratch"/*/symbolgraph
 # It also tries modules that are no libraries, such as the list of tests, and fails for those: what counts is whether the
 # libraries' graphs are there.
 Scripts/swiftpm.sh . package dump-symbol-graph --minimum-access-level public --skip-synthesized-members \
-    > "$scratch/symbol-graphs.log" 2>&1 || true
+    --emit-extension-block-symbols > "$scratch/symbol-graphs.log" 2>&1 || true
 
 output=$scratch/docs
 rm -rf "$output"
@@ -38,14 +38,14 @@ for library in $libraries; do
     fi
     # What it adds to the types of the libraries before it.
     cp "$scratch"/*/symbolgraph/"$library"@*.symbols.json "$graphs/$library/" 2> /dev/null || true
-    catalog=Sources/$library/$library.docc
-    if [ ! -d "$catalog" ]; then
-        echo "error: $library has no catalog at $catalog"
+    catalog=(Sources/$library/$library.docc)
+    if [ ! -d "${catalog[0]}" ]; then
+        echo "error: $library has no catalog at ${catalog[0]}"
         failed=1
-        continue
+        catalog=()
     fi
     # The libraries are in the manifest's order, in which each comes after those that it depends on.
-    if "$docc" convert "$catalog" \
+    if "$docc" convert ${catalog[@]+"${catalog[@]}"} \
         --additional-symbol-graph-dir "$graphs/$library" \
         --fallback-display-name "$library" \
         --fallback-bundle-identifier "$library" \

@@ -23,7 +23,7 @@ public struct ConnectorConfiguration: Sendable {
     /// How long a connection may be idle between requests. Default: 75 seconds.
     public var idleTimeout: Duration
     /// How long a client may take nothing of a response that is no event stream before the connection is closed. Default:
-    /// 30 seconds. Event streams have ``EventStreamOptions/writeTimeout``.
+    /// 30 seconds. Event streams have ``/Plinth/EventStreamOptions/writeTimeout``.
     public var writeTimeout: Duration
     /// How long a peer may acknowledge nothing that was sent before the kernel gives the connection up
     /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux). Default: 60 seconds; nil leaves it to the kernel.

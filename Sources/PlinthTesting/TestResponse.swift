@@ -17,7 +17,7 @@ public struct TestResponse: Sendable {
     ///
     /// Nil if the length is not known before the body is written.
     public var contentLength: Int?
-    /// Whether an interceptor sent the head itself, with ``Context/sendHead()``: ``status`` and ``headers`` are then
+    /// Whether an interceptor sent the head itself, with ``/Plinth/Context/sendHead()``: ``status`` and ``headers`` are then
     /// those of that moment.
     public var isHeadSentEarly: Bool
     /// The route that matched, if any did.

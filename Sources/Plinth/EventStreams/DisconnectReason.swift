@@ -27,7 +27,7 @@ public struct DisconnectReason: Sendable, Hashable, CustomStringConvertible {
     public static let writeFailed = DisconnectReason(.writeFailed)
     /// The client took nothing for ``EventStreamOptions/writeTimeout``.
     public static let timedOut = DisconnectReason(.timedOut)
-    /// The client read too slowly for a buffer that disconnects (``EventBufferPolicy/disconnect(_:)``).
+    /// The client read too slowly for a buffer that disconnects (``EventBufferPolicy/disconnect(_:maximumBytes:)``).
     public static let lagged = DisconnectReason(.lagged)
     /// The server is shutting down.
     public static let serverDraining = DisconnectReason(.serverDraining)

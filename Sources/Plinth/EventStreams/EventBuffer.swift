@@ -47,7 +47,7 @@ public struct EventBufferOutcome: Sendable, Hashable {
     ///
     /// For the sender that is not an error: the policy wanted it so.
     public static let dropped = EventBufferOutcome(kind: .dropped)
-    /// There is no room: ``EventChannel/send(_:)-(ServerSentEvent)`` waits for some, ``EventChannel/offer(_:)`` returns
+    /// There is no room: ``EventChannel/send(_:)-(ServerSentEvent)`` waits for some, ``EventChannel/offer(_:)-(ServerSentEvent)`` returns
     /// ``OfferResult/full``.
     ///
     /// Whoever waits is tried again when the connection has taken events. From a buffer that is empty this means that

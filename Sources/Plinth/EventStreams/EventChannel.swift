@@ -46,7 +46,7 @@ public final class EventChannel: Sendable {
     ///   - type: The event's type; none unless given.
     ///   - id: The event's ID; none unless given.
     /// - Returns: Whether the channel took it, as for an event.
-    /// - Throws: What encoding throws; ``ServerSentEventError`` if type or ID is not valid.
+    /// - Throws: What encoding throws; ``/PlinthEvents/ServerSentEventError`` if type or ID is not valid.
     @discardableResult
     public func send<Value: Encodable>(_ value: Value, type: String? = nil, id: String? = nil) async throws -> Bool {
         await send(try ServerSentEvent(json: value, type: type, id: id))

@@ -2,7 +2,7 @@
 
 /// An event stream as the body of a response: a channel, and the ready function that uses it.
 ///
-/// Most code needs none of this and writes ``Interceptor/eventStream(_:options:onDisconnect:_:)`` or
+/// Most code needs none of this and writes ``Interceptor/eventStream(_:options:onDisconnect:_:)-(_,_,_,(EventChannel,Context)->Void)`` or
 /// ``eventStreamHandler(options:onDisconnect:_:)``. Make one by hand to answer with a stream from within a handler:
 ///
 /// ```swift

@@ -13,7 +13,7 @@ extension ServerSentEvent {
     ///   - value: Becomes the data.
     ///   - type: The event's type; none unless given.
     ///   - id: The event's ID; none unless given.
-    /// - Throws: What encoding throws; ``ServerSentEventError`` if type or ID is not valid.
+    /// - Throws: What encoding throws; ``/PlinthEvents/ServerSentEventError`` if type or ID is not valid.
     public init<Value: Encodable>(json value: Value, type: String? = nil, id: String? = nil) throws {
         let data = try JSONEncoder().encode(value)
         try self.init(type: type, data: String(decoding: data, as: UTF8.self), id: id)
