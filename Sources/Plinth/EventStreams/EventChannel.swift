@@ -83,6 +83,25 @@ public final class EventChannel: Sendable {
         }
     }
 
+    /// Sends a text as the data of an event without type or ID, and waits while the buffer is full.
+    ///
+    /// - Parameter data: The data.
+    /// - Throws: As for an event.
+    public func sendOrThrow(_ data: String) async throws {
+        try await sendOrThrow(ServerSentEvent(data: data))
+    }
+
+    /// Sends a value as JSON, and waits while the buffer is full.
+    ///
+    /// - Parameters:
+    ///   - value: Becomes the data, on one line.
+    ///   - type: The event's type; none unless given.
+    ///   - id: The event's ID; none unless given.
+    /// - Throws: As for an event; what encoding throws; ``ServerSentEventError`` if type or ID is not valid.
+    public func sendOrThrow<Value: Encodable>(_ value: Value, type: String? = nil, id: String? = nil) async throws {
+        try await sendOrThrow(ServerSentEvent(json: value, type: type, id: id))
+    }
+
     /// Sends a comment, which clients ignore.
     ///
     /// It goes out before the events that are still buffered.
@@ -132,6 +151,11 @@ public final class EventChannel: Sendable {
     }
 
     // MARK: - For transports and connectors
+
+    /// How many senders wait for room.
+    package var waitingSenders: Int {
+        state.withLock { $0.waitingSenders }
+    }
 
     /// Ends the stream for any reason after what is buffered has gone out.
     ///

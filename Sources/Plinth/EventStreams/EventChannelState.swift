@@ -75,6 +75,8 @@ struct EventChannelState {
         }
     }
 
+    var waitingSenders: Int { waiters.count }
+
     var reason: DisconnectReason? {
         switch phase {
         case .waiting, .open: nil

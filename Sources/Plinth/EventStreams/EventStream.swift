@@ -232,7 +232,7 @@ final class EventStreamParts: Sendable {
     }
 
     deinit {
-        abandon(.applicationClosed)
+        if !channel.isAttached { abandon(.applicationClosed) }
     }
 
     func abandon(_ reason: DisconnectReason) {

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plinth
+import PlinthTesting
+import Testing
+
+@Suite("An event stream", .timeLimit(.minutes(1)))
+struct EventStreamTests {
+    @Test("has a head with its content type and the fields that keep proxies from holding it back")
+    func head() async throws {
+        let chain = Chain([.eventStream("empty") { _, _ in }])
+        let stream = try await chain.eventStream(for: .get("/"))
+        #expect(stream.status == .ok)
+        #expect(stream.headers[.contentType] == "text/event-stream; charset=UTF-8")
+        #expect(stream.headers[.cacheControl] == "no-cache")
+        #expect(try stream.headers[#require(HTTPField.Name("X-Accel-Buffering"))] == "no")
+        #expect(stream.headers.count == 3)
+        try await stream.expectEnd(.applicationClosed)
+    }
+
+    @Test("has the head fields that the leave stages add")
+    func headAfterLeaveStages() async throws {
+        let chain = Chain([
+            Interceptor("secure", leave: { $0.response?.headers[.xContentTypeOptions] = "nosniff" }),
+            .eventStream("empty") { _, _ in },
+        ])
+        let stream = try await chain.eventStream(for: .get("/"))
+        #expect(stream.headers[.xContentTypeOptions] == "nosniff")
+    }
+
+    @Test("keeps header fields of the same name, and lets them replace its own")
+    func moreHeaders() {
+        var headers = HTTPFields()
+        headers.append(HTTPField(name: .setCookie, value: "a=1"))
+        headers.append(HTTPField(name: .setCookie, value: "b=2"))
+        headers[.cacheControl] = "no-store"
+        let response = Response.eventStream(EventStream { _ in }, headers: headers)
+        #expect(response.headers[values: .setCookie] == ["a=1", "b=2"])
+        #expect(response.headers[values: .cacheControl] == ["no-store"])
+    }
+
+    @Test("opens with a comment at once, before there is any event")
+    func firstBytes() async throws {
+        let gate = Gate()
+        let chain = Chain([.eventStream("later") { _, _ in await gate.wait() }])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await stream.expectComment()
+        #expect(stream.receivedBytes == Array(":\n\n".utf8))
+        gate.open()
+        try await stream.expectEnd(.applicationClosed)
+    }
+
+    @Test(
+        "opens with a reconnection time in whole milliseconds if it has one",
+        arguments: [
+            (Duration.seconds(3), Duration.seconds(3)), (.microseconds(1500), .milliseconds(1)),
+            (.zero, .zero), (.seconds(-1), .zero),
+        ]
+    )
+    func retry(given: Duration, sent: Duration) async throws {
+        let chain = Chain([.eventStream("retry", options: .init(retry: given)) { _, _ in }])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await stream.expectRetry(sent)
+        #expect(stream.reconnectionTime == sent)
+        try await stream.expectEnd()
+    }
+
+    @Test("lets its ready function send more events than the buffer holds: the pump runs before it")
+    func twentyEventsOnABufferOfTen() async throws {
+        let chain = Chain([
+            .eventStream("counter", options: .init(buffer: .bounded(10))) { events, _ in
+                for n in 1...20 { await events.send(.init(type: "counter", data: "\(n)")) }
+            }
+        ])
+        let stream = try await chain.eventStream(for: .get("/counter"))
+        for n in 1...20 { try await stream.expectEvent(type: "counter", data: "\(n)") }
+        try await stream.expectEnd(.applicationClosed)
+        try await stream.expectReturn()
+    }
+
+    @Test("ends with its closure, or with its sequence")
+    func scoped() async throws {
+        struct Point: Encodable { var x: Int }
+        @Sendable func sequence<Element: Sendable>(_ elements: [Element]) -> AsyncStream<Element> {
+            AsyncStream { continuation in
+                for element in elements { continuation.yield(element) }
+                continuation.finish()
+            }
+        }
+        let chains = [
+            Chain([.eventStream("closure") { events, _ in await events.send("a") }]),
+            Chain([.eventStream("events") { _ in sequence([ServerSentEvent(data: "a")]) }]),
+            Chain([.eventStream("texts") { _ in sequence(["a"]) }]),
+            Chain([.handler("ring", eventStreamHandler { events, _ in await events.send("a") })]),
+            Chain([.handler("stream") { _ in .eventStream(EventStream { await $0.send("a") }) }]),
+        ]
+        for chain in chains {
+            let stream = try await chain.eventStream(for: .get("/"))
+            try await stream.expectEvent(data: "a")
+            try await stream.expectEnd(.applicationClosed)
+        }
+        let values = Chain([.eventStream("values") { _ in sequence([Point(x: 1)]) }])
+        let stream = try await values.eventStream(for: .get("/"))
+        try await stream.expectEvent(data: #"{"x":1}"#)
+        try await stream.expectEnd(.applicationClosed)
+    }
+
+    @Test("stays open behind its ready function, until someone closes its channel")
+    func openLifetime() async throws {
+        let channels = Journal<ObjectIdentifier>()
+        let registry = Registry()
+        let chain = Chain([
+            Interceptor(
+                "open",
+                enter: { context in
+                    try await context.startEventStream { events in
+                        registry.add(events)
+                        channels.note(ObjectIdentifier(events))
+                    }
+                }
+            )
+        ])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await stream.expectReturn()
+        #expect(channels.entries.count == 1)
+        let events = try #require(registry.channels.first)
+        #expect(!events.isClosed)
+        #expect(await events.send("from anywhere"))
+        try await stream.expectEvent(data: "from anywhere")
+        events.close()
+        try await stream.expectEnd(.applicationClosed)
+    }
+
+    @Test("that is given to two requests ends both")
+    func secondRequest() async throws {
+        let gate = Gate()
+        let shared = EventStream { events in await gate.wait() }
+        let chain = Chain([.handler("shared") { _ in .eventStream(shared) }])
+        let first = try await chain.eventStream(for: .get("/"))
+        let second = try await chain.eventStream(for: .get("/"))
+        try await first.expectEnd(.applicationFailed)
+        second.leave()
+        gate.open()
+        try await first.expectReturn()
+    }
+
+    @Test("that is slow does not delay another")
+    func slowStream() async throws {
+        let registry = Registry()
+        let chain = Chain([
+            Interceptor(
+                "open",
+                enter: { context in
+                    try await context.startEventStream(options: .init(buffer: .dropOldest(10))) { registry.add($0) }
+                }
+            )
+        ])
+        let slow = try await chain.eventStream(for: .get("/"), stalled: true)
+        try await slow.expectReturn()
+        let fast = try await chain.eventStream(for: .get("/"))
+        try await fast.expectReturn()
+        let sent = (0..<1000).map { ServerSentEvent(data: "\($0)") }
+        for event in sent {
+            for channel in registry.channels { #expect(await channel.send(event)) }
+        }
+        #expect(fast.receivedEvents == sent)
+        #expect(slow.received.isEmpty)
+        slow.resume()
+        #expect(slow.receivedEvents == sent.suffix(10))
+    }
+
+    // MARK: - Heads sent early
+
+    @Test("whose head is sent early has run its ready function when the interceptor goes on, and only once")
+    func sendHeadOpen() async throws {
+        let journal = Journal<String>()
+        let chain = Chain([
+            Interceptor(
+                "secure",
+                leave: { context in
+                    journal.note("leave")
+                    #expect(context.isResponseSent)
+                }
+            ),
+            Interceptor(
+                "early",
+                enter: { context in
+                    try await context.startEventStream(sendHead: true) { events in
+                        await events.send("first")
+                        journal.note("ready")
+                    }
+                    journal.note("started")
+                }
+            ),
+        ])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await stream.expectEvent(data: "first")
+        try await stream.expectReturn()
+        #expect(journal.entries == ["ready", "started", "leave"])
+    }
+
+    @Test("whose head is sent early, and which ends with its ready function, runs that after the chain")
+    func sendHeadScoped() async throws {
+        let journal = Journal<String>()
+        let chain = Chain([
+            Interceptor("last", leave: { _ in journal.note("leave") }),
+            Interceptor(
+                "early",
+                enter: { context in
+                    try await context.startEventStream(lifetime: .scoped, sendHead: true) { _ in journal.note("ready") }
+                }
+            ),
+        ])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await stream.expectEnd(.applicationClosed)
+        try await stream.expectReturn()
+        #expect(journal.entries == ["leave", "ready"])
+    }
+
+    @Test("whose head is sent early is cancelled with the rest of the chain when the client leaves")
+    func sendHeadLeft() async throws {
+        let clock = ManualClock()
+        let journal = Journal<String>()
+        let chain = Chain([
+            Interceptor(
+                "slow",
+                leave: { _ in
+                    do { try await clock.sleep(for: .seconds(1)) } catch { journal.note("\(type(of: error))") }
+                }
+            ),
+            Interceptor("early", enter: { try await $0.startEventStream(sendHead: true) { _ in } }),
+        ])
+        let stream = try await chain.eventStream(for: .get("/"))
+        try await clock.waitForSleepers()
+        stream.leave()
+        try await stream.expectReturn()
+        #expect(journal.entries == ["CancellationError"])
+    }
+
+    @Test("whose head was sent keeps its body when a later interceptor sets another")
+    func replacedAfterSendHead() async throws {
+        let log = RecordedLog()
+        let chain = Chain([
+            Interceptor("late", leave: { $0.response = .text("too late") }),
+            Interceptor(
+                "early",
+                enter: { context in
+                    try await context.startEventStream(lifetime: .scoped, sendHead: true) { await $0.send("mine") }
+                }
+            ),
+        ])
+        let stream = try await chain.eventStream(for: .make(.get, "/", logger: log.logger))
+        try await stream.expectEvent(data: "mine")
+        try await stream.expectEnd(.applicationClosed)
+        #expect(log.errors.count == 1)
+        #expect(log.errors.first?.contains("late") == true)
+    }
+
+    @Test("answers HEAD with its head and never runs its ready function", arguments: [false, true])
+    func headRequest(sendHead: Bool) async throws {
+        let journal = Journal<String>()
+        let chain = Chain([
+            Interceptor(
+                "stream",
+                enter: { context in
+                    try await context.startEventStream(
+                        sendHead: sendHead,
+                        onDisconnect: { _ in journal.note("told") }
+                    ) { _ in journal.note("ready") }
+                }
+            )
+        ])
+        let response = try await chain.response(for: .head("/"))
+        #expect(response.headers[.contentType] == "text/event-stream; charset=UTF-8")
+        #expect(response.eventStream == nil)
+        #expect(response.bytes.isEmpty)
+        #expect(journal.entries.isEmpty)
+    }
+
+    @Test("is part of a collected response")
+    func responseWithStream() async throws {
+        let chain = Chain([.eventStream("one") { events, _ in await events.send("a") }])
+        let response = try await chain.response(for: .get("/"))
+        #expect(response.status == .ok)
+        let stream = try #require(response.eventStream)
+        try await stream.expectEvent(data: "a")
+        try await stream.expectEnd(.applicationClosed)
+    }
+}
