@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Dispatch
 import Plinth
 import PlinthServer
@@ -366,3 +368,5 @@ struct EventStreamEndTests {
         }
     }
 }
+
+#endif

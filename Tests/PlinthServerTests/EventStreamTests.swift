@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import PlinthServer
 import Testing
@@ -325,3 +327,5 @@ struct EventStreamTests {
         }
     }
 }
+
+#endif

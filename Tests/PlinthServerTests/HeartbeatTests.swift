@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import Testing
 
@@ -59,3 +61,5 @@ struct HeartbeatTests {
         }
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Dispatch
 import Foundation
 import Glibc
@@ -254,3 +256,5 @@ final class RawClient: Sendable {
         return Glibc.poll(&poll, 1, CInt(milliseconds) + 1) > 0
     }
 }
+
+#endif

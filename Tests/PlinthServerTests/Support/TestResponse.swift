@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 /// A response as it came over the wire.
 struct TestResponse: Sendable {
     var statusLine: String
@@ -68,3 +70,5 @@ extension String {
         split(separator: "\r\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("Date: ") }.joined(separator: "\r\n")
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Logging
 import Plinth
 import PlinthServer
@@ -84,3 +86,5 @@ func routes(_ table: [String: Interceptor]) -> Interceptor {
 func answering(_ text: String) -> Interceptor {
     .handler("text") { _ in .text(text) }
 }
+
+#endif

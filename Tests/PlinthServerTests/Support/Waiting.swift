@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Synchronization
 
 /// What a test waited for did not come.
@@ -119,3 +121,5 @@ private func waitHere<Result: Sendable>(
 extension Recorder where Value == Void {
     func record() { record(()) }
 }
+
+#endif
