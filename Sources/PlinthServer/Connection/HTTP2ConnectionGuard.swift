@@ -26,6 +26,12 @@ final class HTTP2ConnectionGuard: ChannelInboundHandler, Drainable {
         loop.remove(self)
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that sends nothing more can acknowledge nothing: on HTTP/2, too, it has left.
+        if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The protocol handler has said what it had to say (GOAWAY); errors of one stream close that stream alone.
         if error is NIOHTTP2Errors.StreamError { return }

@@ -85,6 +85,8 @@ extension RequestHandler {
             }
             writeBody(bytes, current, framing, context)
             context.flush()
+            // The flush may have found the connection gone.
+            guard self.current === current else { return continuation.resume(throwing: CancellationError()) }
         }
         if context.channel.isWritable {
             continuation.resume()

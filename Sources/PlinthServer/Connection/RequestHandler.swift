@@ -220,7 +220,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             guard let current else { return }
             current.hasReceivedAll = true
             current.body?.end()
-            if current.hasSentAll { finish(current) } else { rearm() }
+            if current.hasSentAll { finish(current) } else if current.writers.isEmpty { rearm() }
         }
     }
 
@@ -241,7 +241,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         guard let body = current.body else { return }
         isBodyPaused = !body.append(Array(buffer.readableBytesView))
-        rearm()
+        // That the client sends is no reason to wait longer for it to read.
+        if current.writers.isEmpty { rearm() }
     }
 
     private func begin(_ head: HTTPRequestHead) {

@@ -83,10 +83,7 @@ final class RawClient: Sendable {
     }
 
     private static func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
-        try await withCheckedThrowingContinuation { continuation in
-            // A thread each: blocked threads of the pool would be missing to the server.
-            Thread.detachNewThread { continuation.resume(with: Swift.Result { try body() }) }
-        }
+        try await onThread { Swift.Result { try body() } }.get()
     }
 
     // MARK: - Leaving
@@ -143,6 +140,11 @@ final class RawClient: Sendable {
             }
             return sent
         }
+    }
+
+    /// Sends what the socket takes at once.
+    func sendNow(_ bytes: [UInt8]) {
+        _ = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
     }
 
     // MARK: - Reading
@@ -254,6 +256,13 @@ final class RawClient: Sendable {
         var poll = pollfd(fd: descriptor, events: Int16(events), revents: 0)
         let milliseconds = (deadline.uptimeNanoseconds - now.uptimeNanoseconds) / 1_000_000
         return Glibc.poll(&poll, 1, CInt(milliseconds) + 1) > 0
+    }
+}
+
+/// Runs what blocks on a thread of its own: a blocked thread of the pool would be missing to the server.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(returning: body()) }
     }
 }
 

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plinth
+import PlinthServer
+import Testing
+
+/// Several requests on one connection.
+@Suite("Keep-alive and pipelining")
+struct KeepAliveTests {
+    /// Answers with the path, after as long as the query says.
+    static let path = Interceptor.handler("path") { request in
+        if let milliseconds = request.query.flatMap({ Int($0) }) { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        return .text(String(request.path))
+    }
+
+    @Test("HTTP/1.1 keeps a connection until it is asked not to")
+    func http11() async throws {
+        try await withServer([Self.path]) { server in
+            let client = try await server.client()
+            #expect(try await client.get("/1")["Connection"] == nil)
+            #expect(try await client.get("/2").body == "/2")
+            #expect(try await client.get("/3", "Connection: close\r\n")["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("HTTP/1.0 closes a connection unless it is asked to keep it")
+    func http10() async throws {
+        try await withServer([Self.path]) { server in
+            let client = try await server.client()
+            try await client.send("GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            let first = try await client.response()
+            #expect(first.statusLine == "HTTP/1.0 200 OK")
+            #expect(first["Connection"] == "keep-alive")
+            try await client.send("GET /2 HTTP/1.0\r\n\r\n")
+            #expect(try await client.response()["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("pipelined requests are answered in order, whichever handler is quickest")
+    func pipelined() async throws {
+        try await withServer([Self.path]) { server in
+            let client = try await server.client()
+            let paths = (0..<20).map { "/\($0)?\($0 % 3 == 0 ? 20 : 0)" }
+            try await client.send(paths.map { "GET \($0) HTTP/1.1\r\nHost: test\r\n\r\n" }.joined())
+            for number in 0..<20 { #expect(try await client.response().body == "/\(number)") }
+            #expect(try await client.get("/after").body == "/after")
+        }
+    }
+
+    @Test("pipelined requests are answered although the client has closed its side")
+    func pipelinedThenHalfClose() async throws {
+        let quick = Interceptor.handler("path") { .text(String($0.path)) }
+        try await withServer([quick]) { server in
+            let client = try await server.client()
+            try await client.send((0..<5).map { "GET /\($0) HTTP/1.1\r\nHost: test\r\n\r\n" }.joined())
+            client.shutdownWrite()
+            for number in 0..<5 { #expect(try await client.response().body == "/\(number)") }
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("pipelined requests with bodies do not mix")
+    func pipelinedBodies() async throws {
+        try await withServer([RequestBodyTests.echo]) { server in
+            let client = try await server.client()
+            try await client.send(
+                (1...10).map { number in
+                    let body = String(repeating: "\(number % 10)", count: number)
+                    return "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \(number)\r\n\r\n\(body)"
+                }.joined()
+            )
+            for number in 1...10 {
+                let body = String(repeating: "\(number % 10)", count: number)
+                #expect(try await client.response().body == "\(number) \(body)")
+            }
+        }
+    }
+
+    @Test("pipelined requests whose answers nobody reads are not even begun")
+    func pipelinedUnread() async throws {
+        let begun = Recorder<Void>()
+        let bytes = [UInt8](repeating: 1, count: 1 << 20)
+        let handler = Interceptor.handler("large") { _ in
+            begun.record()
+            return Response(body: .bytes(bytes))
+        }
+        try await withServer([handler]) { server in
+            let client = try await server.client(receiveBuffer: 4096)
+            try await client.send(String(repeating: "GET / HTTP/1.1\r\nHost: test\r\n\r\n", count: 500))
+            _ = try await client.read(until: "\r\n\r\n")
+            #expect(begun.values.count < 20)
+            client.reset()
+        }
+    }
+
+    @Test("small answers that nobody reads stop the next ones from being made")
+    func pipelinedUnreadSmall() async throws {
+        let begun = Recorder<Void>()
+        let bytes = [UInt8](repeating: 1, count: 30_000)
+        let handler = Interceptor.handler("small") { _ in
+            begun.record()
+            return Response(body: .bytes(bytes))
+        }
+        try await withServer([handler]) { server in
+            let client = try await server.client(receiveBuffer: 4096)
+            try await client.send(String(repeating: "GET / HTTP/1.1\r\nHost: test\r\n\r\n", count: 2000))
+            var last = -1
+            while begun.values.count != last {
+                last = begun.values.count
+                try await Task.sleep(for: .milliseconds(150))
+            }
+            #expect(last < 500)
+            // And all of them are answered once the client reads.
+            let whole = try await client.read(count: 30_000 * 2000, within: 30)
+            #expect(whole.count == 60_000_000)
+            try await begun.first(2000)
+            client.reset()
+        }
+    }
+
+    @Test("requests behind one that closes are not run")
+    func behindLast() async throws {
+        let seen = Recorder<String>()
+        let handler = Interceptor.handler("path") { request in
+            seen.record(String(request.path))
+            return .text(String(request.path))
+        }
+        try await withServer([handler]) { server in
+            let client = try await server.client()
+            try await client.send(
+                "GET /1 HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+                    + "GET /2 HTTP/1.1\r\nHost: test\r\n\r\n"
+            )
+            #expect(try await client.response().body == "/1")
+            try await client.send("GET /3 HTTP/1.1\r\nHost: test\r\n\r\n")
+            #expect(try await client.readToEnd().isEmpty)
+            client.close()
+            try await server.isIdle()
+            #expect(seen.values == ["/1"])
+        }
+    }
+
+    @Test("a connection that sent garbage behind a request gets its answer first")
+    func garbageBehind() async throws {
+        try await withServer([Self.path]) { server in
+            let client = try await server.client()
+            try await client.send("GET /1?50 HTTP/1.1\r\nHost: test\r\n\r\n\u{1}\u{2}\u{3}\r\n\r\n")
+            #expect(try await client.response().body == "/1")
+            _ = try await client.readToEnd()
+        }
+    }
+
+    @Test("an idle connection is closed", arguments: ["", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"])
+    func idle(before: String) async throws {
+        try await withServer([Self.path], configure: { $0.idleTimeout = .milliseconds(200) }) { server in
+            let client = try await server.client()
+            try await client.send(before)
+            _ = try await client.readToEnd()
+        }
+    }
+
+    @Test("a request that asks for another protocol is answered in this one, and is the last")
+    func upgrade() async throws {
+        try await withServer([Self.path]) { server in
+            let client = try await server.client()
+            let response = try await client.get(
+                "/1",
+                "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+            )
+            #expect(response.body == "/1")
+            #expect(response["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("targets in absolute form, and OPTIONS *", arguments: [
+        ("GET http://test/a/b?c", "/a/b"), ("GET http://test", "/"), ("GET https://test?q", "/"), ("OPTIONS *", "*"),
+        ("GET /a%20b", "/a%20b"), ("GET HTTP://test/x", "/x"),
+    ])
+    func targets(line: String, path: String) async throws {
+        let plain = Interceptor.handler("path") { .text(String($0.path)) }
+        try await withServer([plain]) { server in
+            let client = try await server.client()
+            try await client.send("\(line) HTTP/1.1\r\nHost: test\r\n\r\n")
+            #expect(try await client.response().body == path)
+        }
+    }
+}

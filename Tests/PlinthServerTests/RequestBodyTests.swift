@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plinth
+import PlinthServer
+import Testing
+
+/// What a client sends behind the head of a request.
+@Suite("Request bodies")
+struct RequestBodyTests {
+    /// Answers with the length of the body, and what it begins with.
+    static let echo = Interceptor.handler("echo") { request in
+        let body = try await request.body.collect(upTo: 1 << 30)
+        return .text("\(body.count) \(String(decoding: body.prefix(20), as: UTF8.self))")
+    }
+    /// Answers without a look at the body.
+    static let ignoring = answering("ignored")
+
+    @Test("with a length, in one piece and in many")
+    func contentLength() async throws {
+        try await withServer([Self.echo]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello")
+            #expect(try await client.response().body == "5 hello")
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n")
+            for byte in "hello".utf8 { try await client.send([byte]) }
+            #expect(try await client.response().body == "5 hello")
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
+            #expect(try await client.response().body == "0 ")
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3000000\r\n\r\n")
+            try await client.send([UInt8](repeating: 65, count: 3_000_000))
+            #expect(try await client.response().body == "3000000 AAAAAAAAAAAAAAAAAAAA")
+        }
+    }
+
+    @Test("in chunks, with extensions and trailers")
+    func chunked() async throws {
+        try await withServer([Self.echo]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try await client.send("3\r\nabc\r\n2;name=value\r\nde\r\n0\r\nTrailer: x\r\n\r\n")
+            #expect(try await client.response().body == "5 abcde")
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
+            #expect(try await client.response().body == "0 ")
+        }
+    }
+
+    @Test("100-continue is sent when the handler wants the body, and once")
+    func continues() async throws {
+        try await withServer([Self.echo]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            #expect(try await client.read(until: "\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n")
+            try await client.send("hello")
+            #expect(try await client.response().body == "5 hello")
+            #expect(try await client.get("/").body == "0 ")
+        }
+    }
+
+    @Test("100-continue that nobody answered with a body: the final status, and the connection is closed")
+    func doesNotContinue() async throws {
+        try await withServer([Self.ignoring]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            let response = try await client.response()
+            #expect(response.body == "ignored")
+            #expect(response["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("100-continue has no meaning on HTTP/1.0")
+    func noContinueOnHTTP10() async throws {
+        try await withServer([Self.echo]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+            #expect(try await client.isQuiet(for: 0.1))
+            try await client.send("hello")
+            #expect(try await client.response().body == "5 hello")
+        }
+    }
+
+    @Test("a body announced as too large is a 413 at once", arguments: [
+        "1001", "9223372036854775807", "9223372036854775808", "18446744073709551615",
+    ])
+    func announcedTooLarge(length: String) async throws {
+        try await withServer([Self.echo], configure: { $0.maximumBodySize = 1000 }) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \(length)\r\n\r\n")
+            let response = try await client.response()
+            #expect(response.status == 413)
+            #expect(response["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("a client that sends a body which is too large can read the answer", arguments: [true, false])
+    func tooLarge(isChunked: Bool) async throws {
+        try await withServer([Self.echo], configure: { $0.maximumBodySize = 1000 }) { server in
+            let client = try await server.client()
+            let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: 400000"
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\n\(framing)\r\n\r\n")
+            if isChunked { try await client.send("61A80\r\n") }
+            _ = try await client.sendWhatFits([UInt8](repeating: 65, count: 400_000), within: 1)
+            #expect(try await client.response().status == 413)
+        }
+    }
+
+    @Test("a length that is no number is refused", arguments: ["+5", "-5", "5, 5", "0x5", "5.0", "", " ", "99999999999999999999999"])
+    func badLength(length: String) async throws {
+        try await withServer([Self.echo]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \(length)\r\n\r\nhello")
+            let status = try await client.response().status
+            #expect(status == 400 || status == 413)
+        }
+    }
+
+    @Test("the connection is read no faster than the body is")
+    func backPressure() async throws {
+        let gate = Recorder<Void>()
+        let handler = Interceptor.handler("slow") { request in
+            try await gate.first()
+            return .text("\(try await request.body.collect(upTo: 1 << 30).count)")
+        }
+        let whole = 40 << 20
+        try await withServer([handler]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \(whole)\r\n\r\n")
+            let sent = try await client.sendWhatFits([UInt8](repeating: 65, count: whole), within: 0.3)
+            // What sockets hold, and no more.
+            #expect(sent < whole / 2)
+            gate.record()
+            try await client.send([UInt8](repeating: 65, count: whole - sent), within: 30)
+            #expect(try await client.response(within: 30).body == "\(whole)")
+        }
+    }
+
+    @Test("what a handler leaves unread is read over, and the next request is answered")
+    func unread() async throws {
+        try await withServer([routes(["/ignored": Self.ignoring, "/echo": Self.echo])]) { server in
+            let client = try await server.client()
+            for _ in 0..<3 {
+                try await client.send("POST /ignored HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n")
+                try await client.send([UInt8](repeating: 65, count: 100_000))
+                #expect(try await client.response().body == "ignored")
+                try await client.send("POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello")
+                #expect(try await client.response().body == "5 hello")
+            }
+        }
+    }
+
+    @Test("an unread body without end closes the connection")
+    func unreadTooMuch() async throws {
+        try await withServer([Self.ignoring]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 60000000\r\n\r\n")
+            #expect(try await client.response().body == "ignored")
+            #expect(try await client.sendWhatFits([UInt8](repeating: 65, count: 60_000_000), within: 10) < 60_000_000)
+        }
+    }
+
+    @Test("a body that stops coming is a 408 for the handler that waits for it")
+    func slowBody() async throws {
+        try await withServer([Self.echo], configure: { $0.bodyTimeout = .milliseconds(200) }) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe")
+            let response = try await client.response()
+            #expect(response.status == 408)
+            #expect(response["Connection"] == "close")
+            _ = try await client.readToEnd()
+        }
+    }
+
+    @Test("a body that stops coming after the response has begun ends the handler's wait, too")
+    func slowBodyWhileWriting() async throws {
+        let failures = Recorder<String>()
+        let handler = Interceptor.handler("echo") { request in
+            Response(body: .writer { writer in
+                do {
+                    // More than the socket takes at once, so that the deadline for writing has been and gone.
+                    for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+                    for try await piece in request.body { try await writer.write(piece) }
+                } catch {
+                    failures.record("\(error)")
+                    throw error
+                }
+            })
+        }
+        try await withServer([handler], configure: { $0.bodyTimeout = .milliseconds(300) }) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe")
+            _ = try await client.readAll()
+            #expect(try await failures.first()[0].hasPrefix("408"))
+        }
+    }
+
+    @Test("a handler that takes its time before it reads does not use up the client's")
+    func slowHandler() async throws {
+        let asked = Recorder<Void>()
+        let handler = Interceptor.handler("late") { request in
+            try await Task.sleep(for: .milliseconds(1200))
+            asked.record()
+            return .text("\(try await request.body.collect(upTo: 100).count)")
+        }
+        try await withServer([handler], configure: { $0.bodyTimeout = .milliseconds(1500) }) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n")
+            try await asked.first()
+            try await Task.sleep(for: .milliseconds(600))
+            try await client.send("hello")
+            #expect(try await client.response().body == "5")
+        }
+    }
+
+    @Test("a client that leaves in the middle of a body ends the handler's wait", arguments: [true, false])
+    func clientLeaves(resets: Bool) async throws {
+        let failures = Recorder<Void>()
+        let started = Recorder<Void>()
+        let handler = Interceptor.handler("echo") { request in
+            started.record()
+            do {
+                return .text("\(try await request.body.collect(upTo: 100).count)")
+            } catch {
+                failures.record()
+                throw error
+            }
+        }
+        try await withServer([handler]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhe")
+            try await started.first()
+            if resets { client.reset() } else { client.close() }
+            try await failures.first()
+        }
+    }
+
+    @Test("a body that is read after its response has ended fails, instead of looking complete")
+    func readLate() async throws {
+        let bodies = Recorder<RequestBody>()
+        let handler = Interceptor.handler("late") { request in
+            bodies.record(request.body)
+            return .text("early")
+        }
+        try await withServer([handler]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nhello")
+            #expect(try await client.response().body == "early")
+            let body = try await bodies.first()[0]
+            await #expect(throws: CancellationError.self) { try await body.collect(upTo: 100) }
+        }
+    }
+}
