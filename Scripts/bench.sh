@@ -1,12 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the benchmarks that are here, one after the other: each has a `run.sh` or `run.py` that says what it measures.
+# Runs the benchmarks, one after the other, for the figures of docs/performance.md. They want the machine to themselves.
+#
+#   Scripts/bench.sh [WORKFOLDER]     builds stay there; ${TMPDIR:-/tmp}/plinth-bench unless given
+#
+# Needs ../shared/bench beside the checkout: the load generator, and the codec's floor.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+work=${1:-${TMPDIR:-/tmp}/plinth-bench}
+mkdir -p "$work"
 
-for script in Benchmarks/*/run.sh Benchmarks/*/run.py; do
-    [ -x "$script" ] || continue
-    echo "== $script"
-    "$script"
-done
+status=0
+echo "== wire format, beside a floor in C"
+Benchmarks/Codec/run.sh "$work/codec" || status=1
+echo "== chain and routes"
+swift run -c release --package-path Benchmarks/Chain --scratch-path "$work/chain" || status=1
+echo "== event streams, beside a Hummingbird handler"
+Benchmarks/Streams/run.py --scratch "$work/streams" || status=1
+exit $status
