@@ -43,6 +43,22 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         guard (try? parser.parse(read, { owned.append($0) })) != nil else { break }
     }
     check(owned == whole.events, "strings differ from borrowed bytes")
+
+    var lent: [ServerSentEvent] = []
+    var lender = ServerSentEventParser(
+        lastEventID: limits & 1 == 1 ? "earlier" : "",
+        maximumLineSize: parser.maximumLineSize,
+        maximumEventSize: parser.maximumEventSize
+    )
+    let error: ServerSentEventParserError? = unsafe bytes.withUnsafeBytes { memory in
+        do throws(ServerSentEventParserError) {
+            try unsafe lender.parse(memory) { lent.append($0) }
+            return nil
+        } catch {
+            return error
+        }
+    }
+    check(lent == owned && error == whole.error, "memory differs from an array")
     for event in owned where parser.maximumEventSize < 256 {
         // A repaired byte becomes three.
         let size = event.data.utf8.count + (event.id ?? "").utf8.count + (event.type ?? "").utf8.count

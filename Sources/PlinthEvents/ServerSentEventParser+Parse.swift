@@ -102,16 +102,21 @@ extension ServerSentEventParser {
         _ bytes: some Collection<UInt8>,
         _ event: (ServerSentEvent) -> Void
     ) throws(ServerSentEventParserError) {
-        var failure: ServerSentEventParserError?
-        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+        // A result and not an error that the closure assigns: Swift 6.3.1 then reads an error where there is none, in
+        // optimized builds.
+        let result: Result<Void, ServerSentEventParserError>? = bytes.withContiguousStorageIfAvailable { buffer in
             do throws(ServerSentEventParserError) {
                 try unsafe parse(Span(_unsafeElements: buffer), event)
+                return .success(())
             } catch {
-                failure = error
+                return .failure(error)
             }
         }
-        if let failure { throw failure }
-        if done == nil { try parse(Array(bytes).span, event) }
+        switch result {
+        case .success?: break
+        case .failure(let error)?: throw error
+        case nil: try parse(Array(bytes).span, event)
+        }
     }
 
     /// Parses the next bytes of the stream, in any collection, and hands out borrowed bytes.
@@ -132,15 +137,20 @@ extension ServerSentEventParser {
         comment: (Span<UInt8>) -> Void = { _ in },
         fields: (borrowing ServerSentEventView) -> Void = { _ in }
     ) throws(ServerSentEventParserError) {
-        var failure: ServerSentEventParserError?
-        let done: Void? = bytes.withContiguousStorageIfAvailable { buffer in
+        // A result and not an error that the closure assigns: Swift 6.3.1 then reads an error where there is none, in
+        // optimized builds.
+        let result: Result<Void, ServerSentEventParserError>? = bytes.withContiguousStorageIfAvailable { buffer in
             do throws(ServerSentEventParserError) {
                 try unsafe parseBorrowed(Span(_unsafeElements: buffer), event: event, comment: comment, fields: fields)
+                return .success(())
             } catch {
-                failure = error
+                return .failure(error)
             }
         }
-        if let failure { throw failure }
-        if done == nil { try parseBorrowed(Array(bytes).span, event: event, comment: comment, fields: fields) }
+        switch result {
+        case .success?: break
+        case .failure(let error)?: throw error
+        case nil: try parseBorrowed(Array(bytes).span, event: event, comment: comment, fields: fields)
+        }
     }
 }

@@ -169,6 +169,61 @@ struct StreamTests {
         #expect(try events { try $0.parse(EmptyCollection<UInt8>(), $1) } == [])
     }
 
+    @Test("any collection of bytes lends them, and errors come through")
+    func borrowingCollections() throws {
+        let text = "data: a\n\ndata: 0123456789\n\n"
+        func check(
+            _ limit: Int,
+            _ parse: (inout ServerSentEventParser, inout [String]) throws(ServerSentEventParserError) -> Void
+        ) {
+            var parser = ServerSentEventParser(maximumLineSize: limit)
+            var found: [String] = []
+            var failure: ServerSentEventParserError?
+            do throws(ServerSentEventParserError) {
+                try parse(&parser, &found)
+            } catch {
+                failure = error
+            }
+            #expect(found == (limit == 10 ? ["a"] : ["a", "0123456789"]))
+            #expect(failure?.byteOffset == (limit == 10 ? 9 : nil))
+            #expect(failure?.lineNumber == (limit == 10 ? 3 : nil))
+        }
+        let bytes = Array(text.utf8)
+        let deque = Array(bytes.reversed()).reversed() as ReversedCollection
+        for limit in [10, 100] {
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parseBorrowed(bytes, event: { found.append(Outcome.text($0.data)) })
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parseBorrowed(bytes.span, event: { found.append(Outcome.text($0.data)) })
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parseBorrowed(text.utf8, event: { found.append(Outcome.text($0.data)) })
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parseBorrowed(deque, event: { found.append(Outcome.text($0.data)) })
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parse(text.utf8) { found.append($0.data) }
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parse(deque) { found.append($0.data) }
+            }
+            let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
+            defer { memory.deallocate() }
+            memory.copyBytes(from: bytes)
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parseBorrowed(
+                    UnsafeRawBufferPointer(memory),
+                    event: { found.append(Outcome.text($0.data)) }
+                )
+            }
+            check(limit) { parser, found throws(ServerSentEventParserError) in
+                try parser.parse(UnsafeRawBufferPointer(memory)) { found.append($0.data) }
+            }
+        }
+    }
+
     @Test("long lines and events are the same in reads of any size", arguments: [1, 7, 64, 1000, 4096, 65_536])
     func longEvents(_ size: Int) {
         let long = String(repeating: "0123456789", count: 7001)
