@@ -21,7 +21,10 @@ let package = Package(
         // The ten lines of the README.
         .executableTarget(name: "Hello", dependencies: Array(plinth.dropFirst())),
         // The code of the articles.
-        .target(name: "Snippets", dependencies: Array(plinth.dropFirst())),
+        .target(
+            name: "Snippets",
+            dependencies: plinth.dropFirst() + [.product(name: "PlinthEvents", package: "plinth")]
+        ),
         // A stream per user, sent to from elsewhere.
         .executableTarget(name: "Notify", dependencies: plinth, resources: [.copy("Public")]),
         // A model's tokens in answer to a POST.
