@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import PlinthServer
 import Testing
@@ -188,3 +190,5 @@ struct KeepAliveTests {
         }
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import PlinthServer
 import Testing
@@ -250,3 +252,5 @@ struct RequestBodyTests {
         }
     }
 }
+
+#endif

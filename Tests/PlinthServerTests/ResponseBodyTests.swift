@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Foundation
 import Plinth
 import PlinthServer
@@ -411,3 +413,5 @@ struct ResponseBodyTests {
         }
     }
 }
+
+#endif
