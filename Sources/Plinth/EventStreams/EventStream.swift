@@ -171,7 +171,14 @@ public struct EventStream: Sendable {
     func startEarly(logger: Logger) async {
         // Without a connection there is nothing to start: the request is `HEAD`.
         guard !parts.lifetime.endsWithReadyFunction, channel.isAttached else { return }
-        await runReadyFunction(logger: logger)
+        // A task of its own: a connector that started the stream itself does not cancel the chain's when the client leaves.
+        let running = Task { await runReadyFunction(logger: logger) }
+        channel.onCancellation { running.cancel() }
+        await withTaskCancellationHandler {
+            await running.value
+        } onCancel: {
+            running.cancel()
+        }
     }
 
     private func runReadyFunction(logger: Logger) async {
