@@ -146,7 +146,8 @@ public final class Connector: Service {
                     }
                 }
             }
-            try await group.waitForAll()
+            // Not `waitForAll`, which would wait for the listeners that work before it tells of the one that does not.
+            for try await _ in group {}
         }
     }
 

@@ -4,16 +4,25 @@
 
 import NIOCore
 import NIOHTTP2
+import Plinth
 
-/// Closes an HTTP/2 connection that a shutdown cannot wait for any longer, and one whose peer breaks the protocol.
-final class HTTP2ConnectionGuard: ChannelInboundHandler, Drainable {
+/// Closes an HTTP/2 connection that cannot be waited for any longer.
+///
+/// That is one whose peer breaks the protocol, closes its side, or does not answer a goodbye, and whatever is left when a
+/// shutdown has taken its time. It stands before the connection's manager, whose goodbye it sees.
+final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     typealias InboundIn = HTTP2Frame
+    typealias OutboundIn = HTTP2Frame
+    typealias OutboundOut = HTTP2Frame
 
     private let loop: LoopContext
+    private let grace: Duration
     private var context: ChannelHandlerContext?
+    private var hasSaidGoodbye = false
 
-    init(loop: LoopContext) {
+    init(loop: LoopContext, grace: Duration) {
         self.loop = loop
+        self.grace = grace
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -24,6 +33,21 @@ final class HTTP2ConnectionGuard: ChannelInboundHandler, Drainable {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         loop.remove(self)
+        loop.cancel(self)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        // The manager waits for the answer without limit, and only a decent client gives one.
+        if case .goAway = unwrapOutboundIn(data).payload, !hasSaidGoodbye {
+            hasSaidGoodbye = true
+            loop.schedule(self, at: .now() + grace)
+        }
+        context.write(data, promise: promise)
+    }
+
+    override func fire(now: MonotonicTime) -> MonotonicTime? {
+        terminate()
+        return nil
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

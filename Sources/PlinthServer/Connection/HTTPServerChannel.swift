@@ -102,7 +102,8 @@ struct HTTPServerChannel: ServerChildChannel {
                 )
             }
         }
-        try channel.pipeline.syncOperations.addHandlers(manager, HTTP2ConnectionGuard(loop: loop))
+        let guardian = HTTP2ConnectionGuard(loop: loop, grace: server.configuration.shutdownTimeout)
+        try channel.pipeline.syncOperations.addHandlers(guardian, manager)
         // The connection was open before the manager came, whose timers start when one opens.
         manager.channelActive(context: try channel.pipeline.syncOperations.context(handler: manager))
     }

@@ -199,6 +199,7 @@ extension RequestHandler {
         isClosing = true
         dropWaiting()
         current?.release()
+        isUploading = !(current?.hasReceivedAll ?? false)
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenComplete { _ in handler.value.hasWrittenLast() }
@@ -230,13 +231,34 @@ extension RequestHandler {
 
     private func hasWrittenLast() {
         guard let context else { return }
-        // On HTTP/2 this closes one stream, and tells the client if it need not send the rest of its request.
-        // On HTTP/1 the client may still be sending: to close at once would reset the connection, and with it what we have
-        // written (RFC 9112, section 9.6). So our side is closed first, and the rest when the client has closed its own.
-        guard Output.isSocket, !hasInputClosed, context.channel.isActive else { return close() }
+        // The client may still be sending: to close at once would reset the connection, and with it what we have written
+        // (RFC 9112, section 9.6). So our side is closed first, and the rest when the client has closed its own. On HTTP/2
+        // that is about one stream, whose side has just been closed; there are clients that lose a response when their
+        // upload is reset.
+        let mayStillSend = Output.isSocket ? !hasInputClosed : isUploading
+        guard mayStillSend, context.channel.isActive else { return close() }
         hasClosedOutput = true
-        context.close(mode: .output, promise: nil)
+        if Output.isSocket { context.close(mode: .output, promise: nil) }
         rearm()
+    }
+
+    /// Reads over what comes in behind the last response.
+    func linger(_ part: HTTPServerRequestPart) {
+        guard !Output.isSocket else { return }
+        switch part {
+        case .head: break
+        case .body(let buffer):
+            discarded += buffer.readableBytes
+            if hasClosedOutput, discarded > Self.maximumDiscarded { stopLingering() }
+        case .end:
+            isUploading = false
+            if hasClosedOutput { close() }
+        }
+    }
+
+    func stopLingering() {
+        if isUploading, let context, context.channel.isActive { Output.stopUpload(context.channel) }
+        close()
     }
 
     // MARK: - Event streams

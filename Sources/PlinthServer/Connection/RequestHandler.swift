@@ -82,11 +82,13 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private var hasReadBytes = false
     private var hasReadPart = false
     /// Bytes of a body that nobody wants, and that are read only to reach the next request.
-    private var discarded = 0
+    var discarded = 0
     /// The last response of this connection is on its way out: what still comes in is not looked at.
     var isClosing = false
     /// It is out, and the client is given a moment to take it.
     var hasClosedOutput = false
+    /// The request behind it is not complete.
+    var isUploading = false
     var deadline = MonotonicTime.distantFuture
     var lastBuffered = 0
 
@@ -179,10 +181,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard !isClosing else { return }
+        let part = unwrapInboundIn(data)
+        guard !isClosing else { return linger(part) }
         hasReadPart = true
         hasPartialHead = false
-        let part = unwrapInboundIn(data)
         if waiting.isEmpty, takesPart { receive(part) } else { waiting.append(part) }
     }
 
@@ -390,6 +392,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         if current == nil, hasPartialHead, !isClosing {
             refuse(HTTPError(.requestTimeout, "the head of the request did not arrive in time"), nil)
+        } else if hasClosedOutput {
+            stopLingering()
         } else {
             clientGone()
             close()

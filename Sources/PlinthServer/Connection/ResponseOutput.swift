@@ -4,6 +4,7 @@
 
 import NIOCore
 import NIOHTTP1
+import NIOHTTP2
 import NIOHTTPTypesHTTP1
 import Plinth
 
@@ -50,6 +51,8 @@ protocol ResponseOutput: SendableMetatype {
     static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part?
     /// An interim response (RFC 9110, section 15.2.1) that asks for the body.
     static func proceed(_ allocator: ByteBufferAllocator) -> Part
+    /// Tells a client whose request is answered that it need not send the rest of it.
+    static func stopUpload(_ channel: any Channel)
 }
 
 extension ResponseOutput {
@@ -119,6 +122,10 @@ enum HTTP1Output: ResponseOutput {
         allocator.buffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
     }
 
+    static func stopUpload(_ channel: any Channel) {
+        // There is no such message; the close says it.
+    }
+
     /// Framing is the connector's: what an application says of it would contradict what is sent. Only a response without a
     /// body may say how long it would have been.
     private static func isPassedOn(_ name: HTTPField.Name, _ response: Response, _ framing: ResponseFraming) -> Bool {
@@ -176,6 +183,14 @@ enum HTTP2Output: ResponseOutput {
 
     static func proceed(_ allocator: ByteBufferAllocator) -> HTTPServerResponsePart {
         .head(HTTPResponseHead(version: .http2, status: .continue))
+    }
+
+    static func stopUpload(_ channel: any Channel) {
+        // RFC 9113, section 8.1: with this code, and only with it, a client keeps the response. A stream channel that is
+        // closed would reset its stream with another.
+        let operations = channel.pipeline.syncOperations
+        guard let codec = try? operations.context(handlerType: HTTP2FramePayloadToHTTP1ServerCodec.self) else { return }
+        codec.writeAndFlush(NIOAny(HTTP2Frame.FramePayload.rstStream(.noError)), promise: nil)
     }
 
     private static let keepAlive = HTTPField.Name("keep-alive")

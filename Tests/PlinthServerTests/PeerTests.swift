@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Plinth
+import PlinthServer
+import Testing
+
+/// Programs that people use: curl as a client, nginx as a proxy.
+@Suite("Real peers")
+struct PeerTests {
+    static let counter = Interceptor.eventStream("counter") { events, _ in
+        for number in 1...20 { await events.send(try ServerSentEvent(type: "counter", data: "\(number)", id: "\(number)")) }
+    }
+
+    /// An endless stream, and what became of it.
+    private func endless(_ ends: Recorder<DisconnectReason>) -> Interceptor {
+        .eventStream("endless", onDisconnect: { ends.record($0) }) { events, _ in
+            await events.send("first")
+            try await Task.sleep(for: .seconds(120))
+        }
+    }
+
+    @Test("curl sees the same events over every version of HTTP")
+    func sameEvents() async throws {
+        let identity = try await Certificates.shared.identity()
+        try await withServer([routes(["/": Self.counter])], configure: {
+            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+        }) { server in
+            let plain = "http://127.0.0.1:\(server.port)/"
+            let secure = "https://127.0.0.1:\(server.addresses[1].port ?? 0)/"
+            var bodies: [String] = []
+            for (arguments, version) in [
+                (["--http1.0", plain], "HTTP/1.0 200"), (["--http1.1", plain], "HTTP/1.1 200"),
+                (["--http2-prior-knowledge", plain], "HTTP/2 200"), (["--http1.0", secure], "HTTP/1.0 200"),
+                (["--http1.1", secure], "HTTP/1.1 200"), (["--http2", secure], "HTTP/2 200"),
+                (["--http2", plain], "HTTP/1.1 200"),
+            ] {
+                let result = try await ChildProcess.run("curl", ["-skNi", "-m", "20"] + arguments)
+                #expect(result.status == 0, "\(arguments): \(result.errors)")
+                let parts = result.output.split(separator: "\r\n\r\n", maxSplits: 1)
+                let head = TestResponse(head: String(parts.first ?? ""))
+                #expect(head.statusLine.hasPrefix(version))
+                #expect(head["Content-Type"] == "text/event-stream; charset=UTF-8")
+                #expect(head["X-Accel-Buffering"] == "no")
+                #expect(head["Connection"] == (version.hasPrefix("HTTP/2") ? nil : "close"))
+                bodies.append(parts.count > 1 ? String(parts[1]) : "")
+            }
+            #expect(bodies[0].components(separatedBy: "event: counter").count == 21)
+            #expect(Set(bodies).count == 1)
+        }
+    }
+
+    @Test("curl's leaving is seen at once", arguments: ["--http1.0", "--http1.1", "--http2-prior-knowledge", "tls1", "tls2"])
+    func leaves(how: String) async throws {
+        let ends = Recorder<DisconnectReason>()
+        let identity = try await Certificates.shared.identity()
+        try await withServer([routes(["/": endless(ends)])], configure: {
+            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+        }) { server in
+            let isSecure = how.hasPrefix("tls")
+            let option = isSecure ? (how == "tls1" ? "--http1.1" : "--http2") : how
+            let port = server.addresses[isSecure ? 1 : 0].port ?? 0
+            let curl = try ChildProcess("curl", ["-skN", option, "\(isSecure ? "https" : "http")://127.0.0.1:\(port)/"])
+            _ = try await curl.output(until: "data: first\n\n")
+            curl.kill()
+            #expect(try await ends.first() == [.clientClosed])
+        }
+        #expect(ends.values.count == 1)
+    }
+
+    @Test("a request with a body that is not read, and one that is, over HTTP/2")
+    func bodiesOverHTTP2() async throws {
+        let file = try TemporaryFolder.shared.path("upload")
+        try Data(repeating: 65, count: 1_000_000).write(to: URL(fileURLWithPath: file))
+        let table = routes([
+            "/echo": RequestBodyTests.echo, "/ignored": answering("ignored"),
+            "/large": .handler("large") { _ in Response(body: .bytes([UInt8](repeating: 66, count: 3_000_000))) },
+            "/none": .handler("none") { _ in Response(status: .noContent) },
+        ])
+        try await withServer([table]) { server in
+            let url = "http://127.0.0.1:\(server.port)"
+            let options = ["-s", "-m", "20", "--http2-prior-knowledge"]
+            let echo = try await ChildProcess.run("curl", options + ["--data-binary", "@\(file)", url + "/echo"])
+            #expect(echo.output == "1000000 AAAAAAAAAAAAAAAAAAAA")
+            let small = try TemporaryFolder.shared.path("small-upload")
+            try Data(repeating: 65, count: 100_000).write(to: URL(fileURLWithPath: small))
+            let ignored = try await ChildProcess.run("curl", options + ["--data-binary", "@\(small)", url + "/ignored"])
+            #expect(ignored.output == "ignored")
+            let large = try await ChildProcess.run("curl", options + [url + "/large"])
+            #expect(large.output.utf8.count == 3_000_000)
+            let slow = try await ChildProcess.run("curl", options + ["--limit-rate", "1M", url + "/large"])
+            #expect(slow.output.utf8.count == 3_000_000)
+            let head = try await ChildProcess.run("curl", options + ["-I", url + "/large"])
+            #expect(TestResponse(head: head.output)["Content-Length"] == "3000000")
+            let none = try await ChildProcess.run("curl", options + ["-i", url + "/none"])
+            #expect(none.output.hasPrefix("HTTP/2 204"))
+        }
+    }
+
+    @Test("a body that is too large over HTTP/2 is a 413")
+    func tooLargeOverHTTP2() async throws {
+        let file = try TemporaryFolder.shared.path("large-upload")
+        try Data(repeating: 65, count: 100_000).write(to: URL(fileURLWithPath: file))
+        try await withServer([RequestBodyTests.echo], configure: { $0.maximumBodySize = 1000 }) { server in
+            let curl = try await ChildProcess.run(
+                "curl",
+                [
+                    "-s", "-m", "20", "-w", "%{http_code}", "--http2-prior-knowledge", "--data-binary", "@\(file)",
+                    "http://127.0.0.1:\(server.port)/",
+                ]
+            )
+            #expect(curl.output.hasSuffix("413"), "\(curl.errors)")
+        }
+    }
+
+    @Test("an HTTP/2 connection with an open stream is not idle; one without is")
+    func idleHTTP2() async throws {
+        let stream = Interceptor.eventStream("stream") { events, _ in
+            try await Task.sleep(for: .milliseconds(900))
+            await events.send("still here")
+        }
+        try await withServer([routes(["/": stream])], configure: {
+            $0.idleTimeout = .milliseconds(300)
+            $0.shutdownTimeout = .milliseconds(500)
+        }) { server in
+            let curl = try await ChildProcess.run(
+                "curl",
+                ["-sN", "-m", "20", "--http2-prior-knowledge", "http://127.0.0.1:\(server.port)/"]
+            )
+            #expect(curl.status == 0)
+            #expect(curl.output.contains("data: still here\n\n"))
+            let idle = try await server.client()
+            try await idle.send(HTTP2Client.preface)
+            // The goodbye asks for an answer, which a real client gives; without one it is the end as well.
+            let bytes = try await idle.readAll(within: 5).bytes
+            #expect(bytes.contains { $0 == 7 })
+        }
+    }
+
+    // MARK: - nginx
+
+    /// Runs nginx in front of a port, with its defaults: HTTP/1.0 to the server behind, and buffering.
+    private func withProxy(to port: Int, more: String = "", _ body: (Int) async throws -> Void) async throws {
+        let folder = try TemporaryFolder.shared.path("nginx-\(port)")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // nginx cannot be asked for the port that it chose: one that was free a moment ago it is.
+        let proxyPort = try freePort()
+        let configuration = """
+            daemon off;
+            pid \(folder)/pid;
+            error_log stderr notice;
+            worker_processes 1;
+            events { worker_connections 64; }
+            http {
+                access_log off;
+                client_body_temp_path \(folder)/a; proxy_temp_path \(folder)/b; fastcgi_temp_path \(folder)/c;
+                uwsgi_temp_path \(folder)/d; scgi_temp_path \(folder)/e;
+                server {
+                    listen 127.0.0.1:\(proxyPort);
+                    location / { proxy_pass http://127.0.0.1:\(port); \(more) }
+                }
+            }
+            """
+        let file = folder + "/nginx.conf"
+        try configuration.write(toFile: file, atomically: true, encoding: .utf8)
+        let nginx = try ChildProcess("nginx", ["-p", folder, "-c", file])
+        defer { nginx.terminate() }
+        try await wait(for: "nginx to listen") {
+            while true {
+                if (try? await RawClient.connect(port: proxyPort)) != nil { return }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        try await body(proxyPort)
+        nginx.terminate()
+        _ = try await nginx.result()
+    }
+
+    private func freePort() throws -> Int {
+        let client = RawClient.listening()
+        defer { client.close() }
+        return try #require(client.localPort)
+    }
+
+    @Test("nginx passes the first event on at once, and its client's leaving", arguments: [
+        "", "proxy_http_version 1.1; proxy_set_header Connection '';",
+    ])
+    func nginx(more: String) async throws {
+        let ends = Recorder<DisconnectReason>()
+        try await withServer([routes(["/": endless(ends), "/counter": Self.counter])]) { server in
+            try await withProxy(to: server.port, more: more) { port in
+                let client = try await RawClient.connect(port: port)
+                try await client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                // The stream is open and silent: what arrives was not held back for more.
+                let head = try await client.read(until: "data: first\n\n")
+                #expect(head.hasPrefix("HTTP/1.1 200"))
+                client.close()
+                #expect(try await ends.first() == [.clientClosed])
+                let counter = try await RawClient.connect(port: port)
+                try await counter.send("GET /counter HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+                let body = try await counter.readToEnd()
+                #expect(body.components(separatedBy: "event: counter").count == 21)
+            }
+        }
+        #expect(ends.values.count == 1)
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plinth
+import PlinthServer
+import Testing
+
+/// How a connector stops.
+@Suite("Shutting down")
+struct ShutdownTests {
+    @Test("every stream ends cleanly, on every kind of connection")
+    func streamsEnd() async throws {
+        let ends = Recorder<DisconnectReason>()
+        let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
+            await events.send("one")
+            try await Task.sleep(for: .seconds(60))
+        }
+        let identity = try await Certificates.shared.identity()
+        try await withServer([routes(["/": stream])], configure: {
+            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+        }) { server in
+            let secure = "https://127.0.0.1:\(server.addresses[1].port ?? 0)/"
+            let plain = "http://127.0.0.1:\(server.port)/"
+            let curls = try [
+                ["--http1.0", plain], ["--http1.1", plain], ["--http2-prior-knowledge", plain], ["--http1.1", secure],
+                ["--http2", secure],
+            ].map { try ChildProcess("curl", ["-skN"] + $0) }
+            for curl in curls { _ = try await curl.output(until: "data: one\n\n") }
+            try await server.shutDown(within: .seconds(8))
+            for curl in curls { #expect(try await curl.result().status == 0) }
+            #expect(ends.values == Array(repeating: .serverDraining, count: 5))
+        }
+    }
+
+    @Test("a running request is finished, with Connection: close; nothing new is accepted")
+    func requestsFinish() async throws {
+        let started = Recorder<Void>()
+        let gate = Recorder<Void>()
+        let slow = Interceptor.handler("slow") { _ in
+            started.record()
+            try await gate.first()
+            return .text("done")
+        }
+        try await withServer([slow]) { server in
+            let client = try await server.requesting("/")
+            let curl = try ChildProcess("curl", ["-s", "--http2-prior-knowledge", "http://127.0.0.1:\(server.port)/"])
+            try await started.first(2)
+            let stop = Task { try await server.shutDown() }
+            // The listener is closed first; that is how the shutdown is seen to have begun.
+            try await wait(for: "a refused connection") {
+                while (try? await server.client()) != nil { await Task.yield() }
+            }
+            gate.record()
+            let response = try await client.response()
+            #expect(response.body == "done")
+            #expect(response["Connection"] == "close")
+            #expect(try await client.readToEnd().isEmpty)
+            let result = try await curl.result()
+            #expect(result.output == "done")
+            #expect(result.status == 0)
+            client.close()
+            try await stop.value
+        }
+    }
+
+    @Test("idle connections are closed at once, on every kind of connection")
+    func idleConnections() async throws {
+        let identity = try await Certificates.shared.identity()
+        try await withServer([answering("x")], configure: {
+            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+            $0.shutdownTimeout = .seconds(60)
+        }) { server in
+            let silent = try await server.client()
+            let used = try await server.client()
+            #expect(try await used.get("/").body == "x")
+            // A connection that has spoken TLS and no HTTP yet.
+            let port = server.addresses[1].port ?? 0
+            let openssl = try ChildProcess("openssl", ["s_client", "-connect", "127.0.0.1:\(port)", "-alpn", "http/1.1"])
+            _ = try await openssl.output(until: "Verify return code")
+            try await server.shutDown(within: .seconds(5))
+            #expect(try await silent.readToEnd().isEmpty)
+            #expect(try await used.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("what does not finish in time is closed")
+    func timesOut() async throws {
+        let started = Recorder<Void>()
+        let cancelled = Recorder<Void>()
+        let stuck = Interceptor.handler("stuck") { _ in
+            started.record()
+            do {
+                try await Task.sleep(for: .seconds(60))
+            } catch {
+                cancelled.record()
+                throw error
+            }
+            return .text("never")
+        }
+        try await withServer([stuck], configure: { $0.shutdownTimeout = .milliseconds(300) }) { server in
+            let client = try await server.requesting("/")
+            let curl = try ChildProcess("curl", ["-s", "--http2-prior-knowledge", "http://127.0.0.1:\(server.port)/"])
+            try await started.first(2)
+            try await server.shutDown(within: .seconds(5))
+            try await cancelled.first(2)
+            #expect(try await client.readToEnd().isEmpty)
+            #expect(try await curl.result().status != 0)
+        }
+    }
+
+    @Test("cancellation closes everything at once")
+    func cancellation() async throws {
+        let ends = Recorder<DisconnectReason>()
+        let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
+            await events.send("one")
+            try await Task.sleep(for: .seconds(60))
+        }
+        let started = Recorder<Void>()
+        let stuck = Interceptor.handler("stuck") { _ in
+            started.record()
+            try await Task.sleep(for: .seconds(60))
+            return .text("never")
+        }
+        let connector = Connector(
+            Chain([routes(["/events": stream, "/stuck": stuck])]),
+            configuration: ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(60))
+        )
+        let run = Task { try await connector.run() }
+        let port = try await connector.listeningAddresses()[0].port ?? 0
+        let events = try await RawClient.connect(port: port)
+        try await events.send("GET /events HTTP/1.1\r\nHost: test\r\n\r\n")
+        _ = try await events.read(until: "data: one\n\n")
+        let request = try await RawClient.connect(port: port)
+        try await request.send("GET /stuck HTTP/1.1\r\nHost: test\r\n\r\n")
+        try await started.first()
+        let idle = try await RawClient.connect(port: port)
+        run.cancel()
+        _ = try? await wait(for: "the end", within: .seconds(5)) { try await run.value }
+        #expect(connector.activityCount == 0)
+        for client in [events, request, idle] { _ = try await client.readAll(within: 5) }
+        #expect(ends.values.count == 1)
+    }
+
+    @Test("a half-received request is waited for, and answered")
+    func halfReceived() async throws {
+        try await withServer([answering("x")]) { server in
+            let client = try await server.client()
+            try await client.send("GET / HTTP/1.1\r\nHo")
+            let beginning = try await server.client()
+            try await beginning.send("P")
+            // Both have reached the server once a third connection, made later, is answered.
+            let third = try await server.client()
+            #expect(try await third.get("/").body == "x")
+            third.close()
+            let stop = Task { try await server.shutDown() }
+            try await wait(for: "a refused connection") {
+                while (try? await server.client()) != nil { await Task.yield() }
+            }
+            try await client.send("st: test\r\n\r\n")
+            try await beginning.send("UT / HTTP/1.1\r\nHost: test\r\n\r\n")
+            for client in [client, beginning] {
+                let response = try await client.response()
+                #expect(response.body == "x")
+                #expect(response["Connection"] == "close")
+                client.close()
+            }
+            try await stop.value
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthServer
+import Testing
+
+/// Self-signed certificates for the tests, made with openssl once a run.
+struct Certificates: Sendable {
+    let certificate: String
+    let key: String
+    /// The same key, behind the password `sesame`.
+    let lockedKey: String
+    /// The key of nobody's certificate.
+    let otherKey: String
+
+    private static let made = Task { try await make() }
+
+    static var shared: Certificates {
+        get async throws { try await made.value }
+    }
+
+    func identity() throws -> TLSIdentity {
+        try TLSIdentity(certificateChain: certificate, privateKey: key)
+    }
+
+    private static func make() async throws -> Certificates {
+        let folder = TemporaryFolder.shared
+        let made = Certificates(
+            certificate: try folder.path("certificate.pem"),
+            key: try folder.path("key.pem"),
+            lockedKey: try folder.path("locked-key.pem"),
+            otherKey: try folder.path("other-key.pem")
+        )
+        let newKey = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        try await openssl(
+            newKey + [
+                "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", made.key,
+                "-out", made.certificate,
+            ]
+        )
+        try await openssl(newKey + ["-subj", "/CN=other", "-keyout", made.otherKey, "-out", try folder.path("other.pem")])
+        try await openssl(["ec", "-in", made.key, "-aes128", "-passout", "pass:sesame", "-out", made.lockedKey])
+        return made
+    }
+
+    private static func openssl(_ arguments: [String]) async throws {
+        let result = try await ChildProcess.run("openssl", arguments)
+        try #require(result.status == 0, "\(result.errors)")
+    }
+}
