@@ -148,9 +148,6 @@ public struct EventStream: Sendable {
         return bytes
     }
 
-    /// Whether the ready function is still to be run: not if the stream opened with its first event.
-    package var needsStart: Bool { !parts.isRunning }
-
     /// Runs the ready function, or waits for its end if it already runs.
     ///
     /// The connector calls it when the channel has its connection.

@@ -4,7 +4,7 @@ extension Interceptor {
     /// Adds a `Content-Type` to a response that has a body and none, by the extension of the request's path.
     ///
     /// - Parameter fallback: For paths without an extension, or with one that is not known; none unless given.
-    /// - Returns: The route.
+    /// - Returns: The interceptor.
     public static func contentType(default fallback: String? = nil) -> Interceptor {
         Interceptor(
             "content-type",

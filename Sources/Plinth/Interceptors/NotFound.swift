@@ -9,7 +9,7 @@ extension Interceptor {
     /// Answers where no other interceptor set a response.
     ///
     /// - Parameter respond: Makes the response, with status 404 as a rule.
-    /// - Returns: The route.
+    /// - Returns: The interceptor.
     public static func notFound(_ respond: @escaping @Sendable (Request) async throws -> Response) -> Interceptor {
         Interceptor(
             "not-found",

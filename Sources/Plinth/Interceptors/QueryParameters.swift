@@ -5,7 +5,7 @@ extension Interceptor {
     ///
     /// - Parameter limit: The most parameters to accept; 1,000 unless given. More are answered 400, as is a parameter
     ///   whose encoding is malformed or not UTF-8, with its position in the message.
-    /// - Returns: The route.
+    /// - Returns: The interceptor.
     public static func queryParameters(limit: Int = 1_000) -> Interceptor {
         Interceptor(
             "query-parameters",

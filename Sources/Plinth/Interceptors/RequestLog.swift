@@ -11,7 +11,7 @@ extension Interceptor {
     /// turned into responses, not here.
     ///
     /// - Parameter level: `info` unless given.
-    /// - Returns: The route.
+    /// - Returns: The interceptor.
     public static func requestLog(level: Logger.Level = .info) -> Interceptor {
         Interceptor(
             "request-log",

@@ -36,7 +36,7 @@ public struct RequestBody: AsyncSequence, Sendable {
     /// The whole body in one array.
     ///
     /// - Parameter limit: The most bytes to accept.
-    /// - Returns: The route.
+    /// - Returns: The bytes.
     /// - Throws: ``HTTPError`` with status 413 as soon as the body is longer than `limit`; what the connection throws.
     public func collect(upTo limit: Int) async throws -> [UInt8] {
         switch storage {

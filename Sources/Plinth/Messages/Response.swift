@@ -24,7 +24,7 @@ public struct Response: Sendable {
     ///   - text: The body.
     ///   - status: 200 unless given.
     ///   - contentType: `text/plain; charset=utf-8` unless given.
-    /// - Returns: The route.
+    /// - Returns: The response.
     public static func text(
         _ text: String,
         status: HTTPResponse.Status = .ok,
@@ -43,7 +43,7 @@ public struct Response: Sendable {
     /// - Parameters:
     ///   - location: Where to; percent-encoded by the caller.
     ///   - status: 303 (ask there with `GET`) unless given.
-    /// - Returns: The route.
+    /// - Returns: The response.
     public static func redirect(to location: String, status: HTTPResponse.Status = .seeOther) -> Response {
         Response(status: status, headers: [.location: location])
     }

@@ -49,7 +49,7 @@ public struct ResponseBody: Sendable {
     /// - Parameters:
     ///   - path: The file.
     ///   - range: The bytes to send; all of them unless given. It is cut to the file's size.
-    /// - Returns: The route.
+    /// - Returns: The body.
     public static func file(path: String, range: Range<Int>? = nil) -> ResponseBody {
         ResponseBody(storage: .file(FileBody(path: path, range: range)))
     }
@@ -71,7 +71,7 @@ public struct ResponseBody: Sendable {
     /// - Parameters:
     ///   - length: The number of bytes, if it is known before. Without it the body is chunked on HTTP/1.1.
     ///   - write: Writes the body. Its task is cancelled when the client leaves. An error cuts the response off.
-    /// - Returns: The route.
+    /// - Returns: The body.
     public static func writer(
         length: Int? = nil,
         _ write: @escaping @Sendable (BodyWriter) async throws -> Void

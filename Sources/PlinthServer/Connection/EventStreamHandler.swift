@@ -107,9 +107,9 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// Runs the ready function in a task of its own.
     ///
     /// Not in the request's: that has run the chain, and the room that its stages needed (several kilobytes) would be kept
-    /// for as long as the stream lasts.
+    /// for as long as the stream lasts. If it already runs, because the stream opened with its first event, the task waits
+    /// for it, so that a shutdown does.
     private func startReadyFunction() {
-        guard stream.needsStart else { return }
         let stream = self.stream
         let logger = self.logger
         let activities = server.activities
