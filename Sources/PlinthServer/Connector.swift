@@ -80,8 +80,8 @@ public final class Connector: Service {
 
     /// Runs as one service among others, until a graceful shutdown or until its task is cancelled.
     ///
-    /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/DisconnectReason/serverDraining``, and gives
-    /// requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once.
+    /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/DisconnectReason/serverDraining``, and
+    /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once.
     ///
     /// - Throws: ``ConnectorError`` if an address cannot be listened on, or if the connector has run before.
     public func run() async throws {

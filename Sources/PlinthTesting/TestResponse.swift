@@ -17,8 +17,8 @@ public struct TestResponse: Sendable {
     ///
     /// Nil if the length is not known before the body is written.
     public var contentLength: Int?
-    /// Whether an interceptor sent the head itself, with ``/Plinth/Context/sendHead()``: ``status`` and ``headers`` are then
-    /// those of that moment.
+    /// Whether an interceptor sent the head itself, with ``/Plinth/Context/sendHead()``: ``status`` and ``headers`` are
+    /// then those of that moment.
     public var isHeadSentEarly: Bool
     /// The route that matched, if any did.
     public var route: RouteIdentity?

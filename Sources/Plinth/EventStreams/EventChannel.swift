@@ -97,7 +97,8 @@ public final class EventChannel: Sendable {
     ///   - value: Becomes the data, on one line.
     ///   - type: The event's type; none unless given.
     ///   - id: The event's ID; none unless given.
-    /// - Throws: As for an event; what encoding throws; ``ServerSentEventError`` if type or ID is not valid.
+    /// - Throws: As for an event; what encoding throws; ``/PlinthEvents/ServerSentEventError`` if type or ID is not
+    ///   valid.
     public func sendOrThrow<Value: Encodable>(_ value: Value, type: String? = nil, id: String? = nil) async throws {
         try await sendOrThrow(ServerSentEvent(json: value, type: type, id: id))
     }
