@@ -100,6 +100,11 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
             ]
         ),
+        .executableTarget(
+            name: "ServerProbe",
+            dependencies: ["PlinthServer"],
+            path: "Tests/Probes/ServerProbe"
+        ),
         .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
     ]
 )

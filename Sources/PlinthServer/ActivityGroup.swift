@@ -30,7 +30,9 @@ final class ActivityGroup: Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// Waits until nothing is under way. New activities may begin meanwhile and are waited for as well.
+    /// Waits until nothing is under way.
+    ///
+    /// New activities may begin meanwhile and are waited for as well.
     func wait() async {
         await withCheckedContinuation { continuation in
             let isIdle = state.withLock { state in

@@ -38,7 +38,9 @@ public final class Connector: Service {
     private let server: ServerContext
     private let listening = Mutex(Listening())
 
-    /// A connector for a chain. It does nothing until it runs.
+    /// A connector for a chain.
+    ///
+    /// It does nothing until it runs.
     ///
     /// - Parameters:
     ///   - chain: What answers requests.

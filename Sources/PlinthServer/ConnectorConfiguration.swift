@@ -4,34 +4,54 @@
 
 /// How a ``Connector`` listens, and the limits that it keeps.
 public struct ConnectorConfiguration: Sendable {
-    /// Where to listen. Default: plain HTTP on 127.0.0.1:8080.
+    /// Where to listen.
+    ///
+    /// Default: plain HTTP on 127.0.0.1:8080.
     public var addresses: [ListenAddress]
-    /// How many connections the kernel keeps waiting to be accepted, for each address. Default: 1,024.
+    /// How many connections the kernel keeps waiting to be accepted, for each address.
+    ///
+    /// Default: 1,024.
     public var backlog: Int
-    /// The most connections open at once, for each address; others wait in the backlog. Default: nil, as many as there are
-    /// descriptors.
+    /// The most connections open at once, for each address; others wait in the backlog.
+    ///
+    /// Default: nil, as many as there are descriptors.
     public var maximumConnections: Int?
-    /// The most bytes of a request's head, all fields together; more is answered with 431. Default: 64 KiB.
+    /// The most bytes of a request's head, all fields together; more is answered with 431.
+    ///
+    /// Default: 64 KiB.
     public var maximumHeadSize: Int
-    /// The most bytes of a request's body; more is answered with 413. Default: 64 MiB. Handlers set lower limits where they
-    /// collect a body.
+    /// The most bytes of a request's body; more is answered with 413.
+    ///
+    /// Default: 64 MiB. Handlers set lower limits where they collect a body.
     public var maximumBodySize: Int
-    /// How long a request's head may take from its first byte. Default: 15 seconds, then 408.
+    /// How long a request's head may take from its first byte.
+    ///
+    /// Default: 15 seconds, then 408.
     public var headTimeout: Duration
-    /// How long a handler that waits for more of a body waits for the next bytes. Default: 30 seconds, then 408.
+    /// How long a handler that waits for more of a body waits for the next bytes.
+    ///
+    /// Default: 30 seconds, then 408.
     public var bodyTimeout: Duration
-    /// How long a connection may be idle between requests. Default: 75 seconds.
+    /// How long a connection may be idle between requests.
+    ///
+    /// Default: 75 seconds.
     public var idleTimeout: Duration
-    /// How long a client may take nothing of a response that is no event stream before the connection is closed. Default:
-    /// 30 seconds. Event streams have ``/Plinth/EventStreamOptions/writeTimeout``.
+    /// How long a client may take nothing of a response that is no event stream before the connection is closed.
+    ///
+    /// Default: 30 seconds. Event streams have ``/Plinth/EventStreamOptions/writeTimeout``.
     public var writeTimeout: Duration
     /// How long a peer may acknowledge nothing that was sent before the kernel gives the connection up
-    /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux). Default: 60 seconds; nil leaves it to the kernel.
+    /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux).
+    ///
+    /// Default: 60 seconds; nil leaves it to the kernel.
     public var acknowledgementTimeout: Duration?
-    /// How long requests may go on after a shutdown has begun before their connections are closed. Event streams end at
-    /// once. Default: 10 seconds.
+    /// How long requests may go on after a shutdown has begun before their connections are closed.
+    ///
+    /// Event streams end at once. Default: 10 seconds.
     public var shutdownTimeout: Duration
-    /// What the `Server` header says. Default: nil, no such header.
+    /// What the `Server` header says.
+    ///
+    /// Default: nil, no such header.
     public var serverName: String?
 
     /// A configuration; all defaults unless given.

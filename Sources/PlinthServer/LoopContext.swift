@@ -6,7 +6,9 @@ import NIOCore
 import Plinth
 import Synchronization
 
-/// Something on an event loop that has deadlines. Only its event loop touches it.
+/// Something on an event loop that has deadlines.
+///
+/// Only its event loop touches it.
 class LoopTimer: TimerWheelEntry {
     var wheelPlace: TimerWheelPlace?
 
@@ -16,7 +18,9 @@ class LoopTimer: TimerWheelEntry {
     func fire(now: MonotonicTime) -> MonotonicTime? { nil }
 }
 
-/// Something that can be told that the server is shutting down. Only its event loop touches it.
+/// Something that can be told that the server is shutting down.
+///
+/// Only its event loop touches it.
 protocol Drainable: AnyObject {
     /// Finish what is under way, begin nothing new.
     func drain()
@@ -42,7 +46,9 @@ final class LoopContext: Sendable {
 
     let eventLoop: any EventLoop
     let local: NIOLoopBoundBox<Local>
-    /// Streams that have something to pull. They are all served by one task of the event loop.
+    /// Streams that have something to pull.
+    ///
+    /// They are all served by one task of the event loop.
     private let woken: Mutex<[any WakeableStream]> = Mutex([])
 
     init(_ eventLoop: any EventLoop) {
@@ -50,7 +56,9 @@ final class LoopContext: Sendable {
         self.local = .makeBoxSendingValue(Local(wheel: TimerWheel(now: .now())), eventLoop: eventLoop)
     }
 
-    /// Has a stream pull soon. From any thread.
+    /// Has a stream pull soon.
+    ///
+    /// From any thread.
     func wake(_ stream: any WakeableStream) {
         let isFirst = woken.withLock { woken in
             woken.append(stream)

@@ -69,18 +69,21 @@ struct EventStreamEndTests {
         let ends = Recorder<DisconnectReason>()
         let refused = Recorder<Void>()
         let sent = Recorder<Int>()
-        let stream = Interceptor("stream", enter: { context in
-            try await context.startEventStream(lifetime: .open, onDisconnect: { ends.record($0) }) { events in
-                Task {
-                    var count = 0
-                    while await events.send(Self.large) {
-                        count += 1
-                        sent.record(count)
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(lifetime: .open, onDisconnect: { ends.record($0) }) { events in
+                    Task {
+                        var count = 0
+                        while await events.send(Self.large) {
+                            count += 1
+                            sent.record(count)
+                        }
+                        refused.record()
                     }
-                    refused.record()
                 }
             }
-        })
+        )
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", receiveBuffer: 4096)
             _ = try await client.read(until: "data: x")
@@ -97,7 +100,9 @@ struct EventStreamEndTests {
         let ends = Recorder<DisconnectReason>()
         let returned = Recorder<Void>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(300))
-        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { events, _ in
+        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
+            events,
+            _ in
             while await events.send(Self.large) {}
             returned.record()
         }
@@ -115,7 +120,9 @@ struct EventStreamEndTests {
     func readsSlowly() async throws {
         let ends = Recorder<DisconnectReason>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(400))
-        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { events, _ in
+        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
+            events,
+            _ in
             for _ in 0..<60 { await events.send(Self.large) }
         }
         try await withServer([routes(["/": stream])]) { server in
@@ -141,7 +148,9 @@ struct EventStreamEndTests {
     func lags() async throws {
         let ends = Recorder<DisconnectReason>()
         let options = EventStreamOptions(buffer: .disconnect(5), writeTimeout: nil)
-        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { events, _ in
+        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
+            events,
+            _ in
             while await events.send(Self.large) { await Task.yield() }
         }
         try await withServer([routes(["/": stream])]) { server in
@@ -174,9 +183,12 @@ struct EventStreamEndTests {
     func applicationCloses() async throws {
         let ends = Recorder<DisconnectReason>()
         let channels = Recorder<EventChannel>()
-        let stream = Interceptor("stream", enter: { context in
-            try await context.startEventStream(onDisconnect: { ends.record($0) }) { channels.record($0) }
-        })
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(onDisconnect: { ends.record($0) }) { channels.record($0) }
+            }
+        )
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", version: "1.0")
             let events = try await channels.first()[0]
@@ -241,10 +253,13 @@ struct EventStreamEndTests {
     func slowOnDisconnect() async throws {
         let gate = Recorder<Void>()
         let told = Recorder<Void>()
-        let stream = Interceptor.eventStream("stream", onDisconnect: { _ in
-            _ = try? await gate.first()
-            told.record()
-        }) { events, _ in await events.send("one") }
+        let stream = Interceptor.eventStream(
+            "stream",
+            onDisconnect: { _ in
+                _ = try? await gate.first()
+                told.record()
+            }
+        ) { events, _ in await events.send("one") }
         try await withServer([routes(["/": stream, "/text": answering("text")])]) { server in
             let client = try await server.requesting("/")
             _ = try await client.readToEnd()
@@ -287,9 +302,12 @@ struct EventStreamEndTests {
     func droppingPolicies(keepsOldest: Bool) async throws {
         let channels = Recorder<EventChannel>()
         let options = EventStreamOptions(buffer: keepsOldest ? .dropNewest(3) : .dropOldest(3))
-        let stream = Interceptor("stream", enter: { context in
-            try await context.startEventStream(options: options) { channels.record($0) }
-        })
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(options: options) { channels.record($0) }
+            }
+        )
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
             let events = try await channels.first()[0]
@@ -342,9 +360,12 @@ struct EventStreamEndTests {
     func boundedMemory() async throws {
         let accepted = Recorder<Int>()
         let channels = Recorder<EventChannel>()
-        let stream = Interceptor("stream", enter: { context in
-            try await context.startEventStream(options: .init(buffer: .bounded(10))) { channels.record($0) }
-        })
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(options: .init(buffer: .bounded(10))) { channels.record($0) }
+            }
+        )
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", receiveBuffer: 4096)
             let events = try await channels.first()[0]

@@ -49,9 +49,12 @@ struct EventStreamTests {
             #expect(head.withoutDate == Self.head)
             #expect(head.contains("\r\nDate: "))
             let (text, isComplete) = Self.unchunked(try await client.readToEnd())
-            #expect(text == ":\n\ndata: one\n\nevent: kind\nid: 7\ndata: two\ndata: lines\n\n" || text
-                == ":\n\ndata: one\n\nevent: kind\ndata: two\ndata: lines\nid: 7\n\n"
-                || text == ":\n\ndata: one\n\nid: 7\nevent: kind\ndata: two\ndata: lines\n\n")
+            #expect(
+                text == ":\n\ndata: one\n\nevent: kind\nid: 7\ndata: two\ndata: lines\n\n"
+                    || text
+                        == ":\n\ndata: one\n\nevent: kind\ndata: two\ndata: lines\nid: 7\n\n"
+                    || text == ":\n\ndata: one\n\nid: 7\nevent: kind\ndata: two\ndata: lines\n\n"
+            )
             #expect(isComplete)
         }
     }
@@ -148,17 +151,23 @@ struct EventStreamTests {
     func sendHead() async throws {
         let isLeaving = Recorder<Void>()
         let mayLeave = Recorder<Void>()
-        let late = Interceptor("late", leave: { context in
-            #expect(context.isResponseSent)
-            isLeaving.record()
-            try await mayLeave.first()
-            context.response?.headers[.accessControlAllowOrigin] = "https://a.example"
-        })
-        let stream = Interceptor("stream", enter: { context in
-            try await context.startEventStream(lifetime: .scoped, sendHead: true) { events in
-                await events.send("one")
+        let late = Interceptor(
+            "late",
+            leave: { context in
+                #expect(context.isResponseSent)
+                isLeaving.record()
+                try await mayLeave.first()
+                context.response?.headers[.accessControlAllowOrigin] = "https://a.example"
             }
-        })
+        )
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(lifetime: .scoped, sendHead: true) { events in
+                    await events.send("one")
+                }
+            }
+        )
         try await withServer([late, routes(["/stream": stream])]) { server in
             let client = try await server.requesting("/stream")
             let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
@@ -173,10 +182,13 @@ struct EventStreamTests {
     @Test("the body that follows a head which was sent early is that response's, whatever replaced it")
     func sentResponseStays() async throws {
         let replacing = Interceptor("replacing", leave: { $0.response = .text("another, and longer") })
-        let early = Interceptor("early", enter: { context in
-            context.response = .text("early")
-            try await context.sendHead()
-        })
+        let early = Interceptor(
+            "early",
+            enter: { context in
+                context.response = .text("early")
+                try await context.sendHead()
+            }
+        )
         try await withServer([replacing, early]) { server in
             let client = try await server.client()
             #expect(try await client.get("/").body == "early")
@@ -193,9 +205,12 @@ struct EventStreamTests {
         }
     }
 
-    @Test("bytes behind the request do not harm its stream", arguments: [
-        "GET /two HTTP/1.1\r\nHost: test\r\n\r\n", "GET /partial HTT", "\u{0}\u{1}not HTTP at all\r\n\r\n",
-    ])
+    @Test(
+        "bytes behind the request do not harm its stream",
+        arguments: [
+            "GET /two HTTP/1.1\r\nHost: test\r\n\r\n", "GET /partial HTT", "\u{0}\u{1}not HTTP at all\r\n\r\n",
+        ]
+    )
     func pipelined(rest: String) async throws {
         try await withServer([routes(["/two": Self.two])]) { server in
             let client = try await server.client()
@@ -246,12 +261,20 @@ struct EventStreamTests {
     func failsBeforeFirstEvent() async throws {
         let seen = Recorder<String>()
         let ends = Recorder<DisconnectReason>()
-        let watcher = Interceptor("watcher", error: { _, error in
-            seen.record(error.interceptor)
-            throw error
-        })
-        let stream = Interceptor.eventStream("stream", options: .init(opens: .withFirstEvent), onDisconnect: { ends.record($0) }) {
-            _, _ in throw HTTPError(.badGateway, "no model")
+        let watcher = Interceptor(
+            "watcher",
+            error: { _, error in
+                seen.record(error.interceptor)
+                throw error
+            }
+        )
+        let stream = Interceptor.eventStream(
+            "stream",
+            options: .init(opens: .withFirstEvent),
+            onDisconnect: { ends.record($0) }
+        ) {
+            _,
+            _ in throw HTTPError(.badGateway, "no model")
         }
         try await withServer([watcher, routes(["/stream": stream])]) { server in
             let client = try await server.client()
@@ -290,8 +313,13 @@ struct EventStreamTests {
     func leavesAfterFirstEvent() async throws {
         let cancelled = Recorder<Void>()
         let ends = Recorder<DisconnectReason>()
-        let stream = Interceptor.eventStream("stream", options: .init(opens: .withFirstEvent), onDisconnect: { ends.record($0) }) {
-            events, _ in
+        let stream = Interceptor.eventStream(
+            "stream",
+            options: .init(opens: .withFirstEvent),
+            onDisconnect: { ends.record($0) }
+        ) {
+            events,
+            _ in
             await events.send("one")
             do {
                 try await Task.sleep(for: .seconds(60))

@@ -36,9 +36,13 @@ enum HTTP2Client {
 /// HTTP/2 from clients that mean no good.
 @Suite("Hostile HTTP/2")
 struct HTTP2Tests {
-    @Test("garbage behind the preface closes the connection", arguments: [
-        [UInt8](repeating: 0xff, count: 200), [UInt8](repeating: 0, count: 200), Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
-    ])
+    @Test(
+        "garbage behind the preface closes the connection",
+        arguments: [
+            [UInt8](repeating: 0xff, count: 200), [UInt8](repeating: 0, count: 200),
+            Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
+        ]
+    )
     func garbage(bytes: [UInt8]) async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
@@ -67,7 +71,9 @@ struct HTTP2Tests {
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.client()
-            try await client.send(HTTP2Client.preface + HTTP2Client.get("/", stream: 1) + HTTP2Client.get("/", stream: 3))
+            try await client.send(
+                HTTP2Client.preface + HTTP2Client.get("/", stream: 1) + HTTP2Client.get("/", stream: 3)
+            )
             try await started.first(2)
             client.shutdownWrite()
             #expect(try await ends.first(2) == [.clientClosed, .clientClosed])
@@ -109,7 +115,9 @@ struct HTTP2Tests {
         }
         try await withServer([routes(["/a": stream("a"), "/b": stream("b")])]) { server in
             let client = try await server.client()
-            try await client.send(HTTP2Client.preface + HTTP2Client.get("/a", stream: 1) + HTTP2Client.get("/b", stream: 3))
+            try await client.send(
+                HTTP2Client.preface + HTTP2Client.get("/a", stream: 1) + HTTP2Client.get("/b", stream: 3)
+            )
             try await started.first(2)
             try await client.send(HTTP2Client.reset(stream: 1))
             #expect(try await ends.first() == ["a client-closed"])
@@ -118,7 +126,10 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("streams that are opened and reset at once are not served for ever, and leave nothing", arguments: ["/events", "/text"])
+    @Test(
+        "streams that are opened and reset at once are not served for ever, and leave nothing",
+        arguments: ["/events", "/text"]
+    )
     func rapidReset(path: String) async throws {
         let ends = Recorder<DisconnectReason>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { _, _ in
@@ -157,7 +168,9 @@ struct HTTP2Tests {
     func noWindow() async throws {
         let ends = Recorder<DisconnectReason>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(300))
-        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { events, _ in
+        let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
+            events,
+            _ in
             while await events.send(EventStreamEndTests.large) {}
         }
         try await withServer([routes(["/": stream])]) { server in

@@ -18,35 +18,54 @@ struct HostileInputTests {
         return try await client.readToEnd()
     }
 
-    @Test("requests that are refused", arguments: [
-        ("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
-        ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
-        ("two Hosts that agree", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
-        ("length and chunks", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("chunks and length", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
-        ("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
-        ("chunks on HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        ("a coding after chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400),
-        ("chunks twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
-        ("hidden chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
-        ("chunks with a vertical tab", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n0\r\n\r\n", 400),
-        ("space before the colon", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc", 400),
-        ("a folded field", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400),
-        ("an unknown method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("a method that is no token", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("a target without slash", "GET index.html HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("an asterisk for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("a control character in the target", "GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-        ("a NUL in a field", "GET / HTTP/1.1\r\nHost: a\r\nX: \u{0}\r\n\r\n", 400),
-        ("HTTP/2 in words", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
-        ("HTTP/9.9", "GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400),
-        ("no HTTP", "hello\r\n\r\n", 400),
-        ("not even lines", "\u{0}\u{1}\u{2}\u{3}\u{4}", 400),
-        ("half a preface, then something else", "PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400),
-    ])
+    @Test(
+        "requests that are refused",
+        arguments: [
+            ("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
+            ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+            ("two Hosts that agree", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            (
+                "length and chunks",
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400
+            ),
+            (
+                "chunks and length",
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400
+            ),
+            ("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
+            ("chunks on HTTP/1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+            ("another coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+            (
+                "a coding after chunks",
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400
+            ),
+            (
+                "chunks twice",
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                501
+            ),
+            ("hidden chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+            (
+                "chunks with a vertical tab",
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n0\r\n\r\n", 400
+            ),
+            ("space before the colon", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 3\r\n\r\nabc", 400),
+            ("a folded field", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400),
+            ("an unknown method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("a method that is no token", "G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("a target without slash", "GET index.html HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("an asterisk for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("a control character in the target", "GET /\u{1} HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("a NUL in a field", "GET / HTTP/1.1\r\nHost: a\r\nX: \u{0}\r\n\r\n", 400),
+            ("HTTP/2 in words", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+            ("HTTP/9.9", "GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400),
+            ("no HTTP", "hello\r\n\r\n", 400),
+            ("not even lines", "\u{0}\u{1}\u{2}\u{3}\u{4}", 400),
+            ("half a preface, then something else", "PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400),
+        ]
+    )
     func refused(name: String, bytes: String, status: Int) async throws {
         let runs = Recorder<Void>()
         let handler = Interceptor.handler("never") { _ in
@@ -64,10 +83,14 @@ struct HostileInputTests {
         }
     }
 
-    @Test("bad chunks end the request and the connection", arguments: [
-        "zz\r\nabc\r\n", "-1\r\nabc\r\n", "FFFFFFFFFFFFFFFFF\r\nabc\r\n", "3\r\nabcXX0\r\n\r\n", "3\nabc\n0\n\n", "\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n",
-        "0x3\r\nabc\r\n0\r\n\r\n",
-    ])
+    @Test(
+        "bad chunks end the request and the connection",
+        arguments: [
+            "zz\r\nabc\r\n", "-1\r\nabc\r\n", "FFFFFFFFFFFFFFFFF\r\nabc\r\n", "3\r\nabcXX0\r\n\r\n", "3\nabc\n0\n\n",
+            "\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n",
+            "0x3\r\nabc\r\n0\r\n\r\n",
+        ]
+    )
     func badChunks(chunks: String) async throws {
         try await withServer([RequestBodyTests.echo]) { server in
             let answer = try await answer(
@@ -85,7 +108,8 @@ struct HostileInputTests {
         try await withServer([answering("x")], configure: { $0.maximumHeadSize = 4096 }) { server in
             let client = try await server.client()
             try await client.send("GET / HTTP/1.1\r\nHost: a\r\n")
-            let fields = isOneField
+            let fields =
+                isOneField
                 ? "X: " + String(repeating: "y", count: 200_000)
                 : (0..<10_000).map { "X-\($0): y\r\n" }.joined()
             _ = try await client.sendWhatFits(Array(fields.utf8), within: 1)
@@ -104,10 +128,13 @@ struct HostileInputTests {
         }
     }
 
-    @Test("a head that ends too early is a close, with or without an answer", arguments: [
-        "", "P", "PRI * HTTP/2.0\r\n\r\nS", "G", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
-    ])
+    @Test(
+        "a head that ends too early is a close, with or without an answer",
+        arguments: [
+            "", "P", "PRI * HTTP/2.0\r\n\r\nS", "G", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
+        ]
+    )
     func truncated(bytes: String) async throws {
         try await withServer([RequestBodyTests.echo]) { server in
             let client = try await server.client()
@@ -176,9 +203,12 @@ struct HostileInputTests {
 
     private static let fragments: [String] = [
         "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\n", "GET /events HTTP/1.1\r\n", "HEAD / HTTP/1.0\r\n", "Host: a\r\n",
-        "Content-Length: 5\r\n", "Content-Length: 18446744073709551615\r\n", "Transfer-Encoding: chunked\r\n", "\r\n", "\n", "\r",
-        "5\r\nhello\r\n", "0\r\n\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{0}\u{0}\u{0}\u{4}\u{0}\u{0}\u{0}\u{0}\u{0}", "\u{16}\u{3}\u{1}", ":", " ", "*",
+        "Content-Length: 5\r\n", "Content-Length: 18446744073709551615\r\n", "Transfer-Encoding: chunked\r\n", "\r\n",
+        "\n", "\r",
+        "5\r\nhello\r\n", "0\r\n\r\n", "Expect: 100-continue\r\n", "Connection: close\r\n",
+        "Upgrade: h2c\r\nConnection: upgrade\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\u{0}\u{0}\u{0}\u{4}\u{0}\u{0}\u{0}\u{0}\u{0}", "\u{16}\u{3}\u{1}", ":",
+        " ", "*",
     ]
 
     /// Connects again and again, each time with other bytes and another way to leave.
@@ -191,7 +221,9 @@ struct HostileInputTests {
                 if Bool.random(using: &generator) {
                     bytes += Array(fragments.randomElement(using: &generator)?.utf8 ?? "".utf8)
                 } else {
-                    bytes += (0..<Int.random(in: 0..<40, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+                    bytes += (0..<Int.random(in: 0..<40, using: &generator)).map { _ in
+                        UInt8.random(in: 0...255, using: &generator)
+                    }
                 }
             }
             do {

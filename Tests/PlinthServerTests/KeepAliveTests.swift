@@ -11,7 +11,9 @@ import Testing
 struct KeepAliveTests {
     /// Answers with the path, after as long as the query says.
     static let path = Interceptor.handler("path") { request in
-        if let milliseconds = request.query.flatMap({ Int($0) }) { try await Task.sleep(for: .milliseconds(milliseconds)) }
+        if let milliseconds = request.query.flatMap({ Int($0) }) {
+            try await Task.sleep(for: .milliseconds(milliseconds))
+        }
         return .text(String(request.path))
     }
 
@@ -177,10 +179,14 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("targets in absolute form, and OPTIONS *", arguments: [
-        ("GET http://test/a/b?c", "/a/b"), ("GET http://test", "/"), ("GET https://test?q", "/"), ("OPTIONS *", "*"),
-        ("GET /a%20b", "/a%20b"), ("GET HTTP://test/x", "/x"),
-    ])
+    @Test(
+        "targets in absolute form, and OPTIONS *",
+        arguments: [
+            ("GET http://test/a/b?c", "/a/b"), ("GET http://test", "/"), ("GET https://test?q", "/"),
+            ("OPTIONS *", "*"),
+            ("GET /a%20b", "/a%20b"), ("GET HTTP://test/x", "/x"),
+        ]
+    )
     func targets(line: String, path: String) async throws {
         let plain = Interceptor.handler("path") { .text(String($0.path)) }
         try await withServer([plain]) { server in

@@ -103,11 +103,15 @@ struct ListeningTests {
 
     @Test("at the limit of connections others wait until one has gone", arguments: [true, false])
     func maximumConnections(isInherited: Bool) async throws {
-        let addresses: [ListenAddress] = isInherited ? [.inherited(descriptor: try listeningDescriptor())] : [.tcp(port: 0)]
-        try await withServer([answering("x")], configure: {
-            $0.maximumConnections = 2
-            $0.addresses = addresses
-        }) { server in
+        let addresses: [ListenAddress] =
+            isInherited ? [.inherited(descriptor: try listeningDescriptor())] : [.tcp(port: 0)]
+        try await withServer(
+            [answering("x")],
+            configure: {
+                $0.maximumConnections = 2
+                $0.addresses = addresses
+            }
+        ) { server in
             var clients: [RawClient] = []
             for _ in 0..<6 { clients.append(try await server.client()) }
             for client in clients { try await client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n") }
@@ -131,7 +135,8 @@ struct ListeningTests {
             privateKey: files.lockedKey,
             password: "sesame"
         )
-        try await withServer([answering("hello")], configure: { $0.addresses = [.tls(port: 0, identity: identity)] }) { server in
+        try await withServer([answering("hello")], configure: { $0.addresses = [.tls(port: 0, identity: identity)] }) {
+            server in
             let curl = try await ChildProcess.run("curl", ["-sk", "https://127.0.0.1:\(server.port)/"])
             #expect(curl.output == "hello")
         }
@@ -179,10 +184,13 @@ struct ListeningTests {
     @Test("TLS on the plain port and plain HTTP on the TLS port are closed, and nothing is left")
     func crossed() async throws {
         let identity = try await Certificates.shared.identity()
-        try await withServer([answering("x")], configure: {
-            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
-            $0.headTimeout = .milliseconds(500)
-        }) { server in
+        try await withServer(
+            [answering("x")],
+            configure: {
+                $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+                $0.headTimeout = .milliseconds(500)
+            }
+        ) { server in
             let curl = try await ChildProcess.run("curl", ["-sk", "-m", "5", "https://127.0.0.1:\(server.port)/"])
             #expect(curl.status != 0)
             let port = server.addresses[1].port ?? 0

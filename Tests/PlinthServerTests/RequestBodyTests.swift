@@ -81,9 +81,12 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a body announced as too large is a 413 at once", arguments: [
-        "1001", "9223372036854775807", "9223372036854775808", "18446744073709551615",
-    ])
+    @Test(
+        "a body announced as too large is a 413 at once",
+        arguments: [
+            "1001", "9223372036854775807", "9223372036854775808", "18446744073709551615",
+        ]
+    )
     func announcedTooLarge(length: String) async throws {
         try await withServer([Self.echo], configure: { $0.maximumBodySize = 1000 }) { server in
             let client = try await server.client()
@@ -107,7 +110,10 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a length that is no number is refused", arguments: ["+5", "-5", "5, 5", "0x5", "5.0", "", " ", "99999999999999999999999"])
+    @Test(
+        "a length that is no number is refused",
+        arguments: ["+5", "-5", "5, 5", "0x5", "5.0", "", " ", "99999999999999999999999"]
+    )
     func badLength(length: String) async throws {
         try await withServer([Self.echo]) { server in
             let client = try await server.client()
@@ -177,16 +183,18 @@ struct RequestBodyTests {
     func slowBodyWhileWriting() async throws {
         let failures = Recorder<String>()
         let handler = Interceptor.handler("echo") { request in
-            Response(body: .writer { writer in
-                do {
-                    // More than the socket takes at once, so that the deadline for writing has been and gone.
-                    for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
-                    for try await piece in request.body { try await writer.write(piece) }
-                } catch {
-                    failures.record("\(error)")
-                    throw error
+            Response(
+                body: .writer { writer in
+                    do {
+                        // More than the socket takes at once, so that the deadline for writing has been and gone.
+                        for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+                        for try await piece in request.body { try await writer.write(piece) }
+                    } catch {
+                        failures.record("\(error)")
+                        throw error
+                    }
                 }
-            })
+            )
         }
         try await withServer([handler], configure: { $0.bodyTimeout = .milliseconds(300) }) { server in
             let client = try await server.client()

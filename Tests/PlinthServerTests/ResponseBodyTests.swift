@@ -56,7 +56,10 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("the last response of a connection arrives whole although the client has closed its side", arguments: [true, false])
+    @Test(
+        "the last response of a connection arrives whole although the client has closed its side",
+        arguments: [true, false]
+    )
     func manyBytesAfterHalfClose(keepsAlive: Bool) async throws {
         let bytes = [UInt8](repeating: 7, count: 8 << 20)
         try await withServer([Self.handler { _ in Response(body: .bytes(bytes)) }]) { server in
@@ -77,7 +80,8 @@ struct ResponseBodyTests {
         try Data(bytes).write(to: URL(fileURLWithPath: path))
         let table = routes([
             "/whole": Self.handler { _ in Response(body: .file(path: path)) },
-            "/range": Self.handler { _ in Response(status: .partialContent, body: .file(path: path, range: 100..<110)) },
+            "/range": Self.handler { _ in Response(status: .partialContent, body: .file(path: path, range: 100..<110))
+            },
             "/beyond": Self.handler { _ in Response(body: .file(path: path, range: 299_990..<999_999)) },
             "/empty": Self.handler { _ in Response(body: .file(path: path, range: 5..<5)) },
         ])
@@ -104,7 +108,10 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a file that is missing, or none, is a 500 that says nothing", arguments: ["/nowhere/secret.txt", "/tmp", "/dev/zero"])
+    @Test(
+        "a file that is missing, or none, is a 500 that says nothing",
+        arguments: ["/nowhere/secret.txt", "/tmp", "/dev/zero"]
+    )
     func missingFile(path: String) async throws {
         try await withServer([Self.handler { _ in Response(body: .file(path: path)) }]) { server in
             let client = try await server.client()
@@ -139,10 +146,12 @@ struct ResponseBodyTests {
     @Test("a writer with a length keeps the connection")
     func writerWithLength() async throws {
         let handler = Self.handler { _ in
-            Response(body: .writer(length: 6) { writer in
-                try await writer.write("abc")
-                try await writer.write("def")
-            })
+            Response(
+                body: .writer(length: 6) { writer in
+                    try await writer.write("abc")
+                    try await writer.write("def")
+                }
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.client()
@@ -173,10 +182,12 @@ struct ResponseBodyTests {
     func writerFails() async throws {
         struct Broken: Error {}
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                try await writer.write("abc")
-                throw Broken()
-            })
+            Response(
+                body: .writer { writer in
+                    try await writer.write("abc")
+                    throw Broken()
+                }
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.requesting("/")
@@ -191,13 +202,15 @@ struct ResponseBodyTests {
         let done = Recorder<Void>()
         let piece = [UInt8](repeating: 1, count: 64 * 1024)
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                for number in 0..<400 {
-                    try await writer.write(piece)
-                    written.record(number)
+            Response(
+                body: .writer { writer in
+                    for number in 0..<400 {
+                        try await writer.write(piece)
+                        written.record(number)
+                    }
+                    done.record()
                 }
-                done.record()
-            })
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
@@ -221,17 +234,19 @@ struct ResponseBodyTests {
         let failed = Recorder<String>()
         let written = Recorder<Void>()
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                do {
-                    while true {
-                        try await writer.write([UInt8](repeating: 1, count: 64 * 1024))
-                        written.record()
+            Response(
+                body: .writer { writer in
+                    do {
+                        while true {
+                            try await writer.write([UInt8](repeating: 1, count: 64 * 1024))
+                            written.record()
+                        }
+                    } catch {
+                        failed.record("\(type(of: error))")
+                        throw error
                     }
-                } catch {
-                    failed.record("\(type(of: error))")
-                    throw error
                 }
-            })
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.requesting("/", receiveBuffer: 4096)
@@ -245,14 +260,16 @@ struct ResponseBodyTests {
     func writeTimeout() async throws {
         let failed = Recorder<Void>()
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                do {
-                    while true { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
-                } catch {
-                    failed.record()
-                    throw error
+            Response(
+                body: .writer { writer in
+                    do {
+                        while true { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+                    } catch {
+                        failed.record()
+                        throw error
+                    }
                 }
-            })
+            )
         }
         try await withServer([handler], configure: { $0.writeTimeout = .milliseconds(300) }) { server in
             let client = try await server.requesting("/", receiveBuffer: 4096)
@@ -265,14 +282,16 @@ struct ResponseBodyTests {
     func writeTimeoutWhileBodyArrives() async throws {
         let failed = Recorder<Void>()
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                do {
-                    while true { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
-                } catch {
-                    failed.record()
-                    throw error
+            Response(
+                body: .writer { writer in
+                    do {
+                        while true { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+                    } catch {
+                        failed.record()
+                        throw error
+                    }
                 }
-            })
+            )
         }
         try await withServer([handler], configure: { $0.writeTimeout = .milliseconds(400) }) { server in
             let client = try await server.client(receiveBuffer: 4096)
@@ -289,16 +308,18 @@ struct ResponseBodyTests {
     @Test("several tasks may write; each waits and none is forgotten")
     func concurrentWriters() async throws {
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0..<8 {
-                        group.addTask {
-                            for _ in 0..<10 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+            Response(
+                body: .writer { writer in
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        for _ in 0..<8 {
+                            group.addTask {
+                                for _ in 0..<10 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
+                            }
                         }
+                        try await group.waitForAll()
                     }
-                    try await group.waitForAll()
                 }
-            })
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
@@ -311,10 +332,12 @@ struct ResponseBodyTests {
     func escapedWriter() async throws {
         let writers = Recorder<BodyWriter>()
         let handler = Self.handler { _ in
-            Response(body: .writer { writer in
-                writers.record(writer)
-                try await writer.write("abc")
-            })
+            Response(
+                body: .writer { writer in
+                    writers.record(writer)
+                    try await writer.write("abc")
+                }
+            )
         }
         try await withServer([handler]) { server in
             let client = try await server.client()

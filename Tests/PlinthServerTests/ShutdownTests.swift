@@ -15,9 +15,12 @@ struct ShutdownTests {
             try await Task.sleep(for: .seconds(60))
         }
         let identity = try await Certificates.shared.identity()
-        try await withServer([routes(["/": stream])], configure: {
-            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
-        }) { server in
+        try await withServer(
+            [routes(["/": stream])],
+            configure: {
+                $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+            }
+        ) { server in
             let secure = "https://127.0.0.1:\(server.addresses[1].port ?? 0)/"
             let plain = "http://127.0.0.1:\(server.port)/"
             let curls = try [
@@ -65,16 +68,22 @@ struct ShutdownTests {
     @Test("idle connections are closed at once, on every kind of connection")
     func idleConnections() async throws {
         let identity = try await Certificates.shared.identity()
-        try await withServer([answering("x")], configure: {
-            $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
-            $0.shutdownTimeout = .seconds(60)
-        }) { server in
+        try await withServer(
+            [answering("x")],
+            configure: {
+                $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
+                $0.shutdownTimeout = .seconds(60)
+            }
+        ) { server in
             let silent = try await server.client()
             let used = try await server.client()
             #expect(try await used.get("/").body == "x")
             // A connection that has spoken TLS and no HTTP yet.
             let port = server.addresses[1].port ?? 0
-            let openssl = try ChildProcess("openssl", ["s_client", "-connect", "127.0.0.1:\(port)", "-alpn", "http/1.1"])
+            let openssl = try ChildProcess(
+                "openssl",
+                ["s_client", "-connect", "127.0.0.1:\(port)", "-alpn", "http/1.1"]
+            )
             _ = try await openssl.output(until: "Verify return code")
             try await server.shutDown(within: .seconds(5))
             #expect(try await silent.readToEnd().isEmpty)

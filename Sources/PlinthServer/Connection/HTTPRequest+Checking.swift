@@ -40,12 +40,14 @@ extension HTTPRequest {
 
     /// The length of the body that a head announces, nil if it announces none.
     ///
-    /// - Parameter limit: What is more is refused before it is read.
+    /// What is above the limit is refused before it is read.
     static func bodyLength(_ head: HTTPRequestHead, limit: Int) throws(HTTPError) -> Int? {
         let lengths = head.headers["content-length"]
         guard let text = lengths.first else { return nil }
-        guard lengths.count == 1, !text.isEmpty, text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
-        else { throw HTTPError(.badRequest, "the Content-Length of the request is not a number") }
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        guard lengths.count == 1, !text.isEmpty, text.utf8.allSatisfy({ digits.contains($0) }) else {
+            throw HTTPError(.badRequest, "the Content-Length of the request is not a number")
+        }
         // Digits that do not fit are too many bytes as well.
         guard let length = Int(text), length <= limit else { throw .contentTooLarge(limit: limit) }
         return length
@@ -55,7 +57,7 @@ extension HTTPRequest {
     private static func originForm(_ target: String, _ method: HTTPMethod) throws(HTTPError) -> String {
         // Bytes, not characters: a slash and a combining accent are one character.
         guard target.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else {
-            throw HTTPError(.badRequest, "the target of the request holds spaces or control characters; percent-encode them")
+            throw HTTPError(.badRequest, "the target holds spaces or control characters; percent-encode them")
         }
         if target.utf8.first == UInt8(ascii: "/") { return target }
         if target == "*", method == .OPTIONS { return target }

@@ -45,7 +45,13 @@ struct HTTPServerChannel: ServerChildChannel {
     // MARK: - Pipelines
 
     /// Sets a connection up for HTTP/1.
-    static func configureHTTP1(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool, hasInput: Bool) throws {
+    static func configureHTTP1(
+        _ channel: any Channel,
+        _ server: ServerContext,
+        _ loop: LoopContext,
+        isSecure: Bool,
+        hasInput: Bool
+    ) throws {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = server.configuration.maximumHeadSize
         limits.maxHeaderListSize = server.configuration.maximumHeadSize
@@ -72,7 +78,9 @@ struct HTTPServerChannel: ServerChildChannel {
     }
 
     /// Sets a connection up for HTTP/2, each stream of which is a channel of its own.
-    static func configureHTTP2(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool) throws {
+    static func configureHTTP2(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool)
+        throws
+    {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
             HTTP2Setting(parameter: .maxConcurrentStreams, value: 256),

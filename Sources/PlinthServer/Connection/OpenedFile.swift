@@ -13,7 +13,9 @@ import NIOPosix
 import Plinth
 import Synchronization
 
-/// A file on its way to a client. It is closed when nobody refers to it any more.
+/// A file on its way to a client.
+///
+/// It is closed when nobody refers to it any more.
 final class OpenedFile: Sendable {
     /// The bytes to send.
     let length: Int
@@ -52,7 +54,8 @@ final class OpenedFile: Sendable {
         guard at < end else { return nil }
         // Not the pool's own asynchronous form, which gives up when the task is cancelled: a client that has closed its side
         // for sending still reads. That one has left is found when writing.
-        let piece = try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<[UInt8], any Error>) in
+        let piece = try await withCheckedThrowingContinuation {
+            (continuation: CheckedContinuation<[UInt8], any Error>) in
             pool.submit { [self] state in
                 guard state == .active else { return continuation.resume(throwing: CancellationError()) }
                 continuation.resume(with: Result { try read(at: at) })

@@ -93,7 +93,13 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
             if isHTTP2 {
                 try HTTPServerChannel.configureHTTP2(context.channel, server, loop, isSecure: isSecure)
             } else {
-                try HTTPServerChannel.configureHTTP1(context.channel, server, loop, isSecure: isSecure, hasInput: received != nil)
+                try HTTPServerChannel.configureHTTP1(
+                    context.channel,
+                    server,
+                    loop,
+                    isSecure: isSecure,
+                    hasInput: received != nil
+                )
             }
         } catch {
             context.close(promise: nil)

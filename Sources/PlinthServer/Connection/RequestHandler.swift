@@ -12,7 +12,8 @@ import Plinth
 ///
 /// It runs a task for each request, gives the socket's back-pressure to whoever writes the response, and keeps the
 /// deadlines. When a response turns out to be an event stream it makes way for an ``EventStreamHandler``.
-final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable {
+final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable
+{
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Output.Part
     typealias OutboundOut = Output.Part
@@ -67,8 +68,9 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     var context: ChannelHandlerContext?
     var current: Current?
-    /// Parts that came while another request was under way (pipelining). Nothing is read while there are any, so there are
-    /// never more than one read's worth.
+    /// Parts that came while another request was under way (pipelining).
+    ///
+    /// Nothing is read while there are any, so there are never more than one read's worth.
     private(set) var waiting = CircularBuffer<HTTPServerRequestPart>()
     private(set) var isDraining = false
     private var isReadHeld = false
@@ -95,7 +97,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     /// The most bytes of an unwanted body that are read to keep a connection; beyond that it is closed.
     static var maximumDiscarded: Int { 256 * 1024 }
 
-    /// - Parameter hasInput: Whether the first bytes are already here.
+    /// A handler for a connection or a stream; `hasInput` says whether the first bytes are already here.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
         self.server = server
         self.loop = loop
@@ -258,7 +260,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         let version = HTTPVersion(major: Int(head.version.major), minor: Int(head.version.minor))
         // HTTP/2 needs no field to announce a body.
-        let hasBody = bodyLength.map { $0 > 0 }
+        let hasBody =
+            bodyLength.map { $0 > 0 }
             ?? (head.headers.contains(name: "transfer-encoding")
                 || (version >= .http2 && request.method != .get && request.method != .head))
         var body: RequestBodyStream?
@@ -373,7 +376,9 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             return hasPartialHead ? server.configuration.headTimeout : server.configuration.idleTimeout
         }
         if !current.writers.isEmpty { return server.configuration.writeTimeout }
-        if !current.hasReceivedAll, current.body != nil || current.hasSentAll { return server.configuration.bodyTimeout }
+        if !current.hasReceivedAll, current.body != nil || current.hasSentAll {
+            return server.configuration.bodyTimeout
+        }
         return nil
     }
 

@@ -46,7 +46,8 @@ protocol ResponseOutput: SendableMetatype {
         serverName: String?,
         _ allocator: ByteBufferAllocator
     ) -> Part
-    static func body(_ bytes: UnsafeRawBufferPointer, _ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part
+    static func body(_ bytes: UnsafeRawBufferPointer, _ framing: ResponseFraming, _ allocator: ByteBufferAllocator)
+        -> Part
     /// What follows the body, nil for nothing.
     static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part?
     /// An interim response (RFC 9110, section 15.2.1) that asks for the body.
@@ -126,8 +127,9 @@ enum HTTP1Output: ResponseOutput {
         // There is no such message; the close says it.
     }
 
-    /// Framing is the connector's: what an application says of it would contradict what is sent. Only a response without a
-    /// body may say how long it would have been.
+    /// Framing is the connector's: what an application says of it would contradict what is sent.
+    ///
+    /// Only a response without a body may say how long it would have been.
     private static func isPassedOn(_ name: HTTPField.Name, _ response: Response, _ framing: ResponseFraming) -> Bool {
         switch name {
         case .contentLength: framing.body == .none && response.status != .noContent

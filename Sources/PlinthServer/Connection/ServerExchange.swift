@@ -5,7 +5,9 @@
 import NIOCore
 import Plinth
 
-/// What the task of a request asks of the connection. Each call hops to the connection's event loop.
+/// What the task of a request asks of the connection.
+///
+/// Each call hops to the connection's event loop.
 protocol ConnectionCommands: Sendable {
     /// Writes the head of a response; the body follows piece by piece, or the stream starts.
     func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws
@@ -28,7 +30,8 @@ struct ServerExchange: Exchange {
         switch response.body.storage {
         case .bytes(let bytes): try await commands.begin(response, length: bytes.count, route: request.route)
         case .writer(let length, _): try await commands.begin(response, length: length, route: request.route)
-        case .file(let file): try await commands.begin(response, length: try OpenedFile(file).length, route: request.route)
+        case .file(let file):
+            try await commands.begin(response, length: try OpenedFile(file).length, route: request.route)
         case .eventStream: try await commands.begin(response, length: nil, route: request.route)
         }
     }
@@ -113,7 +116,7 @@ struct ServerExchange: Exchange {
         let file: OpenedFile
         do {
             file = try OpenedFile(body)
-        } catch where !outcome.isHeadSent {
+        } catch  where !outcome.isHeadSent {
             request.logger.error(
                 "a response's file cannot be sent",
                 metadata: ["request-id": "\(request.id)", "error": "\(error)"]

@@ -5,7 +5,9 @@
 import Logging
 import NIOCore
 
-/// Says when connections cannot be accepted, most often for want of descriptors. The listener tries again a second later.
+/// Says when connections cannot be accepted, most often for want of descriptors.
+///
+/// The listener tries again a second later.
 final class AcceptNotice: ChannelInboundHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -16,8 +18,10 @@ final class AcceptNotice: ChannelInboundHandler {
         self.logger = logger
     }
 
-    /// - Parameter isLimited: Whether connections are counted. Then they are accepted one by one, or several would come in
-    ///   where there is room for one.
+    /// Puts a notice into a listener's pipeline.
+    ///
+    /// If connections are counted they are then accepted one by one: otherwise several would come in where there is room
+    /// for one.
     static func add(to channel: any Channel, isLimited: Bool, logger: Logger) async {
         if isLimited { try? await channel.setOption(.maxMessagesPerRead, value: 1).get() }
         try? await channel.eventLoop.submit {

@@ -39,13 +39,17 @@ public struct ListenAddress: Sendable {
         ListenAddress(socket: .tcp(host: host, port: port), tls: identity)
     }
 
-    /// Plain HTTP on a Unix socket. A socket file left there by an earlier process is replaced.
+    /// Plain HTTP on a Unix socket.
+    ///
+    /// A socket file left there by an earlier process is replaced.
     public static func unix(path: String) -> ListenAddress {
         ListenAddress(socket: .unix(path: path), tls: nil)
     }
 
     /// Plain HTTP on a socket that already listens: one that systemd or a parent process handed down (the first of
-    /// systemd's is descriptor 3). The connector closes it in the end.
+    /// systemd's is descriptor 3).
+    ///
+    /// The connector closes it in the end.
     public static func inherited(descriptor: CInt) -> ListenAddress {
         ListenAddress(socket: .inherited(descriptor: descriptor), tls: nil)
     }
@@ -100,7 +104,9 @@ public struct TLSIdentity: Sendable {
         )
     }
 
-    /// Whatever the TLS library can be told, such as client certificates. The protocols it offers are set by the connector.
+    /// Whatever the TLS library can be told, such as client certificates.
+    ///
+    /// The protocols it offers are set by the connector.
     public init(configuration: TLSConfiguration) {
         self.configuration = configuration
     }

@@ -30,14 +30,18 @@ struct Certificates: Sendable {
             lockedKey: try folder.path("locked-key.pem"),
             otherKey: try folder.path("other-key.pem")
         )
-        let newKey = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        let newKey = [
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        ]
         try await openssl(
             newKey + [
                 "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", made.key,
                 "-out", made.certificate,
             ]
         )
-        try await openssl(newKey + ["-subj", "/CN=other", "-keyout", made.otherKey, "-out", try folder.path("other.pem")])
+        try await openssl(
+            newKey + ["-subj", "/CN=other", "-keyout", made.otherKey, "-out", try folder.path("other.pem")]
+        )
         try await openssl(["ec", "-in", made.key, "-aes128", "-passout", "pass:sesame", "-out", made.lockedKey])
         return made
     }

@@ -8,7 +8,9 @@ final class ChildProcess: Sendable {
     struct Missing: Error, CustomStringConvertible {
         let program: String
 
-        var description: String { "these tests need \(program): run `make test`, which installs it, or `apt-get install \(program)`" }
+        var description: String {
+            "these tests need \(program): run `make test`, which installs it, or `apt-get install \(program)`"
+        }
     }
 
     struct Result: Sendable {

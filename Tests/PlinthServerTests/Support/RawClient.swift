@@ -28,9 +28,7 @@ final class RawClient: Sendable {
         close()
     }
 
-    /// Connects to a port on the loopback interface.
-    ///
-    /// - Parameter receiveBuffer: The kernel's buffer for what comes in, for clients that are to be slow.
+    /// Connects to a port on the loopback interface; a small buffer for what comes in makes a slow client.
     static func connect(port: Int, receiveBuffer: Int? = nil) async throws -> RawClient {
         try await blocking { try connectNow(port: port, receiveBuffer: receiveBuffer) }
     }
@@ -106,7 +104,9 @@ final class RawClient: Sendable {
         setsockopt(descriptor, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    private static func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    private static func blocking<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws
+        -> Result
+    {
         try await onThread { Swift.Result { try body() } }.get()
     }
 

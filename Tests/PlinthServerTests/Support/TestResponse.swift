@@ -31,9 +31,7 @@ struct TestResponse: Sendable {
 }
 
 extension RawClient {
-    /// Reads one response, framed as it says.
-    ///
-    /// - Parameter hasBody: False for what answers `HEAD`.
+    /// Reads one response, framed as it says; what answers `HEAD` has no body.
     func response(hasBody: Bool = true, within limit: Double = 15) async throws -> TestResponse {
         var response = TestResponse(head: try await read(until: "\r\n\r\n", within: limit))
         guard hasBody, response.status != 204, response.status != 304, response.status >= 200 else { return response }
@@ -67,7 +65,9 @@ extension RawClient {
 extension String {
     /// A head without its date, which is checked elsewhere.
     var withoutDate: String {
-        split(separator: "\r\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("Date: ") }.joined(separator: "\r\n")
+        split(separator: "\r\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("Date: ") }.joined(
+            separator: "\r\n"
+        )
     }
 }
 

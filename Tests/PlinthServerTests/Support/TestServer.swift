@@ -77,9 +77,12 @@ func withServer<Result>(
 
 /// Answers by path, with one interceptor each.
 func routes(_ table: [String: Interceptor]) -> Interceptor {
-    Interceptor("routes", enter: { context in
-        if let interceptor = table[String(context.request.path)] { context.enqueue(interceptor) }
-    })
+    Interceptor(
+        "routes",
+        enter: { context in
+            if let interceptor = table[String(context.request.path)] { context.enqueue(interceptor) }
+        }
+    )
 }
 
 /// Answers everything with a text.

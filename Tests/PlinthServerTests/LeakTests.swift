@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Plinth
+import Testing
+
+/// What is left when clients have come and gone, and what happens when there is no descriptor for the next one.
+///
+/// Both are seen in a process of their own, `Tests/Probes/ServerProbe`.
+@Suite("Leaks and limits")
+struct LeakTests {
+    /// The probe lies where the tests were built.
+    private func probe(_ arguments: [String]) throws -> ChildProcess {
+        let here = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        var folders = [URL(fileURLWithPath: here).deletingLastPathComponent()]
+        for argument in CommandLine.arguments where argument.contains(".xctest") {
+            folders.append(URL(fileURLWithPath: argument).deletingLastPathComponent())
+        }
+        let path = try #require(
+            folders.map { $0.appendingPathComponent("ServerProbe").path }
+                .first { FileManager.default.isExecutableFile(atPath: $0) },
+            "ServerProbe is not built; `swift build --build-tests` does that"
+        )
+        return try ChildProcess(path, arguments)
+    }
+
+    @Test("thousands of clients that come and leave, by FIN and by RST, leave nothing")
+    func cycles() async throws {
+        // The twenty thousand of a real check take a while in debug: `ServerProbe cycles 20000` runs them.
+        let result = try await probe(["cycles", "4000"]).result(within: .seconds(90))
+        var left: [String: Int] = [:]
+        for line in result.output.split(separator: "\n") {
+            let words = line.split(separator: " ")
+            if words.count == 2 { left[String(words[0])] = Int(words[1]) }
+        }
+        #expect(result.output.contains("failed 0"), "\(result.output)")
+        #expect(left["activities"] == 0)
+        #expect(left["streams"] == 0)
+        #expect(left["closures"] == 0)
+        #expect(abs(left["descriptors"] ?? 99) <= 2)
+        // A leak of the smallest object of a connection would be more than this.
+        #expect((left["kilobytes"] ?? .max) < 6000, "\(result.output)")
+    }
+
+    @Test("out of descriptors, accepting pauses, says so, and recovers")
+    func descriptors() async throws {
+        let server = try probe(["serve", "40"])
+        defer { server.kill() }
+        let line = try await server.output(until: "port ")
+        let port = try #require(
+            line.split(separator: "\n").first { $0.hasPrefix("port ") }.flatMap { Int($0.dropFirst(5)) },
+            "\(line)"
+        )
+        var clients: [RawClient] = []
+        for _ in 0..<80 {
+            let client = try await RawClient.connect(port: port)
+            try await client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            clients.append(client)
+        }
+        _ = try await clients[0].read(until: "data: one\n\n")
+        _ = try await server.output(until: "cannot be accepted")
+        // Those who are in are served, and those who wait come in when the others have left.
+        for client in clients.prefix(60) { client.close() }
+        _ = try await clients[79].read(until: "data: one\n\n", within: 20)
+        for client in clients { client.close() }
+        let last = try await RawClient.connect(port: port)
+        #expect(try await last.get("/text").body == "text")
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What needs a process of its own: limits of the process, and its memory and descriptors with nothing else about.
+//
+//     ServerProbe serve 40          listens with that many descriptors, prints its port, runs until it is killed
+//     ServerProbe cycles 20000      lets clients come and go, prints what is left
+
+#if os(Linux) && Server
+
+import Foundation
+import Glibc
+import Logging
+import Plinth
+import PlinthServer
+import Synchronization
+
+/// Ends and starts of streams.
+final class Counts: Sendable {
+    let opened = Atomic<Int>(0)
+    let ended = Atomic<Int>(0)
+    let returned = Atomic<Int>(0)
+}
+
+func openDescriptors() -> Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count) ?? -1
+}
+
+func residentKilobytes() -> Int {
+    let pages = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))?.split(separator: " ").dropFirst()
+        .first
+    return (pages.flatMap { Int($0) } ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
+}
+
+/// One client: connects, asks for the stream, reads until it is open, leaves.
+func visit(port: Int, resets: Bool) -> Bool {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = in_port_t(UInt16(port)).bigEndian
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    let connected = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+    }
+    guard connected == 0 else { return false }
+    let request = Array("GET / HTTP/1.1\r\nHost: probe\r\n\r\n".utf8)
+    guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else { return false }
+    var seen: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1024)
+    let mark = Array("data: one\n\n".utf8)
+    while seen.firstRange(of: mark) == nil {
+        let count = recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else { return false }
+        seen += buffer[..<count]
+    }
+    if resets {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+    return true
+}
+
+/// So many visits, a few at a time, on threads of their own.
+func visits(_ count: Int, port: Int) async -> Int {
+    let failures = Counts()
+    let lanes = 4
+    await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<lanes {
+            group.addTask {
+                await withCheckedContinuation { continuation in
+                    Thread.detachNewThread {
+                        for number in 0..<count / lanes where !visit(port: port, resets: number % 2 == 0) {
+                            failures.ended.add(1, ordering: .relaxed)
+                        }
+                        continuation.resume()
+                    }
+                }
+            }
+        }
+    }
+    return failures.ended.load(ordering: .relaxed)
+}
+
+/// Writes a line at once, whoever reads.
+func say(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}
+
+let arguments = CommandLine.arguments
+guard arguments.count == 3, let number = Int(arguments[2]) else {
+    say("usage: ServerProbe serve DESCRIPTORS | cycles COUNT")
+    exit(64)
+}
+let counts = Counts()
+let stream = Interceptor.eventStream("stream", onDisconnect: { _ in counts.ended.add(1, ordering: .relaxed) }) {
+    events,
+    _ in
+    counts.opened.add(1, ordering: .relaxed)
+    defer { counts.returned.add(1, ordering: .relaxed) }
+    await events.send("one")
+    try await Task.sleep(for: .seconds(600))
+}
+let text = Interceptor(
+    "text",
+    enter: { context in
+        if context.request.path == "/text" { context.response = .text("text") }
+    }
+)
+
+if arguments[1] == "serve" {
+    var limit = rlimit(rlim_cur: rlim_t(number), rlim_max: rlim_t(number))
+    guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { exit(71) }
+}
+let connector = Connector(
+    Chain([text, stream]),
+    configuration: ConnectorConfiguration(addresses: [.tcp(port: 0)]),
+    logger: Logger(label: "probe") { StreamLogHandler.standardOutput(label: $0) }
+)
+let run = Task { try await connector.run() }
+let port = try await connector.listeningAddresses()[0].port ?? 0
+
+if arguments[1] == "serve" {
+    say("port \(port)")
+    try await run.value
+} else {
+    // The first ones grow what is kept: pools, arenas, wheels.
+    var failures = await visits(max(400, number / 4), port: port)
+    await connector.waitUntilIdle()
+    let before = (descriptors: openDescriptors(), memory: residentKilobytes())
+    let start = ContinuousClock.now
+    failures += await visits(number, port: port)
+    await connector.waitUntilIdle()
+    say("cycles \(number) in \(ContinuousClock.now - start), failed \(failures)")
+    say("activities \(connector.activityCount)")
+    say("streams \(counts.opened.load(ordering: .relaxed) - counts.ended.load(ordering: .relaxed))")
+    say("closures \(counts.opened.load(ordering: .relaxed) - counts.returned.load(ordering: .relaxed))")
+    say("descriptors \(openDescriptors() - before.descriptors)")
+    say("kilobytes \(residentKilobytes() - before.memory)")
+    run.cancel()
+}
+
+#else
+print("this probe is for Linux, and for the trait Server")
+#endif
