@@ -2,133 +2,133 @@
 
 // Our codecs in the codec benchmark: run.sh puts this file in the place of the benchmark's stub.
 #if OURS
-    import CodecBench
-    import PlinthEvents
+import CodecBench
+import PlinthEvents
 
-    /// Events with strings.
-    struct OurParser: ParserUnderTest {
-        private var parser = ServerSentEventParser()
-        static func chunk(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { Array(bytes) }
-        mutating func parse(_ chunk: [UInt8], into sink: Sink) {
-            do {
-                guard !sink.recording else { return try record(chunk, in: sink) }
-                try parser.parse(chunk) { event in sink.event(type: event.type, data: event.data, id: event.id) }
-            } catch {
-                fatalError("\(error)")
-            }
-        }
-
-        /// For `probe`, which asks for the last event ID as of each event: strings made of borrowed events.
-        private mutating func record(_ chunk: [UInt8], in sink: Sink) throws {
-            try parser.parseBorrowed(
-                chunk,
-                event: { view in
-                    let event = ServerSentEvent(view)
-                    let id = view.lastEventID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-                    sink.event(type: event.type, data: event.data, id: id)
-                }
-            )
-            report(parser, in: sink)
+/// Events with strings.
+struct OurParser: ParserUnderTest {
+    private var parser = ServerSentEventParser()
+    static func chunk(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { Array(bytes) }
+    mutating func parse(_ chunk: [UInt8], into sink: Sink) {
+        do {
+            guard !sink.recording else { return try record(chunk, in: sink) }
+            try parser.parse(chunk) { event in sink.event(type: event.type, data: event.data, id: event.id) }
+        } catch {
+            fatalError("\(error)")
         }
     }
 
-    /// Events as borrowed bytes.
-    ///
-    /// Counted in variables and not in the sink at once: the checks of exclusive access to its properties take twice the
-    /// time of the parser.
-    struct OurBorrowingParser: ParserUnderTest {
-        private var parser = ServerSentEventParser()
-        private var used = 0
-        static func chunk(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { Array(bytes) }
-        mutating func parse(_ chunk: [UInt8], into sink: Sink) {
-            do {
-                if sink.recording { return try record(chunk, in: sink) }
-                var events = 0
-                var bytes = 0
-                try parser.parseBorrowed(chunk.span) { event in
-                    events &+= 1
-                    bytes &+= event.data.count
-                    // What the floor looks at.
-                    if !event.data.isEmpty { used &+= Int(event.data[event.data.count - 1]) }
-                    used &+= event.type.count &+ event.lastEventID.count
-                }
-                sink.events &+= events
-                sink.dataBytes &+= bytes
-            } catch {
-                fatalError("\(error)")
+    /// For `probe`, which asks for the last event ID as of each event: strings made of borrowed events.
+    private mutating func record(_ chunk: [UInt8], in sink: Sink) throws {
+        try parser.parseBorrowed(
+            chunk,
+            event: { view in
+                let event = ServerSentEvent(view)
+                let id = view.lastEventID.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+                sink.event(type: event.type, data: event.data, id: id)
             }
-        }
+        )
+        report(parser, in: sink)
+    }
+}
 
-        private mutating func record(_ chunk: [UInt8], in sink: Sink) throws {
+/// Events as borrowed bytes.
+///
+/// Counted in variables and not in the sink at once: the checks of exclusive access to its properties take twice the
+/// time of the parser.
+struct OurBorrowingParser: ParserUnderTest {
+    private var parser = ServerSentEventParser()
+    private var used = 0
+    static func chunk(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { Array(bytes) }
+    mutating func parse(_ chunk: [UInt8], into sink: Sink) {
+        do {
+            if sink.recording { return try record(chunk, in: sink) }
+            var events = 0
+            var bytes = 0
             try parser.parseBorrowed(chunk.span) { event in
-                event.type.withUnsafeBytes { type in
-                    event.data.withUnsafeBytes { data in
-                        event.lastEventID.withUnsafeBytes { id in sink.event(type: type, data: data, id: id) }
-                    }
+                events &+= 1
+                bytes &+= event.data.count
+                // What the floor looks at.
+                if !event.data.isEmpty { used &+= Int(event.data[event.data.count - 1]) }
+                used &+= event.type.count &+ event.lastEventID.count
+            }
+            sink.events &+= events
+            sink.dataBytes &+= bytes
+        } catch {
+            fatalError("\(error)")
+        }
+    }
+
+    private mutating func record(_ chunk: [UInt8], in sink: Sink) throws {
+        try parser.parseBorrowed(chunk.span) { event in
+            event.type.withUnsafeBytes { type in
+                event.data.withUnsafeBytes { data in
+                    event.lastEventID.withUnsafeBytes { id in sink.event(type: type, data: data, id: id) }
                 }
             }
-            report(parser, in: sink)
         }
+        report(parser, in: sink)
     }
+}
 
-    /// What the stream said beside its events, for `probe`.
-    private func report(_ parser: ServerSentEventParser, in sink: Sink) {
-        sink.lastID = parser.lastEventID
-        sink.retry = parser.reconnectionTime.map { Int($0 / .milliseconds(1)) }
-    }
+/// What the stream said beside its events, for `probe`.
+private func report(_ parser: ServerSentEventParser, in sink: Sink) {
+    sink.lastID = parser.lastEventID
+    sink.retry = parser.reconnectionTime.map { Int($0 / .milliseconds(1)) }
+}
 
-    struct OurEncoder: EncoderUnderTest {
-        private var buffer: [UInt8] = []
-        mutating func encode(type: String, id: String, data: String) -> Int {
-            buffer.removeAll(keepingCapacity: true)
-            do {
-                try ServerSentEvent(type: type, data: data, id: id).encode(into: &buffer)
-            } catch {
-                fatalError("\(error)")
-            }
-            return buffer.count
+struct OurEncoder: EncoderUnderTest {
+    private var buffer: [UInt8] = []
+    mutating func encode(type: String, id: String, data: String) -> Int {
+        buffer.removeAll(keepingCapacity: true)
+        do {
+            try ServerSentEvent(type: type, data: data, id: id).encode(into: &buffer)
+        } catch {
+            fatalError("\(error)")
         }
-        var last: [UInt8] { buffer }
+        return buffer.count
     }
+    var last: [UInt8] { buffer }
+}
 
-    /// The same without building the event.
-    struct OurDirectEncoder: EncoderUnderTest {
-        private var buffer: [UInt8] = []
-        mutating func encode(type: String, id: String, data: String) -> Int {
-            buffer.removeAll(keepingCapacity: true)
-            do {
-                try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
-            } catch {
-                fatalError("\(error)")
-            }
-            return buffer.count
+/// The same without building the event.
+struct OurDirectEncoder: EncoderUnderTest {
+    private var buffer: [UInt8] = []
+    mutating func encode(type: String, id: String, data: String) -> Int {
+        buffer.removeAll(keepingCapacity: true)
+        do {
+            try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
+        } catch {
+            fatalError("\(error)")
         }
-        var last: [UInt8] { buffer }
+        return buffer.count
     }
+    var last: [UInt8] { buffer }
+}
 
-    let ours: [Codec] = [
-        .parser("ours", OurParser.self),
-        .parser("ours-borrowed", OurBorrowingParser.self),
-        .encoder("ours", OurEncoder.self),
-        .encoder("ours-direct", OurDirectEncoder.self),
-    ]
+let ours: [Codec] = [
+    .parser("ours", OurParser.self),
+    .parser("ours-borrowed", OurBorrowingParser.self),
+    .encoder("ours", OurEncoder.self),
+    .encoder("ours-direct", OurDirectEncoder.self),
+]
 #else
-    import CodecBench
+import CodecBench
 
-    /// The same without building the event.
-    struct OurDirectEncoder: EncoderUnderTest {
-        private var buffer: [UInt8] = []
-        mutating func encode(type: String, id: String, data: String) -> Int {
-            buffer.removeAll(keepingCapacity: true)
-            do {
-                try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
-            } catch {
-                fatalError("\(error)")
-            }
-            return buffer.count
+/// The same without building the event.
+struct OurDirectEncoder: EncoderUnderTest {
+    private var buffer: [UInt8] = []
+    mutating func encode(type: String, id: String, data: String) -> Int {
+        buffer.removeAll(keepingCapacity: true)
+        do {
+            try ServerSentEvent.encode(type: type, data: data, id: id, into: &buffer)
+        } catch {
+            fatalError("\(error)")
         }
-        var last: [UInt8] { buffer }
+        return buffer.count
     }
+    var last: [UInt8] { buffer }
+}
 
-    let ours: [Codec] = []
+let ours: [Codec] = []
 #endif

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command
-    import ArgumentParser
+import ArgumentParser
 
-    /// The command-line tool.
-    @main
-    struct PlinthCommand: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            commandName: "plinth",
-            abstract: "Server-sent events on the command line.",
-            subcommands: [Decode.self, Encode.self]
-        )
-    }
+/// The command-line tool.
+@main
+struct PlinthCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plinth",
+        abstract: "Server-sent events on the command line.",
+        subcommands: [Decode.self, Encode.self]
+    )
+}
 #else
-    /// What is left of the tool without the trait that brings its dependency.
-    @main
-    enum PlinthCommand {
-        static func main() {
-            StandardStreams.complain(
-                "plinth was built without the package trait Command; build it with that trait enabled."
-            )
-            StandardStreams.leave(with: 1)
-        }
+/// What is left of the tool without the trait that brings its dependency.
+@main
+enum PlinthCommand {
+    static func main() {
+        StandardStreams.complain(
+            "plinth was built without the package trait Command; build it with that trait enabled."
+        )
+        StandardStreams.leave(with: 1)
     }
+}
 #endif

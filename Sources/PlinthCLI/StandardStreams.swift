@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Musl)
-    import Musl
+import Musl
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
 /// Standard input and output of a filter.
@@ -54,11 +54,11 @@ enum StandardStreams {
     private static func read(into memory: UnsafeMutableRawBufferPointer) -> Int {
         while true {
             #if canImport(Glibc)
-                let count = Glibc.read(STDIN_FILENO, memory.baseAddress, memory.count)
+            let count = Glibc.read(STDIN_FILENO, memory.baseAddress, memory.count)
             #elseif canImport(Musl)
-                let count = Musl.read(STDIN_FILENO, memory.baseAddress, memory.count)
+            let count = Musl.read(STDIN_FILENO, memory.baseAddress, memory.count)
             #else
-                let count = Darwin.read(STDIN_FILENO, memory.baseAddress, memory.count)
+            let count = Darwin.read(STDIN_FILENO, memory.baseAddress, memory.count)
             #endif
             if count >= 0 { return count }
             switch errno {

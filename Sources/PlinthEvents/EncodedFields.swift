@@ -81,26 +81,26 @@ struct EncodedFields {
     @inline(__always)
     private func appendInline(to array: inout [UInt8]) {
         #if compiler(>=6.3)
-            var rest = unsafe text
-            var head = unsafe headCount
-            repeat {
-                let count = unsafe rest?.count ?? 0
-                // Room for at least one line, the longest there can be, and the blank line.
-                let room = head + count + 7 * (count / 64 + 4) + 8
-                array.append(addingCapacity: room) { span in
-                    unsafe span.withUnsafeMutableBufferPointer { free, initialized in
-                        // The array made room, so there is memory.
-                        guard let start = UnsafeMutableRawPointer(free.baseAddress) else { return }
-                        var writer = unsafe MemoryWriter(start, end: start + room)
-                        if head > 0 { unsafe writeHead(to: &writer) }
-                        unsafe rest = writeText(rest, to: &writer)
-                        initialized = unsafe writer.position - start
-                    }
+        var rest = unsafe text
+        var head = unsafe headCount
+        repeat {
+            let count = unsafe rest?.count ?? 0
+            // Room for at least one line, the longest there can be, and the blank line.
+            let room = head + count + 7 * (count / 64 + 4) + 8
+            array.append(addingCapacity: room) { span in
+                unsafe span.withUnsafeMutableBufferPointer { free, initialized in
+                    // The array made room, so there is memory.
+                    guard let start = UnsafeMutableRawPointer(free.baseAddress) else { return }
+                    var writer = unsafe MemoryWriter(start, end: start + room)
+                    if head > 0 { unsafe writeHead(to: &writer) }
+                    unsafe rest = writeText(rest, to: &writer)
+                    initialized = unsafe writer.position - start
                 }
-                head = 0
-            } while unsafe rest != nil
+            }
+            head = 0
+        } while unsafe rest != nil
         #else
-            unsafe writePieces { piece in unsafe array.append(contentsOf: piece) }
+        unsafe writePieces { piece in unsafe array.append(contentsOf: piece) }
         #endif
     }
 

@@ -7,10 +7,10 @@ extension String {
         // One call of `body` where strings are always UTF-8 inside, so that it is inlined; and no `withUTF8` there, whose
         // copy counts references.
         #if canImport(ObjectiveC)
-            if !isContiguousUTF8 {
-                var copy = self
-                return unsafe copy.withUTF8 { unsafe body(UnsafeRawBufferPointer($0)) }
-            }
+        if !isContiguousUTF8 {
+            var copy = self
+            return unsafe copy.withUTF8 { unsafe body(UnsafeRawBufferPointer($0)) }
+        }
         #endif
         guard let result = unsafe utf8.withContiguousStorageIfAvailable({ unsafe body(UnsafeRawBufferPointer($0)) })
         else { preconditionFailure("A string that is UTF-8 inside lends its bytes.") }

@@ -1,183 +1,183 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command
-    import Foundation
-    import Testing
+import Foundation
+import Testing
 
-    /// The built tool, run as a process.
-    struct Tool {
-        struct Result: Equatable {
-            var output: String
-            var errors: String
-            var status: Int32
-        }
-
-        struct Missing: Error, CustomStringConvertible {
-            let description: String
-        }
-
-        /// Beside the tests, where SwiftPM puts all that it builds.
-        static func url() throws -> URL {
-            let folders =
-                [Bundle.main.bundleURL, Bundle.main.executableURL?.deletingLastPathComponent()].compactMap { $0 }
-                + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }
-                + [URL(fileURLWithPath: CommandLine.arguments.first ?? "/").deletingLastPathComponent()]
-            for folder in folders {
-                let tool = folder.appendingPathComponent("plinth")
-                if FileManager.default.isExecutableFile(atPath: tool.path) { return tool }
-            }
-            throw Missing(description: "the tool plinth is not beside the tests: \(folders.map(\.path))")
-        }
-
-        static func process(_ arguments: [String]) throws -> Process {
-            let process = Process()
-            process.executableURL = try url()
-            process.arguments = arguments
-            return process
-        }
-
-        /// Runs the tool to its end, with files as input and output, so that neither side waits for the other.
-        static func run(_ arguments: [String], input: Data) throws -> Result {
-            let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-            defer { try? FileManager.default.removeItem(at: folder) }
-            let files = ["in", "out", "err"].map { folder.appendingPathComponent($0) }
-            try input.write(to: files[0])
-            for file in files[1...] { try Data().write(to: file) }
-            let process = try process(arguments)
-            process.standardInput = try FileHandle(forReadingFrom: files[0])
-            process.standardOutput = try FileHandle(forWritingTo: files[1])
-            process.standardError = try FileHandle(forWritingTo: files[2])
-            try process.run()
-            process.waitUntilExit()
-            return Result(
-                output: String(decoding: try Data(contentsOf: files[1]), as: UTF8.self),
-                errors: String(decoding: try Data(contentsOf: files[2]), as: UTF8.self),
-                status: process.terminationStatus
-            )
-        }
-
-        static func run(_ arguments: [String], input: String) throws -> Result {
-            try run(arguments, input: Data(input.utf8))
-        }
+/// The built tool, run as a process.
+struct Tool {
+    struct Result: Equatable {
+        var output: String
+        var errors: String
+        var status: Int32
     }
 
-    @Suite("The command plinth")
-    struct CommandTests {
-        @Test("decode prints events as lines of JSON", arguments: ["1", "3", "65536"])
-        func decode(_ readSize: String) throws {
-            let result = try Tool.run(
-                ["decode", "--read-size", readSize],
-                input: "event: e\r\nid: 1\r\ndata: a\r\ndata: é\r\n\r\n: c\n\ndata: unfinished"
-            )
-            #expect(result == .init(output: #"{"type":"e","data":"a\né","id":"1"}"# + "\n", errors: "", status: 0))
-        }
-
-        @Test("decode --comments prints them, and encode reads all of it")
-        func comments() throws {
-            let stream = ": c\n\nid: 1\ndata: a\n\nretry: 5\n\n"
-            let lines = try Tool.run(["decode", "--comments"], input: stream)
-            #expect(lines.status == 0)
-            #expect(try Tool.run(["encode"], input: lines.output) == .init(output: stream, errors: "", status: 0))
-        }
-
-        @Test("no input is no output", arguments: ["decode", "encode"])
-        func empty(_ command: String) throws {
-            #expect(try Tool.run([command], input: "") == .init(output: "", errors: "", status: 0))
-        }
-
-        @Test("encode names the line that is wrong, after what was good")
-        func badLine() throws {
-            let result = try Tool.run(["encode"], input: "{\"data\":\"a\"}\n{\"dat\":\"b\"}\n{\"data\":\"c\"}\n")
-            #expect(
-                result
-                    == .init(
-                        output: "data: a\n\n",
-                        errors:
-                            "plinth encode: line 2: the key \"dat\" is unknown; known are type, data, id, retry and comment\n",
-                        status: 1
-                    )
-            )
-        }
-
-        @Test("decode names the line that is too large, after what was good")
-        func tooLarge() throws {
-            let result = try Tool.run(["decode", "--maximum-size", "10"], input: "data: a\n\ndata: 0123456789\n\n")
-            #expect(result.output == #"{"type":"message","data":"a","id":null}"# + "\n")
-            #expect(
-                result.errors.hasPrefix("plinth decode: A line is longer than 10 bytes: line 3, which begins at byte 9")
-            )
-            #expect(result.status == 1)
-        }
-
-        @Test(
-            "options out of range are refused",
-            arguments: [["decode", "--read-size", "0"], ["encode", "--maximum-size", "0"]]
-        )
-        func options(_ arguments: [String]) throws {
-            let result = try Tool.run(arguments, input: "")
-            #expect(result.status == 64)
-            #expect(!result.errors.isEmpty)
-        }
-
-        @Test("megabytes pass through both")
-        func large() throws {
-            let text = String(repeating: "é\"0123456789abcdef\u{1}", count: 200_000)
-            let stream = "data: \(text)\ndata: \(text)\n\n" + String(repeating: "event: e\ndata: x\n\n", count: 50_000)
-            let lines = try Tool.run(["decode"], input: stream)
-            #expect(lines.status == 0)
-            let back = try Tool.run(["encode"], input: lines.output)
-            #expect(back.status == 0)
-            #expect(back.output == stream)
-        }
-
-        @Test(
-            "each event is printed at once, while the input goes on",
-            arguments: [
-                (["decode"], "data: a\n\n", #"{"type":"message","data":"a","id":null}"# + "\n"),
-                (["encode"], "{\"data\":\"a\"}\n", "data: a\n\n"),
-            ]
-        )
-        func atOnce(_ arguments: [String], _ input: String, _ output: String) throws {
-            let process = try Tool.process(arguments)
-            let (standardInput, standardOutput) = (Pipe(), Pipe())
-            process.standardInput = standardInput
-            process.standardOutput = standardOutput
-            try process.run()
-            for _ in 0..<3 {
-                try standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-                // Blocks until the output is there: the input is still open.
-                var read = ""
-                while read.utf8.count < output.utf8.count {
-                    let data = standardOutput.fileHandleForReading.availableData
-                    if data.isEmpty { break }
-                    read += String(decoding: data, as: UTF8.self)
-                }
-                #expect(read == output)
-            }
-            try standardInput.fileHandleForWriting.close()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
-        }
-
-        @Test("a reader that leaves ends it quietly")
-        func brokenPipe() throws {
-            let file = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
-            defer { try? FileManager.default.removeItem(at: file) }
-            try Data(String(repeating: "data: 0123456789\n\n", count: 100_000).utf8).write(to: file)
-            let process = try Tool.process(["decode"])
-            let (output, errors) = (Pipe(), Pipe())
-            process.standardInput = try FileHandle(forReadingFrom: file)
-            process.standardOutput = output
-            process.standardError = errors
-            try process.run()
-            // More comes than a pipe holds, so the tool has not ended.
-            _ = try output.fileHandleForReading.read(upToCount: 10)
-            try output.fileHandleForReading.close()
-            process.waitUntilExit()
-            #expect(process.terminationReason == .exit)
-            #expect(process.terminationStatus == 0)
-            #expect(errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
-        }
+    struct Missing: Error, CustomStringConvertible {
+        let description: String
     }
+
+    /// Beside the tests, where SwiftPM puts all that it builds.
+    static func url() throws -> URL {
+        let folders =
+            [Bundle.main.bundleURL, Bundle.main.executableURL?.deletingLastPathComponent()].compactMap { $0 }
+            + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }
+            + [URL(fileURLWithPath: CommandLine.arguments.first ?? "/").deletingLastPathComponent()]
+        for folder in folders {
+            let tool = folder.appendingPathComponent("plinth")
+            if FileManager.default.isExecutableFile(atPath: tool.path) { return tool }
+        }
+        throw Missing(description: "the tool plinth is not beside the tests: \(folders.map(\.path))")
+    }
+
+    static func process(_ arguments: [String]) throws -> Process {
+        let process = Process()
+        process.executableURL = try url()
+        process.arguments = arguments
+        return process
+    }
+
+    /// Runs the tool to its end, with files as input and output, so that neither side waits for the other.
+    static func run(_ arguments: [String], input: Data) throws -> Result {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let files = ["in", "out", "err"].map { folder.appendingPathComponent($0) }
+        try input.write(to: files[0])
+        for file in files[1...] { try Data().write(to: file) }
+        let process = try process(arguments)
+        process.standardInput = try FileHandle(forReadingFrom: files[0])
+        process.standardOutput = try FileHandle(forWritingTo: files[1])
+        process.standardError = try FileHandle(forWritingTo: files[2])
+        try process.run()
+        process.waitUntilExit()
+        return Result(
+            output: String(decoding: try Data(contentsOf: files[1]), as: UTF8.self),
+            errors: String(decoding: try Data(contentsOf: files[2]), as: UTF8.self),
+            status: process.terminationStatus
+        )
+    }
+
+    static func run(_ arguments: [String], input: String) throws -> Result {
+        try run(arguments, input: Data(input.utf8))
+    }
+}
+
+@Suite("The command plinth")
+struct CommandTests {
+    @Test("decode prints events as lines of JSON", arguments: ["1", "3", "65536"])
+    func decode(_ readSize: String) throws {
+        let result = try Tool.run(
+            ["decode", "--read-size", readSize],
+            input: "event: e\r\nid: 1\r\ndata: a\r\ndata: é\r\n\r\n: c\n\ndata: unfinished"
+        )
+        #expect(result == .init(output: #"{"type":"e","data":"a\né","id":"1"}"# + "\n", errors: "", status: 0))
+    }
+
+    @Test("decode --comments prints them, and encode reads all of it")
+    func comments() throws {
+        let stream = ": c\n\nid: 1\ndata: a\n\nretry: 5\n\n"
+        let lines = try Tool.run(["decode", "--comments"], input: stream)
+        #expect(lines.status == 0)
+        #expect(try Tool.run(["encode"], input: lines.output) == .init(output: stream, errors: "", status: 0))
+    }
+
+    @Test("no input is no output", arguments: ["decode", "encode"])
+    func empty(_ command: String) throws {
+        #expect(try Tool.run([command], input: "") == .init(output: "", errors: "", status: 0))
+    }
+
+    @Test("encode names the line that is wrong, after what was good")
+    func badLine() throws {
+        let result = try Tool.run(["encode"], input: "{\"data\":\"a\"}\n{\"dat\":\"b\"}\n{\"data\":\"c\"}\n")
+        #expect(
+            result
+                == .init(
+                    output: "data: a\n\n",
+                    errors:
+                        "plinth encode: line 2: the key \"dat\" is unknown; known are type, data, id, retry and comment\n",
+                    status: 1
+                )
+        )
+    }
+
+    @Test("decode names the line that is too large, after what was good")
+    func tooLarge() throws {
+        let result = try Tool.run(["decode", "--maximum-size", "10"], input: "data: a\n\ndata: 0123456789\n\n")
+        #expect(result.output == #"{"type":"message","data":"a","id":null}"# + "\n")
+        #expect(
+            result.errors.hasPrefix("plinth decode: A line is longer than 10 bytes: line 3, which begins at byte 9")
+        )
+        #expect(result.status == 1)
+    }
+
+    @Test(
+        "options out of range are refused",
+        arguments: [["decode", "--read-size", "0"], ["encode", "--maximum-size", "0"]]
+    )
+    func options(_ arguments: [String]) throws {
+        let result = try Tool.run(arguments, input: "")
+        #expect(result.status == 64)
+        #expect(!result.errors.isEmpty)
+    }
+
+    @Test("megabytes pass through both")
+    func large() throws {
+        let text = String(repeating: "é\"0123456789abcdef\u{1}", count: 200_000)
+        let stream = "data: \(text)\ndata: \(text)\n\n" + String(repeating: "event: e\ndata: x\n\n", count: 50_000)
+        let lines = try Tool.run(["decode"], input: stream)
+        #expect(lines.status == 0)
+        let back = try Tool.run(["encode"], input: lines.output)
+        #expect(back.status == 0)
+        #expect(back.output == stream)
+    }
+
+    @Test(
+        "each event is printed at once, while the input goes on",
+        arguments: [
+            (["decode"], "data: a\n\n", #"{"type":"message","data":"a","id":null}"# + "\n"),
+            (["encode"], "{\"data\":\"a\"}\n", "data: a\n\n"),
+        ]
+    )
+    func atOnce(_ arguments: [String], _ input: String, _ output: String) throws {
+        let process = try Tool.process(arguments)
+        let (standardInput, standardOutput) = (Pipe(), Pipe())
+        process.standardInput = standardInput
+        process.standardOutput = standardOutput
+        try process.run()
+        for _ in 0..<3 {
+            try standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+            // Blocks until the output is there: the input is still open.
+            var read = ""
+            while read.utf8.count < output.utf8.count {
+                let data = standardOutput.fileHandleForReading.availableData
+                if data.isEmpty { break }
+                read += String(decoding: data, as: UTF8.self)
+            }
+            #expect(read == output)
+        }
+        try standardInput.fileHandleForWriting.close()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+
+    @Test("a reader that leaves ends it quietly")
+    func brokenPipe() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(String(repeating: "data: 0123456789\n\n", count: 100_000).utf8).write(to: file)
+        let process = try Tool.process(["decode"])
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardInput = try FileHandle(forReadingFrom: file)
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        // More comes than a pipe holds, so the tool has not ended.
+        _ = try output.fileHandleForReading.read(upToCount: 10)
+        try output.fileHandleForReading.close()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit)
+        #expect(process.terminationStatus == 0)
+        #expect(errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
+    }
+}
 #endif

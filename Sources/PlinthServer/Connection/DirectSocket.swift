@@ -84,7 +84,9 @@ struct Chunk {
         body = buffer.count
     }
 
-    /// Writes what stands around the body. A body of nothing is no chunk: it would end the stream.
+    /// Writes what stands around the body.
+    ///
+    /// A body of nothing is no chunk: it would end the stream.
     ///
     /// - Returns: Whether there is anything to send, from ``start`` on.
     mutating func close(_ buffer: inout [UInt8]) -> Bool {

@@ -40,7 +40,9 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     /// Since when the socket has taken nothing of what waits for it.
     private var stalledSince: MonotonicTime?
     private var lastBuffered = 0
-    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1. Valid while ``context`` is.
+    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1.
+    ///
+    /// Valid while ``context`` is.
     private var socket: DirectSocket?
     /// Whether NIO holds bytes that the socket did not take: until it has taken them nothing may be sent past it.
     private var hasPending = false
@@ -218,16 +220,19 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
                 let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 guard chunk.close(&scratch) else { return (pull, .all) }
-                return (pull, scratch.withUnsafeBytes { bytes in
-                    let framed = UnsafeRawBufferPointer(rebasing: bytes[chunk.start...])
-                    let outcome = socket.send(framed)
-                    if case .some(let count) = outcome {
-                        let rest = UnsafeRawBufferPointer(rebasing: framed[count...])
-                        let part = Output.body(rest, .empty, context.channel.allocator)
-                        context.write(wrapOutboundOut(part), promise: nil)
+                return (
+                    pull,
+                    scratch.withUnsafeBytes { bytes in
+                        let framed = UnsafeRawBufferPointer(rebasing: bytes[chunk.start...])
+                        let outcome = socket.send(framed)
+                        if case .some(let count) = outcome {
+                            let rest = UnsafeRawBufferPointer(rebasing: framed[count...])
+                            let part = Output.body(rest, .empty, context.channel.allocator)
+                            context.write(wrapOutboundOut(part), promise: nil)
+                        }
+                        return outcome
                     }
-                    return outcome
-                })
+                )
             }
             switch outcome {
             case .all: break
