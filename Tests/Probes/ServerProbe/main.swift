@@ -83,6 +83,13 @@ func visits(_ count: Int, port: Int) async -> Int {
     return failures.ended.load(ordering: .relaxed)
 }
 
+/// Waits until the task is cancelled.
+@Sendable func forever() async {
+    let (stream, continuation) = AsyncStream<Void>.makeStream()
+    for await _ in stream {}
+    continuation.finish()
+}
+
 /// Writes a line at once, whoever reads.
 func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
@@ -100,7 +107,8 @@ let stream = Interceptor.eventStream("stream", onDisconnect: { _ in counts.ended
     counts.opened.add(1, ordering: .relaxed)
     defer { counts.returned.add(1, ordering: .relaxed) }
     await events.send("one")
-    try await Task.sleep(for: .seconds(600))
+    // Not a sleep, whose timer outlives its cancellation and would look like a leak.
+    await forever()
 }
 let text = Interceptor(
     "text",
