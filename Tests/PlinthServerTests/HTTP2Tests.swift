@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import PlinthServer
 import Testing
@@ -182,3 +184,5 @@ struct HTTP2Tests {
         #expect(ends.values.count == 1)
     }
 }
+
+#endif

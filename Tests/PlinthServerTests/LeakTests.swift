@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Foundation
 import Plinth
 import Testing
@@ -67,3 +69,5 @@ struct LeakTests {
         #expect(try await last.get("/text").body == "text")
     }
 }
+
+#endif

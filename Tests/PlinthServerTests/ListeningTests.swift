@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Glibc
 import Logging
 import Plinth
@@ -206,3 +208,5 @@ struct ListeningTests {
         }
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Foundation
 import Plinth
 import PlinthServer
@@ -227,3 +229,5 @@ struct PeerTests {
         #expect(ends.values.count == 1)
     }
 }
+
+#endif

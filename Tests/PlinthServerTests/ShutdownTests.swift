@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Plinth
 import PlinthServer
 import Testing
@@ -176,3 +178,5 @@ struct ShutdownTests {
         }
     }
 }
+
+#endif

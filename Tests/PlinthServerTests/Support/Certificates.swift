@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import PlinthServer
 import Testing
 
@@ -51,3 +53,5 @@ struct Certificates: Sendable {
         try #require(result.status == 0, "\(result.errors)")
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Foundation
 import Synchronization
 
@@ -95,3 +97,5 @@ final class ChildProcess: Sendable {
         try await ChildProcess(program, arguments).result()
     }
 }
+
+#endif

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if Server
+
 import Foundation
 
 /// A folder for the files of a test run.
@@ -18,3 +20,5 @@ final class TemporaryFolder: Sendable {
         return folder + "/" + name
     }
 }
+
+#endif
