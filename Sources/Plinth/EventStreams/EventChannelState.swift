@@ -282,17 +282,17 @@ struct EventChannelState {
             }
         }
         admitWaiters(&actions)
-        let more = !isDrained && !buffer.isEmpty
-        if !more, let last = lastEvent {
+        let hasEvents = !isDrained && !buffer.isEmpty
+        if !hasEvents, let last = lastEvent {
             encode(last, into: &bytes, &sizes)
             events += 1
             lastEvent = nil
         }
         if bytes.count > start {
             timing.wrote(at: now)
-            // The transport comes back after every pull that gave bytes, so it needs no waking.
-            isWakePending = true
-            return (.bytes(more: more), events, actions)
+            // While there is more the transport comes back by itself, and needs no waking.
+            isWakePending = hasEvents || isClosed
+            return (.bytes(more: isWakePending), events, actions)
         }
         isWakePending = false
         if case .ending(let reason, _) = phase {

@@ -7,14 +7,17 @@
 package protocol EventStreamTransport: AnyObject, Sendable {
     /// There is something to pull.
     ///
-    /// Called from any thread, never under the channel's lock, and not again until the next pull has come back idle.
+    /// Called from any thread, never under the channel's lock, and not again until a pull has said that there is no more.
     /// The transport pulls soon, on an executor of its own.
     func wake()
 }
 
 /// What a pull gave.
 package enum EventStreamPull: Sendable, Equatable {
-    /// Bytes were appended; `more` says whether others wait, because the limit was reached.
+    /// Bytes were appended.
+    ///
+    /// `more` says whether to pull again: other events wait, because the limit was reached, or the end does. Otherwise the
+    /// transport will be woken.
     case bytes(more: Bool)
     /// There is nothing now. The transport will be woken.
     case idle

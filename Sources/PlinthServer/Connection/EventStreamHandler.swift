@@ -191,12 +191,18 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     func pump(now: MonotonicTime) {
-        guard let context, !isDone, !isPumping else { return }
+        guard !isDone, !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
+        // The way of nearly all events: nothing is looked at but the socket, the channel, and this.
+        if let socket, !hasPending, stalledSince == nil {
+            send(to: socket, now)
+            if !hasPending { return }
+        }
+        guard let context, !isDone else { return }
         // What the socket has taken since the last time is seen before more is put behind it.
         observeProgress(context, now)
-        if let socket { send(to: socket, context, now) } else { write(context, now) }
+        if let socket { send(to: socket, now) } else { write(context, now) }
         if !isDone, isHeldUp(context), events.disconnectReason == .lagged {
             // There is nothing left to send but the end, which this client would take for ever to read.
             return clientLeft(.lagged)
@@ -210,7 +216,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     }
 
     /// Sends to the socket itself: what it takes is not copied, nor kept, nor written about.
-    private func send(to socket: DirectSocket, _ context: ChannelHandlerContext, _ now: MonotonicTime) {
+    private func send(to socket: DirectSocket, _ now: MonotonicTime) {
         var pulls = 0
         while !hasPending, !isDone {
             pulls += 1
@@ -225,7 +231,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
                     scratch.withUnsafeBytes { bytes in
                         let framed = UnsafeRawBufferPointer(rebasing: bytes[chunk.start...])
                         let outcome = socket.send(framed)
-                        if case .some(let count) = outcome {
+                        if case .some(let count) = outcome, let context {
                             let rest = UnsafeRawBufferPointer(rebasing: framed[count...])
                             let part = Output.body(rest, .empty, context.channel.allocator)
                             context.write(wrapOutboundOut(part), promise: nil)
@@ -236,13 +242,13 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
             }
             switch outcome {
             case .all: break
-            case .some: notifyWhenWritten(context)
+            case .some: if let context { notifyWhenWritten(context) }
             case .failed(let reason): return clientLeft(reason)
             }
             switch pull {
-            case .bytes: continue
-            case .idle: return
-            case .end(let reason): return end(reason, context)
+            case .bytes(more: true): continue
+            case .bytes(more: false), .idle: return
+            case .end(let reason): return end(reason)
             }
         }
     }
@@ -278,19 +284,21 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
                 return pull
             }
             switch pull {
-            case .bytes:
+            case .bytes(let more):
                 // Flushed now, so that the socket's room, not the bound above, says whether there is more.
                 if !context.channel.isWritable {
                     context.flush()
                     hasWritten = false
                 }
+                if !more { return }
             case .idle: return
-            case .end(let reason): return end(reason, context)
+            case .end(let reason): return end(reason)
             }
         }
     }
 
-    private func end(_ reason: DisconnectReason, _ context: ChannelHandlerContext) {
+    private func end(_ reason: DisconnectReason) {
+        guard let context else { return complete() }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         complete()
         guard let end = Output.end(framing, context.channel.allocator) else {

@@ -156,7 +156,7 @@ private final class Trial {
     func pull(limit: Int, now: MonotonicTime) {
         guard isAttached else { return }
         var bytes: [UInt8] = []
-        // From here on a wake would be one too many until the pull comes back idle; during it, too.
+        // A wake would be one too many until a pull says that there is no more; during it, too.
         let result = events.pull(into: &bytes, limit: limit, now: now)
         try? parser.parse(bytes) { if let id = Int($0.data) { read.append(id) } }
         hasComment = false
@@ -165,8 +165,8 @@ private final class Trial {
         switch result {
         case .bytes(let more):
             #expect(!bytes.isEmpty)
-            #expect(more == (buffered > 0))
-            transport.state.withLock { $0.isDue = true }
+            #expect(more == (buffered > 0 || reason != nil))
+            transport.state.withLock { $0.isDue = more }
         case .idle:
             #expect(bytes.isEmpty && reason == nil && buffered == 0)
             transport.state.withLock { $0.isDue = false }
