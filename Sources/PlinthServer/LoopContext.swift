@@ -2,6 +2,13 @@
 
 #if Server
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 import NIOCore
 import Plinth
 import Synchronization
@@ -144,8 +151,10 @@ final class LoopContext: Sendable {
 
     /// The `Date` field's value (RFC 9110, section 6.6.1), made once a second.
     func date() -> String {
-        let second = HTTPDate.now()
-        if local.value.date.second != second { local.value.date = (second, HTTPDate.string(second)) }
+        let second = time(nil)
+        if local.value.date.second != second {
+            local.value.date = (second, HTTPDate(secondsSince1970: second).description)
+        }
         return local.value.date.text
     }
 }
