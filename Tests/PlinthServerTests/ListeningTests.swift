@@ -13,7 +13,7 @@ import Testing
 struct ListeningTests {
     /// A socket that listens, as a parent process hands it down.
     private func listeningDescriptor() throws -> CInt {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let descriptor = openSocket(AF_INET)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian

@@ -34,7 +34,7 @@ final class RawClient: Sendable {
     }
 
     static func connectNow(port: Int, receiveBuffer: Int? = nil) throws -> RawClient {
-        let client = RawClient(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        let client = RawClient(openSocket(AF_INET))
         guard client.descriptor >= 0 else { throw Failure(description: "socket: errno \(errno)") }
         if let receiveBuffer { client.set(SO_RCVBUF, receiveBuffer) }
         var one: CInt = 1
@@ -56,7 +56,7 @@ final class RawClient: Sendable {
     /// Connects to a Unix socket.
     static func connect(path: String) async throws -> RawClient {
         try await blocking {
-            let client = RawClient(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
+            let client = RawClient(openSocket(AF_UNIX))
             var address = sockaddr_un()
             address.sun_family = sa_family_t(AF_UNIX)
             withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
@@ -73,7 +73,7 @@ final class RawClient: Sendable {
 
     /// A socket that listens on a port of the system's choice.
     static func listening() -> RawClient {
-        let client = RawClient(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        let client = RawClient(openSocket(AF_INET))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
@@ -281,6 +281,14 @@ final class RawClient: Sendable {
         let milliseconds = (deadline.uptimeNanoseconds - now.uptimeNanoseconds) / 1_000_000
         return Glibc.poll(&poll, 1, CInt(milliseconds) + 1) > 0
     }
+}
+
+/// A stream socket that no child process inherits.
+///
+/// Tests run side by side, and a child that another of them starts meanwhile would keep a socket open that was closed here:
+/// its server would never see the client leave.
+func openSocket(_ family: CInt) -> CInt {
+    socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
 }
 
 /// Runs what blocks on a thread of its own: a blocked thread of the pool would be missing to the server.
