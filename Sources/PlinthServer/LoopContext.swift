@@ -36,7 +36,7 @@ protocol Drainable: AnyObject {
 }
 
 /// What the connections of one event loop share: timers, wake-ups, a buffer to encode into, and the list of themselves.
-final class LoopContext: Sendable {
+final class LoopContext: EventStreamTransport {
     /// What only the event loop touches.
     struct Local {
         var wheel: TimerWheel<LoopTimer>
@@ -44,7 +44,7 @@ final class LoopContext: Sendable {
         /// Everyone who is told of a shutdown.
         var drainables: [ObjectIdentifier: any Drainable] = [:]
         /// Room for the streams that a round serves; empty between rounds.
-        var served: [any WakeableStream] = []
+        var served: [EventChannel] = []
         /// Encoded events on their way into a socket's buffer; its room is used again and again.
         var scratch: [UInt8] = []
         var isDraining = false
@@ -56,19 +56,16 @@ final class LoopContext: Sendable {
     /// Streams that have something to pull.
     ///
     /// They are all served by one task of the event loop.
-    private let woken: Mutex<[any WakeableStream]> = Mutex([])
+    private let woken: Mutex<[EventChannel]> = Mutex([])
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
         self.local = .makeBoxSendingValue(Local(wheel: TimerWheel(now: .now())), eventLoop: eventLoop)
     }
 
-    /// Has a stream pull soon.
-    ///
-    /// From any thread.
-    func wake(_ stream: any WakeableStream) {
+    func wake(_ channel: EventChannel) {
         let isFirst = woken.withLock { woken in
-            woken.append(stream)
+            woken.append(channel)
             return woken.count == 1
         }
         if isFirst { eventLoop.execute { self.serveWoken() } }
@@ -84,7 +81,7 @@ final class LoopContext: Sendable {
             local.value.served = streams
         }
         let now = MonotonicTime.now()
-        for stream in streams { stream.pump(now: now) }
+        for stream in streams { stream.connection?.pump(now: now) }
     }
 
     // MARK: - On the event loop
@@ -157,12 +154,6 @@ final class LoopContext: Sendable {
         }
         return local.value.date.text
     }
-}
-
-/// A stream that a ``LoopContext`` wakes.
-protocol WakeableStream: AnyObject, Sendable {
-    /// Pulls and writes; on the event loop.
-    func pump(now: MonotonicTime)
 }
 
 #endif

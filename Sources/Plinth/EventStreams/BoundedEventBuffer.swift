@@ -12,10 +12,12 @@ struct BoundedEventBuffer: EventBuffer {
     let maximumCount: Int
     let maximumBytes: Int
     let overflow: Overflow
-    /// The events from ``head`` on are in the buffer; those before it have been taken and are nil.
+    private var bytes = 0
+    /// The oldest event, if the buffer was empty when it came: most streams never hold a second one.
+    private var first: ServerSentEvent?
+    /// The events behind it from ``head`` on; those before that have been taken and are nil.
     private var events: [ServerSentEvent?] = []
     private var head = 0
-    private var bytes = 0
 
     init(count: Int, maximumBytes: Int, overflow: Overflow) {
         self.maximumCount = count
@@ -23,8 +25,8 @@ struct BoundedEventBuffer: EventBuffer {
         self.overflow = overflow
     }
 
-    var isEmpty: Bool { head == events.count }
-    var count: Int { events.count - head }
+    var isEmpty: Bool { first == nil && head == events.count }
+    var count: Int { events.count - head + (first == nil ? 0 : 1) }
 
     mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome {
         let size = event.bufferedSize
@@ -39,12 +41,16 @@ struct BoundedEventBuffer: EventBuffer {
                 dropped += 1
             }
         }
-        events.append(event)
+        if isEmpty { first = event } else { events.append(event) }
         bytes += size
         return .stored(dropping: dropped)
     }
 
     mutating func popFirst() -> ServerSentEvent? {
+        if let event = first.take() {
+            bytes -= event.bufferedSize
+            return event
+        }
         guard head < events.count, let event = events[head].take() else { return nil }
         head += 1
         bytes -= event.bufferedSize

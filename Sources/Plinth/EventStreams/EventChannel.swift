@@ -8,6 +8,11 @@ import Synchronization
 /// they were sent. It buffers as ``EventStreamOptions/buffer`` says. Once the client has left, or the stream has ended for
 /// another reason, everything that sends says so and does nothing else: that is the normal end of a stream, no error.
 public final class EventChannel: Sendable {
+    /// Who serves the channel, for a transport that has many.
+    ///
+    /// Invariant: touched on that transport's executor only. Whoever wakes ten thousand channels then need not look at
+    /// their connections, which another core has in its cache.
+    package nonisolated(unsafe) var connection: (any EventStreamConnection)?
     private let state: Mutex<EventChannelState>
 
     init(_ options: EventStreamOptions) {
@@ -179,17 +184,20 @@ public final class EventChannel: Sendable {
     ///   - preamble: Bytes before everything else: the opening comment.
     ///   - metrics: Where to count, nil for nowhere.
     ///   - now: The time, from which heartbeats and the stream's age count.
+    /// - Returns: Whether the transport serves the channel from now on. Otherwise there is nothing but an end to pull.
+    @discardableResult
     package func attach(
         _ transport: any EventStreamTransport,
         preamble: [UInt8],
         metrics: EventStreamMetrics?,
         now: MonotonicTime
-    ) {
-        let (isOpened, actions) = state.withLock {
+    ) -> Bool {
+        let (isOpened, isServed, actions) = state.withLock {
             $0.attach(transport, preamble: preamble, metrics: metrics, now: now)
         }
         if isOpened { metrics?.opened() }
         perform(actions)
+        return isServed
     }
 
     /// Whether the channel has its connection.
@@ -300,7 +308,7 @@ public final class EventChannel: Sendable {
             opened.resume(returning: state.withLock { $0.hasEvents })
         }
         if actions.dropped > 0 { state.withLock { $0.metrics }?.dropped(actions.dropped) }
-        actions.wake?.wake()
+        actions.wake?.wake(self)
     }
 }
 

@@ -32,31 +32,36 @@ struct EventChannelState {
         case ended(DisconnectReason)
     }
 
+    // What is looked at for every event stands together: with many streams it comes from memory each time.
+
     private(set) var phase = Phase.waiting
-    private var buffer: EventBufferStorage
+    /// Whether the transport knows that there is something to pull: from a wake until a pull has come back idle.
+    private var isWakePending = false
+    /// Whether there is, or was, an event to send.
+    private(set) var hasEvents = false
+    private var isFinished = false
+    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
+    private var hasNothingToCancel = false
     /// Those that wait, first come first served.
     ///
     /// There are none unless the buffer holds something that a pull will take: that pull admits them.
     private var waiters: [Waiter] = []
+    /// Bytes that go out before the events: the opening comment, heartbeats, comments.
+    private var control: [UInt8] = []
+    /// Where to count, nil for nowhere or before there is a connection.
+    private(set) var metrics: EventStreamMetrics?
+    /// Who waits for the first event.
+    private var opening: CheckedContinuation<Bool, Never>?
+    private var buffer: EventBufferStorage
+    private(set) var timing: EventStreamTiming
+
+    /// The event behind all others, if the application gave one when it ended the stream.
+    private var lastEvent: ServerSentEvent?
     /// Waiters that were cancelled before they were parked.
     private var cancelledEarly: [UInt64] = []
     private var lastWaiterID: UInt64 = 0
-    /// Bytes that go out before the events: the opening comment, heartbeats, comments.
-    private var control: [UInt8] = []
-    /// The event behind all others, if the application gave one when it ended the stream.
-    private var lastEvent: ServerSentEvent?
-    /// Whether the transport knows that there is something to pull: from a wake until a pull has come back idle.
-    private var isWakePending = false
-    private var isFinished = false
-    /// Who waits for the first event.
-    private var opening: CheckedContinuation<Bool, Never>?
-    /// Whether there is, or was, an event to send.
-    private(set) var hasEvents = false
     /// Ends the application's part of the stream.
     private var cancellation: (@Sendable () -> Void)?
-    private(set) var timing: EventStreamTiming
-    /// Where to count, nil for nowhere or before there is a connection.
-    private(set) var metrics: EventStreamMetrics?
     /// The events that were dropped before there was anywhere to count them.
     private var droppedEarly = 0
 
@@ -209,9 +214,6 @@ struct EventChannelState {
         hasNothingToCancel = true
     }
 
-    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
-    private var hasNothingToCancel = false
-
     // MARK: - The transport's side
 
     /// Whether there is a connection.
@@ -224,13 +226,13 @@ struct EventChannelState {
 
     /// Gives the channel its connection.
     ///
-    /// - Returns: Besides what is to be done, whether the stream counts as opened.
+    /// - Returns: Besides what is to be done, whether the stream counts as opened, and whether the transport serves it.
     mutating func attach(
         _ transport: any EventStreamTransport,
         preamble: [UInt8],
         metrics: EventStreamMetrics?,
         now: MonotonicTime
-    ) -> (isOpened: Bool, Actions) {
+    ) -> (isOpened: Bool, isServed: Bool, Actions) {
         var actions = Actions()
         switch phase {
         case .waiting:
@@ -241,11 +243,11 @@ struct EventChannelState {
             // The next pull says so.
             actions.wake = transport
             if !isFinished { self.metrics = metrics }
-            return (!isFinished, actions)
+            return (!isFinished, false, actions)
         case .open, .ending:
             // One stream was given to two requests. Neither could be served in full, so both end.
             end(.applicationFailed, lastEvent: nil, &actions)
-            return (false, actions)
+            return (false, false, actions)
         }
         self.metrics = metrics
         actions.dropped = droppedEarly
@@ -253,7 +255,7 @@ struct EventChannelState {
         control = control.isEmpty ? preamble : preamble + control
         timing.opened(at: now)
         wake(&actions)
-        return (true, actions)
+        return (true, true, actions)
     }
 
     /// Appends what is due, at least one event if there is any and otherwise no more than `limit` bytes and one event.
@@ -283,7 +285,7 @@ struct EventChannelState {
         }
         admitWaiters(&actions)
         let hasEvents = !isDrained && !buffer.isEmpty
-        if !hasEvents, let last = lastEvent {
+        if !hasEvents, isClosed, let last = lastEvent {
             encode(last, into: &bytes, &sizes)
             events += 1
             lastEvent = nil

@@ -14,28 +14,29 @@ package enum EventStreamTick: Sendable, Equatable {
 
 /// The times of one stream: heartbeat, progress of writes, age.
 struct EventStreamTiming {
-    let heartbeatBytes: [UInt8]
-    private let heartbeat: Duration?
-    private let writeTimeout: Duration?
-    private let maximumAge: Duration?
+    // In nanoseconds, `Int64.max` for never: these are looked at for every event of every stream.
+    private let heartbeat: Int64
     private var heartbeatDue = MonotonicTime.distantFuture
+    private let writeTimeout: Int64
+    private let maximumAge: Int64
     private var expires = MonotonicTime.distantFuture
+    let heartbeatBytes: [UInt8]
 
     init(_ options: EventStreamOptions) {
         // Up to a tenth early, never late: streams that were opened together do not all wake at the same moment.
-        heartbeat = options.heartbeat.interval.map { $0 * Double.random(in: 0.9...1) }
+        heartbeat = options.heartbeat.interval.map { ($0 * Double.random(in: 0.9...1)).clampedNanoseconds } ?? .max
         heartbeatBytes = options.heartbeat.bytes
-        writeTimeout = options.writeTimeout
-        maximumAge = options.maximumAge
+        writeTimeout = options.writeTimeout?.clampedNanoseconds ?? .max
+        maximumAge = options.maximumAge?.clampedNanoseconds ?? .max
     }
 
     mutating func opened(at now: MonotonicTime) {
         wrote(at: now)
-        if let maximumAge { expires = now + maximumAge }
+        expires = now.advanced(by: maximumAge)
     }
 
     mutating func wrote(at now: MonotonicTime) {
-        if let heartbeat { heartbeatDue = now + heartbeat }
+        heartbeatDue = now.advanced(by: heartbeat)
     }
 
     /// Looks at the time.
@@ -47,8 +48,8 @@ struct EventStreamTiming {
     /// - Returns: What is due, or when to look again.
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?, isEnding: Bool) -> EventStreamTick {
         var next = MonotonicTime.distantFuture
-        if let stalledSince, let writeTimeout {
-            let deadline = stalledSince + writeTimeout
+        if let stalledSince {
+            let deadline = stalledSince.advanced(by: writeTimeout)
             if now >= deadline { return .end(.timedOut) }
             next = min(next, deadline)
         }

@@ -5,11 +5,17 @@
 /// The channel holds events and never writes; the transport asks for bytes when its socket has room
 /// (``EventChannel/pull(into:limit:now:)``), so that the socket's own back-pressure is the stream's.
 package protocol EventStreamTransport: AnyObject, Sendable {
-    /// There is something to pull.
+    /// A channel has something to pull.
     ///
     /// Called from any thread, never under the channel's lock, and not again until a pull has said that there is no more.
-    /// The transport pulls soon, on an executor of its own.
-    func wake()
+    /// The transport pulls soon, on an executor of its own. One transport may serve many channels.
+    func wake(_ channel: EventChannel)
+}
+
+/// Whoever serves one channel for a transport of many.
+package protocol EventStreamConnection: AnyObject {
+    /// Pulls and writes.
+    func pump(now: MonotonicTime)
 }
 
 /// What a pull gave.

@@ -27,6 +27,12 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
         return MonotonicTime(nanoseconds: overflow ? (rhs < .zero ? .min : .max) : sum)
     }
 
+    /// The moment so many nanoseconds later; ``distantFuture`` if that is past it, or if they are `Int64.max`.
+    func advanced(by nanoseconds: Int64) -> MonotonicTime {
+        let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
+        return overflow || nanoseconds == .max ? .distantFuture : MonotonicTime(nanoseconds: sum)
+    }
+
     package static let distantFuture = MonotonicTime(nanoseconds: .max)
 }
 

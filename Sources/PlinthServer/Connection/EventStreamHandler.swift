@@ -16,36 +16,40 @@ import Plinth
 
 /// An event stream on its connection: pulls from the channel when the socket has room.
 ///
-/// `@unchecked Sendable`: everything that changes is touched on the event loop only; ``wake()`` and ``pump()`` are handed
-/// there by the ``LoopContext``.
+/// Everything that changes is touched on the event loop only, where the ``LoopContext`` calls ``pump(now:)``.
 final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler,
-    EventStreamTransport, WakeableStream, Drainable, @unchecked Sendable
+    EventStreamConnection, Drainable
 {
     typealias InboundIn = NIOAny
     typealias OutboundOut = Output.Part
 
-    private let stream: EventStream
+    // First what is looked at for every event.
+
+    private var isPumping = false
+    private var isDone = false
+    /// Whether the channel knows this as its connection.
+    private var isServing = false
+    /// Whether NIO holds bytes that the socket did not take: until it has taken them nothing may be sent past it.
+    private var hasPending = false
+    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1.
+    ///
+    /// Valid while ``context`` is.
+    private var socket: DirectSocket?
+    private let framing: ResponseFraming
+    /// Since when the socket has taken nothing of what waits for it.
+    private var stalledSince: MonotonicTime?
     /// The stream's channel, at hand: what is asked for at each event costs a look into memory that nobody else needs.
     private let events: EventChannel
-    private let framing: ResponseFraming
-    private let server: ServerContext
     private let loop: LoopContext
+
+    private let stream: EventStream
+    private let server: ServerContext
     private let halfCloseIsLeaving: Bool
     private let metrics: EventStreamMetrics?
     private var context: ChannelHandlerContext?
     private let isSecure: Bool
     private let logger: Logger
-    private var isPumping = false
-    private var isDone = false
-    /// Since when the socket has taken nothing of what waits for it.
-    private var stalledSince: MonotonicTime?
     private var lastBuffered = 0
-    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1.
-    ///
-    /// Valid while ``context`` is.
-    private var socket: DirectSocket?
-    /// Whether NIO holds bytes that the socket did not take: until it has taken them nothing may be sent past it.
-    private var hasPending = false
 
     /// How much is pulled at once, and how often before other streams of the event loop have their turn.
     private static var pullLimit: Int { 16 * 1024 }
@@ -82,6 +86,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        if isServing { events.connection = nil }
         loop.remove(self)
         loop.cancel(self)
     }
@@ -100,7 +105,8 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         }
         let channel = events
         let now = MonotonicTime.now()
-        channel.attach(self, preamble: stream.preamble, metrics: metrics, now: now)
+        isServing = channel.attach(loop, preamble: stream.preamble, metrics: metrics, now: now)
+        if isServing { channel.connection = self }
         loop.schedule(self, at: channel.firstTick)
         pump(now: now)
         startReadyFunction()
@@ -186,10 +192,6 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
 
     // MARK: - To the connection
 
-    func wake() {
-        loop.wake(self)
-    }
-
     func pump(now: MonotonicTime) {
         guard !isDone, !isPumping else { return }
         isPumping = true
@@ -221,7 +223,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         while !hasPending, !isDone {
             pulls += 1
             // A client and an application that are both fast do not keep the event loop for themselves.
-            if pulls > Self.maximumPulls { return loop.wake(self) }
+            if pulls > Self.maximumPulls { return loop.wake(events) }
             let (pull, outcome) = loop.withScratch { scratch -> (EventStreamPull, DirectSocket.Outcome) in
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
                 let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
@@ -273,7 +275,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         var pulls = 0
         while context.channel.isWritable, !isDone {
             pulls += 1
-            if pulls > Self.maximumPulls { return loop.wake(self) }
+            if pulls > Self.maximumPulls { return loop.wake(events) }
             let pull = loop.withScratch { scratch in
                 let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 if !scratch.isEmpty {

@@ -204,12 +204,16 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
             state.stalledSince = nil
             state.deadline = now
         }
-        wake()
+        pullNow()
     }
 
     // MARK: - Pulling
 
-    func wake() {
+    func wake(_ channel: EventChannel) {
+        pullNow()
+    }
+
+    private func pullNow() {
         let now = self.now
         let stream = state.withLock { state -> EventStream? in
             guard !state.isDone, let stream = state.stream else { return nil }

@@ -36,7 +36,7 @@ private final class CheckedTransport: EventStreamTransport {
 
     let state = Mutex(State())
 
-    func wake() {
+    func wake(_ channel: EventChannel) {
         state.withLock { state in
             if state.isDue { state.doubleWakes += 1 }
             state.isDue = true

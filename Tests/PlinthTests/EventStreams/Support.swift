@@ -94,7 +94,7 @@ final class Wakes: EventStreamTransport {
         }
     }
 
-    func wake() { state.withLock { $0 += 1 } }
+    func wake(_ channel: EventChannel) { state.withLock { $0 += 1 } }
 }
 
 extension MonotonicTime {
