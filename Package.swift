@@ -22,6 +22,7 @@ let package = Package(
     products: [
         .library(name: "PlinthEvents", targets: ["PlinthEvents"]),
         .library(name: "Plinth", targets: ["Plinth"]),
+        .library(name: "PlinthHub", targets: ["PlinthHub"]),
         .library(name: "PlinthServer", targets: ["PlinthServer"]),
         .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
         .executable(name: "plinth", targets: ["PlinthCLI"]),
@@ -33,6 +34,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.2.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.9.0"),
         .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.6.0"),
@@ -57,9 +59,19 @@ let package = Package(
             ]
         ),
         .target(
+            name: "PlinthHub",
+            dependencies: [
+                "PlinthEvents",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+            ]
+        ),
+        .target(
             name: "PlinthServer",
             dependencies: [
                 "Plinth",
+                "PlinthHub",
                 .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdTLS", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: server),
@@ -93,6 +105,7 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
         ),
+        .testTarget(name: "PlinthHubTests", dependencies: ["PlinthHub"]),
         .testTarget(
             name: "PlinthServerTests",
             dependencies: [

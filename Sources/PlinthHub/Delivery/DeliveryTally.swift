@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a distributor has done, for metrics.
+package struct DeliveryTally: Sendable, Hashable {
+    /// Events written, live and from history.
+    package var delivered = 0
+    /// Bytes taken by connections.
+    package var bytes = 0
+    package var heartbeats = 0
+    /// Reads of history.
+    package var reads = 0
+    /// Events read from it.
+    package var replayed = 0
+    /// Gaps told, or streams closed for one.
+    package var gaps = 0
+
+    package init() {}
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Events that go out in one write, in their order.
+///
+/// A single one is written from where it lies; several are put together, once for all who get the same.
+struct FrameRun {
+    private var form = StreamForm(isChunked: true, namesTopic: false)
+    private var single: EventFrame?
+    private var bytes: [UInt8] = []
+    /// Where each frame ends, and which position it has.
+    private var ends: [(end: Int, position: UInt64)] = []
+
+    static let lastChunk = Array("0\r\n\r\n".utf8)
+    private static let chunkedHeartbeat = Array("3\r\n:\n\n\r\n".utf8)
+    private static let bareHeartbeat = Array(":\n\n".utf8)
+
+    static func heartbeat(isChunked: Bool) -> [UInt8] { isChunked ? chunkedHeartbeat : bareHeartbeat }
+
+    var frames: Int { ends.count }
+    var isEmpty: Bool { ends.isEmpty }
+    var count: Int { ends.last?.end ?? 0 }
+    var firstPosition: UInt64 { ends.first?.position ?? 0 }
+    var lastPosition: UInt64 { ends.last?.position ?? 0 }
+
+    mutating func begin(_ form: StreamForm) {
+        self.form = form
+        single = nil
+        bytes.removeAll(keepingCapacity: bytes.capacity <= 1 << 20)
+        ends.removeAll(keepingCapacity: ends.capacity <= 16 * 1024)
+    }
+
+    mutating func append(_ entry: HistoryEntry) {
+        append(form.namesTopic ? entry.frameWithTopic : entry.frame, position: entry.position.number)
+    }
+
+    mutating func append(_ frame: EventFrame, position: UInt64) {
+        let range = frame.range(isChunked: form.isChunked)
+        if ends.isEmpty {
+            single = frame
+        } else {
+            if let first = single {
+                bytes.append(contentsOf: first.bytes[first.range(isChunked: form.isChunked)])
+                single = nil
+            }
+            bytes.append(contentsOf: frame.bytes[range])
+        }
+        ends.append((count + range.count, position))
+    }
+
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        guard let single else { return bytes.withUnsafeBytes(body) }
+        let range = single.range(isChunked: form.isChunked)
+        return single.bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+
+    /// What remains for a connection that took only so many bytes.
+    ///
+    /// - Returns: How many frames were begun; the position up to which nothing is to be read again; and the rest of the
+    ///   frame that was begun, if one was.
+    func cut(_ taken: Int) -> (frames: Int, position: UInt64, bytes: [UInt8], rest: Range<Int>) {
+        var low = 0
+        var high = ends.count
+        while low < high {
+            let middle = (low + high) / 2
+            if ends[middle].end > taken { high = middle } else { low = middle + 1 }
+        }
+        let start = low == 0 ? 0 : ends[low - 1].end
+        guard low < ends.count else { return (frames, lastPosition, [], 0..<0) }
+        guard taken > start else {
+            // Between two frames: what was before the first of this run it has.
+            return (low, low == 0 ? max(firstPosition, 1) - 1 : ends[low - 1].position, [], 0..<0)
+        }
+        let end = ends[low].end
+        if let single {
+            let range = single.range(isChunked: form.isChunked)
+            return (1, ends[low].position, single.bytes, (range.lowerBound + taken)..<range.upperBound)
+        }
+        // A copy, so that a few bytes do not keep all of the run.
+        let rest = Array(bytes[taken..<end])
+        return (low + 1, ends[low].position, rest, 0..<rest.count)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+
+/// Tells a subscriber that events it needs are no longer held.
+///
+/// Its data is a JSON object: `requested`, the last ID that the subscriber had, and `oldest`, the ID of the event that
+/// comes next, or null. Its own ID makes a client that reconnects go on from here.
+struct GapEvent {
+    let requested: EventID
+    let oldest: EventID?
+
+    func frame(type: String, id: EventID) -> EventFrame {
+        let data = "{\"requested\":\(Self.json(requested)),\"oldest\":\(oldest.map(Self.json) ?? "null")}"
+        var bytes = [UInt8](repeating: 0, count: NewEvent.prefix)
+        do {
+            try ServerSentEvent(type: type, data: data).encode(into: &bytes)
+        } catch {
+            // A type that cannot be one: the event is better told without it than not at all.
+            ServerSentEvent(data: data).encode(into: &bytes)
+        }
+        bytes.removeLast()
+        return EventFrame(fields: bytes, id: id.utf8)
+    }
+
+    /// A JSON string. IDs have no control characters.
+    private static func json(_ id: EventID) -> String {
+        var text = "\""
+        for scalar in id.description.unicodeScalars {
+            if scalar == "\"" || scalar == "\\" { text.unicodeScalars.append("\\") }
+            text.unicodeScalars.append(scalar)
+        }
+        return text + "\""
+    }
+}

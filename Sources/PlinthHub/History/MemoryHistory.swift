@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// A history in memory: as fast as a history can be, and gone with its process.
+///
+/// Its IDs carry an epoch, a random value of its own, so that an ID from before a restart is recognised as unknown and never
+/// taken for one of its own.
+public final class MemoryHistory: History {
+    private let state: Mutex<MemoryHistoryState>
+    private let now: @Sendable () -> HubTime
+
+    /// A history without events.
+    ///
+    /// - Parameters:
+    ///   - topic: What each topic holds; 10,000 events and 16 MiB unless given.
+    ///   - total: What all topics hold together; 1,000,000 events and 256 MiB unless given.
+    ///   - acceptsIDs: Whether publishers may choose IDs; not unless told otherwise. An ID that is used again is found
+    ///     where it was used first.
+    public convenience init(
+        topic: HistoryLimits = .defaultOfTopic,
+        total: HistoryLimits = .defaultInTotal,
+        acceptsIDs: Bool = false
+    ) {
+        self.init(
+            topic: topic,
+            total: total,
+            acceptsIDs: acceptsIDs,
+            epoch: UInt64.random(in: 0..<(1 << 40)),
+            now: { HubTime.now() }
+        )
+    }
+
+    package init(
+        topic: HistoryLimits = .defaultOfTopic,
+        total: HistoryLimits = .defaultInTotal,
+        acceptsIDs: Bool = false,
+        epoch: UInt64,
+        now: @escaping @Sendable () -> HubTime
+    ) {
+        state = Mutex(MemoryHistoryState(topic: topic, total: total, acceptsIDs: acceptsIDs, epoch: epoch))
+        self.now = now
+    }
+
+    public func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
+        state.withLock { state in
+            state.deliver = deliver
+            return state.head
+        }
+    }
+
+    public func append(_ events: [NewEvent]) async throws -> [EventID] {
+        try appendNow(events) ?? []
+    }
+
+    public func appendNow(_ events: [NewEvent]) throws -> [EventID]? {
+        let now = self.now()
+        // Told under the lock, which is what keeps the order.
+        return try state.withLock { state in
+            let entries = try state.append(events, now: now)
+            state.deliver?(entries)
+            return entries.map(\.id)
+        }
+    }
+
+    public func locate(_ id: EventID) async throws -> Position? {
+        state.withLock { $0.locate(id) }
+    }
+
+    public func locateNow(_ id: EventID) -> Located? {
+        state.withLock { $0.locate(id) }.map { .found($0) } ?? .unknown
+    }
+
+    public func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
+        let now = self.now()
+        return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
+    }
+
+    public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? {
+        let now = self.now()
+        return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
+    }
+
+    public func id(at position: Position) -> EventID {
+        state.withLock { $0.id(at: position) }
+    }
+
+    public func purge(_ topic: Topic) async throws -> Int {
+        state.withLock { $0.purge(topic) }
+    }
+
+    public func statistics() async throws -> HistoryStatistics {
+        state.withLock { $0.statistics }
+    }
+
+    public func expire() async {
+        let now = self.now()
+        state.withLock { $0.expire(now: now) }
+    }
+}
+
+/// An event that cannot be put into history.
+public struct HistoryError: Error, Hashable, CustomStringConvertible {
+    /// Why not.
+    public enum Code: Sendable, Hashable {
+        /// It has an ID of its publisher's choice, and this history gives IDs itself.
+        case idNotAccepted
+        /// Its ID is reserved.
+        case idReserved
+    }
+
+    /// Why not.
+    public let code: Code
+    /// Why not, in words.
+    public let description: String
+}

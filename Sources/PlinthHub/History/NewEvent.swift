@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import PlinthEvents
+
+/// An event on its way into history.
+///
+/// It is encoded here, by whoever publishes and outside of all locks: what remains for the history is to write its ID.
+public struct NewEvent: Sendable {
+    /// One or more topics, without repetition; the first is the one that clients of many topics are told.
+    public let topics: [Topic]
+    /// Whether only those may see it to whom one of its topics is allowed.
+    public let isRestricted: Bool
+    /// The ID that its publisher chose, where that is allowed.
+    public let requestedID: EventID?
+    /// The lines of the event without its ID, with room for what stands before them.
+    let encoded: [UInt8]
+
+    /// Room for the size of a chunk, 16 digits, and its line end.
+    static let prefix = 18
+
+    /// An event.
+    ///
+    /// - Parameters:
+    ///   - event: Its type, data and reconnection time. Its own ID is not used: IDs are given by the history.
+    ///   - topics: One or more.
+    ///   - isRestricted: Whether only those may see it to whom one of its topics is allowed.
+    ///   - requestedID: The ID that its publisher chose, where that is allowed.
+    public init(
+        _ event: ServerSentEvent,
+        topics: [Topic],
+        isRestricted: Bool = false,
+        requestedID: EventID? = nil
+    ) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Self.prefix + event.data.utf8.count + (event.type?.utf8.count ?? 0) + 80)
+        bytes.append(contentsOf: repeatElement(0, count: Self.prefix))
+        event.withID(nil).encode(into: &bytes)
+        // Without the blank line, which comes behind the ID.
+        bytes.removeLast()
+        self.init(encoded: bytes, topics: topics, isRestricted: isRestricted, requestedID: requestedID)
+    }
+
+    init(encoded: [UInt8], topics: [Topic], isRestricted: Bool, requestedID: EventID?) {
+        precondition(!topics.isEmpty, "an event has at least one topic")
+        self.encoded = encoded
+        self.topics = topics.count == 1 ? topics : topics.uniqued()
+        self.isRestricted = isRestricted
+        self.requestedID = requestedID
+    }
+
+    /// Roughly the bytes that it will take in memory.
+    public var size: Int { encoded.count + HistoryEntry.overhead }
+}
+
+extension [Topic] {
+    /// The topics, each once, in their order.
+    func uniqued() -> [Topic] {
+        var seen: Set<Topic> = []
+        return filter { seen.insert($0).inserted }
+    }
+}
