@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// Hands what comes into history to every group of subscribers, in order.
+final class FanOut: Sendable {
+    private struct State {
+        var head = Position.zero
+        var groups: [any DeliveryGroup] = []
+        var published = 0
+    }
+
+    private let state = Mutex(State())
+
+    var head: Position { state.withLock { $0.head } }
+
+    /// Events since the start, wherever they were published.
+    var published: Int { state.withLock { $0.published } }
+
+    func start(at head: Position) {
+        state.withLock { $0.head = max($0.head, head) }
+    }
+
+    /// Adds a group.
+    ///
+    /// - Parameter make: Makes the group, which gets all that comes after the position that it is given.
+    func add<Group: DeliveryGroup>(_ make: (Position) throws -> Group) rethrows -> Group {
+        try state.withLock { state in
+            let group = try make(state.head)
+            state.groups.append(group)
+            return group
+        }
+    }
+
+    func remove(_ group: any DeliveryGroup) {
+        state.withLock { $0.groups.removeAll { $0 === group } }
+    }
+
+    func deliver(_ entries: [HistoryEntry]) {
+        guard let last = entries.last else { return }
+        // Under the lock, so that each group gets everything in order.
+        state.withLock { state in
+            state.head = last.position
+            state.published += entries.count
+            for group in state.groups { group.enqueue(entries) }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+import Synchronization
+
+/// The metrics of a hub.
+///
+/// | metric | kind | label |
+/// |---|---|---|
+/// | `plinth_hub_events_published_total` | counter | |
+/// | `plinth_hub_publish_failures_total` | counter | |
+/// | `plinth_hub_publish_duration` | timer | |
+/// | `plinth_hub_subscribers` | meter | `transport` |
+/// | `plinth_hub_streams_ended_total` | counter | `reason` |
+/// | `plinth_hub_events_delivered_total` | counter | `transport` |
+/// | `plinth_hub_bytes_sent_total` | counter | `transport` |
+/// | `plinth_hub_heartbeats_total` | counter | `transport` |
+/// | `plinth_hub_replay_reads_total` | counter | `transport` |
+/// | `plinth_hub_replayed_events_total` | counter | `transport` |
+/// | `plinth_hub_gaps_total` | counter | `transport` |
+///
+/// The label `transport` has three values, `reason` those of ``StreamEnd``.
+final class HubMetrics: Sendable {
+    private struct Transport: Sendable {
+        let subscribers: Meter
+        let delivered: Counter
+        let bytes: Counter
+        let heartbeats: Counter
+        let reads: Counter
+        let replayed: Counter
+        let gaps: Counter
+
+        init(_ transport: HubStream.Transport, _ factory: any MetricsFactory) {
+            let labels = [("transport", transport.rawValue)]
+            func counter(_ name: String) -> Counter {
+                Counter(label: "plinth_hub_\(name)_total", dimensions: labels, factory: factory)
+            }
+            subscribers = Meter(label: "plinth_hub_subscribers", dimensions: labels, factory: factory)
+            delivered = counter("events_delivered")
+            bytes = counter("bytes_sent")
+            heartbeats = counter("heartbeats")
+            reads = counter("replay_reads")
+            replayed = counter("replayed_events")
+            gaps = counter("gaps")
+        }
+    }
+
+    private let published: Counter
+    private let failures: Counter
+    private let duration: Metrics.Timer
+    private let transports: [HubStream.Transport: Transport]
+    private let ends: [StreamEnd: Counter]
+
+    /// - Parameter factory: Where metrics go. Nil where nothing has been bootstrapped.
+    init?(factory: any MetricsFactory) {
+        if factory is NOOPMetricsHandler { return nil }
+        published = Counter(label: "plinth_hub_events_published_total", factory: factory)
+        failures = Counter(label: "plinth_hub_publish_failures_total", factory: factory)
+        duration = Metrics.Timer(label: "plinth_hub_publish_duration", factory: factory)
+        transports = Dictionary(
+            uniqueKeysWithValues: [HubStream.Transport.process, .reactor, .eventLoop].map { ($0, Transport($0, factory)) }
+        )
+        ends = Dictionary(
+            uniqueKeysWithValues: StreamEnd.allCases.map {
+                (
+                    $0,
+                    Counter(
+                        label: "plinth_hub_streams_ended_total",
+                        dimensions: [("reason", $0.rawValue)],
+                        factory: factory
+                    )
+                )
+            }
+        )
+    }
+
+    func published(_ count: Int, in nanoseconds: Int64) {
+        published.increment(by: count)
+        duration.recordNanoseconds(nanoseconds)
+    }
+
+    func publishFailed() { failures.increment() }
+
+    func began(_ transport: HubStream.Transport) { transports[transport]?.subscribers.increment() }
+
+    func ended(_ transport: HubStream.Transport, _ end: StreamEnd) {
+        transports[transport]?.subscribers.decrement()
+        ends[end]?.increment()
+    }
+
+    func add(_ tally: DeliveryTally, _ transport: HubStream.Transport) {
+        guard tally != DeliveryTally(), let metrics = transports[transport] else { return }
+        metrics.delivered.increment(by: tally.delivered)
+        metrics.bytes.increment(by: tally.bytes)
+        metrics.heartbeats.increment(by: tally.heartbeats)
+        metrics.reads.increment(by: tally.reads)
+        metrics.replayed.increment(by: tally.replayed)
+        metrics.gaps.increment(by: tally.gaps)
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// Subscribers within the process: each reads history by itself, and is told when there is more for it.
+final class LocalGroup: DeliveryGroup {
+    /// One of them; its closure runs in one task.
+    struct Subscription: Sendable {
+        let group: LocalGroup
+        let slot: Int
+        let selection: Selection
+    }
+
+    private struct Slot {
+        var selection: Selection?
+        var place: Int32 = -1
+        /// Whether something came since it last asked.
+        var hasMore = false
+        var waiting: CheckedContinuation<Void, Never>?
+        /// Whether its task was cancelled.
+        var isCancelled = false
+    }
+
+    private struct State {
+        var index = TopicIndex()
+        var slots: [Slot] = []
+        var free: [Int] = []
+        /// The last event that was handed in.
+        var head: Position
+    }
+
+    private let state: Mutex<State>
+
+    init(head: Position) {
+        state = Mutex(State(head: head))
+    }
+
+    func add(_ selection: Selection) -> Subscription {
+        state.withLock { state in
+            let slot = state.free.popLast() ?? state.slots.count
+            if slot == state.slots.count { state.slots.append(Slot()) }
+            state.slots[slot] = Slot(selection: selection, place: state.index.add(slot, selection))
+            return Subscription(group: self, slot: slot, selection: selection)
+        }
+    }
+
+    func remove(_ subscription: Subscription) {
+        state.withLock { state in
+            let place = state.slots[subscription.slot].place
+            var moved: Int32?
+            state.index.remove(subscription.slot, subscription.selection, place: place) { moved = $0 }
+            if let moved { state.slots[Int(moved)].place = place }
+            state.slots[subscription.slot] = Slot()
+            state.free.append(subscription.slot)
+        }
+    }
+
+    func enqueue(_ entries: [HistoryEntry]) {
+        let woken = state.withLock { state in
+            var woken: [CheckedContinuation<Void, Never>] = []
+            if let last = entries.last { state.head = last.position }
+            for entry in entries {
+                for topic in entry.topics {
+                    guard let number = state.index.node(of: topic), let node = state.index.nodes[number] else { continue }
+                    for slot in node.single + node.several {
+                        state.slots[Int(slot)].hasMore = true
+                        if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }
+                    }
+                }
+            }
+            return woken
+        }
+        for continuation in woken { continuation.resume() }
+    }
+
+    /// Takes note that a subscription is about to read: what comes from now on is more.
+    ///
+    /// - Returns: The last event before that.
+    func willRead(_ subscription: Subscription) -> Position {
+        state.withLock { state in
+            state.slots[subscription.slot].hasMore = false
+            return state.head
+        }
+    }
+
+    /// Waits until there may be more for a subscription than when it last began to read.
+    ///
+    /// - Throws: `CancellationError` if the task is cancelled meanwhile.
+    func waitForMore(_ subscription: Subscription) async throws {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let hasMore = state.withLock { state in
+                    let slot = state.slots[subscription.slot]
+                    if slot.hasMore || slot.isCancelled { return true }
+                    state.slots[subscription.slot].waiting = continuation
+                    return false
+                }
+                if hasMore { continuation.resume() }
+            }
+        } onCancel: {
+            let waiting = state.withLock { state in
+                state.slots[subscription.slot].isCancelled = true
+                return state.slots[subscription.slot].waiting.take()
+            }
+            waiting?.resume()
+        }
+        try Task.checkCancellation()
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The topics that had events last, with how many: what an operator looks at.
+///
+/// Bounded: beyond twice ``maximum`` topics those are forgotten that had none for longest.
+struct TopicActivity {
+    struct Topics: Sendable {
+        var published: Int
+        var last: UInt64
+    }
+
+    /// The topics that are kept at least: 1,000.
+    static let maximum = 1000
+
+    private(set) var topics: [Topic: Topics] = [:]
+
+    mutating func record(_ entries: [HistoryEntry]) {
+        for entry in entries {
+            for topic in entry.topics {
+                var known = topics[topic] ?? Topics(published: 0, last: 0)
+                known.published += 1
+                known.last = entry.position.number
+                topics[topic] = known
+            }
+        }
+        guard topics.count > 2 * Self.maximum else { return }
+        let kept = topics.sorted { $0.value.last > $1.value.last }.prefix(Self.maximum)
+        topics = Dictionary(uniqueKeysWithValues: kept.map { ($0.key, $0.value) })
+    }
+
+    /// The topics with the most recent events.
+    func recent(_ count: Int) -> [(topic: Topic, published: Int)] {
+        topics.sorted { $0.value.last > $1.value.last }.prefix(max(0, count)).map { ($0.key, $0.value.published) }
+    }
+}
