@@ -18,13 +18,8 @@ extension ServerSentEvent {
     @inlinable
     public func encode(into buffer: inout [UInt8]) {
         // Parts and not the event, so that one that is built to be encoded is never put together.
-        Self.encode(
-            type: checkedType?.rawValue,
-            data: data,
-            id: checkedID?.rawValue,
-            retry: retryMilliseconds,
-            into: &buffer
-        )
+        let parts = parts
+        Self.encode(type: parts.type, data: parts.data, id: parts.id, retry: parts.retry, into: &buffer)
     }
 
     @usableFromInline
@@ -100,10 +95,10 @@ extension ServerSentEvent {
     @inline(__always)
     func withFields<R>(_ body: (EncodedFields) -> R) -> R {
         unsafe Self.withFields(
-            type: checkedType?.rawValue,
-            data: data,
-            id: checkedID?.rawValue,
-            retry: retryMilliseconds,
+            type: parts.type,
+            data: parts.data,
+            id: parts.id,
+            retry: parts.retry,
             body
         )
     }

@@ -19,17 +19,20 @@
 ///
 /// See the HTML standard, section [9.2.5](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 public struct ServerSentEvent: Sendable {
-    /// The type, checked; nil for `message`.
-    @usableFromInline private(set) var checkedType: EventType?
-
-    /// The ID, checked; nil for none.
-    @usableFromInline private(set) var checkedID: EventID?
-
-    // The reconnection time in milliseconds, 0...maximumRetry; −1 for none. Half the size of a `Duration?`.
-    @usableFromInline private(set) var retryMilliseconds: Int64
+    /// All parts: type and ID, checked, nil for `message` and for none; the reconnection time in milliseconds,
+    /// 0...maximumRetry, −1 for none, which is half the size of a `Duration?`; the data.
+    ///
+    /// One property, so that the optimizer sees through an event that is built to be encoded: one whose properties are
+    /// set one by one is put together in memory, and references to its strings are counted.
+    @usableFromInline typealias Parts = (type: String?, id: String?, retry: Int64, data: String)
+    @usableFromInline private(set) var parts: Parts
 
     /// The data, which may have any number of lines.
-    public var data: String
+    @inlinable public var data: String {
+        get { parts.data }
+        // In place, for what appends to it.
+        _modify { yield &parts.data }
+    }
 
     /// Creates an event of checked parts, or of literals.
     ///
@@ -68,45 +71,38 @@ public struct ServerSentEvent: Sendable {
         id: String? = nil,
         retry: Duration? = nil
     ) throws(ServerSentEventError) {
-        var milliseconds: Int64 = -1
-        if let retry {
-            guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
-            milliseconds = whole
-        }
         // Nearly all pass at a glance; the others are looked at closely, to find the error or that there is none.
-        if !Self.isPlain(type: type, id: id) {
-            if let type { _ = try EventType(type) }
-            if let id { _ = try EventID(id) }
+        var milliseconds: Int64 = -1
+        if retry != nil || !Self.isPlain(type: type, id: id) {
+            milliseconds = try Self.check(type: type, id: id, retry: retry)
         }
-        let checkedType = type.map(EventType.init(unchecked:))
-        let checkedID = id.map(EventID.init(unchecked:))
-        self.init(checkedType: checkedType, data: data, checkedID: checkedID, retryMilliseconds: milliseconds)
+        let parts: Parts = (type, id, milliseconds, data)
+        self.parts = parts
     }
 
     @inlinable
     @inline(__always)
     init(checkedType: EventType?, data: String, checkedID: EventID?, retryMilliseconds: Int64) {
-        self.checkedType = checkedType
-        self.data = data
-        self.checkedID = checkedID
-        self.retryMilliseconds = retryMilliseconds
+        parts = (checkedType?.rawValue, checkedID?.rawValue, retryMilliseconds, data)
     }
 
     /// The event's type, the `event` field, never empty; nil for the default, `message`.
-    @inlinable public var type: String? { checkedType?.rawValue }
+    @inlinable public var type: String? { parts.type }
 
     /// The event's ID; nil if it has none, empty if it makes clients forget the last event ID.
-    @inlinable public var id: String? { checkedID?.rawValue }
+    @inlinable public var id: String? { parts.id }
 
     /// The reconnection time sent with the event, in whole milliseconds; nil if none is.
-    @inlinable public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
+    @inlinable public var retry: Duration? { parts.retry < 0 ? nil : .milliseconds(parts.retry) }
 
     /// The same event with another ID.
     ///
     /// - Parameter id: The new ID, or nil for none.
     /// - Returns: The event with that ID.
     public func withID(_ id: EventID?) -> ServerSentEvent {
-        ServerSentEvent(checkedType: checkedType, data: data, checkedID: id, retryMilliseconds: retryMilliseconds)
+        var event = self
+        event.parts.id = id?.rawValue
+        return event
     }
 }
 
@@ -124,6 +120,20 @@ extension ServerSentEvent {
         return true
     }
 
+    /// Checks the parts that could be wrong, and returns the reconnection time in milliseconds, −1 for none.
+    @usableFromInline
+    @inline(never)
+    static func check(type: String?, id: String?, retry: Duration?) throws(ServerSentEventError) -> Int64 {
+        var milliseconds: Int64 = -1
+        if let retry {
+            guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
+            milliseconds = whole
+        }
+        if let type { _ = try EventType(type) }
+        if let id { _ = try EventID(id) }
+        return milliseconds
+    }
+
     /// The largest reconnection time in milliseconds: the largest integer that a JavaScript number holds exactly.
     static let maximumRetry: Int64 = 1 << 53 - 1
 
@@ -139,6 +149,9 @@ extension ServerSentEvent {
 }
 
 extension ServerSentEvent: Hashable {
+    private var checkedType: EventType? { parts.type.map(EventType.init(unchecked:)) }
+    private var checkedID: EventID? { parts.id.map(EventID.init(unchecked:)) }
+
     /// Whether two events are the same on the wire, byte for byte.
     ///
     /// - Parameters:
@@ -147,7 +160,7 @@ extension ServerSentEvent: Hashable {
     /// - Returns: True if all parts have the same bytes.
     public static func == (lhs: ServerSentEvent, rhs: ServerSentEvent) -> Bool {
         lhs.checkedType == rhs.checkedType && lhs.checkedID == rhs.checkedID
-            && lhs.retryMilliseconds == rhs.retryMilliseconds && lhs.data.hasSameBytes(as: rhs.data)
+            && lhs.parts.retry == rhs.parts.retry && lhs.data.hasSameBytes(as: rhs.data)
     }
 
     /// Hashes the bytes of all parts.
@@ -156,7 +169,7 @@ extension ServerSentEvent: Hashable {
     public func hash(into hasher: inout Hasher) {
         hasher.combine(checkedType)
         hasher.combine(checkedID)
-        hasher.combine(retryMilliseconds)
+        hasher.combine(parts.retry)
         data.hashBytes(into: &hasher)
     }
 }
