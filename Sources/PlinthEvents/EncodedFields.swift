@@ -60,26 +60,12 @@ struct EncodedFields {
 
     // MARK: - Writing
 
-    /// Appends unless the type is empty or has, as the ID may have, a byte that could be forbidden: one below 0x0E.
-    @inline(never)
-    func appendIfPlain(to array: inout [UInt8]) -> Bool {
-        if let type = unsafe type, unsafe type.isEmpty || LineScanner.hasLowByte(type) { return false }
-        if let id = unsafe id, unsafe LineScanner.hasLowByte(id) { return false }
-        unsafe appendInline(to: &array)
-        return true
-    }
-
-    @inline(never)
-    func append(to array: inout [UInt8]) {
-        unsafe appendInline(to: &array)
-    }
-
     /// Appends to an array: straight into its free space, which nearly always grows once at most.
     ///
     /// The number of lines is not counted beforehand, which would take as long again as writing them: there is room for
     /// a line of 64 bytes in the mean, and if that is not enough, more is made.
-    @inline(__always)
-    private func appendInline(to array: inout [UInt8]) {
+    @inline(never)
+    func append(to array: inout [UInt8]) {
         #if compiler(>=6.3)
         var rest = unsafe text
         var head = unsafe headCount
@@ -102,6 +88,17 @@ struct EncodedFields {
         #else
         unsafe writePieces { piece in unsafe array.append(contentsOf: piece) }
         #endif
+    }
+
+    /// Writes the lines of data and the blank line, and returns where they end; nil if there is too little room.
+    @inline(never)
+    static func writeData(
+        _ data: UnsafeRawBufferPointer,
+        from start: UnsafeMutableRawPointer,
+        to end: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer? {
+        var writer = unsafe MemoryWriter(start, end: end)
+        return unsafe EncodedFields().writeText(data, to: &writer) == nil ? writer.position : nil
     }
 
     /// Writes to memory and returns the number of bytes.

@@ -65,6 +65,7 @@ public struct EventStreamBlock: Sendable, Hashable {
     ///
     /// - Parameter buffer: Where the block is appended.
     public func encode(into buffer: inout [UInt8]) {
+        if case .event(let event) = content { return event.encode(into: &buffer) }
         unsafe withFields { fields in unsafe fields.append(to: &buffer) }
     }
 

@@ -25,12 +25,18 @@ extension ServerSentEvent {
     @usableFromInline
     @inline(never)
     static func encode(type: String?, data: String, id: String?, retry: Int64, into buffer: inout [UInt8]) {
+        if retry < 0, SmallEvent.append(type: type, data: data, id: id, to: &buffer) { return }
+        encodeAny(type: type, data: data, id: id, retry: retry, into: &buffer)
+    }
+
+    @inline(never)
+    private static func encodeAny(type: String?, data: String, id: String?, retry: Int64, into buffer: inout [UInt8]) {
         unsafe withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &buffer) }
     }
 
     /// Appends an event of strings that are only known at run time, without building it.
     ///
-    /// The same as ``init(type:data:id:retry:)-(String?,_,_,_)`` and ``encode(into:)-([UInt8])``, a quarter faster for small
+    /// The same as ``init(type:data:id:retry:)-(String?,_,_,_)`` and ``encode(into:)-([UInt8])``, a sixth faster for small
     /// events, for servers that pass on what they are given and keep nothing.
     ///
     /// - Parameters:
@@ -48,19 +54,9 @@ extension ServerSentEvent {
         retry: Duration? = nil,
         into buffer: inout [UInt8]
     ) throws(ServerSentEventError) {
-        var milliseconds: Int64 = -1
-        if let retry {
-            guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
-            milliseconds = whole
-        }
-        let isWritten = unsafe withFields(type: type, data: data, id: id, retry: milliseconds) { fields in
-            unsafe fields.appendIfPlain(to: &buffer)
-        }
-        if !isWritten {
-            if let type { _ = try EventType(type) }
-            if let id { _ = try EventID(id) }
-            encode(type: type, data: data, id: id, retry: milliseconds, into: &buffer)
-        }
+        if retry == nil, SmallEvent.append(type: type, data: data, id: id, to: &buffer) { return }
+        let milliseconds = try check(type: type, id: id, retry: retry)
+        encodeAny(type: type, data: data, id: id, retry: milliseconds, into: &buffer)
     }
 
     /// Appends the encoded event to any buffer of bytes.

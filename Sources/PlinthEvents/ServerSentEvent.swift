@@ -107,16 +107,11 @@ public struct ServerSentEvent: Sendable {
 }
 
 extension ServerSentEvent {
-    /// Whether a type that is not empty and an ID have no byte that could be forbidden: none below 0x0E.
+    /// Whether a type that is not empty and an ID are short and have no byte that could be forbidden.
     @usableFromInline
     @inline(never)
     static func isPlain(type: String?, id: String?) -> Bool {
-        if let type {
-            guard unsafe type.withBytes({ unsafe !$0.isEmpty && !LineScanner.hasLowByte($0) }) else { return false }
-        }
-        if let id {
-            guard unsafe id.withBytes({ unsafe !LineScanner.hasLowByte($0) }) else { return false }
-        }
+        guard let type = ShortString(type), type.count != 0, ShortString(id) != nil else { return false }
         return true
     }
 
@@ -129,8 +124,9 @@ extension ServerSentEvent {
             guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
             milliseconds = whole
         }
-        if let type { _ = try EventType(type) }
-        if let id { _ = try EventID(id) }
+        // Those that are long pass at a glance as well.
+        if let type, type.isEmpty || type.hasLowByte { _ = try EventType(type) }
+        if let id, id.hasLowByte { _ = try EventID(id) }
         return milliseconds
     }
 

@@ -32,6 +32,9 @@ extension String {
         }
     }
 
+    /// Whether any byte is less than 0x0E, as CR, LF and NUL are.
+    var hasLowByte: Bool { unsafe withBytes { unsafe LineScanner.hasLowByte($0) } }
+
     /// The first byte that ends a field (CR, LF) or, unless allowed, NUL; and its offset.
     @usableFromInline
     func firstForbidden(allowingNull: Bool) -> (byte: UInt8, offset: Int)? {

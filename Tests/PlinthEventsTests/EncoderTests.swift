@@ -186,6 +186,41 @@ struct EncoderTests {
         }
     }
 
+    @Test("writes parts of every length", arguments: 0..<40)
+    func lengths(_ count: Int) throws {
+        func text(_ count: Int) -> String { String(decoding: (0..<count).map { UInt8(0x21 + $0 % 90) }, as: UTF8.self) }
+        for other in [0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 36] {
+            for data in [0, 1, 15, 16, 17, 31, 33, 100, 511, 512, 513, 1000] {
+                let (type, id, data) = (text(count), text(other), text(data))
+                let expected = "id: \(id)\ndata: \(data)\n\n"
+                // Behind other bytes, which stay.
+                var bytes: [UInt8] = [0x3A, 0x0A]
+                if count > 0 {
+                    try ServerSentEvent(type: type, data: data, id: id).encode(into: &bytes)
+                    #expect(bytes.elementsEqual(":\nevent: \(type)\n\(expected)".utf8))
+                    bytes.removeLast(bytes.count - 2)
+                    try ServerSentEvent.encode(type: type, data: data, id: id, into: &bytes)
+                    #expect(bytes.elementsEqual(":\nevent: \(type)\n\(expected)".utf8))
+                } else {
+                    try ServerSentEvent.encode(data: data, id: id, into: &bytes)
+                    #expect(bytes.elementsEqual(":\n\(expected)".utf8))
+                }
+            }
+        }
+    }
+
+    @Test("finds a line break at every place of data of every length", arguments: ["\n", "\r", "\t"])
+    func breaks(_ lineBreak: String) {
+        for count in 0..<70 {
+            for place in 0...count {
+                let (head, tail) = (String(repeating: "a", count: place), String(repeating: "ö", count: count - place))
+                let event = ServerSentEvent(type: "t", data: head + lineBreak + tail, id: "1")
+                let data = lineBreak == "\t" ? "data: \(head)\t\(tail)" : "data: \(head)\ndata: \(tail)"
+                #expect(Self.encoded(event) == "event: t\nid: 1\n\(data)\n\n")
+            }
+        }
+    }
+
     @Test("data can start no field", arguments: ["\n", "\r", "\r\n", "\n\n", "\r\r", "\n\r", "\r\n\r\n"])
     func injection(_ lineBreak: String) {
         for field in ["event: evil", "id: 666", "retry: 1", ":", "data: forged", ""] {
