@@ -4,14 +4,17 @@ import PlinthEvents
 
 /// Tells a subscriber that events it needs are no longer held.
 ///
-/// Its data is a JSON object: `requested`, the last ID that the subscriber had, and `oldest`, the ID of the event that
-/// comes next, or null. Its own ID makes a client that reconnects go on from here.
+/// Its data is a JSON object: `requested`, the last ID that the subscriber had; `oldest`, the ID of the event that comes
+/// next, or null; and `through`, up to where events may be missing, which with several topics may lie beyond that one, or
+/// null if that is not known. Its own ID makes a client that reconnects go on from here.
 struct GapEvent {
     let requested: EventID
     let oldest: EventID?
+    let through: EventID?
 
     func frame(type: String, id: EventID) -> EventFrame {
-        let data = "{\"requested\":\(Self.json(requested)),\"oldest\":\(oldest.map(Self.json) ?? "null")}"
+        let data =
+            "{\"requested\":\(Self.json(requested)),\"oldest\":\(Self.json(oldest)),\"through\":\(Self.json(through))}"
         var bytes = [UInt8](repeating: 0, count: NewEvent.prefix)
         do {
             try ServerSentEvent(type: type, data: data).encode(into: &bytes)
@@ -24,7 +27,8 @@ struct GapEvent {
     }
 
     /// A JSON string. IDs have no control characters.
-    private static func json(_ id: EventID) -> String {
+    private static func json(_ id: EventID?) -> String {
+        guard let id else { return "null" }
         var text = "\""
         for scalar in id.description.unicodeScalars {
             if scalar == "\"" || scalar == "\\" { text.unicodeScalars.append("\\") }

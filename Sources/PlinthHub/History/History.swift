@@ -49,7 +49,7 @@ public protocol History: Sendable {
     /// Reads on from a position.
     ///
     /// - Parameters:
-    ///   - position: The last event that the reader has; nil to begin with the oldest that is held, which is never a gap.
+    ///   - position: The last event that the reader has; nil to begin with the oldest that is held.
     ///   - selection: Which events.
     ///   - limit: How much at most.
     /// - Returns: Events in their order, and how far was looked. At least one event, unless there is none up to there.
@@ -125,19 +125,22 @@ public struct HistoryBatch: Sendable {
     public var entries: [HistoryEntry]
     /// How far was looked: the reader has all that it gets up to here.
     public var through: Position
-    /// Whether events between the reader's position and the first of these may be missing, because they are no longer held.
-    public var isIncomplete: Bool
+    /// Up to where events may be missing that the reader should have got, because they are no longer held; nil if none is.
+    ///
+    /// They need not lie before the first of these: topics lose their events at different times. Where only the floor of
+    /// the whole log is known this may be said without need, never the reverse.
+    public var missingThrough: Position?
 
     /// A batch.
     ///
     /// - Parameters:
     ///   - entries: The events.
     ///   - through: How far was looked.
-    ///   - isIncomplete: Whether some before them may be missing.
-    public init(entries: [HistoryEntry], through: Position, isIncomplete: Bool) {
+    ///   - missingThrough: Up to where events may be missing that are no longer held.
+    public init(entries: [HistoryEntry], through: Position, missingThrough: Position?) {
         self.entries = entries
         self.through = through
-        self.isIncomplete = isIncomplete
+        self.missingThrough = missingThrough
     }
 }
 

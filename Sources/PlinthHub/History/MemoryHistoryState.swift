@@ -115,6 +115,8 @@ struct MemoryHistoryState {
             log = known
         } else {
             log = TopicLog()
+            // It may have had events before.
+            log.removed = forgotten
             topics[topic] = log
         }
         log.entries.append(entry)
@@ -129,8 +131,11 @@ struct MemoryHistoryState {
     mutating func read(after position: Position?, selection: Selection, limit: ReadLimit, now: HubTime) -> HistoryBatch {
         expire(now: now)
         let after = position?.number ?? 0
-        let isIncomplete = position != nil && isMissing(after, selection)
-        var batch = HistoryBatch(entries: [], through: max(head, Position(after)), isIncomplete: isIncomplete)
+        var batch = HistoryBatch(
+            entries: [],
+            through: max(head, Position(after)),
+            missingThrough: missing(after, selection)
+        )
         if let only = selection.only {
             // By the topic's own events: what a read costs does not grow with the log.
             guard let entries = topics[only]?.entries else { return batch }
@@ -167,12 +172,17 @@ struct MemoryHistoryState {
         }
     }
 
-    /// Whether an event after a position that the selection may include is no longer held.
-    private func isMissing(_ after: UInt64, _ selection: Selection) -> Bool {
+    /// The last event after a position that the selection may include and that is no longer held.
+    private func missing(_ after: UInt64, _ selection: Selection) -> Position? {
         // The way of nearly all: nothing at all was removed since.
-        guard lastRemoved > after else { return false }
-        if let exact = selection.exact { return exact.contains { (topics[$0]?.removed ?? forgotten) > after } }
-        return forgotten > after || topics.contains { $0.value.removed > after && selection.wants($0.key) }
+        guard lastRemoved > after else { return nil }
+        var last = selection.exact == nil ? forgotten : 0
+        if let exact = selection.exact {
+            for topic in exact { last = max(last, topics[topic]?.removed ?? forgotten) }
+        } else {
+            for (topic, log) in topics where log.removed > max(after, last) && selection.wants(topic) { last = log.removed }
+        }
+        return last > after ? Position(last) : nil
     }
 
     // MARK: - Removing

@@ -28,6 +28,8 @@ public struct HubGap: Sendable, Hashable {
     public let requested: EventID
     /// The event that comes next; nil if none is held.
     public let oldest: EventID?
+    /// Up to where events may be missing; nil if that is not known. With several topics it may lie beyond the next event.
+    public let through: EventID?
 }
 
 /// The updates of one subscription within the process, in order and without end.
@@ -55,6 +57,8 @@ public struct HubUpdates: AsyncSequence, Sendable {
         var unknown: EventID?
         private var entries: [HistoryEntry] = []
         private var next = 0
+        /// Up to where it knows that events may be missing.
+        private var missing = Position.zero
 
         init(
             history: any History,
@@ -85,10 +89,15 @@ public struct HubUpdates: AsyncSequence, Sendable {
                 let batch = try await read()
                 entries = batch.entries
                 next = 0
-                let requested = unknown ?? (batch.isIncomplete ? position.map(history.id(at:)) : nil)
+                let isGap = (batch.missingThrough ?? .zero) > missing
+                missing = Swift.max(missing, batch.missingThrough ?? .zero)
+                let requested = unknown ?? (isGap ? position.map(history.id(at:)) : nil)
                 position = batch.through
                 unknown = nil
-                if let requested { return .gap(HubGap(requested: requested, oldest: entries.first?.id)) }
+                if let requested {
+                    let through = missing > .zero ? history.id(at: missing) : nil
+                    return .gap(HubGap(requested: requested, oldest: entries.first?.id, through: through))
+                }
                 if entries.isEmpty, batch.through >= head { try await local.group.waitForMore(local) }
             }
         }

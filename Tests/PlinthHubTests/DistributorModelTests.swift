@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+import Testing
+
+@testable import PlinthHub
+
+/// What subscribers read, against what was published: random publishes, joins, stalls, leaves, trims, purges.
+///
+/// Every subscriber has to see a strictly increasing sequence without gap or duplicate from where it asked, or an event that
+/// tells of a gap where history was gone. Nothing here but the code under test decides when that is.
+@Suite("Delivery, by a model")
+struct DistributorModelTests {
+    /// More than a million steps altogether in the optimised tests, which CI runs, too.
+    #if DEBUG
+    private static let steps = 4_000
+    #else
+    private static let steps = 100_000
+    #endif
+
+    @Test("nothing is lost, doubled or out of order without being told", arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
+    func synchronous(seed: UInt64) async throws {
+        var model = Model(seed: seed, answersLater: false)
+        try await model.run(steps: Self.steps)
+    }
+
+    @Test("the same with a history that answers later", arguments: [11, 12, 13, 14] as [UInt64])
+    func later(seed: UInt64) async throws {
+        var model = Model(seed: seed, answersLater: true)
+        try await model.run(steps: Self.steps)
+    }
+}
+
+/// A wrong sequence, with what leads to it.
+private struct Violation: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// A small generator with a seed (xorshift64*).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
+
+    mutating func next() -> UInt64 {
+        state ^= state >> 12
+        state ^= state << 25
+        state ^= state >> 27
+        return state &* 0x2545_F491_4F6C_DD1D
+    }
+}
+
+/// Connections that take as many bytes as the model allows.
+private final class ModelSink: StreamSink {
+    var room: [Int: Int] = [:]
+    var received: [Int: [UInt8]] = [:]
+    var isBroken: Set<Int> = []
+
+    func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
+        if isBroken.contains(slot) { return .failed(.clientClosed) }
+        let taken = min(bytes.count, room[slot] ?? 0)
+        room[slot]? -= taken
+        received[slot, default: []].append(contentsOf: bytes.prefix(taken))
+        return .took(taken)
+    }
+}
+
+/// A history whose answers come when the model wants them to.
+private final class LateHistory: History {
+    let memory: MemoryHistory
+    init(_ memory: MemoryHistory) { self.memory = memory }
+    func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
+        try await memory.open(deliver: deliver)
+    }
+    func append(_ events: [NewEvent]) async throws -> [EventID] { try await memory.append(events) }
+    func locate(_ id: EventID) async throws -> Position? { try await memory.locate(id) }
+    func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
+        try await memory.read(after: position, selection: selection, limit: limit)
+    }
+    func id(at position: Position) -> EventID { memory.id(at: position) }
+    func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
+    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
+}
+
+private struct Model {
+    struct Published {
+        let topics: [Topic]
+        let isRestricted: Bool
+        let data: String
+    }
+
+    struct Reader {
+        let selection: Selection
+        let form: StreamForm
+        var isEarliest: Bool
+        /// Up to where it was told that events may be missing.
+        var told: UInt64 = 0
+        /// The last position that it has, or that it was told to go on from.
+        var position: UInt64
+        /// It asked for an ID that is unknown, and has not been told yet.
+        var isUnknown: Bool
+        var decoder = ChunkDecoder()
+        var parser = ServerSentEventParser()
+        var hasEnded = false
+    }
+
+    let seed: UInt64
+    let answersLater: Bool
+    var random: SeededGenerator
+    let memory: MemoryHistory
+    let history: any History
+    var distributor: Distributor
+    let sink = ModelSink()
+    var published: [Published] = []
+    var readers: [Int: Reader] = [:]
+    /// Appended, not yet brought out.
+    var pending: [HistoryEntry] = []
+    var asked: [Distributor.ReadRequest] = []
+    var now = HubTime(nanoseconds: 1_000_000_000)
+    let topics: [Topic]
+    let entries: Box
+
+    final class Box: @unchecked Sendable {
+        // Touched by the one thread of the test only.
+        var delivered: [HistoryEntry] = []
+        var now = HubTime(nanoseconds: 1_000_000_000)
+    }
+
+    init(seed: UInt64, answersLater: Bool) {
+        self.seed = seed
+        self.answersLater = answersLater
+        random = SeededGenerator(seed: seed)
+        let box = Box()
+        entries = box
+        let ages: [Duration?] = [nil, .seconds(3)]
+        memory = MemoryHistory(
+            topic: HistoryLimits(events: Int.random(in: 1...40, using: &random), age: ages.randomElement(using: &random) ?? nil),
+            total: HistoryLimits(events: Int.random(in: 20...120, using: &random)),
+            epoch: 77,
+            now: { box.now }
+        )
+        history = answersLater ? LateHistory(memory) : memory
+        distributor = Distributor(
+            history: history,
+            options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(30)),
+            head: .zero
+        )
+        topics = ["a", "b", "c", "d/1", "d/2", "d/3/x", "e"].compactMap { try? Topic($0) }
+    }
+
+    mutating func run(steps: Int) async throws {
+        let memory = self.memory
+        let box = entries
+        _ = try await memory.open { box.delivered += $0 }
+        for step in 0..<steps {
+            do {
+                try await self.step()
+            } catch let violation as Violation {
+                throw Violation(description: "seed \(seed), step \(step): \(violation.description)")
+            }
+        }
+        try finish()
+    }
+
+    mutating func step() async throws {
+        now = HubTime(nanoseconds: now.nanoseconds + Int64.random(in: 0...3_000_000, using: &random))
+        entries.now = now
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<35: try publish()
+        case 35..<60: bringOut()
+        case 60..<70: if readers.count < 40 { join() }
+        case 70..<92: giveRoom()
+        case 92..<94: leave()
+        case 94: try await purge()
+        case 95: distributor.tick(sink, now: now)
+        default: answer()
+        }
+        try settle()
+    }
+
+    // MARK: - What happens
+
+    mutating func publish() throws {
+        var events: [NewEvent] = []
+        for _ in 0..<Int.random(in: 1...3, using: &random) {
+            let count = Int.random(in: 0..<10, using: &random) == 0 ? 2 : 1
+            let topics = Array(self.topics.shuffled(using: &random).prefix(count))
+            let isRestricted = Int.random(in: 0..<8, using: &random) == 0
+            let data = "\(published.count + 1) " + String(repeating: "x", count: Int.random(in: 0..<60, using: &random))
+            published.append(Published(topics: topics, isRestricted: isRestricted, data: data))
+            events.append(NewEvent(ServerSentEvent(data: data), topics: topics, isRestricted: isRestricted))
+        }
+        _ = try memory.appendNow(events)
+        pending += entries.delivered
+        entries.delivered = []
+    }
+
+    mutating func bringOut() {
+        guard !pending.isEmpty else { return }
+        let count = Int.random(in: 1...pending.count, using: &random)
+        distributor.deliver(Array(pending.prefix(count)), sink, now: now)
+        pending.removeFirst(count)
+    }
+
+    mutating func join() {
+        let selectors: [TopicSelector]
+        switch Int.random(in: 0..<6, using: &random) {
+        case 0: selectors = [.all]
+        case 1: selectors = ["d/*", "d/**", "**"].compactMap { try? .pattern(TopicPattern($0)) }.shuffled(using: &random).dropLast()
+        case 2: selectors = topics.shuffled(using: &random).prefix(3).map { .exact($0) }
+        case 3: selectors = [.exact(topics[0])] + ["d/*"].compactMap { try? .pattern(TopicPattern($0)) }
+        default: selectors = [.exact(topics[Int.random(in: 0..<topics.count, using: &random)])]
+        }
+        let allowed: [TopicSelector] = Bool.random(using: &random) ? [.all] : [.exact(topics[1])]
+        let selection = Selection(selectors, allowed: allowed)
+        let form = StreamForm(isChunked: Bool.random(using: &random), namesTopic: selection.only == nil)
+        var start = LocatedStart(position: nil)
+        switch Int.random(in: 0..<5, using: &random) {
+        case 0: break
+        case 1: start.unknown = EventID(utf8: Array("other-\"5".utf8))
+        case 2: start.position = Position(UInt64.random(in: 0...UInt64(published.count), using: &random))
+        default: start.position = distributor.head
+        }
+        let slot = distributor.add(selection, start, form, now: now)
+        sink.room[slot] = Int.random(in: 0..<400, using: &random)
+        sink.received[slot] = []
+        sink.isBroken.remove(slot)
+        readers[slot] = Reader(
+            selection: selection,
+            form: form,
+            isEarliest: start.position == nil && start.unknown == nil,
+            position: start.position?.number ?? 0,
+            isUnknown: start.unknown != nil
+        )
+    }
+
+    mutating func giveRoom() {
+        guard let slot = readers.keys.sorted().randomElement(using: &random) else { return }
+        sink.room[slot] = Int.random(in: 0..<3000, using: &random)
+        distributor.isWritable(slot, sink, now: now)
+    }
+
+    mutating func leave() {
+        guard let slot = readers.keys.sorted().randomElement(using: &random) else { return }
+        switch Int.random(in: 0..<3, using: &random) {
+        case 0: sink.isBroken.insert(slot)
+        case 1: distributor.remove(slot, .clientClosed)
+        default: distributor.end(slot, .ended, sink, now: now)
+        }
+    }
+
+    mutating func purge() async throws {
+        let topic = topics[Int.random(in: 0..<topics.count, using: &random)]
+        let memory = self.memory
+        _ = try await memory.purge(topic)
+    }
+
+    /// History answers one of those that asked.
+    mutating func answer() {
+        asked += distributor.requests
+        distributor.requests = []
+        guard let index = asked.indices.randomElement(using: &random) else { return }
+        let request = asked.remove(at: index)
+        let limit = ReadLimit(events: 5, bytes: 500, work: 10)
+        let batch = memory.readNow(after: request.position, selection: request.selection, limit: limit)
+        distributor.didRead(request, batch, sink, now: now)
+    }
+
+    mutating func settle() throws {
+        for (slot, reader) in readers where reader.isEarliest && distributor.states[slot].isFromEarliest {
+            // It begins with what is held when it is first read for: what is missing then it never asked for.
+            let held = Set(heldPositions(reader.selection))
+            readers[slot]?.told =
+                published.indices.last { index in
+                    let event = published[index]
+                    return reader.selection.includes(event.topics, isRestricted: event.isRestricted)
+                        && !held.contains(UInt64(index + 1))
+                }.map { UInt64($0 + 1) } ?? 0
+        }
+        if !distributor.unfinished.isEmpty { distributor.proceed(sink, now: now) }
+        for slot in readers.keys { try check(slot) }
+        for ended in distributor.ended { readers[ended.slot] = nil }
+        distributor.ended = []
+    }
+
+    /// In the end everyone who is still there gets room, and has to have everything.
+    mutating func finish() throws {
+        while !pending.isEmpty { bringOut() }
+        for round in 0..<10_000 {
+            asked += distributor.requests
+            distributor.requests = []
+            var isIdle = asked.isEmpty && distributor.unfinished.isEmpty && distributor.behind == 0
+            if round < 3 { isIdle = false }
+            if isIdle { break }
+            while !asked.isEmpty { answer() }
+            for slot in readers.keys.sorted() {
+                sink.room[slot] = 1 << 20
+                distributor.isWritable(slot, sink, now: now)
+            }
+            try settle()
+        }
+        #expect(distributor.behind == 0, "seed \(seed): somebody is behind for ever")
+        for (slot, reader) in readers where !sink.isBroken.contains(slot) {
+            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { $0 > reader.told }
+            guard missing.isEmpty else { throw Violation(description: "reader \(slot) never got \(missing)") }
+        }
+    }
+
+    // MARK: - What has to be true
+
+    /// The events between what the reader has and a position that it should have got.
+    func missed(_ reader: Reader, upTo position: UInt64) -> [UInt64] {
+        guard position > reader.position + 1 else { return [] }
+        return ((reader.position + 1)..<position).filter { number in
+            let event = published[Int(number - 1)]
+            return reader.selection.includes(event.topics, isRestricted: event.isRestricted)
+        }
+    }
+
+    mutating func check(_ slot: Int) throws {
+        guard var reader = readers[slot], let bytes = sink.received[slot], !bytes.isEmpty else { return }
+        sink.received[slot] = []
+        let body = reader.form.isChunked ? try reader.decoder.decode(bytes) : bytes
+        var events: [ServerSentEvent] = []
+        try reader.parser.parse(body) { events.append($0) }
+        for event in events {
+            let parts = (event.id ?? "").split(separator: "\t", omittingEmptySubsequences: false)
+            guard let digits = parts.first?.split(separator: "-").last, let number = UInt64(digits) else {
+                throw Violation(description: "no position in \(event)")
+            }
+            if event.type == "gap" {
+                // It may be told without need, but then nothing may be skipped; what is skipped has to be gone.
+                let held = Set(heldPositions(reader.selection))
+                let skipped = missed(reader, upTo: number + 1).filter { held.contains($0) }
+                guard skipped.isEmpty else { throw Violation(description: "a gap over events that are held: \(skipped)") }
+                guard number >= reader.position else { throw Violation(description: "a gap that goes back") }
+                guard event.data.contains(#""through":"#) else { throw Violation(description: "no end of the gap") }
+                let through = event.data.split(separator: "\"").last { $0.contains("-") }?.split(separator: "-").last
+                if !event.data.hasSuffix("null}") { reader.told = max(reader.told, through.flatMap { UInt64($0) } ?? 0) }
+                reader.position = number
+                reader.isUnknown = false
+                reader.isEarliest = false
+                continue
+            }
+            guard !reader.isUnknown else { throw Violation(description: "an unknown ID, and no gap told") }
+            guard number > reader.position else {
+                throw Violation(description: "position \(number) after \(reader.position) for \(reader.selection.wanted)")
+            }
+            let missing = missed(reader, upTo: number).filter { $0 > reader.told }
+            guard missing.isEmpty else {
+                throw Violation(description: "reader \(slot) of \(reader.selection.wanted) got \(number) without \(missing)")
+            }
+            let original = published[Int(number - 1)]
+            guard reader.selection.includes(original.topics, isRestricted: original.isRestricted),
+                event.data == original.data
+            else { throw Violation(description: "an event that is not for this reader, or not as published: \(event)") }
+            if reader.form.namesTopic, parts.last.map(String.init) != original.topics[0].name {
+                throw Violation(description: "no topic in \(event)")
+            }
+            reader.position = number
+            reader.isEarliest = false
+        }
+        readers[slot] = reader
+    }
+
+    func heldPositions(_ selection: Selection) -> [UInt64] {
+        let limit = ReadLimit(events: .max, bytes: .max, work: .max)
+        return memory.readNow(after: nil, selection: selection, limit: limit)?.entries.map(\.position.number) ?? []
+    }
+}
+
+/// Takes chunks apart.
+struct ChunkDecoder {
+    private var bytes: [UInt8] = []
+
+    /// The bodies of the chunks that are complete.
+    mutating func decode(_ new: [UInt8]) throws -> [UInt8] {
+        bytes += new
+        var body: [UInt8] = []
+        var start = 0
+        while let end = bytes[start...].firstIndex(of: 0x0A) {
+            let line = String(decoding: bytes[start..<end], as: UTF8.self)
+            guard line.hasSuffix("\r"), let size = Int(line.dropLast(), radix: 16) else {
+                throw Violation(description: "not a chunk: \(line.debugDescription)")
+            }
+            guard bytes.count >= end + 1 + size + 2 else { break }
+            body += bytes[(end + 1)..<(end + 1 + size)]
+            guard bytes[end + 1 + size] == 0x0D, bytes[end + 2 + size] == 0x0A else {
+                throw Violation(description: "a chunk without its end")
+            }
+            start = end + 1 + size + 2
+        }
+        bytes.removeFirst(start)
+        return body
+    }
+}
