@@ -15,4 +15,14 @@ package struct DeliveryTally: Sendable, Hashable {
     package var gaps = 0
 
     package init() {}
+
+    /// Adds what was done elsewhere, or since.
+    package mutating func add(_ other: DeliveryTally) {
+        delivered += other.delivered
+        bytes += other.bytes
+        heartbeats += other.heartbeats
+        reads += other.reads
+        replayed += other.replayed
+        gaps += other.gaps
+    }
 }

@@ -373,7 +373,9 @@ package struct Distributor {
 
     /// A connection has room again.
     package mutating func isWritable(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
-        guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else { return }
+        guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
+            return
+        }
         guard writeRest(slot, sink, now: now) else { return }
         guard states[slot].phase == .blocked else { return }
         states[slot].phase = .behind
@@ -417,10 +419,22 @@ package struct Distributor {
     private static let turns = 4
 
     /// Lets those go on that have more to read; called while ``unfinished`` is not empty.
-    package mutating func proceed(_ sink: some StreamSink, now: HubTime) {
+    ///
+    /// - Parameters:
+    ///   - sink: The connections.
+    ///   - now: The time.
+    ///   - reads: After so many reads the others wait for the next call, and come first then; no limit unless given.
+    package mutating func proceed(_ sink: some StreamSink, now: HubTime, reads: Int = .max) {
         let slots = unfinished
         unfinished.removeAll(keepingCapacity: true)
-        for slot in slots where states[slot].phase == .behind { proceed(slot, sink, now: now) }
+        let before = tally.reads
+        for (number, slot) in slots.enumerated() {
+            guard tally.reads - before < reads else {
+                unfinished = slots[number...] + unfinished
+                return
+            }
+            if states[slot].phase == .behind { proceed(slot, sink, now: now) }
+        }
     }
 
     private mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
@@ -447,6 +461,12 @@ package struct Distributor {
         }
     }
 
+    /// Whether somebody waits for the answer to a question; not if the stream has ended since.
+    package func isAwaited(_ request: ReadRequest) -> Bool {
+        states.indices.contains(request.slot) && states[request.slot].phase == .reading
+            && states[request.slot].generation == request.generation
+    }
+
     /// History has answered.
     ///
     /// - Parameters:
@@ -454,9 +474,10 @@ package struct Distributor {
     ///   - batch: The answer; nil if history cannot be read, which ends the stream.
     ///   - sink: The connections.
     ///   - now: The time.
-    package mutating func didRead(_ request: ReadRequest, _ batch: HistoryBatch?, _ sink: some StreamSink, now: HubTime) {
+    package mutating func didRead(_ request: ReadRequest, _ batch: HistoryBatch?, _ sink: some StreamSink, now: HubTime)
+    {
         let slot = request.slot
-        guard states[slot].phase == .reading, states[slot].generation == request.generation else { return }
+        guard isAwaited(request) else { return }
         states[slot].phase = .behind
         guard let batch else { return end(slot, .historyFailed, sink, now: now) }
         take(batch, slot, sink, now)
