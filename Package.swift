@@ -67,6 +67,14 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
             ]
         ),
+        .systemLibrary(name: "CPlinthLinux"),
+        .target(
+            name: "PlinthReactor",
+            dependencies: [
+                "PlinthHub", "CPlinthLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .target(
             name: "PlinthServer",
             dependencies: [
@@ -106,6 +114,7 @@ let package = Package(
             ]
         ),
         .testTarget(name: "PlinthHubTests", dependencies: ["PlinthHub"]),
+        .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor"]),
         .testTarget(
             name: "PlinthServerTests",
             dependencies: [
@@ -118,17 +127,27 @@ let package = Package(
             dependencies: ["PlinthServer"],
             path: "Tests/Probes/ServerProbe"
         ),
+        .executableTarget(
+            name: "ReactorProbe",
+            dependencies: ["PlinthReactor", "CPlinthLinux"],
+            path: "Tests/Probes/ReactorProbe"
+        ),
         .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
     ]
 )
 
-for target in package.targets {
+for target in package.targets where target.type != .system {
     target.swiftSettings = settings
 }
 
 // The filters of the command line borrow the bytes that they read.
 for target in package.targets where target.name == "PlinthCLI" {
     target.swiftSettings = settings + [.enableExperimentalFeature("Lifetimes")]
+}
+
+// The reactor is made of system calls, which take pointers: each use is marked, and says why it is right.
+for target in package.targets where target.name == "PlinthReactor" {
+    target.swiftSettings = settings + [.strictMemorySafety()]
 }
 
 // The wire format reads and writes memory by pointers in a few places, each marked, and hands out borrowed bytes.

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import CPlinthLinux
+import PlinthHub
+import Synchronization
+
+/// What the reactor's thread does, and all that only it touches.
+///
+/// A turn takes what other threads have put in and what the kernel has to say, and does everything by one time. Slots of
+/// streams that have ended are given back by ``settle()``, which therefore comes before anything that may use one again.
+struct ReactorLoop {
+    private let reactor: Reactor
+    private let sockets = SocketTable()
+    private var distributor: Distributor
+    private var lingering = LingeringSockets()
+    private var reads = HistoryReads()
+    private var now = HubTime.now()
+    private var isStopping = false
+    /// Sockets that may have more input than was read of it; the kernel does not say so again.
+    private var readable: [StreamTag] = []
+    /// When to try sockets again for which the kernel lacked memory.
+    private var retries = Int64.max
+    private let writeTimeout: CInt?
+
+    /// Events of one turn that are written in one go.
+    ///
+    /// More would push each other out of the processor's cache between one subscriber and the next.
+    private static let runLimit = 256 * 1024
+    /// Reads of history in a turn, so that those who catch up do not delay those who are live.
+    private static let readLimit = 64
+    /// Events of the kernel in a turn.
+    private static let eventLimit = 256
+    /// Nanoseconds after which a socket is tried again for which the kernel lacked memory.
+    private static let retryInterval: Int64 = 10_000_000
+
+    init(_ reactor: Reactor) {
+        self.reactor = reactor
+        distributor = Distributor(history: reactor.history, options: reactor.options, head: reactor.head)
+        writeTimeout = reactor.options.writeTimeout.map { CInt(clamping: max(1, $0.clampedNanoseconds / 1_000_000)) }
+    }
+
+    /// Runs until the reactor is stopped.
+    mutating func run() {
+        // Both are this function's alone and are used by the calls below only, each within its count.
+        let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventLimit)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 * 1024, alignment: 16)
+        defer {
+            unsafe events.deallocate()
+            unsafe buffer.deallocate()
+        }
+        var count = 0
+        while true {
+            let (work, phase) = reactor.state.withLock { ($0.take(), $0.phase) }
+            now = HubTime.now()
+            take(work)
+            guard phase == .running else { break }
+            for index in 0..<count {
+                let event = unsafe events[index]
+                let readiness = unsafe Poller.Readiness(rawValue: event.events)
+                let tag = unsafe event.data.u64
+                if tag != Poller.wakeTag { unsafe isReady(StreamTag(rawValue: tag), readiness, buffer) }
+            }
+            settle()
+            unsafe readOn(buffer)
+            retryStarved()
+            if !distributor.unfinished.isEmpty {
+                distributor.proceed(sockets, now: now, reads: Self.readLimit)
+            }
+            distributor.tick(sockets, now: now)
+            settle()
+            tell(lingering.tick(now: now))
+            count = unsafe wait(events)
+        }
+        close()
+    }
+
+    // MARK: - From other threads
+
+    private mutating func take(_ work: ReactorState.Work) {
+        for adoption in work.adoptions { adopt(adoption) }
+        deliver(work.entries)
+        settle()
+        reads.didAnswer(work.answers.count)
+        for answer in work.answers { distributor.didRead(answer.request, answer.batch, sockets, now: now) }
+        for command in work.commands { perform(command) }
+        settle()
+    }
+
+    private mutating func adopt(_ adoption: ReactorState.Adoption) {
+        let request = adoption.request
+        adoption.socket.prepare(writeTimeout: writeTimeout)
+        let slot = distributor.add(request.selection, request.start, request.form, now: now)
+        let tag = sockets.insert(adoption.socket, request.onEnd, at: slot)
+        guard reactor.poller.add(adoption.socket.descriptor, tag: tag.rawValue) == 0 else {
+            // Not a socket, or the kernel watches no more of them.
+            distributor.remove(slot, .writeFailed)
+            return settle()
+        }
+    }
+
+    private mutating func deliver(_ entries: [HistoryEntry]) {
+        var start = 0
+        var size = 0
+        for index in entries.indices {
+            size += entries[index].frame.bytes.count
+            guard size >= Self.runLimit, index + 1 < entries.count else { continue }
+            distributor.deliver(Array(entries[start...index]), sockets, now: now)
+            start = index + 1
+            size = 0
+        }
+        guard start < entries.count else { return }
+        distributor.deliver(start == 0 ? entries : Array(entries[start...]), sockets, now: now)
+    }
+
+    private mutating func perform(_ command: ReactorState.Command) {
+        switch command {
+        case .end(let isMeant, let reason): end(reason, where: isMeant)
+        case .drain: end(.serverDraining) { _ in true }
+        case .countBehind(let continuation): continuation.resume(returning: distributor.behind)
+        }
+    }
+
+    private mutating func end(_ reason: StreamEnd, where isMeant: (Selection) -> Bool) {
+        for slot in distributor.slots(where: isMeant) { distributor.end(slot, reason, sockets, now: now) }
+    }
+
+    // MARK: - From the kernel
+
+    private mutating func isReady(
+        _ tag: StreamTag,
+        _ readiness: Poller.Readiness,
+        _ buffer: UnsafeMutableRawBufferPointer
+    ) {
+        let isBroken = !readiness.isDisjoint(with: [.error, .hangUp])
+        guard !tag.isLingering else {
+            let (over, hasMore) = unsafe lingering.isReady(tag, isBroken: isBroken, buffer)
+            if hasMore { readable.append(tag) }
+            return tell(over.map { [$0] } ?? [])
+        }
+        guard let socket = sockets[tag] else { return }
+        // A client that sends its end has left, even if it could still read: an EventSource never does that.
+        if isBroken || readiness.contains(.inputEnd) {
+            return distributor.remove(tag.slot, isBroken ? socket.pendingEnd() : .clientClosed)
+        }
+        if readiness.contains(.input) { unsafe read(tag, socket, buffer) }
+        if readiness.contains(.output) { distributor.isWritable(tag.slot, sockets, now: now) }
+    }
+
+    private mutating func read(_ tag: StreamTag, _ socket: StreamSocket, _ buffer: UnsafeMutableRawBufferPointer) {
+        switch unsafe socket.discardInput(buffer) {
+        case .none: break
+        case .more: readable.append(tag)
+        case .ended(let reason): distributor.remove(tag.slot, reason)
+        }
+    }
+
+    /// Reads on where a turn before has not read all.
+    private mutating func readOn(_ buffer: UnsafeMutableRawBufferPointer) {
+        guard !readable.isEmpty else { return }
+        let tags = readable
+        readable.removeAll(keepingCapacity: true)
+        for tag in tags {
+            if tag.isLingering {
+                let (over, hasMore) = unsafe lingering.isReady(tag, isBroken: false, buffer)
+                if hasMore { readable.append(tag) }
+                tell(over.map { [$0] } ?? [])
+            } else if let socket = sockets[tag] {
+                unsafe read(tag, socket, buffer)
+            }
+        }
+        settle()
+    }
+
+    private mutating func retryStarved() {
+        if now.nanoseconds >= retries {
+            retries = .max
+            for slot in sockets.takeStarved() { distributor.isWritable(slot, sockets, now: now) }
+        }
+        if !sockets.starved.isEmpty, retries == .max { retries = now.advanced(by: Self.retryInterval).nanoseconds }
+    }
+
+    // MARK: - Ends
+
+    /// Does what the distributor asks for: closes what has ended, and reads history.
+    private mutating func settle() {
+        if !distributor.requests.isEmpty {
+            reads.add(distributor.requests)
+            distributor.requests.removeAll(keepingCapacity: true)
+        }
+        if reads.hasNext { reads.begin(reactor) { distributor.isAwaited($0) } }
+        guard !distributor.ended.isEmpty else { return }
+        let ended = distributor.ended
+        distributor.ended.removeAll(keepingCapacity: ended.count <= 1024)
+        var over: [LingeringSockets.Over] = []
+        for stream in ended {
+            guard let (socket, onEnd) = sockets.remove(stream.slot) else { continue }
+            if !isStopping, stream.reason.isProper {
+                if let closed = lingering.begin(socket, stream.reason, onEnd, reactor.poller, now: now) {
+                    over.append(closed)
+                }
+            } else {
+                if stream.reason == .timedOut { socket.discardOutput() }
+                socket.close()
+                over.append(LingeringSockets.Over(onEnd: onEnd, reason: stream.reason))
+            }
+        }
+        tell(over)
+    }
+
+    private func tell(_ streams: [LingeringSockets.Over]) {
+        for stream in streams { stream.onEnd(stream.reason) }
+        reactor.didTell(streams.count)
+    }
+
+    /// Closes everything.
+    private mutating func close() {
+        isStopping = true
+        for slot in distributor.slots(where: { _ in true }) { distributor.remove(slot, .serverDraining) }
+        settle()
+        tell(lingering.closeAll())
+        publish { _ in }
+        reactor.finish()
+    }
+
+    // MARK: - Waiting
+
+    /// Waits until there is something to do.
+    ///
+    /// - Returns: How many sockets are ready.
+    private mutating func wait(_ events: UnsafeMutableBufferPointer<epoll_event>) -> Int {
+        var timeout: Int64? = 0
+        if readable.isEmpty, distributor.unfinished.isEmpty {
+            timeout = [
+                distributor.untilTick(now: now), lingering.untilTick(now: now),
+                retries == .max ? nil : max(0, retries - now.nanoseconds),
+            ].lazy.compactMap { $0 }.min()
+        }
+        let mayWait = publish { state in timeout == 0 ? false : state.mayWait() }
+        guard mayWait else { return unsafe reactor.poller.wait(events, timeout: 0) }
+        // Rounded up: a wake-up a moment too early would find nothing to do.
+        let milliseconds = timeout.map { CInt(clamping: ($0 + 999_999) / 1_000_000) } ?? -1
+        return unsafe reactor.poller.wait(events, timeout: milliseconds)
+    }
+
+    /// Lets other threads know what was done, and whatever else is done under their lock.
+    @discardableResult
+    private mutating func publish<Result: Sendable>(_ body: (inout sending ReactorState) -> Result) -> Result {
+        let tally = distributor.tally
+        distributor.tally = DeliveryTally()
+        let lingering = lingering.count
+        return reactor.state.withLock { state in
+            state.tally.add(tally)
+            state.lingering = lingering
+            return body(&state)
+        }
+    }
+}
+
+extension StreamEnd {
+    /// Whether the body has been completed, and is worth waiting for until the client has it.
+    fileprivate var isProper: Bool {
+        switch self {
+        case .clientClosed, .writeFailed, .timedOut: false
+        case .lagged, .serverDraining, .ended, .expired, .historyFailed: true
+        }
+    }
+}
+
+#endif
