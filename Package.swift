@@ -80,6 +80,7 @@ let package = Package(
             dependencies: [
                 "Plinth",
                 "PlinthHub",
+                .target(name: "PlinthReactor", condition: .when(platforms: [.linux])),
                 .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdTLS", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: server),

@@ -93,8 +93,8 @@ private struct Model {
         let selection: Selection
         let form: StreamForm
         var isEarliest: Bool
-        /// Up to where it was told that events may be missing.
-        var told: UInt64 = 0
+        /// The events of which it was told that they may be missing: those that were, then.
+        var excused: Set<UInt64> = []
         /// The last position that it has, or that it was told to go on from.
         var position: UInt64
         /// It asked for an ID that is unknown, and has not been told yet.
@@ -269,13 +269,8 @@ private struct Model {
     mutating func settle() throws {
         for (slot, reader) in readers where reader.isEarliest && distributor.states[slot].isFromEarliest {
             // It begins with what is held when it is first read for: what is missing then it never asked for.
-            let held = Set(heldPositions(reader.selection))
-            readers[slot]?.told =
-                published.indices.last { index in
-                    let event = published[index]
-                    return reader.selection.includes(event.topics, isRestricted: event.isRestricted)
-                        && !held.contains(UInt64(index + 1))
-                }.map { UInt64($0 + 1) } ?? 0
+            let excused = gone(reader, upTo: UInt64(published.count))
+            readers[slot]?.excused = excused
         }
         if !distributor.unfinished.isEmpty { distributor.proceed(sink, now: now) }
         for slot in readers.keys { try check(slot) }
@@ -301,12 +296,18 @@ private struct Model {
         }
         #expect(distributor.behind == 0, "seed \(seed): somebody is behind for ever")
         for (slot, reader) in readers where !sink.isBroken.contains(slot) {
-            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { $0 > reader.told }
+            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { !reader.excused.contains($0) }
             guard missing.isEmpty else { throw Violation(description: "reader \(slot) never got \(missing)") }
         }
     }
 
     // MARK: - What has to be true
+
+    /// The events that are for a reader, that it does not have, and that are not held any more.
+    func gone(_ reader: Reader, upTo position: UInt64) -> Set<UInt64> {
+        let held = Set(heldPositions(reader.selection))
+        return Set(missed(reader, upTo: position + 1).filter { !held.contains($0) })
+    }
 
     /// The events between what the reader has and a position that it should have got.
     func missed(_ reader: Reader, upTo position: UInt64) -> [UInt64] {
@@ -336,7 +337,7 @@ private struct Model {
                 guard number >= reader.position else { throw Violation(description: "a gap that goes back") }
                 guard event.data.contains(#""through":"#) else { throw Violation(description: "no end of the gap") }
                 let through = event.data.split(separator: "\"").last { $0.contains("-") }?.split(separator: "-").last
-                if !event.data.hasSuffix("null}") { reader.told = max(reader.told, through.flatMap { UInt64($0) } ?? 0) }
+                reader.excused.formUnion(gone(reader, upTo: max(number, through.flatMap { UInt64($0) } ?? 0)))
                 reader.position = number
                 reader.isUnknown = false
                 reader.isEarliest = false
@@ -346,7 +347,7 @@ private struct Model {
             guard number > reader.position else {
                 throw Violation(description: "position \(number) after \(reader.position) for \(reader.selection.wanted)")
             }
-            let missing = missed(reader, upTo: number).filter { $0 > reader.told }
+            let missing = missed(reader, upTo: number).filter { !reader.excused.contains($0) }
             guard missing.isEmpty else {
                 throw Violation(description: "reader \(slot) of \(reader.selection.wanted) got \(number) without \(missing)")
             }

@@ -11,6 +11,15 @@ extension Response {
     ///   - headers: More header fields; they replace those above.
     /// - Returns: The response, with status 200.
     public static func eventStream(_ stream: EventStream, headers: HTTPFields = [:]) -> Response {
+        Response(headers: eventStreamHeaders(headers), body: .eventStream(stream))
+    }
+
+    /// A response whose body is an event stream that something other than the connector sends.
+    package static func handedOver(_ body: any HandedOverBody, headers: HTTPFields = [:]) -> Response {
+        Response(headers: eventStreamHeaders(headers), body: ResponseBody(storage: .handedOver(body)))
+    }
+
+    private static func eventStreamHeaders(_ headers: HTTPFields) -> HTTPFields {
         var fields: HTTPFields = [
             .contentType: "text/event-stream; charset=UTF-8",
             .cacheControl: "no-cache",
@@ -18,7 +27,7 @@ extension Response {
         ]
         for field in headers { fields[field.name] = nil }
         fields.append(contentsOf: headers)
-        return Response(headers: fields, body: .eventStream(stream))
+        return fields
     }
 }
 

@@ -65,8 +65,6 @@ package struct Distributor {
         var stalledSince: Int64 = 0
         /// An ID that is not from this history: a gap that it has not been told of yet.
         var unknown: EventID?
-        /// Up to where it knows that events may be missing.
-        var missing: UInt64 = 0
         var expires: Int64 = .max
         /// When it is looked at next.
         var due: Int64 = .max
@@ -486,18 +484,16 @@ package struct Distributor {
 
     private mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: HubTime) {
         run.begin(states[slot].form)
-        let before = (states[slot].position, states[slot].isFromEarliest, details[slot].unknown, details[slot].missing)
-        let missing = max(details[slot].missing, batch.missingThrough?.number ?? 0)
-        let isGap = missing > details[slot].missing && !states[slot].isFromEarliest
-        if isGap || details[slot].unknown != nil {
+        let before = (states[slot].position, states[slot].isFromEarliest, details[slot].unknown)
+        let isMissing = batch.missingThrough != nil && !states[slot].isFromEarliest
+        if isMissing || details[slot].unknown != nil {
             tally.gaps += 1
             guard gapPolicy == .tell else { return end(slot, .lagged, sink, now: now) }
             let after = batch.entries.first.map { $0.position.number - 1 } ?? batch.through.number
-            run.append(gap(slot, batch, missing), position: after)
+            run.append(gap(slot, batch), position: after)
         }
         for entry in batch.entries { run.append(entry) }
         tally.replayed += batch.entries.count
-        details[slot].missing = missing
         details[slot].unknown = nil
         states[slot].isFromEarliest = false
         if run.isEmpty {
@@ -509,18 +505,18 @@ package struct Distributor {
         case .some: break
         // Not even a gap has been told: it asks for the same again.
         case .none:
-            (states[slot].position, states[slot].isFromEarliest, details[slot].unknown, details[slot].missing) = before
+            (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before
         case .failed(let reason): remove(slot, reason)
         }
     }
 
-    private func gap(_ slot: Int, _ batch: HistoryBatch, _ missing: UInt64) -> EventFrame {
+    private func gap(_ slot: Int, _ batch: HistoryBatch) -> EventFrame {
         let requested = details[slot].unknown ?? history.id(at: Position(states[slot].position))
         let after = batch.entries.first.map { Position($0.position.number - 1) } ?? batch.through
         let event = GapEvent(
             requested: requested,
             oldest: batch.entries.first?.id,
-            through: missing > 0 ? history.id(at: Position(missing)) : nil
+            through: batch.missingThrough.map(history.id(at:))
         )
         return event.frame(type: gapType, id: history.id(at: after))
     }

@@ -12,9 +12,12 @@ struct GapEvent {
     let oldest: EventID?
     let through: EventID?
 
+    var data: String {
+        "{\"requested\":\(Self.json(requested)),\"oldest\":\(Self.json(oldest)),\"through\":\(Self.json(through))}"
+    }
+
     func frame(type: String, id: EventID) -> EventFrame {
-        let data =
-            "{\"requested\":\(Self.json(requested)),\"oldest\":\(Self.json(oldest)),\"through\":\(Self.json(through))}"
+        let data = self.data
         var bytes = [UInt8](repeating: 0, count: NewEvent.prefix)
         do {
             try ServerSentEvent(type: type, data: data).encode(into: &bytes)

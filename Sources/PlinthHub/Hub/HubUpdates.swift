@@ -57,8 +57,6 @@ public struct HubUpdates: AsyncSequence, Sendable {
         var unknown: EventID?
         private var entries: [HistoryEntry] = []
         private var next = 0
-        /// Up to where it knows that events may be missing.
-        private var missing = Position.zero
 
         init(
             history: any History,
@@ -89,13 +87,11 @@ public struct HubUpdates: AsyncSequence, Sendable {
                 let batch = try await read()
                 entries = batch.entries
                 next = 0
-                let isGap = (batch.missingThrough ?? .zero) > missing
-                missing = Swift.max(missing, batch.missingThrough ?? .zero)
-                let requested = unknown ?? (isGap ? position.map(history.id(at:)) : nil)
+                let requested = unknown ?? (batch.missingThrough == nil ? nil : position.map(history.id(at:)))
                 position = batch.through
                 unknown = nil
                 if let requested {
-                    let through = missing > .zero ? history.id(at: missing) : nil
+                    let through = batch.missingThrough.map(history.id(at:))
                     return .gap(HubGap(requested: requested, oldest: entries.first?.id, through: through))
                 }
                 if entries.isEmpty, batch.through >= head { try await local.group.waitForMore(local) }
@@ -107,5 +103,30 @@ public struct HubUpdates: AsyncSequence, Sendable {
             if let batch = history.readNow(after: position, selection: selection, limit: limit) { return batch }
             return try await history.read(after: position, selection: selection, limit: limit)
         }
+    }
+}
+
+extension HubEvent {
+    /// The event as a stream has it.
+    ///
+    /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
+    package func sent(namesTopic: Bool) -> ServerSentEvent {
+        guard namesTopic else { return event }
+        let frame = entry.frameWithTopic
+        var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
+        var event = self.event
+        // Without limits there is nothing that it could throw.
+        try? parser.parse(Array(frame.bytes[frame.bare])) { event = $0 }
+        return event
+    }
+}
+
+extension HubGap {
+    /// The event that tells of the gap, where updates are sent on as events.
+    ///
+    /// - Parameter type: Its type.
+    package func event(type: String) -> ServerSentEvent {
+        let data = GapEvent(requested: requested, oldest: oldest, through: through).data
+        return (try? ServerSentEvent(type: type, data: data)) ?? ServerSentEvent(data: data)
     }
 }

@@ -38,6 +38,14 @@ struct DirectSocket {
         self.descriptor = descriptor
     }
 
+    /// Another descriptor of the same socket, which stays open when the channel closes its own.
+    ///
+    /// - Returns: The descriptor, the caller's own; nil if the process has none left.
+    func duplicate() -> CInt? {
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        return copy < 0 ? nil : copy
+    }
+
     /// Sends what fits without waiting.
     func send(_ bytes: UnsafeRawBufferPointer) -> Outcome {
         while true {

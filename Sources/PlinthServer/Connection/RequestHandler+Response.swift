@@ -48,6 +48,10 @@ extension RequestHandler {
             framing.keepsAlive = false
             if current.method != .head { return startStream(stream, response, framing, route, current, context) }
         }
+        if let body = response.body.handedOver, framing.body == .unknown {
+            framing.keepsAlive = false
+            if current.method != .head { return handOver(body, response, framing, route, current, context) }
+        }
         if current.method == .head { framing.body = .none }
         current.framing = framing
         current.keepsAlive = framing.keepsAlive
@@ -273,6 +277,7 @@ extension RequestHandler {
     ) {
         current.framing = framing
         context.writeAndFlush(headPart(response, framing), promise: nil)
+        let hadInputClosed = hasInputClosed
         let handler = EventStreamHandler<Output>(
             stream: stream,
             framing: framing,
@@ -283,21 +288,34 @@ extension RequestHandler {
             halfCloseIsLeaving: halfCloseIsLeaving,
             route: route
         )
+        leave(current)
+        guard giveWay(to: handler, context.channel) else {
+            // Only a pipeline that is gone takes no handler; the stream is told as of any client that left.
+            stream.channel.disconnect(.clientClosed)
+            handler.complete()
+            return
+        }
+        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
+    }
+
+    /// The last request of this connection has its stream.
+    private func leave(_ current: Current) {
         self.current = nil
         // The application may keep what leads to this request; the task's memory is not to be kept with it.
         current.task = nil
         // Whoever still wants the rest of the body would wait for ever: a stream's connection reads nothing more.
         if !current.hasReceivedAll { current.body?.fail(RequestBodyLost()) }
-        let hadInputClosed = hasInputClosed
-        let channel = context.channel
         dropWaiting()
+    }
+
+    /// Puts a stream's handler in the place of this one.
+    ///
+    /// - Returns: Whether the pipeline took it.
+    private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
         } catch {
-            // Only a pipeline that is gone takes no handler; the stream is told as of any client that left.
-            stream.channel.disconnect(.clientClosed)
-            handler.complete()
-            return
+            return false
         }
         // What parsed the request is not needed any more: on HTTP/1 the connection speaks nothing but this stream now, and
         // ten thousand parsers would hold most of the memory.
@@ -305,6 +323,80 @@ extension RequestHandler {
         channel.pipeline.syncOperations.removeHandler(self, promise: nil)
         // Reading may have been held back, and goes on so that the client's leaving is seen.
         channel.read()
+        return true
+    }
+
+    // MARK: - Streams of a hub
+
+    private func handOver(
+        _ body: any HandedOverBody,
+        _ response: Response,
+        _ framing: ResponseFraming,
+        _ route: RouteIdentity?,
+        _ current: Current,
+        _ context: ChannelHandlerContext
+    ) {
+        guard let body = body as? HubStreamBody else {
+            return startStream(body.eventStream(), response, framing, route, current, context)
+        }
+        current.framing = framing
+        let channel = context.channel
+        let request = body.request(isChunked: framing.isChunked)
+        let preamble = body.preamble
+        context.write(headPart(response, framing), promise: nil)
+        let opening = preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
+        leave(current)
+        guard body.service.usesReactor, Output.isSocket, !isSecure else {
+            context.writeAndFlush(opening, promise: nil)
+            return serve(body, framing, channel)
+        }
+        // Between here and the hand-over nothing may answer another request.
+        isClosing = true
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(opening, promise: written)
+        written.futureResult.whenComplete { result in
+            guard case .success = result else { return body.service.refused(request, .clientClosed) }
+            handler.value.detach(body, request, framing, channel)
+        }
+    }
+
+    /// Moves the socket to a reactor, and closes the channel, which takes the connection for finished.
+    private func detach(
+        _ body: HubStreamBody,
+        _ request: HubStreamBody.Request,
+        _ framing: ResponseFraming,
+        _ channel: any Channel
+    ) {
+        guard channel.isActive, let socket = DirectSocket(of: channel) else {
+            return body.service.refused(request, .clientClosed)
+        }
+        guard let descriptor = socket.duplicate() else {
+            body.service.lacksDescriptors()
+            return serve(body, framing, channel)
+        }
+        body.service.adopt(descriptor, request)
+        channel.close(promise: nil)
+    }
+
+    /// Serves a stream on this event loop.
+    private func serve(
+        _ body: HubStreamBody,
+        _ framing: ResponseFraming,
+        _ channel: any Channel
+    ) {
+        let hadInputClosed = hasInputClosed
+        // The channel frames what it writes.
+        let stream = body.service.streamRequest(body.request(isChunked: false), .eventLoop)
+        let handler = HubStreamHandler<Output>(
+            group: body.service.group(of: loop),
+            request: stream,
+            framing: framing,
+            server: server,
+            loop: loop,
+            halfCloseIsLeaving: halfCloseIsLeaving
+        )
+        guard giveWay(to: handler, channel) else { return stream.onEnd(.clientClosed) }
         if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
     }
 }

@@ -32,7 +32,7 @@ struct ServerExchange: Exchange {
         case .writer(let length, _): try await commands.begin(response, length: length, route: request.route)
         case .file(let file):
             try await commands.begin(response, length: try OpenedFile(file).length, route: request.route)
-        case .eventStream: try await commands.begin(response, length: nil, route: request.route)
+        case .eventStream, .handedOver: try await commands.begin(response, length: nil, route: request.route)
         }
     }
 
@@ -83,6 +83,9 @@ struct ServerExchange: Exchange {
                     stream.abandon(.applicationClosed)
                     commands.end()
                 }
+            case .handedOver:
+                if !outcome.isHeadSent { try await begin(response, nil, outcome) }
+                if !hasBody { commands.end() }
             }
         } catch {
             if !(error is CancellationError) {

@@ -90,7 +90,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     /// Runs a request in a task of its own, which is cancelled when the client leaves, as a connector does.
     func open(_ request: Request, _ chain: Chain) {
         run { connection in
-            let outcome = await chain.execute(request, on: connection)
+            let outcome = await chain.execute(request, on: connection).sentByApplication
             await connection.send(outcome, of: request)
         }
     }
@@ -99,6 +99,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     ///
     /// - Returns: The stream, if the response is one.
     func finish(_ outcome: Chain.Outcome, of request: Request) -> TestEventStream? {
+        let outcome = outcome.sentByApplication
         guard outcome.response.body.eventStream != nil else { return nil }
         if !outcome.isHeadSent { try? begin(outcome.response, for: outcome.request, of: request.method) }
         run { connection in
@@ -140,6 +141,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     var isStreaming: Bool { state.withLock { $0.stream != nil } }
 
     func sendHead(_ response: Response, for request: Request) async throws {
+        let response = response.sentByApplication
         try begin(response, for: request, of: request.method)
         state.withLock { $0.sentEarly = response }
     }

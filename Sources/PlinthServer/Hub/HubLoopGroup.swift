@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import Plinth
+import PlinthHub
+import Synchronization
+
+/// A connection on an event loop, as its group sees it.
+///
+/// Only its event loop touches it.
+protocol HubConnection: AnyObject {
+    /// Writes all, or nothing if the connection does not keep up.
+    func write(_ bytes: UnsafeRawBufferPointer) -> Bool
+    /// The stream is over.
+    func finish(_ end: StreamEnd)
+}
+
+/// The subscribers of one event loop: TLS, HTTP/2, and where there is no reactor.
+final class HubLoopGroup: DeliveryGroup {
+    /// What only the event loop touches.
+    struct Local {
+        var distributor: Distributor
+        let sink = Sink()
+        var onEnd: [Int: @Sendable (StreamEnd) -> Void] = [:]
+        let timer = Timer()
+        var isBusy = false
+        var reads = 0
+    }
+
+    final class Sink: StreamSink {
+        var connections: [Int: any HubConnection] = [:]
+
+        func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
+            guard let connection = connections[slot] else { return .failed(.clientClosed) }
+            return .took(connection.write(bytes) ? bytes.count : 0)
+        }
+    }
+
+    /// The group's place in the event loop's wheel.
+    final class Timer: LoopTimer {
+        weak var group: HubLoopGroup?
+
+        override func fire(now: MonotonicTime) -> MonotonicTime? { group?.tick() }
+    }
+
+    private struct Pending {
+        var entries: [HistoryEntry] = []
+        var tally = DeliveryTally()
+        var isScheduled = false
+    }
+
+    private let history: any History
+    private let loop: LoopContext
+    private let local: NIOLoopBoundBox<Local>
+    private let pending = Mutex(Pending())
+
+    init(hub: Hub, loop: LoopContext, head: Position) {
+        history = hub.history
+        self.loop = loop
+        local = .makeBoxSendingValue(
+            Local(distributor: Distributor(history: hub.history, options: hub.options, head: head)),
+            eventLoop: loop.eventLoop
+        )
+    }
+
+    func enqueue(_ entries: [HistoryEntry]) {
+        let isFirst = pending.withLock { pending in
+            if pending.entries.isEmpty { pending.entries = entries } else { pending.entries += entries }
+            defer { pending.isScheduled = true }
+            return !pending.isScheduled
+        }
+        if isFirst { loop.eventLoop.execute { self.deliver() } }
+    }
+
+    func takeTally() -> DeliveryTally {
+        pending.withLock { pending in
+            defer { pending.tally = DeliveryTally() }
+            return pending.tally
+        }
+    }
+
+    /// Ends all streams properly.
+    func drain() {
+        loop.eventLoop.execute {
+            self.run { distributor, sink, now in
+                for slot in distributor.slots(where: { _ in true }) { distributor.end(slot, .serverDraining, sink, now: now) }
+            }
+        }
+    }
+
+    // MARK: - On the event loop
+
+    /// Adds a connection whose head has been written.
+    ///
+    /// - Returns: Its slot, until it is told that the stream is over.
+    func add(_ connection: any HubConnection, _ request: StreamRequest) -> Int {
+        let slot = local.value.distributor.add(request.selection, request.start, request.form, now: .now())
+        local.value.sink.connections[slot] = connection
+        local.value.onEnd[slot] = request.onEnd
+        local.value.timer.group = self
+        run { _, _, _ in }
+        return slot
+    }
+
+    func remove(_ slot: Int, _ end: StreamEnd) {
+        run { distributor, _, _ in distributor.remove(slot, end) }
+    }
+
+    func end(_ slot: Int, _ end: StreamEnd) {
+        run { distributor, sink, now in distributor.end(slot, end, sink, now: now) }
+    }
+
+    func isWritable(_ slot: Int) {
+        run { distributor, sink, now in distributor.isWritable(slot, sink, now: now) }
+    }
+
+    private func deliver() {
+        let entries = pending.withLock { pending in
+            defer {
+                pending.entries = []
+                pending.isScheduled = false
+            }
+            return pending.entries
+        }
+        run { distributor, sink, now in distributor.deliver(entries, sink, now: now) }
+    }
+
+    private func tick() -> MonotonicTime? {
+        run { distributor, sink, now in distributor.tick(sink, now: now) }
+        guard let wait = local.value.distributor.untilTick(now: .now()) else { return nil }
+        return .now() + .nanoseconds(wait)
+    }
+
+    /// Does something, and then all that follows from it.
+    ///
+    /// What a connection does meanwhile, such as telling that it is gone, waits for the next turn: the distributor is in
+    /// use.
+    private func run(_ body: @escaping (inout Distributor, Sink, HubTime) -> Void) {
+        guard !local.value.isBusy else {
+            let later = NIOLoopBound(body, eventLoop: loop.eventLoop)
+            return loop.eventLoop.execute { self.run(later.value) }
+        }
+        local.value.isBusy = true
+        let now = HubTime.now()
+        let sink = local.value.sink
+        body(&local.value.distributor, sink, now)
+        if !local.value.distributor.unfinished.isEmpty { local.value.distributor.proceed(sink, now: now) }
+        let requests = local.value.distributor.requests
+        local.value.distributor.requests = []
+        let ended = local.value.distributor.ended
+        local.value.distributor.ended = []
+        let goesOn = !local.value.distributor.unfinished.isEmpty
+        let tally = local.value.distributor.tally
+        local.value.distributor.tally = DeliveryTally()
+        if tally != DeliveryTally() { pending.withLock { $0.tally.add(tally) } }
+        local.value.isBusy = false
+        for end in ended {
+            sink.connections.removeValue(forKey: end.slot)?.finish(end.reason)
+            local.value.onEnd.removeValue(forKey: end.slot)?(end.reason)
+        }
+        for request in requests { read(request) }
+        if goesOn { loop.eventLoop.execute { self.run { _, _, _ in } } }
+        if let wait = local.value.distributor.untilTick(now: now), local.value.timer.wheelPlace == nil {
+            loop.schedule(local.value.timer, at: .now() + .nanoseconds(wait))
+        }
+    }
+
+    /// Asks a history that answers later.
+    private func read(_ request: Distributor.ReadRequest) {
+        let history = self.history
+        Task {
+            let batch = try? await history.read(
+                after: request.position,
+                selection: request.selection,
+                limit: ReadLimit()
+            )
+            loop.eventLoop.execute {
+                self.run { distributor, sink, now in distributor.didRead(request, batch, sink, now: now) }
+            }
+        }
+    }
+}
+
+#endif

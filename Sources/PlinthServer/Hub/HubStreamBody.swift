@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Plinth
+import PlinthHub
+
+/// A stream of a hub as the body of a response.
+struct HubStreamBody: HandedOverBody {
+    /// A stream on its way to whoever serves it.
+    struct Request: Sendable {
+        let selection: Selection
+        let start: StreamStart
+        let located: LocatedStart
+        let form: StreamForm
+        let attachment: (any Sendable)?
+    }
+
+    let service: HubService
+    let selection: Selection
+    let start: StreamStart
+    let located: LocatedStart
+    let namesTopic: Bool
+    let retry: Duration?
+    let attachment: (any Sendable)?
+
+    func request(isChunked: Bool) -> Request {
+        Request(
+            selection: selection,
+            start: start,
+            located: located,
+            form: StreamForm(isChunked: isChunked, namesTopic: namesTopic),
+            attachment: attachment
+        )
+    }
+
+    /// What goes out with the head: a comment, so that every client opens, the reconnection time, and for a stream that
+    /// begins with what comes next, the ID from which that is: a client that reconnects before it has had an event misses
+    /// nothing then.
+    var preamble: [UInt8] {
+        var bytes = Heartbeat.comment
+        if let retry, let block = try? EventStreamBlock.retry(retry) { block.encode(into: &bytes) }
+        if case .live = start, let position = located.position {
+            let id = service.hub.history.id(at: position)
+            if let block = try? EventStreamBlock.id(id.description) { block.encode(into: &bytes) }
+        }
+        return bytes
+    }
+
+    func eventStream() -> EventStream {
+        EventStream { events in
+            try await service.hub.subscribe(selection, from: start) { updates in
+                for try await update in updates {
+                    let event =
+                        switch update {
+                        case .event(let event): event.sent(namesTopic: namesTopic)
+                        case .gap(let gap): gap.event(type: service.hub.options.gapType)
+                        }
+                    guard await events.send(event) else { return }
+                }
+            }
+        }
+    }
+}
+
+#endif
