@@ -1,0 +1,732 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a person sees. The stream and the status poll are the worker's, which all tabs share.
+
+"use strict";
+
+const keptEvents = 500;
+const shownText = 4000; // Characters of an event's data, until somebody asks for more.
+
+const element = (id) => document.getElementById(id);
+const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
+const whole = (() => {
+  const format = new Intl.NumberFormat("en");
+  return (number) => format.format(number);
+})();
+
+function make(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+// Only what changes is written: a page that stands still costs nothing.
+function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+// MARK: Words for figures
+
+const perSecond = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+function rateText(rate) {
+  if (rate < 0.05) return "0/s";
+  return `${rate < 10 ? perSecond.format(rate) : rate < 10_000 ? whole(Math.round(rate)) : compact.format(rate)}/s`;
+}
+
+function sizeText(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < units.length - 1) {
+    bytes /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 ? bytes : bytes.toPrecision(3)} ${units[unit]}`;
+}
+
+function durationText(seconds) {
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${whole(Math.floor(hours / 24))} days`;
+}
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+function timeText(time) {
+  return `${clock.format(time)}.${String(time % 1000).padStart(3, "0")}`;
+}
+
+// MARK: Names
+
+const bytesOf = (text) => new TextEncoder().encode(text).length;
+
+/** What the hub would say of a name, said before it is asked; or null. */
+function problem(name, isPattern) {
+  if (bytesOf(name) > 1024) return "A name has at most 1,024 bytes.";
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "A name has no control characters.";
+  if (name.isWellFormed?.() === false) return "A name is valid Unicode.";
+  if (!isPattern) return name === "*" ? "* is reserved: a topic cannot be named so." : null;
+  const segments = name.split("/");
+  if (segments.some((one) => one.includes("*") && one !== "*" && one !== "**")) {
+    return "In a pattern, * stands for one whole segment: orders/*";
+  }
+  return segments.slice(0, -1).includes("**") ? "In a pattern, ** is the last segment: orders/**" : null;
+}
+
+/** A topic as the path behind `topics/`. */
+function topicPath(topic) {
+  const segments = topic.split("/").map((segment) => encodeURIComponent(segment).replaceAll("'", "%27"));
+  // Browsers resolve `.` and `..`, also encoded ones, unless the slashes around them are no slashes either.
+  const isRelative = segments.some((segment) => segment === "." || segment === "..");
+  return `topics/${segments.join(isRelative ? "%2F" : "/")}`;
+}
+
+// The address says what is watched, so that it can be bookmarked, opened in another tab, and gone back from.
+function hashOf(watch) {
+  return `#${watch.isPattern ? "match" : "topic"}=${watch.name.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+function watchOfHash() {
+  const [, kind, encoded] = location.hash.match(/^#(topic|match)=(.+)$/s) ?? [];
+  if (!kind) return null;
+  try {
+    const watch = { name: decodeURIComponent(encoded), isPattern: kind === "match" };
+    return problem(watch.name, watch.isPattern) === null ? watch : null;
+  } catch {
+    return null;
+  }
+}
+
+const isSame = (one, other) => one?.name === other?.name && one?.isPattern === other?.isPattern;
+
+// MARK: The worker
+
+const port = (() => {
+  try {
+    return new SharedWorker("hub-worker.js", { name: "plinth-hub" }).port;
+  } catch {
+    // Not every browser has them, and some refuse them where they refuse cookies. Each tab has its own stream then.
+    return new Worker("hub-worker.js");
+  }
+})();
+
+let watch = null;
+
+function sayHello() {
+  port.postMessage({ kind: "hello", watch, visible: document.visibilityState === "visible" });
+}
+
+port.onmessage = ({ data }) => {
+  switch (data.kind) {
+  case "ping":
+    return port.postMessage({ kind: "pong" });
+  case "unknown":
+    // This tab was asleep for so long that the worker gave it up.
+    note("This tab slept. What was published meanwhile is not shown; Earlier shows what the hub still holds.");
+    return sayHello();
+  case "state":
+    connection = data;
+    return showState();
+  case "status":
+    reachable = data.status !== null;
+    if (reachable) showStatus(data);
+    return showState();
+  case "events":
+    return receive(data);
+  case "earlier":
+    return showEarlier(data);
+  }
+};
+
+addEventListener("pagehide", () => port.postMessage({ kind: "bye" }));
+addEventListener("pageshow", sayHello);
+document.addEventListener("visibilitychange", () => {
+  sayHello();
+  if (document.visibilityState === "visible") renderSoon();
+});
+
+// MARK: The state of the connection
+
+const stateElement = element("state");
+let connection = { state: "idle", reason: "" };
+let reachable = null;
+
+function showState() {
+  // Without a stream, the poll says whether there is a hub. There may be one for other tabs.
+  let state = watch ? connection.state : "idle";
+  if (state === "idle") state = reachable === null ? "connecting" : reachable ? "ready" : "reconnecting";
+  if (stateElement.dataset.state === state && stateElement.title === connection.reason) return;
+  stateElement.dataset.state = state;
+  stateElement.title = connection.reason;
+  setText(stateElement, state);
+  if (watch && state === "reconnecting" && lastState === "live") {
+    note(`The connection is lost: ${connection.reason}. Trying again.`);
+  }
+  if (watch && state === "live" && lastState === "reconnecting") note("Connected again.");
+  if (state === "live" || state === "reconnecting") lastState = state;
+}
+
+let lastState = "";
+
+// MARK: Topics
+
+const list = element("list");
+const rows = new Map(); // By topic.
+let lastData = null;
+
+function showStatus(data) {
+  lastData = data;
+  const { status, rate } = data;
+  setText(element("topics"), whole(status.topics));
+  setText(element("subscribers"), whole(status.subscribers));
+  setText(element("rate"), rateText(rate));
+  setText(element("held"), `${compact.format(status.events)} · ${sizeText(status.bytes)}`);
+  element("held").title = `${plural(status.events, "event")}, ${whole(status.bytes)} bytes`;
+  setText(element("uptime"), durationText(status.uptime));
+  showList();
+  showFacts();
+}
+
+function makeRow(topic) {
+  const item = make("li");
+  const link = make("a");
+  link.href = hashOf({ name: topic, isPattern: false });
+  const name = make("span", "name");
+  // A long name may be broken behind its slashes.
+  for (const [index, part] of topic.split("/").entries()) {
+    if (index > 0) name.append("/", make("wbr"));
+    name.append(part);
+  }
+  const spark = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  spark.setAttribute("viewBox", "0 0 59 20");
+  spark.setAttribute("preserveAspectRatio", "none");
+  spark.setAttribute("aria-hidden", "true");
+  const [area, line] = ["area", "line"].map((name) => {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("class", name);
+    spark.append(path);
+    return path;
+  });
+  const rate = make("span", "rate");
+  const subscribers = make("span", "subscribers");
+  const count = make("span");
+  const unit = make("span", "unseen");
+  subscribers.append(count, unit);
+  link.append(name, spark, rate, subscribers);
+  item.append(link);
+  return { item, link, area, line, rate, count, unit };
+}
+
+function showList() {
+  const filter = nameField.value.trim();
+  const isFiltered = filter !== "" && !isPatternText(filter);
+  const shown = (lastData?.rows ?? [])
+    .filter(({ topic }) => !isFiltered || topic.toLowerCase().includes(filter.toLowerCase()))
+    // By name: a list that is sorted by what is going on moves away under the finger.
+    .sort((one, other) => (one.topic < other.topic ? -1 : 1));
+  const names = new Set(shown.map(({ topic }) => topic));
+  for (const [topic, { item }] of rows) {
+    if (names.has(topic)) continue;
+    item.remove();
+    rows.delete(topic);
+  }
+  let previous = null;
+  for (const { topic, rate, subscribers, minute } of shown) {
+    let row = rows.get(topic);
+    if (!row) rows.set(topic, (row = makeRow(topic)));
+    const next = previous ? previous.nextElementSibling : list.firstElementChild;
+    if (next !== row.item) list.insertBefore(row.item, next);
+    previous = row.item;
+    setText(row.rate, rateText(rate));
+    row.rate.classList.toggle("busy", rate >= 0.05);
+    setText(row.count, whole(subscribers));
+    setText(row.unit, subscribers === 1 ? " subscriber" : " subscribers");
+    // The places to break a name at would be read as spaces.
+    const label = `${topic}, ${rateText(rate).replace("/s", " a second")}, ${plural(subscribers, "subscriber")}`;
+    if (row.link.ariaLabel !== label) row.link.ariaLabel = label;
+    const line = sparkline(minute);
+    if (row.line.getAttribute("d") !== line) {
+      row.line.setAttribute("d", line);
+      row.area.setAttribute("d", `${line}V20H0Z`);
+    }
+    markCurrent(row.link, !!watch && !watch.isPattern && watch.name === topic);
+  }
+  const total = lastData?.status.topics ?? 0;
+  const known = lastData?.rows.length ?? 0;
+  let words = "";
+  if (lastData && total === 0) words = "No topics yet. Open one above and publish its first event.";
+  else if (isFiltered && shown.length === 0) words = `No topic here has “${filter}” in its name. Enter opens it.`;
+  else if (total > known) words = `The ${whole(known)} most recently active of ${whole(total)} topics.`;
+  setText(element("list-note"), words);
+  element("list-note").hidden = words === "";
+}
+
+function markCurrent(link, isCurrent) {
+  if (isCurrent) link.setAttribute("aria-current", "true");
+  else link.removeAttribute("aria-current");
+}
+
+// A point a second, the newest at the right, as high as the busiest second of this topic.
+function sparkline(minute) {
+  if (minute.length === 0) return "M0 19.25H59";
+  const highest = Math.max(1, ...minute);
+  const y = (value) => (19.25 - 17.5 * (value / highest)).toFixed(1);
+  const first = 60 - minute.length;
+  return `M0 19.25H${first}${minute.map((value, index) => `L${first + index} ${y(value)}`).join("")}`;
+}
+
+// MARK: Opening
+
+const nameField = element("name");
+const openHint = element("open-hint");
+const usualHint = [...openHint.childNodes];
+
+// A name is never a pattern by its characters; what is typed here is one if it has a wildcard. A topic that is named like
+// a pattern can be opened from the list.
+const isPatternText = (text) => text.includes("*") && text !== "*";
+
+nameField.addEventListener("input", () => {
+  const text = nameField.value.trim();
+  const wrong = text === "" ? null : problem(text, isPatternText(text));
+  nameField.setAttribute("aria-invalid", String(wrong !== null));
+  openHint.classList.toggle("wrong", wrong !== null);
+  if (wrong) setText(openHint, wrong);
+  else if (openHint.firstChild !== usualHint[0]) openHint.replaceChildren(...usualHint);
+  setText(element("open-button"), isPatternText(text) ? "Match" : "Open");
+  showList();
+});
+
+element("open").addEventListener("submit", (submission) => {
+  submission.preventDefault();
+  const name = nameField.value.trim();
+  if (name === "" || problem(name, isPatternText(name))) return nameField.focus();
+  const isPattern = isPatternText(name);
+  nameField.value = "";
+  nameField.dispatchEvent(new Event("input"));
+  location.hash = hashOf({ name, isPattern });
+});
+
+addEventListener("keydown", (key) => {
+  if (key.key === "Escape" && document.activeElement === nameField && nameField.value !== "") {
+    nameField.value = "";
+    nameField.dispatchEvent(new Event("input"));
+  } else if (key.key === "/" && !key.ctrlKey && !key.metaKey && !key.altKey) {
+    if (key.target.closest?.("input, textarea, dialog")) return;
+    key.preventDefault();
+    location.hash = narrow.matches ? "" : location.hash;
+    nameField.focus();
+  }
+});
+
+element("skip").addEventListener("click", (click) => {
+  click.preventDefault();
+  element(watch ? "events" : "watch").focus();
+});
+
+// MARK: What is watched
+
+const log = element("events");
+const narrow = matchMedia("(max-width: 54rem)");
+
+let pending = []; // Entries that are not in the list yet.
+let unseen = 0; // Events among those and those that gave way to them.
+let seen = 0; // Events since the topic was opened.
+let isFollowing = true;
+let isAskedToPause = false;
+
+function open(next) {
+  const isFirst = watch === null;
+  watch = next;
+  document.body.classList.toggle("watching", watch !== null);
+  element("welcome").hidden = watch !== null;
+  element("watch-header").hidden = watch === null;
+  element("stage").hidden = watch === null;
+  element("publish").hidden = watch === null;
+  document.title = watch ? `${watch.name} · Plinth hub` : "Plinth hub";
+  setText(element("watch-title"), watch?.name ?? "");
+  log.setAttribute("aria-label", watch ? `Events of ${watch.name}` : "Events");
+  log.classList.toggle("mixed", watch?.isPattern ?? false);
+  element("purge").hidden = watch?.isPattern ?? false;
+  element("to-field").hidden = !watch?.isPattern;
+  // What comes before the wildcards is a start.
+  element("to").value = watch?.isPattern ? watch.name.replace(/\*.*$/, "") : "";
+  showResult(matchMedia("(pointer: fine)").matches ? "Ctrl + Enter publishes" : "", false);
+  if (sure.open) sure.close();
+  clear();
+  pause(false);
+  showList();
+  showFacts();
+  lastState = "";
+  showState();
+  sayHello();
+  if (narrow.matches) scrollTo(0, 0);
+  // Whoever came by a link in this page is led on to what it opened; a page that has just loaded leaves the focus alone.
+  if (watch && (isFirst || narrow.matches) && hasLoaded) element("watch").focus({ preventScroll: true });
+  if (!watch && hasLoaded && narrow.matches) list.querySelector("a")?.focus({ preventScroll: true });
+}
+
+function showFacts() {
+  if (!watch) return;
+  const row = watch.isPattern ? null : lastData?.rows.find(({ topic }) => topic === watch.name);
+  const facts = [];
+  if (watch.isPattern) facts.push(watch.name === "**" ? "all topics" : "pattern");
+  if (row) facts.push(plural(row.subscribers, "subscriber"), rateText(row.rate));
+  facts.push(`${whole(seen)} seen here`);
+  setText(element("watch-facts"), facts.join(" · "));
+}
+
+function clear() {
+  pending = [];
+  unseen = 0;
+  seen = 0;
+  log.replaceChildren();
+  element("waiting").hidden = false;
+  showLatest();
+}
+
+element("clear").addEventListener("click", () => {
+  clear();
+  showFacts();
+  say("Cleared.");
+});
+
+// MARK: Events
+
+// In a list that shows events, each is what its element was made from, for those who ask for more of it.
+const shown = new WeakMap();
+
+function receive({ events, missed }) {
+  const count = events.filter((event) => event.topic !== null).length + missed;
+  seen += count;
+  unseen += count;
+  pending.push(...events);
+  if (pending.length > keptEvents) pending.splice(0, pending.length - keptEvents);
+  newsSince += count;
+  // The next batch comes when this one is drawn. A tab that nobody sees only keeps them.
+  isOwed = true;
+  if (document.visibilityState === "visible") renderSoon();
+  else take();
+}
+
+function note(text) {
+  if (!watch) return;
+  pending.push({ note: text, time: Date.now() });
+  renderSoon();
+}
+
+let isOwed = false;
+
+function take() {
+  if (isOwed) port.postMessage({ kind: "taken" });
+  isOwed = false;
+}
+
+let rendering = false;
+let notBefore = 0;
+
+// Once a frame at most; where drawing takes long, for a third of the time, so that keys and clicks get theirs.
+function renderSoon() {
+  if (rendering || document.visibilityState !== "visible") return;
+  rendering = true;
+  const wait = notBefore - performance.now();
+  if (wait > 16) setTimeout(() => requestAnimationFrame(render), wait);
+  else requestAnimationFrame(render);
+}
+
+function render() {
+  rendering = false;
+  take();
+  if (!isFollowing) return showLatest();
+  if (pending.length === 0) return;
+  const began = performance.now();
+  const count = pending.length;
+  const surplus = log.childElementCount + pending.length - keptEvents;
+  if (surplus >= log.childElementCount) log.replaceChildren();
+  else for (let count = surplus; count > 0; count -= 1) log.firstElementChild.remove();
+  const items = document.createDocumentFragment();
+  for (const entry of pending) items.append(makeItem(entry));
+  log.append(items);
+  pending = [];
+  unseen = 0;
+  element("waiting").hidden = true;
+  toEnd();
+  showFacts();
+  // What nobody can read need not be drawn sixty times a second.
+  notBefore = performance.now() + Math.max(2 * (performance.now() - began), count > 50 ? 150 : 0);
+}
+
+function makeItem(entry) {
+  const item = make("li");
+  shown.set(item, entry);
+  if (entry.note !== undefined) {
+    item.className = "note";
+    item.append(make("p", "", entry.note));
+    if (entry.time) item.append(make("time", "", timeText(entry.time)));
+    return item;
+  }
+  if (entry.topic === null) {
+    item.className = "gap";
+    item.append(make("p", "", gapText(entry)), make("time", "", timeText(entry.time)));
+    return item;
+  }
+  item.className = "event";
+  const about = make("p", "about");
+  about.append(make("span", `type hue-${hueOf(entry.type)}`, entry.type));
+  if (watch?.isPattern) {
+    const link = make("a", "topic", entry.topic);
+    link.href = hashOf({ name: entry.topic, isPattern: false });
+    about.append(link);
+  }
+  const id = make("span", "id", entry.id);
+  id.title = "The event’s ID";
+  about.append(id);
+  if (/^\s*[[{]/.test(entry.data) && entry.length === entry.data.length) {
+    const button = make("button", "pretty", "{ }");
+    button.type = "button";
+    button.setAttribute("aria-pressed", "false");
+    button.setAttribute("aria-label", "Indent this JSON");
+    about.append(button);
+  }
+  if (entry.time) about.append(make("time", "", timeText(entry.time)));
+  item.append(about, makeData(entry, entry.data));
+  return item;
+}
+
+function makeData(entry, text) {
+  const data = make("pre", entry.length === 0 ? "data empty" : "data");
+  data.textContent = entry.length === 0 ? "no data" : text.slice(0, shownText);
+  if (text.length > shownText || entry.length > entry.data.length) {
+    const more = make("button", "more");
+    more.type = "button";
+    more.textContent = text.length > shownText
+      ? `Show ${whole(text.length - shownText)} more characters`
+      : moreText(entry);
+    data.append(more);
+  }
+  return data;
+}
+
+const moreText = (entry) => `${whole(entry.length - entry.data.length)} more characters are not kept here`;
+
+function gapText({ data }) {
+  let gap = {};
+  try {
+    gap = JSON.parse(data) ?? {};
+  } catch {}
+  const lost = gap.requested ? `what followed ${gap.requested} is no longer held` : "they are no longer held";
+  return `Some events are missing here: ${lost}.${gap.oldest ? ` It goes on with ${gap.oldest}.` : ""}`;
+}
+
+// The same type has the same color, whatever else there is.
+function hueOf(type) {
+  if (type === "message") return 0;
+  let sum = 0;
+  for (let index = 0; index < type.length && index < 64; index += 1) sum = (sum * 31 + type.charCodeAt(index)) % 65_521;
+  return 1 + (sum % 6);
+}
+
+log.addEventListener("click", (click) => {
+  const button = click.target.closest("button");
+  const item = button?.closest("li");
+  const entry = item && shown.get(item);
+  if (!entry) return;
+  const data = item.querySelector(".data");
+  if (button.classList.contains("more")) {
+    data.textContent = entry.data;
+    if (entry.length > entry.data.length) data.append(make("p", "soft", moreText(entry)));
+    log.focus();
+    return;
+  }
+  const isPretty = button.getAttribute("aria-pressed") === "true";
+  let text = entry.data;
+  try {
+    if (!isPretty) text = JSON.stringify(JSON.parse(entry.data), null, 2);
+  } catch {
+    // It only looked like it.
+    return button.remove();
+  }
+  button.setAttribute("aria-pressed", String(!isPretty));
+  data.replaceWith(makeData(entry, text));
+  if (isFollowing && item === log.lastElementChild) toEnd();
+});
+
+// MARK: Following, and stopping to read
+
+const latest = element("latest");
+let lastTop = 0;
+
+function toEnd(isAgain = false) {
+  log.scrollTop = log.scrollHeight;
+  lastTop = log.scrollTop;
+  // Entries that were out of view had a height that was guessed.
+  if (!isAgain) requestAnimationFrame(() => isFollowing && toEnd(true));
+}
+
+// Whoever scrolls up wants to read: nothing moves until they are at the end again, or say so.
+log.addEventListener("scroll", () => {
+  const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+  if (isAtEnd && !isAskedToPause) follow(true);
+  else if (log.scrollTop < lastTop - 2) follow(false);
+  lastTop = log.scrollTop;
+}, { passive: true });
+
+function follow(value) {
+  if (isFollowing === value) return;
+  isFollowing = value;
+  element("pause").classList.toggle("on", !isFollowing);
+  setText(element("pause"), isFollowing ? "Pause" : "Resume");
+  showLatest();
+  if (isFollowing) renderSoon();
+}
+
+function pause(value) {
+  isAskedToPause = value;
+  follow(!value);
+}
+
+function showLatest() {
+  latest.hidden = isFollowing || unseen === 0;
+  if (!latest.hidden) setText(latest, `${whole(unseen)} new ↓`);
+}
+
+function goOn() {
+  pause(false);
+  toEnd();
+}
+
+element("pause").addEventListener("click", () => (isFollowing ? pause(true) : goOn()));
+latest.addEventListener("click", () => {
+  goOn();
+  log.focus({ preventScroll: true });
+});
+
+// A keyboard or a turned phone takes from the list's height, which must not look like scrolling up.
+new ResizeObserver(() => isFollowing && toEnd()).observe(log);
+
+// MARK: Earlier events
+
+const earlier = element("earlier");
+
+earlier.addEventListener("click", () => {
+  earlier.disabled = true;
+  port.postMessage({ kind: "earlier", watch });
+  // The worker may be gone, and with it the answer.
+  setTimeout(() => (earlier.disabled = false), 10_000);
+});
+
+function showEarlier(answer) {
+  earlier.disabled = false;
+  if (!isSame(answer.watch, watch)) return;
+  if (answer.error) return note(`The hub would not show earlier events: ${answer.error}.`);
+  const known = new Set([...log.children].map((item) => shown.get(item)?.id));
+  for (const entry of pending) known.add(entry.id);
+  const entries = answer.events.filter(({ id }) => !known.has(id));
+  const room = keptEvents - log.childElementCount;
+  const items = document.createDocumentFragment();
+  for (const entry of entries.slice(-Math.max(0, room))) items.append(makeItem(entry));
+  const count = items.childElementCount;
+  if (!answer.isWhole) items.append(makeItem({ note: "There is more between these and what follows.", time: 0 }));
+  log.prepend(items);
+  element("waiting").hidden = log.childElementCount > 0;
+  if (isFollowing) toEnd();
+  const text = answer.count === 0 ? "The hub holds no events of it."
+    : count === 0 ? "All that the hub holds is shown already."
+    : `${plural(count, "earlier event")} shown.`;
+  if (count === 0) note(text);
+  say(text);
+}
+
+// MARK: Publishing
+
+const data = element("data");
+const result = element("result");
+
+function showResult(text, isWrong) {
+  result.classList.toggle("wrong", isWrong);
+  setText(result, text);
+}
+
+async function answerOf(response) {
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error ?? `The hub answered ${response.status}.`);
+  return answer;
+}
+
+element("publish").addEventListener("submit", async (submission) => {
+  submission.preventDefault();
+  const topic = watch.isPattern ? element("to").value.trim() : watch.name;
+  const wrong = topic === "" ? "To which topic?" : problem(topic, false)
+    ?? (topic === "." || topic === ".." ? "Browsers cannot address a topic of this name." : null);
+  if (wrong) return showResult(wrong, true);
+  const type = element("type").value.trim();
+  element("send").disabled = true;
+  try {
+    const path = topicPath(topic) + (type === "" ? "" : `?type=${encodeURIComponent(type)}`);
+    const { id } = await answerOf(await fetch(path, { method: "POST", body: data.value }));
+    showResult(`Published as ${id}`, false);
+    // Typing replaces it, and publishing again repeats it.
+    if (document.activeElement === data) data.select();
+  } catch (error) {
+    showResult(error instanceof TypeError ? "The hub does not answer: nothing was published." : error.message, true);
+  } finally {
+    element("send").disabled = false;
+  }
+});
+
+data.addEventListener("keydown", (key) => {
+  if (key.key !== "Enter" || !(key.ctrlKey || key.metaKey)) return;
+  key.preventDefault();
+  element("publish").requestSubmit();
+});
+
+// MARK: Purging
+
+const sure = element("sure");
+
+element("purge").addEventListener("click", () => {
+  setText(element("sure-name"), watch.name);
+  sure.showModal();
+});
+element("sure-no").addEventListener("click", () => sure.close());
+element("sure-yes").addEventListener("click", async () => {
+  sure.close();
+  try {
+    const response = await fetch(topicPath(watch.name), { method: "DELETE" });
+    if (!response.ok) await answerOf(response);
+    note("The history of this topic was purged.");
+    say("Purged.");
+  } catch (error) {
+    showResult(error instanceof TypeError ? "The hub does not answer: nothing was purged." : error.message, true);
+  }
+});
+
+// MARK: For those who listen
+
+let newsSince = 0;
+
+function say(text) {
+  setText(element("announce"), text);
+}
+
+// Each event read out would be a burden at one a second, and useless at a thousand.
+setInterval(() => {
+  if (newsSince > 0 && document.visibilityState === "visible") say(plural(newsSince, "new event"));
+  newsSince = 0;
+}, 5000);
+
+// MARK: Start
+
+const base = new URL(".", location.href).href;
+setText(element("example"), `curl -d 'Hello' ${base}topics/greetings\ncurl -N ${base}topics/greetings`);
+
+let hasLoaded = false;
+addEventListener("hashchange", () => {
+  const next = watchOfHash();
+  if (!isSame(next, watch)) open(next);
+});
+open(watchOfHash());
+hasLoaded = true;
