@@ -30,8 +30,9 @@ unit:
 examples:
 	@Scripts/swiftpm.sh Examples test
 
-## make browser    the examples in a real browser
+## make browser    the examples and the hub's page in a real browser
 browser:
+	@Scripts/swiftpm.sh . build --product plinth
 	@Scripts/swiftpm.sh Examples build
 	@Tests/BrowserTests/run.py --examples "$(SCRATCH)/debug"
 

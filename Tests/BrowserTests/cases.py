@@ -25,7 +25,7 @@ def close_browser():
 
 
 class ServerCase(unittest.TestCase):
-    """A case that starts example servers."""
+    """A case that starts servers."""
 
     def start(self, server):
         """Keeps a server until the end of the test."""

@@ -162,7 +162,7 @@ class Page:
         };
     """
 
-    def __init__(self, browser, url, size=(1280, 800), dark=False, phone=False, context=None):
+    def __init__(self, browser, url, size=(1280, 800), dark=False, phone=False, context=None, script=""):
         self.browser = browser
         self.errors = []
         self.events = []
@@ -180,7 +180,7 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", {"features": [scheme]})
-        self.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.RECORDER})
+        self.call("Page.addScriptToEvaluateOnNewDocument", {"source": self.RECORDER + script})
         answer = self.call("Page.navigate", {"url": url})
         if "errorText" in answer:
             raise RuntimeError(f"{url}: {answer['errorText']}")

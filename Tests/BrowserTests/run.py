@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the examples in a real browser and over HTTP.
+"""Runs the examples and the hub in a real browser and over HTTP.
 
-    Tests/BrowserTests/run.py --examples DIRECTORY [--output DIRECTORY] [NAME …]
+    Tests/BrowserTests/run.py --examples DIRECTORY [--plinth FILE] [--output DIRECTORY] [NAME …]
 
-DIRECTORY holds the built examples (`swift build --package-path Examples --show-bin-path`); screenshots go to the output.
+DIRECTORY holds the built examples (`swift build --package-path Examples --show-bin-path`), and the command-line tool
+unless it is named; screenshots go to the output.
 Names select tests by a part of their name. The last line says how many passed; the status is 1 if any failed.
 """
 
@@ -24,27 +25,30 @@ class Result(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self._began = time.monotonic()
-        self._problems = len(self.failures) + len(self.errors)
+        self._problems = len(self.failures), len(self.errors)
         print(f"  … {test.id().split('.', 1)[1].replace('_', ' ')}", flush=True)
 
     def stopTest(self, test):
         super().stopTest(test)
         took = time.monotonic() - self._began
-        if len(self.failures) + len(self.errors) == self._problems:
+        problems = self.failures[self._problems[0]:] + self.errors[self._problems[1]:]
+        if not problems:
             print(f"    passed ({took:.1f} s)", flush=True)
             return
         print(f"    FAILED ({took:.1f} s)", flush=True)
-        for _, trace in (self.failures + self.errors)[self._problems:]:
+        for _, trace in problems:
             print("      " + trace.rstrip().replace("\n", "\n      "), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", required=True)
+    parser.add_argument("--plinth")
     parser.add_argument("--output", default=os.path.join(HERE, "..", "..", ".build", "browser-tests"))
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     os.environ["EXAMPLES_BIN"] = os.path.abspath(arguments.examples)
+    os.environ["PLINTH_BIN"] = os.path.abspath(arguments.plinth or os.path.join(arguments.examples, "plinth"))
     os.environ["BROWSER_TESTS_OUTPUT"] = os.path.abspath(arguments.output)
 
     import cases

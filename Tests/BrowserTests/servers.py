@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The example servers, run as their users run them."""
+"""The servers under test, run as their users run them."""
 
 import os
 import re
@@ -8,17 +8,15 @@ import threading
 import time
 
 
-class ExampleServer:
-    """An example under test: a process, its address, and the lines it printed, each with the time it came."""
+class Server:
+    """A process, its address, and the lines it printed, each with the time it came."""
 
-    def __init__(self, name, port=0, **environment):
-        executable = os.path.join(os.environ["EXAMPLES_BIN"], name)
-        settings = {key.upper(): str(value) for key, value in environment.items()}
+    def __init__(self, command, **environment):
         self.lines = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [executable],
-            env={**os.environ, "SWIFT_BACKTRACE": "enable=no", "HOST": "127.0.0.1", "PORT": str(port), **settings},
+            command,
+            env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -71,3 +69,18 @@ class ExampleServer:
         """Ends the server without a word, as a crash does."""
         self._process.kill()
         self._process.wait()
+
+
+class ExampleServer(Server):
+    """An example, which takes its settings from its environment."""
+
+    def __init__(self, name, port=0, **settings):
+        settings = {key.upper(): str(value) for key, value in settings.items()}
+        super().__init__([os.path.join(os.environ["EXAMPLES_BIN"], name)], HOST="127.0.0.1", PORT=str(port), **settings)
+
+
+class HubServer(Server):
+    """A hub: `plinth serve`."""
+
+    def __init__(self, *options, port=0):
+        super().__init__([os.environ["PLINTH_BIN"], "serve", "--host", "127.0.0.1", "--port", str(port), *options])
