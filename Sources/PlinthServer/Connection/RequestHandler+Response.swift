@@ -16,7 +16,7 @@ extension RequestHandler {
         )
     }
 
-    private func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
+    func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
         let allocator = context?.channel.allocator ?? ByteBufferAllocator()
         return wrapOutboundOut(
             Output.head(response, framing, date: loop.date(), serverName: server.serverName, allocator)
@@ -267,7 +267,7 @@ extension RequestHandler {
 
     // MARK: - Event streams
 
-    private func startStream(
+    func startStream(
         _ stream: EventStream,
         _ response: Response,
         _ framing: ResponseFraming,
@@ -299,7 +299,7 @@ extension RequestHandler {
     }
 
     /// The last request of this connection has its stream.
-    private func leave(_ current: Current) {
+    func leave(_ current: Current) {
         self.current = nil
         // The application may keep what leads to this request; the task's memory is not to be kept with it.
         current.task = nil
@@ -311,7 +311,7 @@ extension RequestHandler {
     /// Puts a stream's handler in the place of this one.
     ///
     /// - Returns: Whether the pipeline took it.
-    private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
+    func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
         } catch {
@@ -324,80 +324,6 @@ extension RequestHandler {
         // Reading may have been held back, and goes on so that the client's leaving is seen.
         channel.read()
         return true
-    }
-
-    // MARK: - Streams of a hub
-
-    private func handOver(
-        _ body: any HandedOverBody,
-        _ response: Response,
-        _ framing: ResponseFraming,
-        _ route: RouteIdentity?,
-        _ current: Current,
-        _ context: ChannelHandlerContext
-    ) {
-        guard let body = body as? HubStreamBody else {
-            return startStream(body.eventStream(), response, framing, route, current, context)
-        }
-        current.framing = framing
-        let channel = context.channel
-        let request = body.request(isChunked: framing.isChunked)
-        let preamble = body.preamble
-        context.write(headPart(response, framing), promise: nil)
-        let opening = preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
-        leave(current)
-        guard body.service.usesReactor, Output.isSocket, !isSecure else {
-            context.writeAndFlush(opening, promise: nil)
-            return serve(body, framing, channel)
-        }
-        // Between here and the hand-over nothing may answer another request.
-        isClosing = true
-        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
-        let written = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(opening, promise: written)
-        written.futureResult.whenComplete { result in
-            guard case .success = result else { return body.service.refused(request, .clientClosed) }
-            handler.value.detach(body, request, framing, channel)
-        }
-    }
-
-    /// Moves the socket to a reactor, and closes the channel, which takes the connection for finished.
-    private func detach(
-        _ body: HubStreamBody,
-        _ request: HubStreamBody.Request,
-        _ framing: ResponseFraming,
-        _ channel: any Channel
-    ) {
-        guard channel.isActive, let socket = DirectSocket(of: channel) else {
-            return body.service.refused(request, .clientClosed)
-        }
-        guard let descriptor = socket.duplicate() else {
-            body.service.lacksDescriptors()
-            return serve(body, framing, channel)
-        }
-        body.service.adopt(descriptor, request)
-        channel.close(promise: nil)
-    }
-
-    /// Serves a stream on this event loop.
-    private func serve(
-        _ body: HubStreamBody,
-        _ framing: ResponseFraming,
-        _ channel: any Channel
-    ) {
-        let hadInputClosed = hasInputClosed
-        // The channel frames what it writes.
-        let stream = body.service.streamRequest(body.request(isChunked: false), .eventLoop)
-        let handler = HubStreamHandler<Output>(
-            group: body.service.group(of: loop),
-            request: stream,
-            framing: framing,
-            server: server,
-            loop: loop,
-            halfCloseIsLeaving: halfCloseIsLeaving
-        )
-        guard giveWay(to: handler, channel) else { return stream.onEnd(.clientClosed) }
-        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
     }
 }
 

@@ -38,11 +38,12 @@ struct HubStreamBody: HandedOverBody {
     /// begins with what comes next, the ID from which that is: a client that reconnects before it has had an event misses
     /// nothing then.
     var preamble: [UInt8] {
-        var bytes = Heartbeat.comment
+        var bytes: [UInt8] = []
+        EventStreamBlock.comment("").encode(into: &bytes)
         if let retry, let block = try? EventStreamBlock.retry(retry) { block.encode(into: &bytes) }
         if case .live = start, let position = located.position {
-            let id = service.hub.history.id(at: position)
-            if let block = try? EventStreamBlock.id(id.description) { block.encode(into: &bytes) }
+            let id = try? ServerSentEvent.EventID(service.hub.history.id(at: position).description)
+            if let id { EventStreamBlock.lastEventID(id).encode(into: &bytes) }
         }
         return bytes
     }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import HTTPTypes
+import Plinth
+
+extension HubEndpoints {
+    /// The page and its files; without the slash at its end the place leads there, since all its addresses are relative.
+    func page(_ prefix: String) -> [Route] {
+        var routes = HubPage.files.map { file in
+            Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in Self.respond(file, request) }
+        }
+        if !prefix.isEmpty {
+            routes.append(
+                Route.get(prefix, name: "\(prefix) page") { request in
+                    .redirect(to: "\(request.path)/", status: .permanentRedirect)
+                }
+            )
+        }
+        return routes
+    }
+
+    /// The page loads what this server serves, and nothing else.
+    private static let policy =
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        + "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+    private static func respond(_ file: HubPage.File, _ request: Request) -> Response {
+        var headers: HTTPFields = [
+            .contentType: file.contentType,
+            .cacheControl: "no-cache",
+            .eTag: file.entityTag,
+            .contentSecurityPolicy: policy,
+        ]
+        headers[.xContentTypeOptions] = "nosniff"
+        let known = request.headers[.ifNoneMatch]?.split(separator: ",").contains { $0.contains(file.entityTag) } ?? false
+        if known { return Response(status: .notModified, headers: headers) }
+        return Response(headers: headers, body: .bytes(file.bytes))
+    }
+}
+
+#endif

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+public import Plinth
+import PlinthHub
+
+/// A hub over HTTP: routes to publish, to subscribe and to look at it, and its page.
+///
+/// | request | answer |
+/// |---|---|
+/// | `POST topics/{topic}`, with `?type=` and `?retry=` | 201 and `{"id":…}` when the body is in history as an event |
+/// | the same with `Content-Type: text/event-stream` | 201, `{"id":…,"count":…}`: each event of the body is published |
+/// | `GET topics/{topic}` | the stream of a topic |
+/// | `GET topics?topic=…&match=…` | one stream of several topics and patterns; behind each ID a tab and the topic |
+/// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events leave history |
+/// | `GET status`, with `?top=` | the hub's figures, and its most recent topics |
+/// | `GET` of the place itself | the page |
+///
+/// A stream begins after the ID that the header `Last-Event-ID` or the query's `last-event-id` names, with the oldest event
+/// held if that is `earliest`, and otherwise with what is published from then on. What is wrong with a request is said in
+/// JSON: `{"error":…}`.
+///
+/// Whoever may do what is decided by interceptors in front of the routes.
+public struct HubEndpoints: Sendable {
+    /// The hub's service.
+    public let service: HubService
+    /// The most bytes of an event's data. 1 MiB unless set; more is 413.
+    public var maximumEventSize: Int
+    /// The reconnection time that each stream begins with; nil, unless set, for none.
+    public var retry: Duration?
+
+    /// Endpoints of a hub.
+    ///
+    /// - Parameters:
+    ///   - service: The hub's service, which runs beside the connector.
+    ///   - maximumEventSize: The most bytes of an event's data; 1 MiB unless given.
+    ///   - retry: The reconnection time that each stream begins with; none unless given.
+    public init(_ service: HubService, maximumEventSize: Int = 1 << 20, retry: Duration? = nil) {
+        self.service = service
+        self.maximumEventSize = max(1, maximumEventSize)
+        self.retry = retry
+    }
+
+    /// The routes.
+    ///
+    /// - Parameter prefix: What their paths begin with: nothing, or a path without a slash at its end, such as `/hub`.
+    /// - Returns: The routes, for a ``/Plinth/Routes``.
+    public func routes(_ prefix: String = "") -> [Route] {
+        Route.group(prefix, interceptors: [.hubErrors]) {
+            Route.post("/topics/*topic", name: "\(prefix)/topics/ publish") { try await publish($0) }
+            Route.get("/topics/*topic", name: "\(prefix)/topics/ subscribe") { try await subscribe($0) }
+            Route.get("/topics", name: "\(prefix)/topics subscribe to several") { try await subscribeToSeveral($0) }
+            Route.delete("/topics/*topic", name: "\(prefix)/topics/ purge") { try await purge($0) }
+            Route.get("/status", name: "\(prefix)/status") { try await status($0) }
+        } + page(prefix)
+    }
+
+    // MARK: - Publishing
+
+    private func publish(_ request: Request) async throws -> Response {
+        let topic = try topic(request)
+        if request.isEventStream { return try await publishAll(request, topic) }
+        let type = try eventType(request.queryParameters["type"])
+        let retry = try retryTime(request.queryParameters["retry"])
+        let bytes = try await request.body.collect(upTo: maximumEventSize)
+        guard let data = String(validating: bytes, as: UTF8.self) else {
+            throw HTTPError(.badRequest, "the body is not valid UTF-8, and an event's data is text")
+        }
+        let event: ServerSentEvent
+        do {
+            event = try ServerSentEvent(type: type, data: data, retry: retry)
+        } catch {
+            throw HTTPError(.badRequest, "\(error)")
+        }
+        let id = try await service.hub.publish(event, to: topic)
+        return .json("{\"id\":\(JSONText.quoted(id.description))}", status: .created)
+    }
+
+    private func eventType(_ text: String?) throws -> String? {
+        guard let text, !text.isEmpty else { return nil }
+        return text
+    }
+
+    private func retryTime(_ text: String?) throws -> Duration? {
+        guard let text else { return nil }
+        guard let milliseconds = Int64(text), milliseconds >= 0, milliseconds <= 1 << 53 - 1, text.utf8.first != 0x2B else {
+            throw HTTPError(.badRequest, "`retry` is not a number of milliseconds from 0 to 2^53 − 1")
+        }
+        return .milliseconds(milliseconds)
+    }
+
+    /// Each event of an event stream, in its order; the stream is read no faster than history takes its events.
+    private func publishAll(_ request: Request, _ topic: Topic) async throws -> Response {
+        var upload = EventUpload(topic: topic, maximumEventSize: maximumEventSize)
+        do {
+            for try await bytes in request.body {
+                let events = upload.parse(bytes)
+                if !events.isEmpty { upload.accepted(try await service.hub.publish(events)) }
+                if let failure = upload.failure { throw failure }
+            }
+        } catch let error as EventUpload.Failure {
+            return .json(upload.report(error: error.description), status: error.status)
+        } catch let error as HTTPError {
+            return .json(upload.report(error: error.message), status: error.status)
+        }
+        return .json(upload.report(error: nil), status: .created)
+    }
+
+    // MARK: - Subscribing
+
+    private func subscribe(_ request: Request) async throws -> Response {
+        try await stream(request, Selection([.exact(try topic(request))]), namesTopic: false)
+    }
+
+    private func subscribeToSeveral(_ request: Request) async throws -> Response {
+        var selectors: [TopicSelector] = []
+        for (name, value) in request.queryParameters {
+            switch name {
+            case "topic": selectors.append(.exact(try Self.checked("topic", value) { try Topic($0) }))
+            case "match": selectors.append(.pattern(try Self.checked("match", value) { try TopicPattern($0) }))
+            default: break
+            }
+        }
+        guard !selectors.isEmpty else {
+            throw HTTPError(.badRequest, "say what to subscribe to: `?topic=NAME` or `?match=PATTERN`, once or more often")
+        }
+        return try await stream(request, Selection(selectors), namesTopic: true)
+    }
+
+    private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) async throws -> Response {
+        guard service.hasRoom else { return Self.full }
+        let start = try start(request)
+        let body = HubStreamBody(
+            service: service,
+            selection: selection,
+            start: start,
+            located: try await service.hub.locate(start),
+            namesTopic: namesTopic,
+            retry: retry,
+            attachment: nil
+        )
+        return .handedOver(body)
+    }
+
+    /// Where a stream begins. What follows a tab is the topic that a stream of several put there.
+    private func start(_ request: Request) throws -> StreamStart {
+        guard let text = request.lastEventID else { return .live }
+        let bytes = Array(text.utf8.prefix { $0 != 0x09 })
+        if bytes == Array("earliest".utf8) { return .earliest }
+        guard let id = EventID(utf8: bytes) else {
+            throw HTTPError(.badRequest, "the last event ID is too long or has a control character: no event has such an ID")
+        }
+        return .after(id)
+    }
+
+    /// At the limit. Any other status makes a browser's `EventSource` give up for good.
+    private static let full = Response(
+        headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache"],
+        body: .string("retry: 10000\n\n")
+    )
+
+    // MARK: - Operating
+
+    private func purge(_ request: Request) async throws -> Response {
+        .json("{\"removed\":\(try await service.hub.purge(try topic(request)))}")
+    }
+
+    private func status(_ request: Request) async throws -> Response {
+        var top = 0
+        if let text = request.queryParameters["top"] {
+            guard let number = Int(text), (0...1000).contains(number) else {
+                throw HTTPError(.badRequest, "`top` is not a number from 0 to 1000")
+            }
+            top = number
+        }
+        return .json(JSONText.status(try await service.hub.status(top: top)))
+    }
+
+    private func topic(_ request: Request) throws -> Topic {
+        try Self.checked("topic", try request.pathParameters.require("topic")) { try Topic($0) }
+    }
+
+    private static func checked<Value>(_ what: String, _ text: String, _ make: (String) throws -> Value) throws -> Value {
+        do {
+            return try make(text)
+        } catch {
+            throw HTTPError(.badRequest, "bad \(what): \(error)")
+        }
+    }
+}
+
+extension Request {
+    /// Whether the body is an event stream.
+    fileprivate var isEventStream: Bool {
+        guard let type = headers[.contentType] else { return false }
+        let essence = type.prefix { $0 != ";" }.lowercased()
+        return essence.trimmingSpaces == "text/event-stream"
+    }
+}
+
+extension String {
+    fileprivate var trimmingSpaces: Substring {
+        let start = drop { $0 == " " || $0 == "\t" }
+        guard let end = start.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
+        return start[...end]
+    }
+}
+
+extension Interceptor {
+    /// Says errors in JSON.
+    static let hubErrors = Interceptor(
+        "hub-errors",
+        error: { context, error in
+            switch error.cause {
+            case let error as HTTPError:
+                var response = Response.json("{\"error\":\(JSONText.quoted(error.message))}", status: error.status)
+                response.headers.append(contentsOf: error.headers)
+                context.response = response
+            case let error as HistoryError:
+                context.response = .json("{\"error\":\(JSONText.quoted(error.description))}", status: .badRequest)
+            default: throw error
+            }
+        }
+    )
+}
+
+#endif
