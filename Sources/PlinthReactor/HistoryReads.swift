@@ -33,16 +33,21 @@ struct HistoryReads {
     /// Begins those that may.
     ///
     /// - Parameters:
+    ///   - history: Is asked.
     ///   - reactor: Is handed the answers.
     ///   - isAwaited: Whether somebody still waits for an answer.
-    mutating func begin(_ reactor: Reactor, isAwaited: (Distributor.ReadRequest) -> Bool) {
+    mutating func begin(
+        _ history: any History,
+        _ reactor: Reactor,
+        isAwaited: (Distributor.ReadRequest) -> Bool
+    ) {
         while hasNext {
             let request = waiting[next]
             next += 1
             guard isAwaited(request) else { continue }
             running += 1
             // Not awaited by anybody: the answer comes back to the reactor's thread as work, or is dropped if that has ended.
-            Task { await reactor.read(request) }
+            Task { await reactor.read(history, request) }
         }
         if next == waiting.count {
             waiting.removeAll(keepingCapacity: next <= 1024)
@@ -57,7 +62,7 @@ struct HistoryReads {
 extension Reactor {
     /// Reads history, and hands the answer to the reactor's thread.
     @concurrent
-    fileprivate func read(_ request: Distributor.ReadRequest) async {
+    fileprivate func read(_ history: any History, _ request: Distributor.ReadRequest) async {
         var batch: HistoryBatch?
         do {
             batch = try await history.read(

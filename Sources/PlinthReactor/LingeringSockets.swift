@@ -62,19 +62,14 @@ struct LingeringSockets {
     ///
     /// - Parameters:
     ///   - tag: The socket's.
-    ///   - isBroken: Whether the connection is over in both directions.
     ///   - buffer: Room for the input.
     /// - Returns: The stream, if its socket has been closed; and whether there may be more to read.
-    mutating func isReady(
-        _ tag: StreamTag,
-        isBroken: Bool,
-        _ buffer: UnsafeMutableRawBufferPointer
-    ) -> (over: Over?, hasMore: Bool) {
+    mutating func isReady(_ tag: StreamTag, _ buffer: UnsafeMutableRawBufferPointer) -> (over: Over?, hasMore: Bool) {
         guard items.indices.contains(tag.slot), generations[tag.slot] == tag.generation, let item = items[tag.slot]
         else {
             return (nil, false)
         }
-        if isBroken { return (close(tag.slot), false) }
+        // Also where the kernel says that both directions are closed: what has come must be read before the socket is closed.
         switch unsafe item.socket.discardInput(buffer) {
         case .none: return (nil, false)
         case .more: return (nil, true)
@@ -88,7 +83,7 @@ struct LingeringSockets {
         var over: [Over] = []
         for slot in items.indices {
             guard let item = items[slot], item.deadline <= now.nanoseconds else { continue }
-            item.socket.discardOutput()
+            // What the client has not taken the kernel goes on to deliver.
             if let closed = close(slot) { over.append(closed) }
         }
         nextLook = count == 0 ? .max : now.advanced(by: Self.interval).nanoseconds

@@ -15,12 +15,9 @@ import Synchronization
 ///
 /// Descriptors of its own, two, are closed when it is deinitialised.
 package final class Reactor: DeliveryGroup {
-    let history: any History
-    let options: StreamOptions
-    let head: Position
     let logger: Logger
     let poller: Poller
-    let state = Mutex(ReactorState())
+    let state: Mutex<ReactorState>
 
     /// A reactor whose thread has not begun.
     ///
@@ -36,30 +33,29 @@ package final class Reactor: DeliveryGroup {
         head: Position,
         logger: Logger
     ) throws(ReactorError) {
-        self.history = history
-        self.options = options
-        self.head = head
         self.logger = logger
+        state = Mutex(ReactorState(ReactorState.Plan(history: history, options: options, head: head)))
         poller = try Poller.open()
+    }
+
+    deinit {
+        // Its thread keeps it: there is none, or none any more. What came in without one is still to be closed.
+        finish()
     }
 
     /// Begins, once; called again, or after ``stop()``, it does nothing.
     ///
     /// - Throws: ``ReactorError`` if the system has no thread.
     package func start() throws(ReactorError) {
-        let begins = state.withLock { state in
-            guard state.phase == .idle else { return false }
-            state.phase = .running
-            return true
-        }
-        guard begins else { return }
+        guard let plan = state.withLock({ $0.begin() }) else { return }
         do {
             try ReactorThread.start { [self] in
-                var loop = ReactorLoop(self)
+                var loop = ReactorLoop(self, plan)
                 loop.run()
             }
         } catch {
-            state.withLock { $0.phase = .idle }
+            // It may have been stopped since: then nobody else does what is left.
+            if state.withLock({ $0.didNotBegin(plan) }) { finish() }
             throw error
         }
     }
@@ -124,7 +120,7 @@ package final class Reactor: DeliveryGroup {
         while true {
             let work = state.withLock { state in
                 let work = state.take()
-                if work.isEmpty { state.phase = .stopped }
+                if work.isEmpty { state.end() }
                 return work
             }
             if work.isEmpty { break }

@@ -12,6 +12,7 @@ import Synchronization
 /// streams that have ended are given back by ``settle()``, which therefore comes before anything that may use one again.
 struct ReactorLoop {
     private let reactor: Reactor
+    private let history: any History
     private let sockets = SocketTable()
     private var distributor: Distributor
     private var lingering = LingeringSockets()
@@ -30,15 +31,16 @@ struct ReactorLoop {
     private static let runLimit = 256 * 1024
     /// Reads of history in a turn, so that those who catch up do not delay those who are live.
     private static let readLimit = 64
-    /// Events of the kernel in a turn.
-    private static let eventLimit = 256
+    /// Events of the kernel in a turn; each may mean a few reads of history for one that had fallen behind.
+    private static let eventLimit = 64
     /// Nanoseconds after which a socket is tried again for which the kernel lacked memory.
     private static let retryInterval: Int64 = 10_000_000
 
-    init(_ reactor: Reactor) {
+    init(_ reactor: Reactor, _ plan: ReactorState.Plan) {
         self.reactor = reactor
-        distributor = Distributor(history: reactor.history, options: reactor.options, head: reactor.head)
-        writeTimeout = reactor.options.writeTimeout.map { CInt(clamping: max(1, $0.clampedNanoseconds / 1_000_000)) }
+        history = plan.history
+        distributor = Distributor(history: plan.history, options: plan.options, head: plan.head)
+        writeTimeout = plan.options.writeTimeout.map { CInt(clamping: max(1, $0.clampedNanoseconds / 1_000_000)) }
     }
 
     /// Runs until the reactor is stopped.
@@ -133,13 +135,9 @@ struct ReactorLoop {
         _ readiness: Poller.Readiness,
         _ buffer: UnsafeMutableRawBufferPointer
     ) {
-        let isBroken = !readiness.isDisjoint(with: [.error, .hangUp])
-        guard !tag.isLingering else {
-            let (over, hasMore) = unsafe lingering.isReady(tag, isBroken: isBroken, buffer)
-            if hasMore { readable.append(tag) }
-            return tell(over.map { [$0] } ?? [])
-        }
+        guard !tag.isLingering else { return unsafe readLast(tag, buffer) }
         guard let socket = sockets[tag] else { return }
+        let isBroken = !readiness.isDisjoint(with: [.error, .hangUp])
         // A client that sends its end has left, even if it could still read: an EventSource never does that.
         if isBroken || readiness.contains(.inputEnd) {
             return distributor.remove(tag.slot, isBroken ? socket.pendingEnd() : .clientClosed)
@@ -156,6 +154,12 @@ struct ReactorLoop {
         }
     }
 
+    private mutating func readLast(_ tag: StreamTag, _ buffer: UnsafeMutableRawBufferPointer) {
+        let (over, hasMore) = unsafe lingering.isReady(tag, buffer)
+        if hasMore { readable.append(tag) }
+        if let over { tell([over]) }
+    }
+
     /// Reads on where a turn before has not read all.
     private mutating func readOn(_ buffer: UnsafeMutableRawBufferPointer) {
         guard !readable.isEmpty else { return }
@@ -163,9 +167,7 @@ struct ReactorLoop {
         readable.removeAll(keepingCapacity: true)
         for tag in tags {
             if tag.isLingering {
-                let (over, hasMore) = unsafe lingering.isReady(tag, isBroken: false, buffer)
-                if hasMore { readable.append(tag) }
-                tell(over.map { [$0] } ?? [])
+                unsafe readLast(tag, buffer)
             } else if let socket = sockets[tag] {
                 unsafe read(tag, socket, buffer)
             }
@@ -174,11 +176,9 @@ struct ReactorLoop {
     }
 
     private mutating func retryStarved() {
-        if now.nanoseconds >= retries {
-            retries = .max
-            for slot in sockets.takeStarved() { distributor.isWritable(slot, sockets, now: now) }
-        }
-        if !sockets.starved.isEmpty, retries == .max { retries = now.advanced(by: Self.retryInterval).nanoseconds }
+        guard now.nanoseconds >= retries else { return }
+        retries = .max
+        for slot in sockets.takeStarved() { distributor.isWritable(slot, sockets, now: now) }
     }
 
     // MARK: - Ends
@@ -189,7 +189,7 @@ struct ReactorLoop {
             reads.add(distributor.requests)
             distributor.requests.removeAll(keepingCapacity: true)
         }
-        if reads.hasNext { reads.begin(reactor) { distributor.isAwaited($0) } }
+        if reads.hasNext { reads.begin(history, reactor) { distributor.isAwaited($0) } }
         guard !distributor.ended.isEmpty else { return }
         let ended = distributor.ended
         distributor.ended.removeAll(keepingCapacity: ended.count <= 1024)
@@ -230,6 +230,7 @@ struct ReactorLoop {
     ///
     /// - Returns: How many sockets are ready.
     private mutating func wait(_ events: UnsafeMutableBufferPointer<epoll_event>) -> Int {
+        if !sockets.starved.isEmpty, retries == .max { retries = now.advanced(by: Self.retryInterval).nanoseconds }
         var timeout: Int64? = 0
         if readable.isEmpty, distributor.unfinished.isEmpty {
             timeout = [

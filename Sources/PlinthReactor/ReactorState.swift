@@ -16,6 +16,13 @@ struct ReactorState {
         case stopped
     }
 
+    /// What a thread begins with.
+    struct Plan {
+        let history: any History
+        let options: StreamOptions
+        let head: Position
+    }
+
     /// A socket on its way in.
     struct Adoption {
         let socket: StreamSocket
@@ -47,6 +54,9 @@ struct ReactorState {
     }
 
     var phase = Phase.idle
+    /// Kept until the thread begins, and not by the reactor then: the history holds whom it tells of events, and the two
+    /// would keep each other for ever.
+    private var plan: Plan?
     var isDraining = false
     /// Whether the thread looks at ``work`` before it waits again, so that nobody needs to wake it.
     private var isAwake = true
@@ -59,6 +69,10 @@ struct ReactorState {
     private var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
     private var nextWaiter: UInt64 = 0
 
+    init(_ plan: Plan) {
+        self.plan = plan
+    }
+
     /// Whether anything more is taken.
     private var isOpen: Bool { phase == .idle || phase == .running }
 
@@ -67,6 +81,32 @@ struct ReactorState {
         guard !isAwake else { return false }
         isAwake = true
         return true
+    }
+
+    // MARK: - Beginning and end
+
+    /// The thread is about to begin; nil if it is not to.
+    mutating func begin() -> Plan? {
+        guard phase == .idle, let plan else { return nil }
+        phase = .running
+        self.plan = nil
+        return plan
+    }
+
+    /// There was no thread for it.
+    ///
+    /// - Returns: Whether it has been stopped since it was about to begin.
+    mutating func didNotBegin(_ plan: Plan) -> Bool {
+        guard phase == .running else { return true }
+        phase = .idle
+        self.plan = plan
+        return false
+    }
+
+    /// Nothing is left, and nobody looks for more.
+    mutating func end() {
+        phase = .stopped
+        plan = nil
     }
 
     // MARK: - From other threads; each returns whether to wake the reactor

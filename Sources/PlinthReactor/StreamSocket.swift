@@ -85,8 +85,6 @@ struct StreamSocket {
                 case let error: return .ended(Self.end(error))
                 }
             }
-            // A short read of a stream has emptied it (epoll(7)); an end that follows is told as such.
-            if count < buffer.count { return .none }
         }
         return .more
     }

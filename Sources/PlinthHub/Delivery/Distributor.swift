@@ -549,6 +549,11 @@ package struct Distributor {
 
     /// - Returns: When to look at this subscriber again; nil if it has gone.
     private mutating func tick(_ slot: Int, _ sink: some StreamSink, _ now: HubTime) -> Int64? {
+        let expires = details[slot].expires
+        if now.nanoseconds >= expires, states[slot].phase != .ending, states[slot].phase != .free {
+            end(slot, .expired, sink, now: now)
+            return states[slot].phase == .free ? nil : timing.stall(now.nanoseconds)
+        }
         switch states[slot].phase {
         case .free: return nil
         case .blocked, .ending:
@@ -557,17 +562,13 @@ package struct Distributor {
                 if states[slot].phase == .blocked { remove(slot, .timedOut) } else { remove(slot, details[slot].end) }
                 return nil
             }
-            return deadline
+            return states[slot].phase == .blocked ? min(deadline, expires) : deadline
         case .behind, .reading:
-            return timing.heartbeat(states[slot].lastWrite, slot)
+            return min(timing.heartbeat(states[slot].lastWrite, slot), expires)
         case .live: break
         }
-        if now.nanoseconds >= details[slot].expires {
-            end(slot, .expired, sink, now: now)
-            return states[slot].phase == .free ? nil : timing.stall(now.nanoseconds)
-        }
         let due = timing.heartbeat(states[slot].lastWrite, slot)
-        guard now.nanoseconds >= due else { return min(due, details[slot].expires) }
+        guard now.nanoseconds >= due else { return min(due, expires) }
         let bytes = FrameRun.heartbeat(isChunked: states[slot].form.isChunked)
         switch bytes.withUnsafeBytes({ sink.write($0, to: slot) }) {
         case .took(let taken):
@@ -581,7 +582,7 @@ package struct Distributor {
                 stalls(slot, now)
                 return timing.stall(now.nanoseconds)
             }
-            return min(timing.heartbeat(now.nanoseconds, slot), details[slot].expires)
+            return min(timing.heartbeat(now.nanoseconds, slot), expires)
         case .failed(let reason):
             remove(slot, reason)
             return nil

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import PlinthHub
+import PlinthReactor
+import Synchronization
+import Testing
+
+/// A history that answers when it is let to.
+final class SlowHistory: History {
+    private struct State {
+        var isOpen = false
+        var fails = false
+        var running = 0
+        var most = 0
+        var waiting: [CheckedContinuation<Void, Never>] = []
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    struct Failure: Error {}
+
+    private let memory: MemoryHistory
+    private let state = Mutex(State())
+
+    init(_ memory: MemoryHistory) {
+        self.memory = memory
+    }
+
+    /// The most reads that were under way at once.
+    var most: Int { state.withLock { $0.most } }
+
+    /// Answers all reads, now and later.
+    func open(fails: Bool = false) {
+        let waiting = state.withLock { state in
+            state.isOpen = true
+            state.fails = fails
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for one in waiting { one.resume() }
+    }
+
+    /// Waits until so many reads are under way.
+    func waitForReads(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isThere = state.withLock { state in
+                if state.running >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isThere { continuation.resume() }
+        }
+    }
+
+    func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
+        let due = state.withLock { state in
+            state.running += 1
+            state.most = max(state.most, state.running)
+            let due = state.watchers.filter { $0.count <= state.running }
+            state.watchers.removeAll { $0.count <= state.running }
+            return due
+        }
+        for watcher in due { watcher.continuation.resume() }
+        await withCheckedContinuation { continuation in
+            let isOpen = state.withLock { state in
+                if !state.isOpen { state.waiting.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+        }
+        let fails = state.withLock { state in
+            state.running -= 1
+            return state.fails
+        }
+        if fails { throw Failure() }
+        return try await memory.read(after: position, selection: selection, limit: ReadLimit(events: 7))
+    }
+
+    func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
+        try await memory.open(deliver: deliver)
+    }
+
+    func append(_ events: [NewEvent]) async throws -> [EventID] { try await memory.append(events) }
+    func locate(_ id: EventID) async throws -> Position? { try await memory.locate(id) }
+    func id(at position: Position) -> EventID { memory.id(at: position) }
+    func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
+    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
+}
+
+@Suite("A history that answers later")
+struct AsynchronousHistoryTests {
+    private func make() async throws -> (Fixture, SlowHistory) {
+        let made = Mutex<SlowHistory?>(nil)
+        let fixture = try await Fixture { memory in
+            let slow = SlowHistory(memory)
+            made.withLock { $0 = slow }
+            return slow
+        }
+        return (fixture, try #require(made.withLock { $0 }))
+    }
+
+    @Test("readers wait for it, so many reads at once, and nobody else does")
+    func reads() async throws {
+        let (fixture, history) = try await make()
+        try fixture.publish(100)
+        var subscribers: [Subscriber] = []
+        // The reactor has brought out what there is when it is asked; who begins then has all.
+        #expect(await fixture.reactor.countBehind() == 0)
+        let live = try await fixture.subscribe(after: 100)
+        for _ in 0..<150 { subscribers.append(try await fixture.subscribe()) }
+        await history.waitForReads(64)
+        try fixture.publish(10)
+        let news = fixture.expected(after: 100)
+        #expect(try await live.client.read(news.count) == news)
+        // One that leaves meanwhile gets no answer, and its slot is used again.
+        subscribers[3].client.close()
+        #expect(await subscribers[3].ending.value == .clientClosed)
+        let next = try await fixture.subscribe()
+        history.open()
+        let expected = fixture.expected()
+        for (number, subscriber) in subscribers.enumerated() where number != 3 {
+            #expect(try await subscriber.client.read(expected.count) == expected)
+        }
+        #expect(try await next.client.read(expected.count) == expected)
+        #expect(history.most == 64)
+        await fixture.finish(subscribers + [live, next])
+    }
+
+    @Test("if it fails the stream ends")
+    func failure() async throws {
+        let (fixture, history) = try await make()
+        try fixture.publish(10)
+        #expect(await fixture.reactor.countBehind() == 0)
+        let subscriber = try await fixture.subscribe()
+        history.open(fails: true)
+        #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
+        subscriber.client.close()
+        #expect(await subscriber.ending.value == .historyFailed)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("the reactor stops without waiting for it")
+    func stop() async throws {
+        let (fixture, history) = try await make()
+        try fixture.publish(10)
+        #expect(await fixture.reactor.countBehind() == 0)
+        let subscriber = try await fixture.subscribe()
+        await history.waitForReads(1)
+        await fixture.finish([subscriber])
+        history.open()
+    }
+}
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import PlinthEvents
+import PlinthHub
+import PlinthReactor
+import Testing
+
+@Suite("Delivery to sockets")
+struct DeliveryTests {
+    @Test("many subscribers get every event once, in order", arguments: Transport.allCases)
+    func many(_ transport: Transport) async throws {
+        let fixture = try await Fixture()
+        var subscribers: [Subscriber] = []
+        for _ in 0..<50 { subscribers.append(try await fixture.subscribe(transport)) }
+        try fixture.publish(300)
+        let expected = fixture.expected()
+        for subscriber in subscribers { #expect(try await subscriber.client.read(expected.count) == expected) }
+        #expect(fixture.reactor.count == 50)
+        #expect(await fixture.reactor.countBehind() == 0)
+        let tally = fixture.reactor.takeTally()
+        #expect(tally.delivered == 50 * 300)
+        #expect(tally.bytes == 50 * expected.count)
+        await fixture.finish(subscribers)
+    }
+
+    @Test("who joins while events are published gets what came before and what comes, without a seam")
+    func join() async throws {
+        let fixture = try await Fixture()
+        let publisher = Task {
+            for _ in 0..<2000 {
+                try fixture.publish()
+                if fixture.entries.count % 50 == 0 { await Task.yield() }
+            }
+        }
+        var subscribers: [(Subscriber, Int)] = []
+        while fixture.entries.count < 2000, subscribers.count < 100 {
+            let position = subscribers.count % 2 == 0 ? 0 : fixture.entries.count
+            subscribers.append((try await fixture.subscribe(after: position), position))
+        }
+        try await publisher.value
+        for (subscriber, position) in subscribers {
+            let expected = fixture.expected(after: position)
+            #expect(try await subscriber.client.read(expected.count) == expected)
+        }
+        await fixture.finish(subscribers.map(\.0))
+    }
+
+    @Test("who begins with the oldest gets all that is held, without a gap")
+    func earliest() async throws {
+        let fixture = try await Fixture(limits: HistoryLimits(events: 10))
+        try fixture.publish(100)
+        let subscriber = try await fixture.subscribe(after: nil)
+        let expected = fixture.expected(after: 90)
+        #expect(try await subscriber.client.read(expected.count) == expected)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("a reader that stops and goes on gets every event once, byte for byte", arguments: Transport.allCases)
+    func partialWrites(_ transport: Transport) async throws {
+        let fixture = try await Fixture()
+        let slow = try await fixture.subscribe(transport, buffer: 4096)
+        let quick = try await fixture.subscribe(transport)
+        var read = 0
+        for round in 0..<4 {
+            try await fixture.publishUntilBehind(size: 3000)
+            // What does not keep up keeps nobody else waiting.
+            let expected = fixture.expected()
+            #expect(try await quick.client.read(expected.count - read) == Array(expected[read...]), "round \(round)")
+            #expect(try await slow.client.read(expected.count - read) == Array(expected[read...]), "round \(round)")
+            read = expected.count
+            #expect(slow.ending.reasons.isEmpty)
+        }
+        await fixture.finish([slow, quick])
+    }
+
+    @Test("who comes back to a history that was trimmed is told of the gap, and goes on with the oldest")
+    func gap() async throws {
+        let fixture = try await Fixture(limits: HistoryLimits(events: 50))
+        let subscriber = try await fixture.subscribe(.tcp, buffer: 4096)
+        try await fixture.publishUntilBehind(size: 3000)
+        try fixture.publish(200)
+        fixture.reactor.drain()
+        // Ended while behind: what was begun is completed, and no more.
+        _ = try await subscriber.client.readToEnd()
+        #expect(await subscriber.ending.value == .serverDraining)
+        await fixture.finish([subscriber])
+
+        let second = try await Fixture(limits: HistoryLimits(events: 50))
+        let reader = try await second.subscribe(.tcp, buffer: 4096)
+        try await second.publishUntilBehind(size: 3000)
+        try second.publish(200)
+        let last = try #require(second.entries.last)
+        let body = try await reader.client.read(until: "id: \(last.id)\n\n\r\n")
+        var position = 0
+        var gaps = 0
+        for event in try events(body) {
+            if event.type == "gap" {
+                gaps += 1
+                position = second.entries.count - 50
+                #expect(event.data.contains("\"oldest\":\"\(second.entries[position].id)\""))
+            } else {
+                #expect(event == second.entries[position].event)
+                position += 1
+            }
+        }
+        #expect(gaps == 1)
+        #expect(position == second.entries.count)
+        await second.finish([reader])
+    }
+
+    @Test("who asks for an event of another history is told of a gap")
+    func unknown() async throws {
+        let fixture = try await Fixture()
+        try fixture.publish(3)
+        let subscriber = try await fixture.subscribe(unknown: EventID(utf8: Array("old-7".utf8)))
+        let last = try #require(fixture.entries.last)
+        let found = try events(try await subscriber.client.read(until: "id: \(last.id)\n\n\r\n"))
+        #expect(found.first?.type == "gap")
+        #expect(found.first?.data.contains("\"requested\":\"old-7\"") ?? false)
+        #expect(Array(found.dropFirst()) == fixture.entries.map(\.event))
+        await fixture.finish([subscriber])
+    }
+
+    @Test("heartbeats come while nothing else does")
+    func heartbeats() async throws {
+        let fixture = try await Fixture(StreamOptions(heartbeat: .milliseconds(100)))
+        let subscriber = try await fixture.subscribe()
+        for _ in 0..<3 { #expect(try await subscriber.client.read(8) == Array("3\r\n:\n\n\r\n".utf8)) }
+        await fixture.finish([subscriber])
+        #expect(fixture.reactor.takeTally().heartbeats >= 3)
+    }
+
+    @Test("events of one round that are more than one write holds come all the same")
+    func largeRound() async throws {
+        let fixture = try await Fixture(starts: false)
+        let subscriber = try await fixture.subscribe()
+        try fixture.publish(500, size: 5000)
+        try fixture.reactor.start()
+        let expected = fixture.expected()
+        #expect(try await subscriber.client.read(expected.count) == expected)
+        await fixture.finish([subscriber])
+    }
+}
+
+#endif

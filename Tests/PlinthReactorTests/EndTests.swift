@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import PlinthEvents
+import PlinthHub
+import PlinthReactor
+import Testing
+
+@Suite("Ends of streams")
+struct EndTests {
+    // MARK: - The client leaves
+
+    /// What a client does that leaves.
+    enum Leaving: CaseIterable {
+        case close, reset, halfClose
+
+        func callAsFunction(_ client: Client) {
+            switch self {
+            case .close: client.close()
+            case .reset: client.reset()
+            case .halfClose: client.finishOutput()
+            }
+        }
+    }
+
+    @Test("a client that leaves is noticed at once", arguments: Leaving.allCases, Transport.allCases)
+    func leaves(_ leaving: Leaving, _ transport: Transport) async throws {
+        let fixture = try await Fixture()
+        let subscriber = try await fixture.subscribe(transport)
+        try fixture.publish()
+        _ = try await subscriber.client.read(fixture.expected().count)
+        leaving(subscriber.client)
+        #expect(await subscriber.ending.value == .clientClosed)
+        await fixture.reactor.waitUntilEmpty()
+        await fixture.finish([subscriber])
+    }
+
+    @Test("a client that left before its adoption", arguments: Leaving.allCases, Transport.allCases)
+    func leftBefore(_ leaving: Leaving, _ transport: Transport) async throws {
+        let fixture = try await Fixture()
+        try fixture.publish(10)
+        let subscriber = try await fixture.subscribe(transport) { leaving($0) }
+        #expect(await subscriber.ending.value == .clientClosed)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("a client that leaves while it does not keep up", arguments: Leaving.allCases)
+    func leavesBehind(_ leaving: Leaving) async throws {
+        let fixture = try await Fixture()
+        let subscriber = try await fixture.subscribe(buffer: 4096)
+        try await fixture.publishUntilBehind()
+        leaving(subscriber.client)
+        #expect(await subscriber.ending.value == .clientClosed)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("what is no socket is closed, and its owner told")
+    func noSocket() async throws {
+        let fixture = try await Fixture()
+        let ending = Ending()
+        let request = StreamRequest(
+            selection: Selection([.exact(fixture.topic)]),
+            start: LocatedStart(position: .zero),
+            form: StreamForm(isChunked: true, namesTopic: false)
+        ) { ending.record($0) }
+        fixture.reactor.adopt(-1, request)
+        fixture.reactor.adopt(CInt.max, request)
+        await fixture.reactor.waitUntilEmpty()
+        #expect(ending.reasons == [.writeFailed, .writeFailed])
+        await fixture.finish([])
+    }
+
+    // MARK: - Input
+
+    @Test("bytes that were sent before and after the adoption do no harm", arguments: Transport.allCases)
+    func pipelined(_ transport: Transport) async throws {
+        let fixture = try await Fixture()
+        let input = [UInt8](repeating: 0x47, count: 100_000)
+        let subscriber = try await fixture.subscribe(transport) { await $0.send(input) }
+        await subscriber.client.send(input)
+        try fixture.publish(100)
+        await subscriber.client.send(input)
+        let expected = fixture.expected()
+        #expect(try await subscriber.client.read(expected.count) == expected)
+        await subscriber.client.send(input)
+        fixture.reactor.drain()
+        // With bytes unread, closing at once would reset the connection.
+        await subscriber.client.send(input)
+        #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
+        subscriber.client.close()
+        #expect(await subscriber.ending.value == .serverDraining)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("a client that sends without end keeps nobody waiting, not even the end of its own stream")
+    func flood() async throws {
+        let fixture = try await Fixture()
+        let flooding = try await fixture.subscribe()
+        let other = try await fixture.subscribe()
+        async let flood: Void = flooding.client.flood()
+        var read = 0
+        for _ in 0..<50 {
+            try fixture.publish()
+            let expected = fixture.expected()
+            #expect(try await other.client.read(expected.count - read) == Array(expected[read...]))
+            read = expected.count
+        }
+        #expect(flooding.ending.reasons.isEmpty)
+        fixture.reactor.drain()
+        #expect(await flooding.ending.value == .serverDraining)
+        await flood
+        #expect(try await other.client.readToEnd() == Fixture.lastChunk)
+        other.client.close()
+        await fixture.finish([flooding, other])
+    }
+
+    // MARK: - Time
+
+    @Test("who takes nothing of what waits for it is closed, and keeps nothing in the kernel")
+    func writeTimeout() async throws {
+        let fixture = try await Fixture(StreamOptions(heartbeat: nil, writeTimeout: .milliseconds(200)))
+        let subscriber = try await fixture.subscribe(buffer: 4096)
+        try await fixture.publishUntilBehind()
+        #expect(await subscriber.ending.value == .timedOut)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("a stream that has had its time is completed", arguments: [false, true])
+    func maximumAge(isBehind: Bool) async throws {
+        let fixture = try await Fixture(StreamOptions(heartbeat: nil, maximumAge: .milliseconds(100)))
+        let subscriber = try await fixture.subscribe(buffer: 4096)
+        if isBehind { try await fixture.publishUntilBehind() }
+        let body = try await subscriber.client.readToEnd()
+        #expect(try unchunked(body).isComplete)
+        subscriber.client.close()
+        #expect(await subscriber.ending.value == .expired)
+        await fixture.finish([subscriber])
+    }
+
+    // MARK: - The server ends them
+
+    @Test("draining completes all bodies, and adopts no more")
+    func drain() async throws {
+        let fixture = try await Fixture()
+        var subscribers: [Subscriber] = []
+        for number in 0..<20 {
+            subscribers.append(try await fixture.subscribe(number % 2 == 0 ? .tcp : .unix))
+        }
+        let behind = try await fixture.subscribe(buffer: 4096)
+        try await fixture.publishUntilBehind()
+        fixture.reactor.drain()
+        let late = try await fixture.subscribe()
+        #expect(late.ending.reasons == [.serverDraining])
+        let expected = fixture.expected() + Fixture.lastChunk
+        for subscriber in subscribers {
+            #expect(try await subscriber.client.readToEnd() == expected)
+            subscriber.client.close()
+        }
+        let body = try unchunked(try await behind.client.readToEnd())
+        #expect(body.isComplete)
+        behind.client.close()
+        await fixture.reactor.waitUntilEmpty()
+        #expect(fixture.reactor.lingering == 0)
+        for subscriber in subscribers + [behind] { #expect(subscriber.ending.reasons == [.serverDraining]) }
+        await fixture.finish(subscribers + [behind, late])
+    }
+
+    @Test("a client that does not close is closed after a while")
+    func lingering() async throws {
+        let fixture = try await Fixture()
+        let subscriber = try await fixture.subscribe()
+        fixture.reactor.drain()
+        #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
+        #expect(await subscriber.ending.value == .serverDraining)
+        await fixture.finish([subscriber])
+    }
+
+    @Test("some streams are ended, the others go on")
+    func some() async throws {
+        let fixture = try await Fixture()
+        let other = try Topic("other")
+        let stays = try await fixture.subscribe()
+        let (client, descriptor) = try Client.pair()
+        let ending = Ending()
+        let socket = socketNumber(descriptor)
+        let request = StreamRequest(
+            selection: Selection([.exact(other)]),
+            start: LocatedStart(position: .zero),
+            form: StreamForm(isChunked: true, namesTopic: false)
+        ) { ending.record($0) }
+        fixture.reactor.adopt(descriptor, request)
+        fixture.reactor.end(where: { $0.wants(other) }, reason: .ended)
+        #expect(try await client.readToEnd() == Fixture.lastChunk)
+        client.close()
+        #expect(await ending.value == .ended)
+        try fixture.publish()
+        let expected = fixture.expected()
+        #expect(try await stays.client.read(expected.count) == expected)
+        await fixture.finish([stays, Subscriber(client: client, ending: ending, socket: socket)])
+    }
+
+    @Test("waiting for the last stream can be given up")
+    func waiting() async throws {
+        let fixture = try await Fixture()
+        let subscriber = try await fixture.subscribe()
+        let waiting = Task { await fixture.reactor.waitUntilEmpty() }
+        waiting.cancel()
+        await waiting.value
+        #expect(fixture.reactor.count == 1)
+        await fixture.finish([subscriber])
+        await fixture.reactor.waitUntilEmpty()
+    }
+}
+
+#endif
