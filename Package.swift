@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 /// What a group of products needs, fetched only while its trait is enabled.
 let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
+let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
 
 let package = Package(
     name: "plinth",
@@ -29,7 +30,7 @@ let package = Package(
     ],
     traits: [
         .trait(name: "Server", description: "The connector PlinthServer: Hummingbird's server, NIO, ServiceLifecycle."),
-        .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser."),
+        .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser, Configuration."),
         .default(enabledTraits: ["Server", "Command"]),
     ],
     dependencies: [
@@ -45,6 +46,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
     ],
     targets: [
         .target(name: "PlinthEvents"),
@@ -100,6 +102,11 @@ let package = Package(
             name: "PlinthCLI",
             dependencies: [
                 "PlinthEvents",
+                .target(name: "Plinth", condition: serving),
+                .target(name: "PlinthHub", condition: serving),
+                .target(name: "PlinthServer", condition: serving),
+                .product(name: "Logging", package: "swift-log", condition: serving),
+                .product(name: "Configuration", package: "swift-configuration", condition: serving),
                 .product(name: "ArgumentParser", package: "swift-argument-parser", condition: command),
             ]
         ),

@@ -5,12 +5,18 @@ import ArgumentParser
 
 /// The command-line tool.
 @main
-struct PlinthCommand: ParsableCommand {
+struct PlinthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plinth",
         abstract: "Server-sent events on the command line.",
-        subcommands: [Decode.self, Encode.self]
+        subcommands: subcommands
     )
+
+    #if Server
+    private static var subcommands: [any ParsableCommand.Type] { [Serve.self, Decode.self, Encode.self] }
+    #else
+    private static var subcommands: [any ParsableCommand.Type] { [Decode.self, Encode.self] }
+    #endif
 }
 #else
 /// What is left of the tool without the trait that brings its dependency.

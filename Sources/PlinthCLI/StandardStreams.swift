@@ -42,6 +42,12 @@ enum StandardStreams {
     }
 
     /// Writes a line to standard error.
+    /// Prints a line at once, even into a pipe.
+    static func say(_ line: String) {
+        var bytes = Array((line + "\n").utf8)
+        writeAll(&bytes, to: 1)
+    }
+
     static func complain(_ message: String) {
         var bytes = Array((message + "\n").utf8)
         writeAll(&bytes, to: STDERR_FILENO)

@@ -70,10 +70,11 @@ public final class Connector: Service {
 
     /// Runs until SIGTERM or SIGINT, then ends every stream, lets requests finish, and returns.
     ///
-    /// - Throws: ``ConnectorError`` if an address cannot be listened on.
-    public func runService() async throws {
+    /// - Parameter services: Services that begin before it and end after it, such as a ``HubService``; none unless given.
+    /// - Throws: ``ConnectorError`` if an address cannot be listened on; what one of the services throws.
+    public func runService(alongside services: [any Service] = []) async throws {
         let services = ServiceGroup(
-            services: [self],
+            services: services + [self],
             gracefulShutdownSignals: [.sigterm, .sigint],
             logger: logger
         )

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Server
+import ArgumentParser
+import Logging
+import Plinth
+import PlinthHub
+import PlinthServer
+
+/// `plinth serve`: a hub for whoever speaks HTTP.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve a hub: publish events to topics, subscribe to them, look at them in a browser.",
+        discussion: """
+            Try it:
+
+              plinth serve
+              curl -N http://localhost:8080/topics/news
+              curl -d 'hello' http://localhost:8080/topics/news
+
+            and open http://localhost:8080 in a browser.
+
+            Every option may also be given by the environment (--history-bytes is PLINTH_HISTORY_BYTES) and by a file \
+            of JSON (--config FILE, "historyBytes": 1000000). The command line comes first, then the environment, then \
+            the file. Times are 250ms, 90s, 5m, 12h, 7d; a number alone is seconds.
+
+            History is kept in memory: it ends with the process, and subscribers that resume after that are told of \
+            the gap. SIGTERM and SIGINT end every stream properly.
+            """
+    )
+
+    @Option(help: ArgumentHelp("A file of JSON with any of the options below.", valueName: "file"))
+    var config: String?
+
+    @Option(help: "The address to listen on (default: 127.0.0.1).")
+    var host: String?
+
+    @Option(help: "The port to listen on; 0 for one of the system's choice (default: 8080).")
+    var port: String?
+
+    @Option(help: ArgumentHelp("A certificate chain in PEM form; with it the port speaks TLS.", valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(help: ArgumentHelp("The certificate's key in PEM form.", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(help: ArgumentHelp("A path under which everything is, such as /hub (default: none).", valueName: "path"))
+    var basePath: String?
+
+    @Option(help: ArgumentHelp("Events kept of one topic (default: 10000).", valueName: "count"))
+    var topicEvents: String?
+
+    @Option(help: ArgumentHelp("Bytes kept of one topic (default: 16777216).", valueName: "bytes"))
+    var topicBytes: String?
+
+    @Option(help: ArgumentHelp("Events kept of all topics (default: 1000000).", valueName: "count"))
+    var historyEvents: String?
+
+    @Option(help: ArgumentHelp("Bytes kept of all topics (default: 268435456).", valueName: "bytes"))
+    var historyBytes: String?
+
+    @Option(help: ArgumentHelp("How long events are kept, or off (default: off).", valueName: "time"))
+    var historyAge: String?
+
+    @Option(help: ArgumentHelp("Bytes of one event's data (default: 1048576).", valueName: "bytes"))
+    var maximumEventSize: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Streams that may be open at once (default: what the limit of descriptors allows).",
+            valueName: "count"
+        )
+    )
+    var maximumStreams: String?
+
+    @Option(
+        help: ArgumentHelp("How often a stream without events gets a comment, or off (default: 10s).", valueName: "time")
+    )
+    var heartbeat: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How long a subscriber may read nothing before its stream is closed, or off (default: 60s).",
+            valueName: "time"
+        )
+    )
+    var writeTimeout: String?
+
+    @Option(help: ArgumentHelp("How long a stream lasts at most, or off (default: off).", valueName: "time"))
+    var maximumAge: String?
+
+    @Option(help: ArgumentHelp("The reconnection time that clients are told (default: their own).", valueName: "time"))
+    var retry: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "What happens to a subscriber that needs events which are gone: tell or close (default: tell).",
+            valueName: "what"
+        )
+    )
+    var gaps: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Who holds connections: automatic or event-loops (default: automatic, on Linux a thread of the hub's own).",
+            valueName: "what"
+        )
+    )
+    var transport: String?
+
+    @Option(help: ArgumentHelp("Threads that hold connections (default: one for two processors).", valueName: "count"))
+    var reactors: String?
+
+    @Option(help: ArgumentHelp("What is logged: trace, debug, info, warning, error (default: info).", valueName: "level"))
+    var logLevel: String?
+
+    func run() async throws {
+        do {
+            try await serve(try await ServeSettings(options: options, file: config))
+        } catch let failure as ServeSettings.Failure {
+            StandardStreams.complain("plinth serve: \(failure)")
+            throw ExitCode(64)
+        } catch let failure as ConnectorError {
+            StandardStreams.complain("plinth serve: \(failure)")
+            throw ExitCode(1)
+        }
+    }
+
+    private var options: [String: String] {
+        let all: [String: String?] = [
+            "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "basePath": basePath,
+            "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
+            "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
+            "maximumStreams": maximumStreams, "heartbeat": heartbeat, "writeTimeout": writeTimeout,
+            "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "transport": transport, "reactors": reactors,
+            "logLevel": logLevel,
+        ]
+        return all.compactMapValues { $0 }
+    }
+
+    // MARK: - Parts
+
+    private func serve(_ settings: ServeSettings) async throws {
+        var logger = Logger(label: "plinth") { StreamLogHandler.standardError(label: $0) }
+        let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+        logger.logLevel = try settings.choice("logLevel", levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
+
+        let hub = try await Hub(history: try history(settings), options: try streams(settings))
+        let service = HubService(hub, configuration: try service(settings), logger: logger)
+        let endpoints = HubEndpoints(
+            service,
+            maximumEventSize: try settings.integer("maximumEventSize", in: 1...(1 << 30)) ?? 1 << 20,
+            retry: try settings.duration("retry") ?? nil
+        )
+        let basePath = settings.string("basePath") ?? ""
+        let routes: Routes
+        do {
+            routes = try Routes(endpoints.routes(), basePath: basePath)
+        } catch {
+            throw ServeSettings.Failure(description: "--base-path: \(error)")
+        }
+        let chain = Chain.default(routes) { $0.requestLogLevel = .debug }
+        let connector = Connector(chain, configuration: try connector(settings), logger: logger)
+        async let running: Void = connector.runService(alongside: [service])
+        let scheme = settings.string("tlsCertificate") == nil ? "http" : "https"
+        for address in try await connector.listeningAddresses() {
+            StandardStreams.say("listening on \(scheme)://\(address)\(basePath)")
+        }
+        try await running
+    }
+
+    private func history(_ settings: ServeSettings) throws -> MemoryHistory {
+        var topic = HistoryLimits.defaultOfTopic
+        var total = HistoryLimits.defaultInTotal
+        if let events = try settings.integer("topicEvents", in: 0...Int.max) { topic.events = events }
+        if let bytes = try settings.integer("topicBytes", in: 0...Int.max) { topic.bytes = bytes }
+        if let events = try settings.integer("historyEvents", in: 0...Int.max) { total.events = events }
+        if let bytes = try settings.integer("historyBytes", in: 0...Int.max) { total.bytes = bytes }
+        if let age = try settings.duration("historyAge") { total.age = age }
+        return MemoryHistory(topic: topic, total: total)
+    }
+
+    private func streams(_ settings: ServeSettings) throws -> StreamOptions {
+        var options = StreamOptions()
+        if let heartbeat = try settings.duration("heartbeat") { options.heartbeat = heartbeat }
+        if let timeout = try settings.duration("writeTimeout") { options.writeTimeout = timeout }
+        if let age = try settings.duration("maximumAge") { options.maximumAge = age }
+        if try settings.choice("gaps", ["tell", "close"]) == "close" { options.gapPolicy = .close }
+        return options
+    }
+
+    private func service(_ settings: ServeSettings) throws -> HubService.Configuration {
+        let transport = try settings.choice("transport", ["automatic", "event-loops"])
+        return HubService.Configuration(
+            transport: transport == "event-loops" ? .eventLoops : .automatic,
+            reactors: try settings.integer("reactors", in: 1...1024),
+            maximumStreams: try settings.integer("maximumStreams", in: 0...Int.max)
+        )
+    }
+
+    private func connector(_ settings: ServeSettings) throws -> ConnectorConfiguration {
+        let host = settings.string("host") ?? "127.0.0.1"
+        let port = try settings.integer("port", in: 0...65535) ?? 8080
+        var configuration = ConnectorConfiguration()
+        switch (settings.string("tlsCertificate"), settings.string("tlsKey")) {
+        case (let certificate?, let key?):
+            let identity = try TLSIdentity(certificateChain: certificate, privateKey: key)
+            configuration.addresses = [.tls(host: host, port: port, identity: identity)]
+        case (nil, nil): configuration.addresses = [.tcp(host: host, port: port)]
+        default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key go together")
+        }
+        configuration.backlog = 4096
+        return configuration
+    }
+}
+#endif

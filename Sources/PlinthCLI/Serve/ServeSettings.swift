@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Server
+import Configuration
+import PlinthHub
+import PlinthServer
+import SystemPackage
+
+/// What `plinth serve` is told: by its command line, else by its environment, else by its file, else nothing.
+struct ServeSettings {
+    /// A setting that cannot be used, in words for whoever wrote it.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    private let reader: ConfigReader
+
+    /// The settings of a run.
+    ///
+    /// - Parameters:
+    ///   - options: From the command line, by their keys.
+    ///   - file: The path of a JSON file, if there is one.
+    init(options: [String: String], file: String?) async throws {
+        var providers: [any ConfigProvider] = [
+            InMemoryProvider(
+                name: "command line",
+                values: Dictionary(
+                    uniqueKeysWithValues: options.map { (AbsoluteConfigKey([$0]), ConfigValue(.string($1), isSecret: false)) }
+                )
+            ),
+            EnvironmentVariablesProvider().prefixKeys(with: "plinth"),
+        ]
+        if let file {
+            do {
+                providers.append(try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
+            } catch {
+                throw Failure(description: "the configuration file \(file) cannot be used: \(error)")
+            }
+        }
+        reader = ConfigReader(providers: providers)
+    }
+
+    func string(_ key: String) -> String? {
+        reader.string(forKey: ConfigKey(key))
+    }
+
+    func integer(_ key: String, in range: ClosedRange<Int>) throws -> Int? {
+        let text = string(key)
+        guard let number = text.map({ Int($0) }) ?? reader.int(forKey: ConfigKey(key)) else {
+            guard let text else { return nil }
+            throw Failure(description: "\(Self.name(key)) is not a whole number: \(text)")
+        }
+        guard range.contains(number) else {
+            throw Failure(description: "\(Self.name(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    /// A time: a number of seconds, or one with a unit, as in `250ms`, `90s`, `5m`, `12h`, `7d`; `off` is nil within.
+    func duration(_ key: String) throws -> Duration?? {
+        if let seconds = reader.int(forKey: ConfigKey(key)), string(key) == nil {
+            guard seconds >= 0 else { throw Failure(description: "\(Self.name(key)) is negative") }
+            return .some(.seconds(seconds))
+        }
+        guard let text = string(key) else { return nil }
+        if text == "off" { return .some(nil) }
+        let digits = text.prefix { $0.isNumber }
+        let units: [String: Int] = ["ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+        guard let number = Int(digits), let unit = units[String(text.dropFirst(digits.count))] else {
+            throw Failure(description: "\(Self.name(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off: \(text)")
+        }
+        let (milliseconds, overflow) = number.multipliedReportingOverflow(by: unit)
+        guard !overflow else { throw Failure(description: "\(Self.name(key)) is too long: \(text)") }
+        return .some(.milliseconds(milliseconds))
+    }
+
+    func choice(_ key: String, _ values: [String]) throws -> String? {
+        guard let text = string(key) else { return nil }
+        guard values.contains(text) else {
+            throw Failure(description: "\(Self.name(key)) is \(text), and may be \(values.joined(separator: " or "))")
+        }
+        return text
+    }
+
+    /// A key as all three ways to give it show it: `historyBytes` is `--history-bytes`.
+    static func name(_ key: String) -> String {
+        "--" + key.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
+    }
+}
+#endif
