@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The two commands:
-#   make run     builds the example of the guide and serves it on http://localhost:8080
+#   make run     builds a hub and a counter, and serves both on http://localhost:8080
 #   make test    installs what the tests need (Debian), then runs all of them
 
 # Where everything is built. The package and its examples share it, so that their dependencies are compiled once.
@@ -13,10 +13,10 @@ export SCRATCH
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make run        serves the example Counter on http://localhost:8080 (PORT=… for another port)
+## make run        serves a hub and its page on http://localhost:8080, a counter under /counter/ (PORT=… for another port)
 run:
-	@Scripts/swiftpm.sh Examples build --product Counter
-	@exec "$(SCRATCH)/debug/Counter"
+	@Scripts/swiftpm.sh Examples build --product Hub
+	@exec "$(SCRATCH)/debug/Hub"
 
 ## make test       everything below `unit` and `browser`, after installing what they need
 test: tools

@@ -17,7 +17,13 @@ let package = Package(
         .target(name: "ExampleSupport", dependencies: Array(plinth.dropFirst())),
 
         // The guide: a counter and its page.
-        .executableTarget(name: "Counter", dependencies: plinth, resources: [.copy("Public")]),
+        .executableTarget(name: "Counter", dependencies: plinth + ["CounterService"]),
+        .target(name: "CounterService", dependencies: plinth, resources: [.copy("Public")]),
+        // A hub in a service of one's own, with the counter beside it.
+        .executableTarget(
+            name: "Hub",
+            dependencies: plinth + ["CounterService", .product(name: "PlinthHub", package: "plinth")]
+        ),
         // The ten lines of the README.
         .executableTarget(name: "Hello", dependencies: Array(plinth.dropFirst())),
         // The code of the articles.
@@ -30,7 +36,7 @@ let package = Package(
         // A model's tokens in answer to a POST.
         .executableTarget(name: "Tokens", dependencies: plinth),
 
-        .testTarget(name: "CounterTests", dependencies: ["Counter", testing]),
+        .testTarget(name: "CounterTests", dependencies: ["CounterService", .product(name: "Plinth", package: "plinth"), testing]),
     ]
 )
 

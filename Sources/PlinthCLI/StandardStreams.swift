@@ -42,6 +42,7 @@ enum StandardStreams {
     }
 
     /// Writes a line to standard error.
+    ///
     /// Prints a line at once, even into a pipe.
     static func say(_ line: String) {
         var bytes = Array((line + "\n").utf8)

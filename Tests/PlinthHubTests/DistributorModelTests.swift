@@ -18,7 +18,10 @@ struct DistributorModelTests {
     private static let steps = 100_000
     #endif
 
-    @Test("nothing is lost, doubled or out of order without being told", arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64])
+    @Test(
+        "nothing is lost, doubled or out of order without being told",
+        arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64]
+    )
     func synchronous(seed: UInt64) async throws {
         var model = Model(seed: seed, answersLater: false)
         try await model.run(steps: Self.steps)
@@ -93,8 +96,10 @@ private struct Model {
         let selection: Selection
         let form: StreamForm
         var isEarliest: Bool
-        /// The events of which it was told that they may be missing: those that were, then.
-        var excused: Set<UInt64> = []
+        /// What it was told last that may be missing: what was not held then, up to a position.
+        var excuse: (held: Set<UInt64>, through: UInt64) = ([], 0)
+
+        func isExcused(_ number: UInt64) -> Bool { number <= excuse.through && !excuse.held.contains(number) }
         /// The last position that it has, or that it was told to go on from.
         var position: UInt64
         /// It asked for an ID that is unknown, and has not been told yet.
@@ -134,7 +139,10 @@ private struct Model {
         entries = box
         let ages: [Duration?] = [nil, .seconds(3)]
         memory = MemoryHistory(
-            topic: HistoryLimits(events: Int.random(in: 1...40, using: &random), age: ages.randomElement(using: &random) ?? nil),
+            topic: HistoryLimits(
+                events: Int.random(in: 1...40, using: &random),
+                age: ages.randomElement(using: &random) ?? nil
+            ),
             total: HistoryLimits(events: Int.random(in: 20...120, using: &random)),
             epoch: 77,
             now: { box.now }
@@ -206,7 +214,9 @@ private struct Model {
         let selectors: [TopicSelector]
         switch Int.random(in: 0..<6, using: &random) {
         case 0: selectors = [.all]
-        case 1: selectors = ["d/*", "d/**", "**"].compactMap { try? .pattern(TopicPattern($0)) }.shuffled(using: &random).dropLast()
+        case 1:
+            selectors = ["d/*", "d/**", "**"].compactMap { try? .pattern(TopicPattern($0)) }.shuffled(using: &random)
+                .dropLast()
         case 2: selectors = topics.shuffled(using: &random).prefix(3).map { .exact($0) }
         case 3: selectors = [.exact(topics[0])] + ["d/*"].compactMap { try? .pattern(TopicPattern($0)) }
         default: selectors = [.exact(topics[Int.random(in: 0..<topics.count, using: &random)])]
@@ -269,8 +279,8 @@ private struct Model {
     mutating func settle() throws {
         for (slot, reader) in readers where reader.isEarliest && distributor.states[slot].isFromEarliest {
             // It begins with what is held when it is first read for: what is missing then it never asked for.
-            let excused = gone(reader, upTo: UInt64(published.count))
-            readers[slot]?.excused = excused
+            let held = Set(heldPositions(reader.selection))
+            readers[slot]?.excuse = (held, UInt64(published.count))
         }
         if !distributor.unfinished.isEmpty { distributor.proceed(sink, now: now) }
         for slot in readers.keys { try check(slot) }
@@ -296,18 +306,12 @@ private struct Model {
         }
         #expect(distributor.behind == 0, "seed \(seed): somebody is behind for ever")
         for (slot, reader) in readers where !sink.isBroken.contains(slot) {
-            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { !reader.excused.contains($0) }
+            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { !reader.isExcused($0) }
             guard missing.isEmpty else { throw Violation(description: "reader \(slot) never got \(missing)") }
         }
     }
 
     // MARK: - What has to be true
-
-    /// The events that are for a reader, that it does not have, and that are not held any more.
-    func gone(_ reader: Reader, upTo position: UInt64) -> Set<UInt64> {
-        let held = Set(heldPositions(reader.selection))
-        return Set(missed(reader, upTo: position + 1).filter { !held.contains($0) })
-    }
 
     /// The events between what the reader has and a position that it should have got.
     func missed(_ reader: Reader, upTo position: UInt64) -> [UInt64] {
@@ -333,11 +337,13 @@ private struct Model {
                 // It may be told without need, but then nothing may be skipped; what is skipped has to be gone.
                 let held = Set(heldPositions(reader.selection))
                 let skipped = missed(reader, upTo: number + 1).filter { held.contains($0) }
-                guard skipped.isEmpty else { throw Violation(description: "a gap over events that are held: \(skipped)") }
+                guard skipped.isEmpty else {
+                    throw Violation(description: "a gap over events that are held: \(skipped)")
+                }
                 guard number >= reader.position else { throw Violation(description: "a gap that goes back") }
                 guard event.data.contains(#""through":"#) else { throw Violation(description: "no end of the gap") }
                 let through = event.data.split(separator: "\"").last { $0.contains("-") }?.split(separator: "-").last
-                reader.excused.formUnion(gone(reader, upTo: max(number, through.flatMap { UInt64($0) } ?? 0)))
+                reader.excuse = (held, max(reader.excuse.through, max(number, through.flatMap { UInt64($0) } ?? 0)))
                 reader.position = number
                 reader.isUnknown = false
                 reader.isEarliest = false
@@ -345,11 +351,15 @@ private struct Model {
             }
             guard !reader.isUnknown else { throw Violation(description: "an unknown ID, and no gap told") }
             guard number > reader.position else {
-                throw Violation(description: "position \(number) after \(reader.position) for \(reader.selection.wanted)")
+                throw Violation(
+                    description: "position \(number) after \(reader.position) for \(reader.selection.wanted)"
+                )
             }
-            let missing = missed(reader, upTo: number).filter { !reader.excused.contains($0) }
+            let missing = missed(reader, upTo: number).filter { !reader.isExcused($0) }
             guard missing.isEmpty else {
-                throw Violation(description: "reader \(slot) of \(reader.selection.wanted) got \(number) without \(missing)")
+                throw Violation(
+                    description: "reader \(slot) of \(reader.selection.wanted) got \(number) without \(missing)"
+                )
             }
             let original = published[Int(number - 1)]
             guard reader.selection.includes(original.topics, isRestricted: original.isRestricted),

@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@testable import Counter
+import CounterService
 
 @Suite("The counter")
 struct CounterTests {

@@ -74,7 +74,10 @@ struct Serve: AsyncParsableCommand {
     var maximumStreams: String?
 
     @Option(
-        help: ArgumentHelp("How often a stream without events gets a comment, or off (default: 10s).", valueName: "time")
+        help: ArgumentHelp(
+            "How often a stream without events gets a comment, or off (default: 10s).",
+            valueName: "time"
+        )
     )
     var heartbeat: String?
 
@@ -111,7 +114,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Threads that hold connections (default: one for two processors).", valueName: "count"))
     var reactors: String?
 
-    @Option(help: ArgumentHelp("What is logged: trace, debug, info, warning, error (default: info).", valueName: "level"))
+    @Option(
+        help: ArgumentHelp("What is logged: trace, debug, info, warning, error (default: info).", valueName: "level")
+    )
     var logLevel: String?
 
     func run() async throws {

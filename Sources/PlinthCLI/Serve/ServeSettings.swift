@@ -20,12 +20,15 @@ struct ServeSettings {
     /// - Parameters:
     ///   - options: From the command line, by their keys.
     ///   - file: The path of a JSON file, if there is one.
+    /// - Throws: ``Failure`` if the file cannot be read.
     init(options: [String: String], file: String?) async throws {
         var providers: [any ConfigProvider] = [
             InMemoryProvider(
                 name: "command line",
                 values: Dictionary(
-                    uniqueKeysWithValues: options.map { (AbsoluteConfigKey([$0]), ConfigValue(.string($1), isSecret: false)) }
+                    uniqueKeysWithValues: options.map {
+                        (AbsoluteConfigKey([$0]), ConfigValue(.string($1), isSecret: false))
+                    }
                 )
             ),
             EnvironmentVariablesProvider().prefixKeys(with: "plinth"),
@@ -51,7 +54,9 @@ struct ServeSettings {
             throw Failure(description: "\(Self.name(key)) is not a whole number: \(text)")
         }
         guard range.contains(number) else {
-            throw Failure(description: "\(Self.name(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)")
+            throw Failure(
+                description: "\(Self.name(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)"
+            )
         }
         return number
     }

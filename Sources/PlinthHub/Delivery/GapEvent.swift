@@ -29,7 +29,9 @@ struct GapEvent {
         return EventFrame(fields: bytes, id: id.utf8)
     }
 
-    /// A JSON string. IDs have no control characters.
+    /// A JSON string.
+    ///
+    /// IDs have no control characters.
     private static func json(_ id: EventID?) -> String {
         guard let id else { return "null" }
         var text = "\""

@@ -19,5 +19,6 @@ public enum StreamEnd: String, Sendable, Hashable, CaseIterable, CustomStringCon
     /// History could not be read.
     case historyFailed = "history-failed"
 
+    /// The text form.
     public var description: String { rawValue }
 }

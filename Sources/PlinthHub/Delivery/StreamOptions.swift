@@ -10,13 +10,19 @@ public struct StreamOptions: Sendable {
         case close
     }
 
-    /// The time without a write after which a comment is sent, up to a tenth earlier; nil for none. 10 s unless set.
+    /// The time without a write after which a comment is sent, up to a tenth earlier; nil for none.
+    ///
+    /// 10 s unless set.
     public var heartbeat: Duration?
-    /// How long a connection may take nothing of what waits for it; nil for as long as it likes. 60 s unless set.
+    /// How long a connection may take nothing of what waits for it; nil for as long as it likes.
+    ///
+    /// 60 s unless set.
     public var writeTimeout: Duration?
     /// How long a stream lasts at most; nil, unless set, for no limit.
     public var maximumAge: Duration?
-    /// What happens to a subscriber that needs events which history no longer holds. It is told, unless set.
+    /// What happens to a subscriber that needs events which history no longer holds.
+    ///
+    /// It is told, unless set.
     public var gapPolicy: GapPolicy
     /// The type of the event that tells of a gap; `gap` unless set.
     public var gapType: String

@@ -105,7 +105,9 @@ struct TopicIndex {
     mutating func remove(_ slot: Int, _ selection: Selection, place: Int32, moved: (Int32) -> Void) {
         let slot32 = Int32(slot)
         if let only = selection.only {
-            guard let number = numbers[only].map(Int.init), let count = nodes[number]?.single.count, count > 0 else { return }
+            guard let number = numbers[only].map(Int.init), let count = nodes[number]?.single.count, count > 0 else {
+                return
+            }
             nodes[number]?.single.swapAt(Int(place), count - 1)
             nodes[number]?.single.removeLast()
             if Int(place) < count - 1, let other = nodes[number]?.single[Int(place)] { moved(other) }

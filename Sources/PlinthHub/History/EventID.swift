@@ -10,8 +10,9 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
 
     /// An ID that a client sent, or that a publisher was allowed to choose.
     ///
+    /// Nil if it is not that.
+    ///
     /// - Parameter utf8: 1 to ``maximumLength`` bytes of UTF-8 without control characters.
-    /// - Returns: Nil if they are not that.
     public init?(utf8: [UInt8]) {
         guard utf8.count <= Self.maximumLength, (try? Topic.check(utf8)) != nil else { return nil }
         self.utf8 = utf8
@@ -24,10 +25,13 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
         utf8 = trusted
     }
 
+    /// The text form.
     public var description: String { String(decoding: utf8, as: UTF8.self) }
 
+    /// Whether the bytes are the same.
     public static func == (left: EventID, right: EventID) -> Bool { left.utf8 == right.utf8 }
 
+    /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) {
         utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
@@ -40,8 +44,10 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
 ///
 /// Events are numbered from 1 over all topics; 0 lies before the first.
 public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// The number.
     public var number: UInt64
 
+    /// A position.
     public init(_ number: UInt64) {
         self.number = number
     }
@@ -49,7 +55,9 @@ public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible 
     /// Before the first event.
     public static let zero = Position(0)
 
+    /// Whether the left one comes first.
     public static func < (left: Position, right: Position) -> Bool { left.number < right.number }
 
+    /// The text form.
     public var description: String { "\(number)" }
 }

@@ -83,9 +83,13 @@ public protocol History: Sendable {
 }
 
 extension History {
+    /// Appends if that takes no waiting.
     public func appendNow(_ events: [NewEvent]) throws -> [EventID]? { nil }
+    /// Finds where a stream begins if that takes no waiting.
     public func locateNow(_ id: EventID) -> Located? { nil }
+    /// Reads on if that takes no waiting.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? { nil }
+    /// Removes what is too old.
     public func expire() async {}
 }
 

@@ -42,6 +42,7 @@ public final class MemoryHistory: History {
         self.now = now
     }
 
+    /// Begins to hand on what is appended.
     public func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
         state.withLock { state in
             state.deliver = deliver
@@ -49,10 +50,12 @@ public final class MemoryHistory: History {
         }
     }
 
+    /// Puts events into history, all or none.
     public func append(_ events: [NewEvent]) async throws -> [EventID] {
         try appendNow(events) ?? []
     }
 
+    /// Appends if that takes no waiting.
     public func appendNow(_ events: [NewEvent]) throws -> [EventID]? {
         let now = self.now()
         // Told under the lock, which is what keeps the order.
@@ -63,36 +66,44 @@ public final class MemoryHistory: History {
         }
     }
 
+    /// Finds the position of an ID.
     public func locate(_ id: EventID) async throws -> Position? {
         state.withLock { $0.locate(id) }
     }
 
+    /// Finds where a stream begins if that takes no waiting.
     public func locateNow(_ id: EventID) -> Located? {
         state.withLock { $0.locate(id) }.map { .found($0) } ?? .unknown
     }
 
+    /// Reads on from a position.
     public func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
         let now = self.now()
         return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
     }
 
+    /// Reads on if that takes no waiting.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? {
         let now = self.now()
         return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
     }
 
+    /// The ID of a position.
     public func id(at position: Position) -> EventID {
         state.withLock { $0.id(at: position) }
     }
 
+    /// Removes the events of a topic.
     public func purge(_ topic: Topic) async throws -> Int {
         state.withLock { $0.purge(topic) }
     }
 
+    /// What it holds.
     public func statistics() async throws -> HistoryStatistics {
         state.withLock { $0.statistics }
     }
 
+    /// Removes what is too old.
     public func expire() async {
         let now = self.now()
         state.withLock { $0.expire(now: now) }

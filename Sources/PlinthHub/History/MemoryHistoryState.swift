@@ -128,7 +128,8 @@ struct MemoryHistoryState {
 
     // MARK: - Reading
 
-    mutating func read(after position: Position?, selection: Selection, limit: ReadLimit, now: HubTime) -> HistoryBatch {
+    mutating func read(after position: Position?, selection: Selection, limit: ReadLimit, now: HubTime) -> HistoryBatch
+    {
         expire(now: now)
         let after = position?.number ?? 0
         var batch = HistoryBatch(
@@ -180,7 +181,9 @@ struct MemoryHistoryState {
         if let exact = selection.exact {
             for topic in exact { last = max(last, topics[topic]?.removed ?? forgotten) }
         } else {
-            for (topic, log) in topics where log.removed > max(after, last) && selection.wants(topic) { last = log.removed }
+            for (topic, log) in topics where log.removed > max(after, last) && selection.wants(topic) {
+                last = log.removed
+            }
         }
         return last > after ? Position(last) : nil
     }
@@ -206,7 +209,9 @@ struct MemoryHistoryState {
         }
     }
 
-    /// Removes an event from everywhere. Its slot in the log stays, empty.
+    /// Removes an event from everywhere.
+    ///
+    /// Its slot in the log stays, empty.
     private mutating func remove(_ entry: HistoryEntry) {
         let position = entry.position.number
         let index = log.index(after: position - 1) { $0.position }

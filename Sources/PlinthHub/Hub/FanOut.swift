@@ -24,6 +24,7 @@ final class FanOut: Sendable {
     /// Adds a group.
     ///
     /// - Parameter make: Makes the group, which gets all that comes after the position that it is given.
+    /// - Returns: The group.
     func add<Group: DeliveryGroup>(_ make: (Position) throws -> Group) rethrows -> Group {
         try state.withLock { state in
             let group = try make(state.head)

@@ -234,6 +234,7 @@ public final class Hub: Sendable {
     /// Adds a group of subscribers.
     ///
     /// - Parameter make: Makes the group, which gets all that comes after the position that it is given.
+    /// - Returns: The group.
     package func add<Group: DeliveryGroup>(group make: (Position) throws -> Group) rethrows -> Group {
         try fanOut.add(make)
     }

@@ -58,7 +58,9 @@ final class HubMetrics: Sendable {
         failures = Counter(label: "plinth_hub_publish_failures_total", factory: factory)
         duration = Metrics.Timer(label: "plinth_hub_publish_duration", factory: factory)
         transports = Dictionary(
-            uniqueKeysWithValues: [HubStream.Transport.process, .reactor, .eventLoop].map { ($0, Transport($0, factory)) }
+            uniqueKeysWithValues: [HubStream.Transport.process, .reactor, .eventLoop].map {
+                ($0, Transport($0, factory))
+            }
         )
         ends = Dictionary(
             uniqueKeysWithValues: StreamEnd.allCases.map {

@@ -16,7 +16,9 @@ public struct HubEvent: Sendable {
     public var id: EventID { entry.id }
     /// Its topics, one or more.
     public var topics: [Topic] { entry.topics }
-    /// Type, data and ID. Line ends in the data are LF.
+    /// Type, data and ID.
+    ///
+    /// Line ends in the data are LF.
     public var event: ServerSentEvent { entry.event }
     /// Its place in history.
     public let entry: HistoryEntry
@@ -28,7 +30,9 @@ public struct HubGap: Sendable, Hashable {
     public let requested: EventID
     /// The event that comes next; nil if none is held.
     public let oldest: EventID?
-    /// Up to where events may be missing; nil if that is not known. With several topics it may lie beyond the next event.
+    /// Up to where events may be missing; nil if that is not known.
+    ///
+    /// With several topics it may lie beyond the next event.
     public let through: EventID?
 }
 
@@ -37,6 +41,7 @@ public struct HubGap: Sendable, Hashable {
 /// Read by one task. Nothing is queued: each read of history is made when the one before has been used up, so that a
 /// subscriber that does not keep up costs no memory, and is told of a gap if history moves past it.
 public struct HubUpdates: AsyncSequence, Sendable {
+    /// An update.
     public typealias Element = HubUpdate
 
     let history: any History
@@ -44,8 +49,15 @@ public struct HubUpdates: AsyncSequence, Sendable {
     let start: LocatedStart
     let local: LocalGroup.Subscription
 
+    /// An iterator over the updates.
     public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(history: history, selection: selection, local: local, position: start.position, unknown: start.unknown)
+        AsyncIterator(
+            history: history,
+            selection: selection,
+            local: local,
+            position: start.position,
+            unknown: start.unknown
+        )
     }
 
     /// Reads updates.
@@ -110,6 +122,7 @@ extension HubEvent {
     /// The event as a stream has it.
     ///
     /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
+    /// - Returns: The event.
     package func sent(namesTopic: Bool) -> ServerSentEvent {
         guard namesTopic else { return event }
         let frame = entry.frameWithTopic
@@ -125,6 +138,7 @@ extension HubGap {
     /// The event that tells of the gap, where updates are sent on as events.
     ///
     /// - Parameter type: Its type.
+    /// - Returns: The event.
     package func event(type: String) -> ServerSentEvent {
         let data = GapEvent(requested: requested, oldest: oldest, through: through).data
         return (try? ServerSentEvent(type: type, data: data)) ?? ServerSentEvent(data: data)

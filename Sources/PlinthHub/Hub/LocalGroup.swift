@@ -61,7 +61,9 @@ final class LocalGroup: DeliveryGroup {
             if let last = entries.last { state.head = last.position }
             for entry in entries {
                 for topic in entry.topics {
-                    guard let number = state.index.node(of: topic), let node = state.index.nodes[number] else { continue }
+                    guard let number = state.index.node(of: topic), let node = state.index.nodes[number] else {
+                        continue
+                    }
                     for slot in node.single + node.several {
                         state.slots[Int(slot)].hasMore = true
                         if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }

@@ -37,15 +37,20 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
         try self.init(utf8: try Self.decode(text))
     }
 
-    /// The name. Two that differ in their bytes may be equal as strings: compare topics, not this.
+    /// The name.
+    ///
+    /// Two that differ in their bytes may be equal as strings: compare topics, not this.
     public var name: String { String(decoding: utf8, as: UTF8.self) }
 
+    /// The text form.
     public var description: String { name }
 
+    /// Whether the bytes are the same.
     public static func == (left: Topic, right: Topic) -> Bool {
         left.utf8 == right.utf8
     }
 
+    /// Hashes the bytes.
     public func hash(into hasher: inout Hasher) {
         utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
     }

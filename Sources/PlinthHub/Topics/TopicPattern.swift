@@ -60,8 +60,10 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
         self.text = utf8
     }
 
+    /// The text form.
     public var description: String { String(decoding: text, as: UTF8.self) }
 
+    /// Whether the pattern matches a topic.
     public func matches(_ topic: Topic) -> Bool {
         var rest = topic.utf8[...]
         var isAtEnd = false
@@ -69,7 +71,9 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
             if isAtEnd { return false }
             if case .rest = segment { return true }
             let end = rest.firstIndex(of: 0x2F)
-            if case .literal(let bytes) = segment, !rest[..<(end ?? rest.endIndex)].elementsEqual(bytes) { return false }
+            if case .literal(let bytes) = segment, !rest[..<(end ?? rest.endIndex)].elementsEqual(bytes) {
+                return false
+            }
             if let end { rest = rest[(end + 1)...] } else { isAtEnd = true }
         }
         return isAtEnd

@@ -28,11 +28,14 @@ public struct TopicSelector: Sendable, CustomStringConvertible {
     public static func pattern(_ pattern: TopicPattern) -> TopicSelector { TopicSelector(kind: .matching(pattern)) }
 
     /// The topics that a matcher of one's own picks.
-    public static func matching(_ matcher: any TopicMatcher) -> TopicSelector { TopicSelector(kind: .matching(matcher)) }
+    public static func matching(_ matcher: any TopicMatcher) -> TopicSelector {
+        TopicSelector(kind: .matching(matcher))
+    }
 
     /// Every topic.
     public static let all = TopicSelector(kind: .all)
 
+    /// The text form.
     public var description: String {
         switch kind {
         case .exact(let topic): topic.name

@@ -15,7 +15,6 @@ struct EventUpload {
     }
 
     private let topic: Topic
-    private let maximumEventSize: Int
     private var parser: ServerSentEventParser
     private(set) var failure: Failure?
     private var count = 0
@@ -23,9 +22,12 @@ struct EventUpload {
 
     init(topic: Topic, maximumEventSize: Int) {
         self.topic = topic
-        self.maximumEventSize = maximumEventSize
         // A line has a field's name, too.
-        parser = ServerSentEventParser(maximumLineSize: maximumEventSize + 16, maximumEventSize: maximumEventSize)
+        let line = maximumEventSize.addingReportingOverflow(16)
+        parser = ServerSentEventParser(
+            maximumLineSize: line.overflow ? .max : line.partialValue,
+            maximumEventSize: maximumEventSize
+        )
     }
 
     /// The events that these bytes complete.
@@ -34,13 +36,45 @@ struct EventUpload {
     mutating func parse(_ bytes: [UInt8]) -> [NewEvent] {
         guard failure == nil else { return [] }
         var events: [NewEvent] = []
+        var isText = true
+        var tooLarge: ServerSentEventParserError?
         let topics = [topic]
         do {
-            try parser.parse(bytes) { events.append(NewEvent($0, topics: topics)) }
+            try parser.parseBorrowed(
+                bytes,
+                event: { view in
+                    guard isText else { return }
+                    if let event = Self.event(view) {
+                        events.append(NewEvent(event, topics: topics))
+                    } else {
+                        isText = false
+                    }
+                }
+            )
         } catch {
-            failure = Failure(description: "event \(count + events.count + 1): \(error)", status: .contentTooLarge)
+            tooLarge = error
+        }
+        if !isText {
+            fail(after: events.count, "it is not valid UTF-8, and an event is text", .badRequest)
+        } else if let tooLarge {
+            fail(after: events.count, "\(tooLarge)", .contentTooLarge)
         }
         return events
+    }
+
+    /// The body has ended: an event without the blank line behind it may be half of one, and is not published.
+    mutating func finish() {
+        guard failure == nil else { return }
+        var isUnfinished = false
+        do {
+            // What comes of two line ends had not ended.
+            try parser.parseBorrowed([0x0A, 0x0A] as [UInt8], event: { _ in isUnfinished = true })
+        } catch {
+            return fail(after: 0, "\(error)", .contentTooLarge)
+        }
+        if isUnfinished {
+            fail(after: 0, "the body ends inside it, before a blank line; it is not published", .badRequest)
+        }
     }
 
     mutating func accepted(_ ids: [PlinthHub.EventID]) {
@@ -53,6 +87,25 @@ struct EventUpload {
         let id = lastID.map { JSONText.quoted($0.description) } ?? "null"
         let reason = error.map { ",\"error\":\(JSONText.quoted($0))" } ?? ""
         return "{\"id\":\(id),\"count\":\(count)\(reason)}"
+    }
+
+    /// The upload ends at the event behind those that are in history and so many more.
+    private mutating func fail(after events: Int, _ reason: String, _ status: HTTPResponse.Status) {
+        failure = Failure(description: "event \(count + events + 1): \(reason)", status: status)
+    }
+
+    /// The event, unless its type or its data is not UTF-8: it is refused and not repaired, as in any other body.
+    private static func event(_ view: borrowing ServerSentEventView) -> ServerSentEvent? {
+        var type: String?
+        if !view.type.isEmpty {
+            type = view.type.withUnsafeBufferPointer { String(validating: $0, as: UTF8.self) }
+            if type == nil { return nil }
+        }
+        guard let data = view.data.withUnsafeBufferPointer({ String(validating: $0, as: UTF8.self) }) else {
+            return nil
+        }
+        // A line of the stream has no line end that a type could not have.
+        return try? ServerSentEvent(type: type, data: data, retry: view.retry)
     }
 }
 

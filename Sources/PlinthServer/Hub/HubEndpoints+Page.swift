@@ -9,7 +9,9 @@ extension HubEndpoints {
     /// The page and its files; without the slash at its end the place leads there, since all its addresses are relative.
     func page(_ prefix: String) -> [Route] {
         var routes = HubPage.files.map { file in
-            Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in Self.respond(file, request) }
+            Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in
+                Self.respond(file, request)
+            }
         }
         if !prefix.isEmpty {
             routes.append(
@@ -34,7 +36,8 @@ extension HubEndpoints {
             .contentSecurityPolicy: policy,
         ]
         headers[.xContentTypeOptions] = "nosniff"
-        let known = request.headers[.ifNoneMatch]?.split(separator: ",").contains { $0.contains(file.entityTag) } ?? false
+        let known =
+            request.headers[.ifNoneMatch]?.split(separator: ",").contains { $0.contains(file.entityTag) } ?? false
         if known { return Response(status: .notModified, headers: headers) }
         return Response(headers: headers, body: .bytes(file.bytes))
     }

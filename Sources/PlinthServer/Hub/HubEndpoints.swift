@@ -25,7 +25,9 @@ import PlinthHub
 public struct HubEndpoints: Sendable {
     /// The hub's service.
     public let service: HubService
-    /// The most bytes of an event's data. 1 MiB unless set; more is 413.
+    /// The most bytes of an event's data.
+    ///
+    /// 1 MiB unless set; more is 413.
     public var maximumEventSize: Int
     /// The reconnection time that each stream begins with; nil, unless set, for none.
     public var retry: Duration?
@@ -84,7 +86,8 @@ public struct HubEndpoints: Sendable {
 
     private func retryTime(_ text: String?) throws -> Duration? {
         guard let text else { return nil }
-        guard let milliseconds = Int64(text), milliseconds >= 0, milliseconds <= 1 << 53 - 1, text.utf8.first != 0x2B else {
+        guard let milliseconds = Int64(text), milliseconds >= 0, milliseconds <= 1 << 53 - 1, text.utf8.first != 0x2B
+        else {
             throw HTTPError(.badRequest, "`retry` is not a number of milliseconds from 0 to 2^53 − 1")
         }
         return .milliseconds(milliseconds)
@@ -123,7 +126,10 @@ public struct HubEndpoints: Sendable {
             }
         }
         guard !selectors.isEmpty else {
-            throw HTTPError(.badRequest, "say what to subscribe to: `?topic=NAME` or `?match=PATTERN`, once or more often")
+            throw HTTPError(
+                .badRequest,
+                "say what to subscribe to: `?topic=NAME` or `?match=PATTERN`, once or more often"
+            )
         }
         return try await stream(request, Selection(selectors), namesTopic: true)
     }
@@ -143,18 +149,25 @@ public struct HubEndpoints: Sendable {
         return .handedOver(body)
     }
 
-    /// Where a stream begins. What follows a tab is the topic that a stream of several put there.
+    /// Where a stream begins.
+    ///
+    /// What follows a tab is the topic that a stream of several put there.
     private func start(_ request: Request) throws -> StreamStart {
         guard let text = request.lastEventID else { return .live }
         let bytes = Array(text.utf8.prefix { $0 != 0x09 })
         if bytes == Array("earliest".utf8) { return .earliest }
         guard let id = EventID(utf8: bytes) else {
-            throw HTTPError(.badRequest, "the last event ID is too long or has a control character: no event has such an ID")
+            throw HTTPError(
+                .badRequest,
+                "the last event ID is too long or has a control character: no event has such an ID"
+            )
         }
         return .after(id)
     }
 
-    /// At the limit. Any other status makes a browser's `EventSource` give up for good.
+    /// At the limit.
+    ///
+    /// Any other status makes a browser's `EventSource` give up for good.
     private static let full = Response(
         headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache"],
         body: .string("retry: 10000\n\n")
@@ -181,7 +194,8 @@ public struct HubEndpoints: Sendable {
         try Self.checked("topic", try request.pathParameters.require("topic")) { try Topic($0) }
     }
 
-    private static func checked<Value>(_ what: String, _ text: String, _ make: (String) throws -> Value) throws -> Value {
+    private static func checked<Value>(_ what: String, _ text: String, _ make: (String) throws -> Value) throws -> Value
+    {
         do {
             return try make(text)
         } catch {

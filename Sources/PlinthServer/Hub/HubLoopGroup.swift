@@ -20,13 +20,20 @@ protocol HubConnection: AnyObject {
 /// The subscribers of one event loop: TLS, HTTP/2, and where there is no reactor.
 final class HubLoopGroup: DeliveryGroup {
     /// What only the event loop touches.
-    struct Local {
+    ///
+    /// An object, so that what a connection does while the distributor writes to it may look at the rest.
+    final class Local {
         var distributor: Distributor
         let sink = Sink()
         var onEnd: [Int: @Sendable (StreamEnd) -> Void] = [:]
         let timer = Timer()
+        /// When the timer fires, at the latest.
+        var nextTick = MonotonicTime.distantFuture
         var isBusy = false
-        var reads = 0
+
+        init(_ distributor: Distributor) {
+            self.distributor = distributor
+        }
     }
 
     final class Sink: StreamSink {
@@ -60,7 +67,7 @@ final class HubLoopGroup: DeliveryGroup {
         history = hub.history
         self.loop = loop
         local = .makeBoxSendingValue(
-            Local(distributor: Distributor(history: hub.history, options: hub.options, head: head)),
+            Local(Distributor(history: hub.history, options: hub.options, head: head)),
             eventLoop: loop.eventLoop
         )
     }
@@ -85,7 +92,9 @@ final class HubLoopGroup: DeliveryGroup {
     func drain() {
         loop.eventLoop.execute {
             self.run { distributor, sink, now in
-                for slot in distributor.slots(where: { _ in true }) { distributor.end(slot, .serverDraining, sink, now: now) }
+                for slot in distributor.slots(where: { _ in true }) {
+                    distributor.end(slot, .serverDraining, sink, now: now)
+                }
             }
         }
     }
@@ -129,8 +138,8 @@ final class HubLoopGroup: DeliveryGroup {
 
     private func tick() -> MonotonicTime? {
         run { distributor, sink, now in distributor.tick(sink, now: now) }
-        guard let wait = local.value.distributor.untilTick(now: .now()) else { return nil }
-        return .now() + .nanoseconds(wait)
+        // Doing that has set the timer anew, if anybody is left.
+        return nil
     }
 
     /// Does something, and then all that follows from it.
@@ -138,32 +147,36 @@ final class HubLoopGroup: DeliveryGroup {
     /// What a connection does meanwhile, such as telling that it is gone, waits for the next turn: the distributor is in
     /// use.
     private func run(_ body: @escaping (inout Distributor, Sink, HubTime) -> Void) {
-        guard !local.value.isBusy else {
+        let local = self.local.value
+        guard !local.isBusy else {
             let later = NIOLoopBound(body, eventLoop: loop.eventLoop)
             return loop.eventLoop.execute { self.run(later.value) }
         }
-        local.value.isBusy = true
+        local.isBusy = true
         let now = HubTime.now()
-        let sink = local.value.sink
-        body(&local.value.distributor, sink, now)
-        if !local.value.distributor.unfinished.isEmpty { local.value.distributor.proceed(sink, now: now) }
-        let requests = local.value.distributor.requests
-        local.value.distributor.requests = []
-        let ended = local.value.distributor.ended
-        local.value.distributor.ended = []
-        let goesOn = !local.value.distributor.unfinished.isEmpty
-        let tally = local.value.distributor.tally
-        local.value.distributor.tally = DeliveryTally()
+        let sink = local.sink
+        body(&local.distributor, sink, now)
+        if !local.distributor.unfinished.isEmpty { local.distributor.proceed(sink, now: now) }
+        let requests = local.distributor.requests
+        local.distributor.requests = []
+        let ended = local.distributor.ended
+        local.distributor.ended = []
+        let goesOn = !local.distributor.unfinished.isEmpty
+        let tally = local.distributor.tally
+        local.distributor.tally = DeliveryTally()
         if tally != DeliveryTally() { pending.withLock { $0.tally.add(tally) } }
-        local.value.isBusy = false
+        local.isBusy = false
         for end in ended {
             sink.connections.removeValue(forKey: end.slot)?.finish(end.reason)
-            local.value.onEnd.removeValue(forKey: end.slot)?(end.reason)
+            local.onEnd.removeValue(forKey: end.slot)?(end.reason)
         }
         for request in requests { read(request) }
         if goesOn { loop.eventLoop.execute { self.run { _, _, _ in } } }
-        if let wait = local.value.distributor.untilTick(now: now), local.value.timer.wheelPlace == nil {
-            loop.schedule(local.value.timer, at: .now() + .nanoseconds(wait))
+        guard let wait = local.distributor.untilTick(now: now) else { return }
+        let next = MonotonicTime.now() + .nanoseconds(wait)
+        if local.timer.wheelPlace == nil || next < local.nextTick {
+            local.nextTick = next
+            loop.schedule(local.timer, at: next)
         }
     }
 

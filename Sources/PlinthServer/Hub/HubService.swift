@@ -38,15 +38,22 @@ public final class HubService: Service {
             case eventLoops
         }
 
-        /// Who holds a subscriber's connection. A reactor unless set: plaintext HTTP/1 on Linux moves to a thread that
-        /// holds nothing but sockets; all else stays on its event loop.
+        /// Who holds a subscriber's connection.
+        ///
+        /// A reactor unless set: plaintext HTTP/1 on Linux moves to a thread that holds nothing but sockets; all else
+        /// stays on its event loop.
         public var transport: Transport
-        /// How many reactors there are, each a thread. One for every two processors unless set.
+        /// How many reactors there are, each a thread.
+        ///
+        /// One for every two processors unless set.
         public var reactors: Int
-        /// How many streams may be open. What the process's limit of descriptors allows, less some for all else, unless
-        /// set.
+        /// How many streams may be open.
+        ///
+        /// What the process's limit of descriptors allows, less some for all else, unless set.
         public var maximumStreams: Int
-        /// How long a shutdown waits for streams to end. 10 s unless set.
+        /// How long a shutdown waits for streams to end.
+        ///
+        /// 10 s unless set.
         public var shutdownTimeout: Duration
 
         /// A configuration.
@@ -217,8 +224,9 @@ public final class HubService: Service {
     func lacksDescriptors() {
         let now = HubTime.now()
         let complains = groups.withLock { groups in
-            guard groups.lastComplaint.nanoseconds == .min
-                || now.nanoseconds - groups.lastComplaint.nanoseconds > 10_000_000_000
+            guard
+                groups.lastComplaint.nanoseconds == .min
+                    || now.nanoseconds - groups.lastComplaint.nanoseconds > 10_000_000_000
             else { return false }
             groups.lastComplaint = now
             return true

@@ -64,8 +64,9 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
             // What the socket does not take stays in history.
             try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: 16 * 1024))
         }
-        slot = group.add(self, request)
-        if isOver, let slot { group.remove(slot, .clientClosed) }
+        let slot = group.add(self, request)
+        // It may be over by now.
+        if isOver { group.remove(slot, .clientClosed) } else { self.slot = slot }
     }
 
     /// The connection is gone, or given up.

@@ -2,10 +2,10 @@
 
 import ExampleSupport
 import Foundation
-import Plinth
+public import Plinth
 
 /// Ten events, one after each interval.
-func counter(every interval: Duration, clock: any Clock<Duration>) -> Interceptor {
+public func counter(every interval: Duration, clock: any Clock<Duration> = ContinuousClock()) -> Interceptor {
     .eventStream("counter", onDisconnect: { say("counter: the stream has ended: \($0)") }) { events, context in
         for n in 1...10 {
             guard await events.send(.init(type: "counter", data: "\(n)")) else { return }
@@ -14,12 +14,15 @@ func counter(every interval: Duration, clock: any Clock<Duration>) -> Intercepto
     }
 }
 
+/// The files of the page, whose addresses are relative: it may be served under any path.
+public var counterPage: String { Bundle.module.bundlePath + "/Public" }
+
 /// The page, and the stream that it counts by.
-func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws -> Chain {
+public func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws -> Chain {
     let routes = try Routes {
         Route.get("/counter", counter(every: interval, clock: clock))
     }
     return try Chain.default(routes) { stack in
-        stack.staticResources = [try .staticResources(Bundle.module.bundlePath + "/Public")]
+        stack.staticResources = [try .staticResources(counterPage)]
     }
 }

@@ -43,7 +43,7 @@ function start() {
   log.replaceChildren();
   showCount(0);
   showState("connecting");
-  source = new EventSource("/counter");
+  source = new EventSource("counter");
 
   source.addEventListener("open", () => {
     showState("open");

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A hub in a service of one's own, with its page at `/`, and the counter under `/counter/`.
+
+import CounterService
+import ExampleSupport
+import Plinth
+import PlinthHub
+import PlinthServer
+
+let settings = Settings()
+let hub = try await Hub()
+let service = HubService(hub)
+let routes = try Routes {
+    HubEndpoints(service).routes()
+    Route.get("/counter/counter", counter(every: settings.milliseconds("interval-ms", default: 1000)))
+}
+let chain = try Chain.default(routes) { stack in
+    stack.staticResources = [try .staticResources(counterPage, at: "/counter")]
+}
+try await serve(chain, alongside: [service], settings: settings)
