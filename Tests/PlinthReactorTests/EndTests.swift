@@ -172,6 +172,11 @@ struct EndTests {
         let subscriber = try await fixture.subscribe()
         fixture.reactor.drain()
         #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
+        // Until then it may send what it likes, and is not reset for that.
+        #expect(subscriber.ending.reasons.isEmpty)
+        #expect(fixture.reactor.count == 1)
+        await subscriber.client.send([UInt8](repeating: 0x47, count: 1000))
+        #expect(try await subscriber.client.readToEnd().isEmpty)
         #expect(await subscriber.ending.value == .serverDraining)
         await fixture.finish([subscriber])
     }
