@@ -13,6 +13,8 @@ package struct DeliveryTally: Sendable, Hashable {
     package var replayed = 0
     /// Gaps told, or streams closed for one.
     package var gaps = 0
+    /// The longest time between an event's publication and its turn here, in nanoseconds.
+    package var lag: Int64 = 0
 
     package init() {}
 
@@ -24,5 +26,6 @@ package struct DeliveryTally: Sendable, Hashable {
         reads += other.reads
         replayed += other.replayed
         gaps += other.gaps
+        lag = max(lag, other.lag)
     }
 }

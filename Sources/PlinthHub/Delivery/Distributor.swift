@@ -209,7 +209,8 @@ package struct Distributor {
     ///   - sink: The connections.
     ///   - now: The time.
     package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: HubTime) {
-        guard let last = entries.last else { return }
+        guard let first = entries.first, let last = entries.last else { return }
+        tally.lag = max(tally.lag, now.nanoseconds - first.time.nanoseconds)
         for (number, entry) in entries.enumerated() {
             for topic in entry.topics {
                 guard let node = index.node(of: topic) else { continue }

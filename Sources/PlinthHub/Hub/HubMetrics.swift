@@ -18,6 +18,7 @@ import Synchronization
 /// | `plinth_hub_replay_reads_total` | counter | `transport` |
 /// | `plinth_hub_replayed_events_total` | counter | `transport` |
 /// | `plinth_hub_gaps_total` | counter | `transport` |
+/// | `plinth_hub_delivery_lag` | timer, the longest of each second | `transport` |
 ///
 /// The label `transport` has three values, `reason` those of ``StreamEnd``.
 final class HubMetrics: Sendable {
@@ -29,6 +30,7 @@ final class HubMetrics: Sendable {
         let reads: Counter
         let replayed: Counter
         let gaps: Counter
+        let lag: Metrics.Timer
 
         init(_ transport: HubStream.Transport, _ factory: any MetricsFactory) {
             let labels = [("transport", transport.rawValue)]
@@ -42,6 +44,7 @@ final class HubMetrics: Sendable {
             reads = counter("replay_reads")
             replayed = counter("replayed_events")
             gaps = counter("gaps")
+            lag = Metrics.Timer(label: "plinth_hub_delivery_lag", dimensions: labels, factory: factory)
         }
     }
 
@@ -98,5 +101,6 @@ final class HubMetrics: Sendable {
         metrics.reads.increment(by: tally.reads)
         metrics.replayed.increment(by: tally.replayed)
         metrics.gaps.increment(by: tally.gaps)
+        if tally.lag > 0 { metrics.lag.recordNanoseconds(tally.lag) }
     }
 }

@@ -102,6 +102,8 @@ public struct HubEndpoints: Sendable {
                 if !events.isEmpty { upload.accepted(try await service.hub.publish(events)) }
                 if let failure = upload.failure { throw failure }
             }
+            upload.finish()
+            if let failure = upload.failure { throw failure }
         } catch let error as EventUpload.Failure {
             return .json(upload.report(error: error.description), status: error.status)
         } catch let error as HTTPError {

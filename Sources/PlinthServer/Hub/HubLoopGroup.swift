@@ -90,11 +90,14 @@ final class HubLoopGroup: DeliveryGroup {
 
     /// Ends all streams properly.
     func drain() {
+        end(where: { _ in true }, .serverDraining)
+    }
+
+    /// Ends some streams properly.
+    func end(where isMeant: @escaping @Sendable (Selection) -> Bool, _ end: StreamEnd) {
         loop.eventLoop.execute {
             self.run { distributor, sink, now in
-                for slot in distributor.slots(where: { _ in true }) {
-                    distributor.end(slot, .serverDraining, sink, now: now)
-                }
+                for slot in distributor.slots(where: isMeant) { distributor.end(slot, end, sink, now: now) }
             }
         }
     }

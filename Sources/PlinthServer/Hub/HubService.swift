@@ -136,6 +136,17 @@ public final class HubService: Service {
         await drain()
     }
 
+    /// Ends streams properly; their clients may come back.
+    ///
+    /// - Parameter isMeant: Which, by what they get. Called for each stream, on the threads that serve them.
+    public func endStreams(where isMeant: @escaping @Sendable (Selection) -> Bool) {
+        let groups = self.groups.withLock { $0 }
+        for group in groups.loops.values { group.end(where: isMeant, .ended) }
+        #if os(Linux)
+        for reactor in groups.reactors ?? [] { reactor.end(where: isMeant, reason: .ended) }
+        #endif
+    }
+
     /// Old events leave history, and what was done is counted, also while nothing is published.
     private func keepHouse() async {
         while !Task.isCancelled {
