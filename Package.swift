@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "PlinthHub", targets: ["PlinthHub"]),
         .library(name: "PlinthServer", targets: ["PlinthServer"]),
         .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
+        .library(name: "PlinthHubTesting", targets: ["PlinthHubTesting"]),
         .executable(name: "plinth", targets: ["PlinthCLI"]),
     ],
     traits: [
@@ -98,6 +99,7 @@ let package = Package(
             ]
         ),
         .target(name: "PlinthTesting", dependencies: ["Plinth"]),
+        .target(name: "PlinthHubTesting", dependencies: ["PlinthHub", "PlinthEvents"]),
         .executableTarget(
             name: "PlinthCLI",
             dependencies: [
@@ -121,7 +123,14 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
         ),
-        .testTarget(name: "PlinthHubTests", dependencies: ["PlinthHub"]),
+        .testTarget(
+            name: "PlinthHubTests",
+            dependencies: [
+                "PlinthHub", "PlinthHubTesting", "PlinthEvents",
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ]
+        ),
         .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor"]),
         .testTarget(
             name: "PlinthServerTests",

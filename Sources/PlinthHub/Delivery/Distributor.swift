@@ -378,6 +378,9 @@ package struct Distributor {
         guard writeRest(slot, sink, now: now) else { return }
         guard states[slot].phase == .blocked else { return }
         states[slot].phase = .behind
+        // While it was blocked it may have been put off until its write would have timed out.
+        let due = min(timing.heartbeat(states[slot].lastWrite, slot), details[slot].expires)
+        if due < details[slot].due { schedule(slot, at: due, now) }
         proceed(slot, sink, now: now)
     }
 

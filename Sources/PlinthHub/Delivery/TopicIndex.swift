@@ -11,10 +11,13 @@ struct TopicIndex {
         var single: [Int32] = []
         /// All others that want it.
         var several: [Int32] = []
+        /// How many of these named it; all others were asked.
+        var named = 0
         /// The events of the round under way that have this topic.
         var pending: [Int32] = []
 
-        var isUnused: Bool { single.isEmpty && several.isEmpty }
+        /// Nobody named it: it is kept for the answers only, which can be asked for again.
+        var isUnnamed: Bool { single.isEmpty && named == 0 }
     }
 
     private(set) var numbers: [Topic: Int32] = [:]
@@ -22,17 +25,16 @@ struct TopicIndex {
     private var free: [Int32] = []
     /// Subscribers whose selectors have to be asked.
     private(set) var asking: [Int32: Selection] = [:]
-    /// Topics that are kept for the answers only.
-    private var unused = 0
+    /// Topics that were made for the answers only, since these were last forgotten.
+    private var unnamed = 0
 
     /// The node of a topic that somebody wants, nil if nobody does.
     mutating func node(of topic: Topic) -> Int? {
         if let number = numbers[topic] { return Int(number) }
         guard !asking.isEmpty else { return nil }
-        if unused > 4096 { dropUnused() }
-        let number = makeNode(topic)
-        if nodes[number]?.isUnused ?? true { unused += 1 }
-        return number
+        if unnamed > 4096 { dropUnnamed() }
+        unnamed += 1
+        return makeNode(topic)
     }
 
     private mutating func makeNode(_ topic: Topic) -> Int {
@@ -55,15 +57,15 @@ struct TopicIndex {
         return makeNode(topic)
     }
 
-    /// Forgets the answers that say that nobody wants a topic.
-    private mutating func dropUnused() {
+    /// Forgets the answers for topics that nobody named: with one subscriber of all there would be one for each that ever was.
+    private mutating func dropUnnamed() {
         for number in nodes.indices { drop(number) }
-        unused = 0
+        unnamed = 0
     }
 
-    /// Forgets a topic that nobody wants, unless a round still has use for it.
+    /// Forgets a topic that nobody named, unless a round still has use for it.
     private mutating func drop(_ number: Int) {
-        guard let node = nodes[number], node.isUnused, node.pending.isEmpty else { return }
+        guard let node = nodes[number], node.isUnnamed, node.pending.isEmpty else { return }
         numbers[node.topic] = nil
         nodes[number] = nil
         free.append(Int32(number))
@@ -83,7 +85,11 @@ struct TopicIndex {
             return Int32(place)
         }
         if let exact = selection.exact {
-            for topic in exact { nodes[node(making: topic)]?.several.append(slot32) }
+            for topic in exact {
+                let number = node(making: topic)
+                nodes[number]?.several.append(slot32)
+                nodes[number]?.named += 1
+            }
         } else {
             for number in nodes.indices {
                 guard let topic = nodes[number]?.topic, selection.wants(topic) else { continue }
@@ -113,16 +119,23 @@ struct TopicIndex {
             if Int(place) < count - 1, let other = nodes[number]?.single[Int(place)] { moved(other) }
             drop(number)
         } else if let exact = selection.exact {
-            for topic in exact { if let number = numbers[topic] { removeFromSeveral(slot32, Int(number)) } }
+            for topic in exact {
+                guard let number = numbers[topic].map(Int.init), removeFromSeveral(slot32, number) else { continue }
+                nodes[number]?.named -= 1
+                drop(number)
+            }
         } else {
             asking[slot32] = nil
-            for number in nodes.indices { removeFromSeveral(slot32, number) }
+            for number in nodes.indices where removeFromSeveral(slot32, number) {
+                // What others were asked is kept.
+                if nodes[number]?.several.isEmpty ?? false { drop(number) }
+            }
         }
     }
 
-    private mutating func removeFromSeveral(_ slot: Int32, _ number: Int) {
-        guard let index = nodes[number]?.several.firstIndex(of: slot) else { return }
+    private mutating func removeFromSeveral(_ slot: Int32, _ number: Int) -> Bool {
+        guard let index = nodes[number]?.several.firstIndex(of: slot) else { return false }
         nodes[number]?.several.remove(at: index)
-        drop(number)
+        return true
     }
 }

@@ -35,6 +35,16 @@ public final class HistoryEntry: Sendable {
         frame = EventFrame(fields: event.encoded, id: id.utf8)
     }
 
+    /// An entry of an event that has just got its place, for histories of one's own.
+    ///
+    /// - Parameters:
+    ///   - event: The event.
+    ///   - position: Its place, which is its own.
+    ///   - id: Its ID, which no other event has.
+    public convenience init(_ event: NewEvent, position: Position, id: EventID) {
+        self.init(event, position: position, id: id, time: .now())
+    }
+
     /// What an entry takes in memory besides the bytes of its frame.
     static let overhead = 200
 

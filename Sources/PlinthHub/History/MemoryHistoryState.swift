@@ -90,7 +90,9 @@ struct MemoryHistoryState {
             log.append(Slot(position: position.number, entry: entry))
             count += 1
             bytes += entry.size
+            // It stands in all of its topics before the first of them is trimmed: that may remove it again.
             for topic in entry.topics { add(entry, to: topic) }
+            for topic in entry.topics { trim(topic) }
             entries.append(entry)
         }
         while count > totalLimits.events || bytes > totalLimits.bytes, let slot = log.first {
@@ -121,6 +123,10 @@ struct MemoryHistoryState {
         }
         log.entries.append(entry)
         log.bytes += entry.size
+    }
+
+    private mutating func trim(_ topic: Topic) {
+        guard let log = topics[topic] else { return }
         while log.entries.count > topicLimits.events || log.bytes > topicLimits.bytes, let oldest = log.entries.first {
             remove(oldest)
         }

@@ -17,7 +17,7 @@ final class LocalGroup: DeliveryGroup {
         /// Whether something came since it last asked.
         var hasMore = false
         var waiting: CheckedContinuation<Void, Never>?
-        /// Whether its task was cancelled.
+        /// Whether the task that waits was cancelled.
         var isCancelled = false
     }
 
@@ -89,6 +89,8 @@ final class LocalGroup: DeliveryGroup {
     ///
     /// - Throws: `CancellationError` if the task is cancelled meanwhile.
     func waitForMore(_ subscription: Subscription) async throws {
+        // A task that waited before may have been cancelled; this one may be another.
+        state.withLock { $0.slots[subscription.slot].isCancelled = false }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let hasMore = state.withLock { state in

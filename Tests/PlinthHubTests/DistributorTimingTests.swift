@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+import Testing
+
+@testable import PlinthHub
+
+@Suite("Delivery and time")
+struct DistributorTimingTests {
+    /// What the wheel may be late by: a tick.
+    private static let tick = Duration.milliseconds(50)
+
+    @Test("a heartbeat is due within the last tenth of the interval", arguments: [0.2, 1, 10, 3600])
+    func due(seconds: Double) {
+        let interval = Duration.seconds(seconds).clampedNanoseconds
+        let timing = StreamTiming(StreamOptions(heartbeat: .seconds(seconds)))
+        var times: Set<Int64> = []
+        for slot in 0..<1000 {
+            let due = timing.heartbeat(5_000_000_000, slot) - 5_000_000_000
+            #expect((interval * 9 / 10...interval).contains(due), "slot \(slot)")
+            times.insert(due)
+        }
+        // Those that come together do not wake together.
+        #expect(times.count == 64)
+        #expect(timing.heartbeat(.max - 5, 3) == .max)
+        #expect(StreamTiming(StreamOptions(heartbeat: nil)).heartbeat(0, 3) == .max)
+        #expect(StreamTiming(StreamOptions(writeTimeout: nil)).stall(1) == .max)
+        #expect(StreamTiming(StreamOptions(maximumAge: nil)).expiry(HubTime(nanoseconds: 1)) == .max)
+    }
+
+    @Test("an idle stream gets a comment in each interval, at its own time, and no other", arguments: [true, false])
+    func heartbeats(isChunked: Bool) async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10)))
+        let form = StreamForm(isChunked: isChunked, namesTopic: false)
+        var slots: [Int] = []
+        for _ in 0..<50 { slots.append(delivery.add(try exact("a"), form: form)) }
+        var last = Array(repeating: Duration.zero, count: slots.count)
+        var count = 0
+        for step in 1...6000 {
+            delivery.advance(by: .milliseconds(10))
+            let time = Duration.milliseconds(10 * step)
+            for slot in slots {
+                let (text, writes) = delivery.sink.take(slot)
+                guard writes > 0 else { continue }
+                count += 1
+                #expect(text == (isChunked ? "3\r\n:\n\n\r\n" : ":\n\n"))
+                let idle = time - last[slot]
+                #expect(idle >= .seconds(9) && idle <= .seconds(10) + Self.tick + .milliseconds(10), "\(idle)")
+                last[slot] = time
+            }
+        }
+        #expect(last.allSatisfy { $0 > .seconds(49) })
+        #expect(delivery.distributor.tally.heartbeats == count)
+        #expect(delivery.distributor.count == slots.count)
+    }
+
+    @Test("where events come often enough there are no heartbeats")
+    func busy() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1)))
+        let slot = delivery.add(try exact("a"))
+        for _ in 0..<40 {
+            try delivery.publish(event("x", "a"))
+            delivery.advance(by: .milliseconds(800))
+        }
+        #expect(delivery.distributor.tally.heartbeats == 0)
+        #expect(!delivery.sink.take(slot).text.contains(":\n\n"))
+    }
+
+    @Test("a blocked stream gets no heartbeats, and one that is let go on gets them again")
+    func blockedHeartbeats() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(100)))
+        let slot = delivery.add(try exact("a"))
+        delivery.sink.room[slot] = 5
+        try delivery.publish(event("x", "a"))
+        for _ in 0..<50 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.distributor.tally.heartbeats == 0)
+        delivery.isWritable(slot)
+        #expect(delivery.sink.take(slot).text == sent("x", 1))
+        for _ in 0..<11 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.sink.take(slot).text == ":\n\n")
+    }
+
+    @Test("a heartbeat that does not fit is completed before anything else", arguments: 0...7)
+    func partialHeartbeat(room: Int) async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(100)))
+        let slot = delivery.add(try exact("a"), form: Delivery.chunked)
+        delivery.sink.room[slot] = room
+        for _ in 0..<11 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.distributor.states[slot].phase == .blocked)
+        try delivery.publish(event("x", "a"))
+        delivery.isWritable(slot)
+        #expect(delivery.sink.take(slot).text == "3\r\n:\n\n\r\n11\r\n\(sent("x", 1))\r\n")
+        #expect(delivery.distributor.states[slot].phase == .live)
+    }
+
+    @Test("a connection that takes nothing for as long as the timeout is closed, and not before")
+    func timeout() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(30)))
+        let slot = delivery.add(try exact("a"))
+        delivery.sink.room[slot] = 5
+        try delivery.publish(event("x", "a"))
+        for _ in 0..<299 {
+            delivery.advance(by: .milliseconds(100))
+            // It is said to have room, and takes nothing.
+            delivery.isWritable(slot, room: 0)
+        }
+        #expect(delivery.takeEnded() == [])
+        delivery.advance(by: .milliseconds(200))
+        #expect(delivery.takeEnded() == ["\(slot) timed-out"])
+        #expect(delivery.distributor.count == 0)
+    }
+
+    @Test("one that takes a byte now and then is not")
+    func progress() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(5)))
+        let slot = delivery.add(try exact("a"))
+        delivery.sink.room[slot] = 0
+        try delivery.publish(event("0123456789", "a"))
+        let count = sent("0123456789", 1).utf8.count
+        for _ in 0..<count {
+            delivery.advance(by: .seconds(4))
+            delivery.isWritable(slot, room: 1)
+        }
+        #expect(delivery.takeEnded() == [])
+        #expect(delivery.sink.take(slot).text == sent("0123456789", 1))
+        #expect(delivery.distributor.states[slot].phase == .live)
+        delivery.sink.room[slot] = 0
+        for _ in 0..<130 { delivery.advance(by: .milliseconds(50)) }
+        #expect(delivery.takeEnded() == ["\(slot) timed-out"])
+    }
+
+    @Test("without a timeout a stalled connection stays")
+    func patient() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: nil))
+        let slot = delivery.add(try exact("a"))
+        delivery.sink.room[slot] = 0
+        try delivery.publish(event("x", "a"))
+        for _ in 0..<100 { delivery.advance(by: .seconds(3600)) }
+        #expect(delivery.takeEnded() == [])
+        delivery.isWritable(slot)
+        #expect(delivery.sink.take(slot).text == sent("x", 1))
+    }
+
+    @Test("a stream that has had its time ends properly, idle, busy or blocked")
+    func maximumAge() async throws {
+        var delivery = try await Delivery(
+            options: StreamOptions(heartbeat: .seconds(3), writeTimeout: .seconds(8), maximumAge: .seconds(20))
+        )
+        let idle = delivery.add(try exact("a"), form: Delivery.chunked)
+        let busy = delivery.add(try exact("b"), form: Delivery.chunked)
+        let blocked = delivery.add(try exact("c"), form: Delivery.chunked)
+        for second in 0..<199 {
+            delivery.advance(by: .milliseconds(100))
+            if second % 10 == 0 { try delivery.publish(event("x", "b")) }
+            if second == 180 {
+                delivery.sink.room[blocked] = 5
+                try delivery.publish(event("y", "c"))
+            }
+        }
+        #expect(delivery.takeEnded() == [])
+        for _ in 0..<2 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.takeEnded().sorted() == ["\(idle) expired", "\(busy) expired"])
+        #expect(delivery.sink.take(idle).text.hasSuffix("0\r\n\r\n"))
+        #expect(delivery.sink.take(busy).text.hasSuffix("0\r\n\r\n"))
+        delivery.isWritable(blocked)
+        #expect(delivery.takeEnded() == ["\(blocked) expired"])
+        #expect(delivery.sink.take(blocked).text.hasSuffix("data: y\nid: 1-20\n\n\r\n0\r\n\r\n"))
+    }
+
+    @Test("one that does not even take its end is closed after the timeout, for its own reason")
+    func endTimeout() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(5)))
+        let slot = delivery.add(try exact("a"), form: Delivery.chunked)
+        delivery.sink.room[slot] = 2
+        delivery.distributor.end(slot, .serverDraining, delivery.sink, now: delivery.now)
+        for _ in 0..<49 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.takeEnded() == [])
+        for _ in 0..<3 { delivery.advance(by: .milliseconds(100)) }
+        #expect(delivery.takeEnded() == ["\(slot) server-draining"])
+    }
+
+    @Test("timers do not accumulate, however often a connection stalls and goes on")
+    func accumulation() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10), writeTimeout: .seconds(2)))
+        var slots: [Int] = []
+        for _ in 0..<20 { slots.append(delivery.add(try exact("a"))) }
+        for step in 0..<2000 {
+            for slot in slots { delivery.sink.room[slot] = step % 25 }
+            try delivery.publish(event("\(step)", "a"))
+            for slot in slots { delivery.isWritable(slot) }
+            delivery.advance(by: .milliseconds(20))
+        }
+        #expect(delivery.takeEnded() == [])
+        #expect(delivery.distributor.timers <= 8 * slots.count, "\(delivery.distributor.timers) timers")
+        #expect(delivery.distributor.behind == 0)
+    }
+
+    @Test("while there is nobody there is nothing to wait for, and otherwise it is said how long")
+    func untilTick() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(5)))
+        #expect(delivery.distributor.untilTick(now: delivery.now) == nil)
+        let slot = delivery.add(try exact("a"))
+        let wait = try #require(delivery.distributor.untilTick(now: delivery.now))
+        #expect(wait >= 4_500_000_000 && wait <= 5_050_000_000)
+        delivery.advance(by: .nanoseconds(wait))
+        #expect(delivery.sink.take(slot).text == ":\n\n")
+        delivery.distributor.remove(slot, .clientClosed)
+        #expect(delivery.distributor.untilTick(now: delivery.now) == nil)
+    }
+}

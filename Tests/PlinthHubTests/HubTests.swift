@@ -1,0 +1,498 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Metrics
+import MetricsTestKit
+import PlinthEvents
+import Synchronization
+import Testing
+
+@testable import PlinthHub
+
+/// What a subscriber was told, in a form to compare.
+private func told(_ update: HubUpdate?) -> String {
+    switch update {
+    case .event(let event): event.event.data
+    case .gap(let gap): "gap \(gap.requested) \(gap.oldest?.description ?? "-") \(gap.through?.description ?? "-")"
+    case nil: "end"
+    }
+}
+
+extension HubUpdates {
+    /// The next few.
+    fileprivate func first(_ count: Int) async throws -> [String] {
+        var iterator = makeAsyncIterator()
+        var all: [String] = []
+        while all.count < count { all.append(told(try await iterator.next())) }
+        return all
+    }
+}
+
+extension Hub {
+    fileprivate static func make(
+        _ history: any History = MemoryHistory.make(),
+        observer: (any HubObserver)? = nil,
+        factory: any MetricsFactory = NOOPMetricsHandler.instance
+    ) async throws -> Hub {
+        try await Hub(history: history, options: StreamOptions(), observer: observer, factory: factory)
+    }
+
+    @discardableResult
+    fileprivate func publish(_ data: String, to name: String) async throws -> EventID {
+        try await publish(ServerSentEvent(data: data), to: Topic(name))
+    }
+}
+
+@Suite("Hubs", .timeLimit(.minutes(2)))
+struct HubTests {
+    /// With each kind of history: one that answers at once, one that answers later.
+    enum Kind: CaseIterable {
+        case now, later
+        func make(total: Int = .max) -> any History {
+            let memory = MemoryHistory.make(total: HistoryLimits(events: total))
+            return self == .now ? memory : YieldingHistory(memory)
+        }
+    }
+
+    // MARK: - Publishing and subscribing
+
+    @Test("publishing returns the event's ID, and no events none", arguments: Kind.allCases)
+    func publishing(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        #expect(try await hub.publish("1", to: "a").description == "1-1")
+        #expect(try await hub.publish([event("2", "a"), event("3", "b")]).map(\.description) == ["1-2", "1-3"])
+        #expect(try await hub.publish([]) == [])
+        let held = try await hub.history.read(after: nil, selection: Selection([.all]), limit: .none)
+        #expect(held.entries.map(\.event.data) == ["1", "2", "3"])
+    }
+
+    @Test("a live subscriber gets what comes from then on", arguments: Kind.allCases)
+    func live(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        try await hub.publish("before", to: "a")
+        let seen = try await hub.subscribe(to: exact("a")) { updates in
+            try await hub.publish("1", to: "a")
+            try await hub.publish("other", to: "b")
+            try await hub.publish("2", to: "a")
+            return try await updates.first(2)
+        }
+        #expect(seen == ["1", "2"])
+    }
+
+    @Test("one begins with the earliest, or after an ID, of whatever topic", arguments: Kind.allCases)
+    func starts(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        for number in 1...6 { try await hub.publish("\(number)", to: number % 2 == 0 ? "even" : "odd") }
+        let all = try await hub.subscribe(to: exact("odd"), from: .earliest) { try await $0.first(3) }
+        #expect(all == ["1", "3", "5"])
+        let after = try await hub.subscribe(to: exact("odd"), from: .after(eventID("1-2"))) { try await $0.first(2) }
+        #expect(after == ["3", "5"])
+        let several = try await hub.subscribe(to: exact("odd"), exact("even"), from: .after(eventID("1-3"))) {
+            try await $0.first(3)
+        }
+        #expect(several == ["4", "5", "6"])
+        let everything = try await hub.subscribe(to: .all, from: .after(eventID("1-0"))) { try await $0.first(6) }
+        #expect(everything == ["1", "2", "3", "4", "5", "6"])
+    }
+
+    @Test("an ID of no event here is told as a gap, and what is held follows", arguments: Kind.allCases)
+    func unknown(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        for id in ["0-1", "1-1", "nonsense"] {
+            let seen = try await hub.subscribe(to: exact("a"), from: .after(eventID(id))) { try await $0.first(1) }
+            #expect(seen == ["gap \(id) - -"])
+        }
+        try await hub.publish("1", to: "a")
+        let seen = try await hub.subscribe(to: exact("a"), from: .after(eventID("1-99"))) { updates in
+            var iterator = updates.makeAsyncIterator()
+            let first = [told(try await iterator.next()), told(try await iterator.next())]
+            try await hub.publish("2", to: "a")
+            return first + [told(try await iterator.next())]
+        }
+        #expect(seen == ["gap 1-99 1-1 -", "1", "2"])
+    }
+
+    @Test("patterns, all, and several topics give each event once, in one order", arguments: Kind.allCases)
+    func selectors(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        let selectors: [[TopicSelector]] = [
+            [try pattern("orders/*")], [.all], [try exact("orders/1"), try pattern("**")],
+            [try exact("orders/1"), try exact("orders/2")],
+        ]
+        for selectors in selectors {
+            let seen = try await hub.subscribe(Selection(selectors)) { updates in
+                try await hub.publish([
+                    event("1", "orders/1"), event("2", "orders/2", "orders/1"), event("3", "orders/2"),
+                ])
+                return try await updates.first(3)
+            }
+            #expect(seen == ["1", "2", "3"])
+        }
+    }
+
+    @Test("restricted events reach those only to whom they are allowed")
+    func restricted() async throws {
+        let hub = try await Hub.make()
+        let a = try topic("a")
+        try await hub.publish(ServerSentEvent(data: "secret"), to: a, isRestricted: true)
+        try await hub.publish("open", to: "a")
+        let barred = try await hub.subscribe(Selection([.exact(a)], allowed: []), from: .earliest) {
+            try await $0.first(1)
+        }
+        #expect(barred == ["open"])
+        let allowed = try await hub.subscribe(Selection([.exact(a)]), from: .earliest) { try await $0.first(2) }
+        #expect(allowed == ["secret", "open"])
+    }
+
+    @Test("a subscriber that does not keep up is told of what it missed, and goes on", arguments: Kind.allCases)
+    func slow(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make(total: 3))
+        let seen = try await hub.subscribe(to: exact("a")) { updates in
+            var iterator = updates.makeAsyncIterator()
+            try await hub.publish("1", to: "a")
+            var seen = [told(try await iterator.next())]
+            for number in 2...10 { try await hub.publish("\(number)", to: "a") }
+            for _ in 0..<4 { seen.append(told(try await iterator.next())) }
+            try await hub.publish("11", to: "a")
+            seen.append(told(try await iterator.next()))
+            return seen
+        }
+        #expect(seen == ["1", "gap 1-1 1-8 1-7", "8", "9", "10", "11"])
+    }
+
+    @Test("a subscription waits for what is for it, and for nothing else", arguments: Kind.allCases)
+    func waiting(kind: Kind) async throws {
+        let history = YieldingHistory(MemoryHistory.make())
+        let hub = try await Hub.make(kind == .now ? history.memory : history)
+        let began = Gate()
+        try await withThrowingTaskGroup(of: [String].self) { group in
+            group.addTask {
+                try await hub.subscribe(to: exact("a")) { updates in
+                    began.signal()
+                    return try await updates.first(1)
+                }
+            }
+            await began.wait()
+            for number in 0..<100 { try await hub.publish("\(number)", to: "b") }
+            try await hub.publish("mine", to: "a")
+            #expect(try await group.next() == ["mine"])
+        }
+    }
+
+    @Test("what the closure throws comes out, and the subscription is over")
+    func throwing() async throws {
+        struct Mine: Error {}
+        let hub = try await Hub.make()
+        await #expect(throws: Mine.self) {
+            try await hub.subscribe(to: exact("a")) { _ in
+                #expect(hub.subscriberCount == 1)
+                throw Mine()
+            }
+        }
+        #expect(hub.subscriberCount == 0)
+    }
+
+    // MARK: - Cancelling
+
+    @Test("cancelling ends a loop that waits", arguments: Kind.allCases)
+    func cancellation(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        for _ in 0..<50 {
+            let got = Gate()
+            let task = Task {
+                try await hub.subscribe(to: exact("a"), from: .after(hub.history.id(at: .zero))) { updates in
+                    for try await _ in updates { got.signal() }
+                }
+            }
+            try await hub.publish("x", to: "a")
+            await got.wait()
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+            #expect(hub.subscriberCount == 0)
+        }
+        // Before it began, too.
+        let task = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            try await hub.subscribe(to: exact("a")) { updates in for try await _ in updates {} }
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    @Test("after a task that waited was cancelled another one can wait, and does")
+    func cancelledPart() async throws {
+        let group = LocalGroup(head: .zero)
+        let subscription = group.add(Selection([try exact("a")]))
+        // A time limit around one step looks like this.
+        let cancelled = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            try await group.waitForMore(subscription)
+        }
+        await #expect(throws: CancellationError.self) { try await cancelled.value }
+        let over = Gate()
+        let began = Gate()
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask {
+                began.signal()
+                try await group.waitForMore(subscription)
+                over.signal()
+            }
+            await began.wait()
+            for _ in 0..<500 { await Task.yield() }
+            #expect(over.count == 0, "it does not wait: a loop would ask history in vain, for ever")
+            let new = try event("1", "a")
+            group.enqueue([HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: HubTime(nanoseconds: 0))])
+            try await tasks.waitForAll()
+        }
+        #expect(over.count == 1)
+    }
+
+    // MARK: - Many
+
+    @Test("a hundred publishers at once, and twenty subscribers see one order", arguments: Kind.allCases)
+    func many(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make())
+        let publishers = 100
+        let rounds = 10
+        let subscribers = 20
+        let began = Gate()
+        try await withThrowingTaskGroup(of: (Int, [String]).self) { group in
+            for subscriber in 0..<subscribers {
+                group.addTask {
+                    let selectors: [TopicSelector] =
+                        switch subscriber % 3 {
+                        case 0: [.all]
+                        case 1: [try pattern("topics/*")]
+                        default: try (0..<5).map { try exact("topics/\($0)") }
+                        }
+                    return try await hub.subscribe(Selection(selectors)) { updates in
+                        began.signal()
+                        return (subscriber, try await updates.first(publishers * rounds))
+                    }
+                }
+            }
+            await began.wait(for: subscribers)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for publisher in 0..<publishers {
+                    group.addTask {
+                        for round in 0..<rounds {
+                            try await hub.publish("\(publisher) \(round)", to: "topics/\(publisher % 5)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            let batch = try await hub.history.read(after: nil, selection: Selection([.all]), limit: .none)
+            let order = batch.entries.map(\.event.data)
+            #expect(Set(order).count == publishers * rounds)
+            for try await (subscriber, seen) in group { #expect(seen == order, "subscriber \(subscriber)") }
+        }
+        #expect(hub.subscriberCount == 0)
+    }
+
+    // MARK: - Failing and removing
+
+    @Test("if history fails publishing does, and nobody has seen the event")
+    func failing() async throws {
+        let history = YieldingHistory(MemoryHistory.make())
+        let hub = try await Hub.make(history)
+        let seen = try await hub.subscribe(to: exact("a")) { updates in
+            history.failNextAppend()
+            await #expect(throws: YieldingHistory.Failure.self) { try await hub.publish("lost", to: "a") }
+            try await hub.publish("next", to: "a")
+            return try await updates.first(1)
+        }
+        #expect(seen == ["next"])
+        #expect(try await hub.status().published == 1)
+        await #expect(throws: HistoryError.self) {
+            try await Hub.make().publish([event("1", "a"), event("2", "a", id: "mine")])
+        }
+    }
+
+    @Test("purging removes history, and live subscribers stay")
+    func purging() async throws {
+        let hub = try await Hub.make()
+        try await hub.publish("1", to: "a")
+        try await hub.publish("2", to: "b")
+        let seen = try await hub.subscribe(to: exact("a")) { updates in
+            #expect(try await hub.purge(topic("a")) == 1)
+            #expect(try await hub.purge(topic("a")) == 0)
+            try await hub.publish("3", to: "a")
+            return try await updates.first(1)
+        }
+        #expect(seen == ["3"])
+        let resumed = try await hub.subscribe(to: exact("a"), from: .after(eventID("1-0"))) { try await $0.first(2) }
+        #expect(resumed == ["gap 1-0 1-3 1-1", "3"])
+    }
+
+    // MARK: - Counts
+
+    @Test("subscribers are counted by topic, those of patterns too, and no longer when they have left")
+    func presence() async throws {
+        let hub = try await Hub.make()
+        let a = try topic("a")
+        let order = try topic("orders/1")
+        try await hub.subscribe(to: exact("a")) { _ in
+            #expect(hub.subscriberCount(of: a) == 1)
+            #expect(hub.subscriberCount(of: order) == 0)
+            try await hub.subscribe(to: exact("a"), exact("orders/1"), exact("a")) { _ in
+                #expect(hub.subscriberCount(of: a) == 2)
+                #expect(hub.subscriberCount(of: order) == 1)
+                try await hub.subscribe(to: pattern("orders/*"), pattern("orders/**")) { _ in
+                    #expect(hub.subscriberCount(of: a) == 2)
+                    #expect(hub.subscriberCount(of: order) == 2)
+                    try await hub.subscribe(to: .all, exact("a")) { _ in
+                        #expect(hub.subscriberCount(of: a) == 3)
+                        #expect(hub.subscriberCount(of: order) == 3)
+                        #expect(hub.subscriberCount == 4)
+                    }
+                }
+                #expect(hub.subscriberCount(of: order) == 1)
+            }
+        }
+        #expect(hub.subscriberCount(of: a) == 0)
+        #expect(hub.subscriberCount(of: order) == 0)
+        #expect(hub.subscriberCount == 0)
+    }
+
+    @Test("counts of presence are those of a plain list, whoever comes and goes", arguments: [1, 2, 3] as [UInt64])
+    func presenceModel(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var presence = Presence()
+        var present: [UInt64: Selection] = [:]
+        let selections = [
+            Selection([try exact("a")]), Selection([try exact("a"), try exact("b")]), Selection([try pattern("*")]),
+            Selection([.all, try exact("a")]), Selection([]),
+        ]
+        for id in 0..<2000 as Range<UInt64> {
+            if Bool.random(using: &random), let old = present.keys.sorted().randomElement(using: &random),
+                let selection = present.removeValue(forKey: old)
+            {
+                presence.remove(selection, id: old)
+            } else {
+                let selection = selections.randomElement(using: &random) ?? selections[0]
+                present[id] = selection
+                presence.add(selection, id: id)
+            }
+            #expect(presence.count == present.count)
+            for name in ["a", "b", "c/d"] {
+                let wanted = try topic(name)
+                #expect(presence.count(of: wanted) == present.values.count { $0.wants(wanted) }, "seed \(seed)")
+            }
+        }
+    }
+
+    @Test("an observer is told once of each beginning and end")
+    func observing() async throws {
+        let observer = RecordingObserver()
+        let hub = try await Hub.make(observer: observer)
+        try await hub.subscribe(to: exact("a"), from: .earliest) { _ in
+            #expect(observer.told == ["1 began a earliest process"])
+        }
+        _ = try? await hub.subscribe(to: .all) { _ in throw CancellationError() }
+        let stream = hub.began(Selection([try exact("b")]), .live, .reactor, attachment: "alice")
+        hub.ended(stream, .timedOut)
+        #expect(
+            observer.told == [
+                "1 began a earliest process", "1 ended client-closed", "2 began * live process",
+                "2 ended client-closed",
+                "3 began b live reactor alice", "3 ended timed-out",
+            ]
+        )
+    }
+
+    @Test("the status tells what is held and done, and the topics with the latest events")
+    func status() async throws {
+        let hub = try await Hub.make(MemoryHistory.make(total: HistoryLimits(events: 4)))
+        let empty = try await hub.status(top: 5)
+        #expect(empty.topics == 0 && empty.events == 0 && empty.bytes == 0 && empty.published == 0 && empty.top == [])
+        for number in 0..<6 { try await hub.publish("\(number)", to: ["a", "b", "c"][number % 3]) }
+        try await hub.publish("6", to: "a")
+        try await hub.subscribe(to: exact("a")) { _ in
+            try await hub.subscribe(to: .all) { _ in
+                let status = try await hub.status(top: 2)
+                #expect(status.topics == 3)
+                #expect(status.events == 4)
+                #expect(status.bytes > 0)
+                #expect(status.published == 7)
+                #expect(status.subscribers == 2)
+                #expect(status.uptime >= .zero)
+                #expect(status.top.map { "\($0.topic) \($0.subscribers) \($0.published)" } == ["a 2 3", "c 1 2"])
+                #expect(try await hub.status().top == [])
+                #expect(try await hub.status(top: -1).top == [])
+            }
+        }
+    }
+
+    @Test("of topics the latest thousand at least are known, and not many more")
+    func activity() throws {
+        var activity = TopicActivity()
+        for number in 1...10_000 {
+            let new = try event("x", "topic/\(number)")
+            let id = eventID("1-\(number)")
+            activity.record([
+                HistoryEntry(new, position: Position(UInt64(number)), id: id, time: HubTime(nanoseconds: 0))
+            ])
+            #expect(activity.topics.count <= 2 * TopicActivity.maximum)
+        }
+        let recent = activity.recent(1000).map(\.topic.name)
+        #expect(recent == (9001...10_000).reversed().map { "topic/\($0)" })
+    }
+
+    // MARK: - Metrics
+
+    @Test("what is published, failed, opened and ended is measured, with few labels")
+    func metrics() async throws {
+        let metrics = TestMetrics()
+        let history = YieldingHistory(MemoryHistory.make())
+        let hub = try await Hub.make(history, factory: metrics)
+        try await hub.publish([event("1", "a"), event("2", "a")])
+        try await hub.publish("3", to: "a")
+        history.failNextAppend()
+        _ = try? await hub.publish("lost", to: "a")
+        #expect(try metrics.expectCounter("plinth_hub_events_published_total").totalValue == 3)
+        #expect(try metrics.expectCounter("plinth_hub_publish_failures_total").totalValue == 1)
+        #expect(try metrics.expectTimer("plinth_hub_publish_duration").values.count == 2)
+        let subscribers = try metrics.expectMeter("plinth_hub_subscribers", [("transport", "process")])
+        try await hub.subscribe(to: exact("a")) { _ in
+            #expect(subscribers.lastValue == 1)
+        }
+        #expect(subscribers.lastValue == 0)
+        let ended = try metrics.expectCounter("plinth_hub_streams_ended_total", [("reason", "client-closed")])
+        #expect(ended.totalValue == 1)
+        var tally = DeliveryTally()
+        tally.delivered = 1
+        tally.bytes = 2
+        tally.heartbeats = 3
+        tally.reads = 4
+        tally.replayed = 5
+        tally.gaps = 6
+        var sum = DeliveryTally()
+        sum.add(tally)
+        sum.add(tally)
+        hub.add(sum, .reactor)
+        hub.add(DeliveryTally(), .reactor)
+        let names = ["events_delivered", "bytes_sent", "heartbeats", "replay_reads", "replayed_events", "gaps"]
+        for (index, name) in names.enumerated() {
+            let counter = try metrics.expectCounter("plinth_hub_\(name)_total", [("transport", "reactor")])
+            #expect(counter.totalValue == Int64(2 * (index + 1)), "\(name)")
+        }
+        for counter in metrics.counters {
+            #expect(counter.dimensions.allSatisfy { ["transport", "reason"].contains($0.0) })
+        }
+        #expect(metrics.counters.count == 2 + 3 * 6 + StreamEnd.allCases.count)
+    }
+}
+
+private final class RecordingObserver: HubObserver {
+    private let all = Mutex<[String]>([])
+    var told: [String] { all.withLock { $0 } }
+
+    func streamBegan(_ stream: HubStream) {
+        let wanted = stream.selection.wanted.map(\.description).joined(separator: ",")
+        let attachment = (stream.attachment as? String).map { " " + $0 } ?? ""
+        all.withLock { $0.append("\(stream.id) began \(wanted) \(stream.start) \(stream.transport)\(attachment)") }
+    }
+
+    func streamEnded(_ stream: HubStream, _ end: StreamEnd) {
+        all.withLock { $0.append("\(stream.id) ended \(end)") }
+    }
+}

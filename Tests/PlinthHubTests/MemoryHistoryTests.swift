@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import PlinthEvents
+import Testing
+
+@testable import PlinthHub
+
+@Suite("Histories in memory")
+struct MemoryHistoryTests {
+    private static func append(_ count: Int, to name: String, in memory: MemoryHistory) throws {
+        for number in 0..<count { _ = try memory.appendNow([event("\(name) \(number)", name)]) }
+    }
+
+    @Test("IDs are the epoch and the position, and only those of the epoch are known")
+    func ids() async throws {
+        let memory = MemoryHistory.make()
+        let ids = try await memory.append([event("1", "a"), event("2", "b"), event("3", "a")])
+        #expect(ids.map(\.description) == ["1-1", "1-2", "1-3"])
+        #expect(memory.id(at: .zero).description == "1-0")
+        let known: [(String, UInt64?)] = [
+            ("1-0", 0), ("1-1", 1), ("1-3", 3), ("1-4", nil), ("2-1", nil), ("1-01", nil), ("1-", nil), ("1", nil),
+            ("-1", nil), ("1-1 ", nil), ("1-+1", nil), ("1--1", nil), ("1-18446744073709551616", nil), ("01-1", nil),
+            ("1-18446744073709551615", nil), ("1-x", nil), ("11-1", nil), ("1-1\u{FEFF}", nil), ("earliest", nil),
+        ]
+        for (text, number) in known {
+            let position = try await memory.locate(eventID(text))
+            #expect(position == number.map(Position.init), "\(text)")
+            #expect(memory.locateNow(eventID(text)) == number.map { .found(Position($0)) } ?? .unknown, "\(text)")
+        }
+    }
+
+    @Test("two histories have two epochs")
+    func epochs() async throws {
+        let one = MemoryHistory()
+        let two = MemoryHistory()
+        let id = try #require(try await one.append([event("1", "a")]).first)
+        _ = try await two.append([event("1", "a")])
+        #expect(try await one.locate(id) == Position(1))
+        #expect(try await two.locate(id) == nil)
+    }
+
+    @Test(
+        "decimal numbers are written and read exactly",
+        arguments: [0, 1, 9, 10, 99, 100, 1 << 32, .max - 1, .max] as [UInt64]
+    )
+    func decimals(number: UInt64) {
+        var bytes: [UInt8] = [0x2D]
+        bytes.appendDecimal(number)
+        #expect(bytes == Array("-\(number)".utf8))
+        #expect(UInt64(decimal: bytes.dropFirst()) == number)
+    }
+
+    // MARK: - Bounds
+
+    @Test("a topic holds so many events, and others keep theirs")
+    func eventsOfTopic() async throws {
+        let memory = MemoryHistory.make(topic: HistoryLimits(events: 3))
+        try Self.append(2, to: "b", in: memory)
+        try Self.append(10, to: "a", in: memory)
+        #expect(memory.data(after: nil, .all) == ["b 0", "b 1", "a 7", "a 8", "a 9"])
+        #expect(try memory.data(exact("a")) == ["a 7", "a 8", "a 9"])
+        #expect(try memory.missing(after: 0, exact("a")) == 9)
+        #expect(try memory.missing(after: 8, exact("a")) == 9)
+        #expect(try memory.missing(after: 9, exact("a")) == nil)
+        #expect(try memory.missing(after: 0, exact("b")) == nil)
+        #expect(memory.missing(after: 0, .all) == 9)
+        #expect(try memory.missing(after: 0, pattern("*")) == 9)
+        #expect(try await memory.statistics().events == 5)
+        #expect(try await memory.statistics().topics == 2)
+    }
+
+    @Test("a topic holds so many bytes")
+    func bytesOfTopic() async throws {
+        let size = try #require(try MemoryHistory.make().sizeOfOne("xxxx"))
+        let memory = MemoryHistory.make(topic: HistoryLimits(bytes: 3 * size))
+        for number in 0..<9 { _ = try memory.appendNow([event("x\(number)xx", "a")]) }
+        #expect(memory.data(.all) == ["x6xx", "x7xx", "x8xx"])
+        #expect(try await memory.statistics().bytes == 3 * size)
+    }
+
+    @Test("all topics together hold so many events, and the oldest go first, whatever their topic")
+    func eventsInTotal() async throws {
+        let memory = MemoryHistory.make(total: HistoryLimits(events: 4))
+        for number in 0..<10 { _ = try memory.appendNow([event("\(number)", number % 2 == 0 ? "a" : "b")]) }
+        #expect(memory.data(.all) == ["6", "7", "8", "9"])
+        #expect(try memory.missing(after: 0, exact("a")) == 5)
+        #expect(try memory.missing(after: 0, exact("b")) == 6)
+        #expect(try memory.missing(after: 0, exact("a"), exact("b")) == 6)
+    }
+
+    @Test("all topics together hold so many bytes")
+    func bytesInTotal() async throws {
+        let size = try #require(try MemoryHistory.make().sizeOfOne("x"))
+        let memory = MemoryHistory.make(total: HistoryLimits(bytes: 2 * size + size / 2))
+        for name in ["a", "b", "c", "d"] { _ = try memory.appendNow([event("x", name)]) }
+        #expect(try await memory.statistics() == HistoryStatistics(topics: 2, events: 2, bytes: 2 * size))
+        #expect(try memory.data(exact("c")) == ["x"])
+        #expect(try memory.data(exact("b")) == [])
+    }
+
+    @Test("events go when they are older than allowed, of a topic or in all", arguments: [true, false])
+    func age(isOfTopic: Bool) async throws {
+        let clock = TestClock()
+        let limits = HistoryLimits(age: .seconds(10))
+        let memory = MemoryHistory.make(
+            topic: isOfTopic ? limits : HistoryLimits(),
+            total: isOfTopic ? HistoryLimits(age: .seconds(20)) : limits,
+            clock: clock
+        )
+        _ = try memory.appendNow([event("1", "a"), event("2", "b")])
+        clock.advance(by: .seconds(6))
+        _ = try memory.appendNow([event("3", "a")])
+        clock.advance(by: .seconds(4))
+        // Ten seconds old, and not older.
+        #expect(memory.data(.all) == ["1", "2", "3"])
+        #expect(memory.missing(after: 0, .all) == nil)
+        clock.advance(by: .nanoseconds(1))
+        #expect(memory.data(.all) == ["3"])
+        #expect(memory.missing(after: 0, .all) == 2)
+        clock.advance(by: .seconds(6))
+        await memory.expire()
+        #expect(try await memory.statistics() == HistoryStatistics(topics: 0, events: 0, bytes: 0))
+        #expect(try memory.missing(after: 2, exact("a")) == 3)
+        _ = try memory.appendNow([event("4", "a")])
+        #expect(memory.data(.all) == ["4"])
+        #expect(try memory.missing(after: 3, exact("a")) == nil)
+    }
+
+    @Test("a history that holds nothing still delivers and gives IDs", arguments: [true, false])
+    func nothing(isOfTopic: Bool) async throws {
+        let none = HistoryLimits(events: 0)
+        let memory = MemoryHistory.make(
+            topic: isOfTopic ? none : HistoryLimits(),
+            total: isOfTopic ? HistoryLimits() : none
+        )
+        let box = Delivery.Box()
+        _ = try await memory.open { box.add($0) }
+        let ids = try await memory.append([event("1", "a", "b"), event("2", "b"), event("3", "a", "b", "c")])
+        #expect(ids.map(\.description) == ["1-1", "1-2", "1-3"])
+        #expect(box.take().map(\.event.data) == ["1", "2", "3"])
+        #expect(memory.data(.all) == [])
+        #expect(memory.missing(after: 0, .all) == 3)
+        #expect(try await memory.statistics() == HistoryStatistics(topics: 0, events: 0, bytes: 0))
+    }
+
+    @Test("an event of several topics that one of them cannot hold is gone from all, and counted once")
+    func tooLargeForOneTopic() async throws {
+        let memory = MemoryHistory.make(topic: HistoryLimits(bytes: 700))
+        _ = try memory.appendNow([event("small", "b"), event("small", "c")])
+        let large = String(repeating: "x", count: 1000)
+        _ = try memory.appendNow([event(large, "a", "b", "d")])
+        _ = try memory.appendNow([event("next", "a"), event("next", "c")])
+        #expect(try memory.data(exact("c")) == ["small", "next"])
+        #expect(try memory.data(exact("a")) == ["next"])
+        #expect(try memory.missing(after: 2, exact("a")) == 3)
+        #expect(try memory.missing(after: 2, exact("b")) == 3)
+        #expect(try memory.missing(after: 2, exact("d")) == 3)
+        let statistics = try await memory.statistics()
+        let held = memory.data(.all)
+        #expect(statistics.events == held.count)
+        _ = try await memory.purge(topic("a"))
+        _ = try await memory.purge(topic("b"))
+        _ = try await memory.purge(topic("c"))
+        #expect(try await memory.statistics() == HistoryStatistics(topics: 0, events: 0, bytes: 0))
+    }
+
+    @Test(
+        "what it counts is what it holds, whatever was appended, trimmed and purged",
+        arguments: [1, 2, 3, 4] as [UInt64]
+    )
+    func model(seed: UInt64) async throws {
+        var random = SeededGenerator(seed: seed)
+        let clock = TestClock()
+        let memory = MemoryHistory.make(
+            topic: HistoryLimits(events: 6, bytes: 2000, age: .seconds(5)),
+            total: HistoryLimits(events: 20, bytes: 6000),
+            clock: clock
+        )
+        let names = ["a", "b", "c", "d", "e"]
+        for step in 0..<3000 {
+            switch Int.random(in: 0..<20, using: &random) {
+            case 0: _ = try await memory.purge(topic(names.randomElement(using: &random) ?? "a"))
+            case 1: clock.advance(by: .milliseconds(Int.random(in: 0...3000, using: &random)))
+            default:
+                let topics = try names.shuffled(using: &random).prefix(Int.random(in: 1...3, using: &random)).map(topic)
+                let length = Int.random(in: 0..<(step % 50 == 0 ? 3000 : 200), using: &random)
+                let new = NewEvent(ServerSentEvent(data: String(repeating: "x", count: length)), topics: topics)
+                _ = try memory.appendNow([new])
+            }
+            guard step % 10 == 0 else { continue }
+            await memory.expire()
+            let batch = try #require(memory.readNow(after: nil, selection: Selection([.all]), limit: .none))
+            let held = HistoryStatistics(
+                topics: Set(batch.entries.flatMap(\.topics)).count,
+                events: batch.entries.count,
+                bytes: batch.entries.reduce(0) { $0 + $1.size }
+            )
+            #expect(try await memory.statistics() == held, "seed \(seed), step \(step)")
+            for name in names {
+                let one = try memory.readNow(after: nil, selection: Selection([exact(name)]), limit: .none)
+                let expected = try batch.entries.filter { $0.topics.contains(try topic(name)) }.map(\.id)
+                #expect(one?.entries.map(\.id) == expected, "seed \(seed), step \(step)")
+                #expect(expected.count <= 6, "seed \(seed), step \(step)")
+            }
+            #expect(held.events <= 20 && held.bytes <= 6000, "seed \(seed), step \(step)")
+        }
+    }
+
+    @Test("one old event of a quiet topic does not keep the slots of all that came and went after it")
+    func quietTopic() throws {
+        let clock = TestClock()
+        var state = MemoryHistoryState(
+            topic: HistoryLimits(events: 2),
+            total: HistoryLimits(),
+            acceptsIDs: false,
+            epoch: 1
+        )
+        _ = try state.append([event("quiet", "quiet")], now: clock.now)
+        let busy = try event("busy", "busy")
+        for _ in 0..<50_000 { _ = try state.append([busy], now: clock.now) }
+        #expect(state.statistics.events == 3)
+        #expect((3..<2000).contains(state.slots), "\(state.slots) slots for 3 events")
+        let batch = state.read(after: nil, selection: Selection([.all]), limit: ReadLimit(work: 3), now: clock.now)
+        #expect(batch.entries.map(\.event.data) == ["quiet", "busy", "busy"])
+        #expect(batch.through == state.head)
+    }
+
+    @Test("a topic that has no events any more is forgotten, and a reader of it is told all the same")
+    func forgotten() async throws {
+        let memory = MemoryHistory.make(total: HistoryLimits(events: 10))
+        for number in 0..<1000 { _ = try memory.appendNow([event("\(number)", "topic/\(number)")]) }
+        #expect(try await memory.statistics().topics == 10)
+        #expect(try memory.missing(after: 4, exact("topic/500")) != nil)
+        #expect(try memory.missing(after: 4, pattern("topic/*")) != nil)
+        // Beyond the last that was removed of anybody nothing is missing.
+        #expect(try memory.missing(after: 990, exact("topic/500")) == nil)
+        // When it comes again it has not become a topic that never lost anything.
+        _ = try memory.appendNow([event("again", "topic/500")])
+        #expect(try memory.missing(after: 500, exact("topic/500")).map { $0 >= 501 } == true)
+    }
+
+    // MARK: - IDs of publishers' choice
+
+    @Test("chosen IDs are taken only where they are allowed, and reserved ones never")
+    func refused() async throws {
+        let strict = MemoryHistory.make()
+        let error = #expect(throws: HistoryError.self) { try strict.appendNow([event("1", "a", id: "mine")]) }
+        #expect(error?.code == .idNotAccepted)
+        let open = MemoryHistory.make(acceptsIDs: true)
+        for id in ["earliest", "#", "#1", "1-1", "1-", "1-99", "1-x"] {
+            let error = #expect(throws: HistoryError.self) {
+                try open.appendNow([event("1", "a"), event("2", "a", id: id)])
+            }
+            #expect(error?.code == .idReserved, "\(id)")
+        }
+        #expect(open.data(.all) == [])
+        #expect(try open.appendNow([event("1", "a")]).map { $0.map(\.description) } == ["1-1"])
+        #expect(try open.appendNow([event("1", "a", id: "2-1")]).map { $0.map(\.description) } == ["2-1"])
+    }
+
+    @Test("a chosen ID is found where it was first used, while that event is held")
+    func chosen() async throws {
+        let memory = MemoryHistory.make(total: HistoryLimits(events: 4), acceptsIDs: true)
+        _ = try memory.appendNow([event("1", "a", id: "x"), event("2", "a", id: "y"), event("3", "a", id: "x")])
+        #expect(try await memory.locate(eventID("x")) == Position(1))
+        #expect(try await memory.locate(eventID("y")) == Position(2))
+        #expect(try await memory.locate(memory.id(at: Position(2))) == Position(2))
+        _ = try memory.appendNow([event("4", "a"), event("5", "a")])
+        // What its first use was followed by is not known any more: a gap, not a wrong place.
+        #expect(try await memory.locate(eventID("x")) == nil)
+        #expect(try await memory.locate(eventID("y")) == Position(2))
+        _ = try await memory.purge(topic("a"))
+        #expect(try await memory.locate(eventID("y")) == nil)
+    }
+
+    // MARK: - Reading
+
+    @Test("a read says how far it looked, by events, bytes and work")
+    func limits() async throws {
+        let memory = MemoryHistory.make()
+        for number in 1...20 { _ = try memory.appendNow([event("\(number)", number % 5 == 0 ? "a" : "b")]) }
+        func read(_ selector: TopicSelector, _ limit: ReadLimit) -> String {
+            let batch = memory.readNow(after: nil, selection: Selection([selector]), limit: limit)
+            return (batch?.entries.map(\.event.data) ?? []).joined(separator: " ") + " | \(batch?.through.number ?? 0)"
+        }
+        #expect(try read(exact("a"), ReadLimit()) == "5 10 15 20 | 20")
+        #expect(try read(exact("a"), ReadLimit(events: 2)) == "5 10 | 14")
+        #expect(read(.all, ReadLimit(events: 2)) == "1 2 | 2")
+        #expect(read(.all, ReadLimit(events: 0)) == "1 | 1")
+        #expect(read(.all, ReadLimit(bytes: 0)) == "1 | 1")
+        #expect(read(.all, ReadLimit(work: 3)) == "1 2 3 | 3")
+        #expect(try read(pattern("a"), ReadLimit(work: 4)) == " | 4")
+        #expect(try read(pattern("a"), ReadLimit(work: 7)) == "5 | 7")
+        #expect(try read(pattern("a"), ReadLimit(events: 1)) == "5 | 9")
+    }
+
+    @Test("it opens where it is, and tells each of what comes then")
+    func opening() async throws {
+        let memory = MemoryHistory.make()
+        _ = try await memory.append([event("1", "a")])
+        let box = Delivery.Box()
+        #expect(try await memory.open { box.add($0) } == Position(1))
+        _ = try await memory.append([event("2", "a")])
+        #expect(box.take().map(\.event.data) == ["2"])
+    }
+}
+
+extension MemoryHistory {
+    /// What an event takes whose ID has three bytes.
+    fileprivate func sizeOfOne(_ data: String) throws -> Int? {
+        _ = try appendNow([event(data, "a")])
+        return readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries.first?.size
+    }
+}
+
+extension MemoryHistoryState {
+    /// How many slots its log has, also those that are empty.
+    fileprivate var slots: Int {
+        Mirror(reflecting: self).children.first { $0.label == "log" }.map {
+            Mirror(reflecting: $0.value).children.count
+        } ?? 0
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import PlinthHub
+
+@Suite("Selections")
+struct SelectionTests {
+    private struct Even: TopicMatcher {
+        var description: String { "even" }
+        func matches(_ topic: Topic) -> Bool { topic.utf8.count.isMultiple(of: 2) }
+    }
+
+    @Test("a selection wants what one of its selectors means")
+    func wants() throws {
+        let cases: [([TopicSelector], [String], [String])] = [
+            ([try exact("a")], ["a"], ["b", "a/", "A", "aa"]),
+            ([try exact("a"), try exact("b")], ["a", "b"], ["c", "ab"]),
+            ([try exact("**")], ["**"], ["a"]),
+            ([try pattern("a/*"), try exact("b")], ["a/1", "b"], ["a", "a/1/2"]),
+            ([.all], ["a", "/", "é"], []),
+            ([try exact("a"), .all], ["a", "b"], []),
+            ([.matching(Even())], ["ab", "é"], ["a", "abc"]),
+            ([], [], ["a", "b"]),
+        ]
+        for (selectors, wanted, others) in cases {
+            let selection = Selection(selectors)
+            for name in wanted { #expect(selection.wants(try topic(name)), "\(selectors) and \(name)") }
+            for name in others { #expect(!selection.wants(try topic(name)), "\(selectors) and \(name)") }
+            for name in wanted { #expect(selection.includes([try topic(name)], isRestricted: false)) }
+        }
+    }
+
+    @Test("one topic, however often it is named, is the fast path; several exact ones are the next")
+    func paths() throws {
+        let a = try topic("a")
+        let b = try topic("b")
+        #expect(Selection([.exact(a)]).only == a)
+        #expect(Selection([.exact(a), .exact(a)]).only == a)
+        #expect(Selection([.exact(a), .exact(b)]).only == nil)
+        #expect(Selection([.exact(a), .exact(b)]).exact == [a, b])
+        #expect(Selection([.exact(a), .all]).exact == nil)
+        #expect(Selection([.all, .exact(a)]).exact == nil)
+        #expect(Selection([.all, .exact(a)]).only == nil)
+        #expect(Selection([]).only == nil)
+        #expect(Selection([]).exact == [])
+    }
+
+    @Test("canonically equivalent names are two topics")
+    func bytes() throws {
+        for selectors in [
+            [try exact("caf\u{e9}")], [try exact("caf\u{e9}"), try exact("b")], [try pattern("caf\u{e9}")],
+        ] {
+            #expect(Selection(selectors).wants(try topic("caf\u{e9}")))
+            #expect(!Selection(selectors).wants(try topic("cafe\u{301}")))
+        }
+    }
+
+    @Test("a restricted event needs one topic that is wanted and one that is allowed, which may be two")
+    func restricted() throws {
+        let selection = Selection(
+            [try exact("a"), try pattern("x/*")],
+            allowed: [try exact("b"), try pattern("x/**")]
+        )
+        func includes(_ names: String..., isRestricted: Bool = true) throws -> Bool {
+            selection.includes(try names.map(topic), isRestricted: isRestricted)
+        }
+        #expect(try includes("a", isRestricted: false))
+        #expect(try !includes("a"))
+        #expect(try includes("a", "b"))
+        #expect(try includes("b", "a"))
+        #expect(try !includes("b"))
+        #expect(try !includes("b", isRestricted: false))
+        #expect(try includes("x/1"))
+        #expect(try !includes("x/1/2"))
+        #expect(try includes("a", "x/1/2"))
+    }
+
+    @Test("all is allowed unless said otherwise, and nothing by an empty list")
+    func allowed() throws {
+        let a = try topic("a")
+        #expect(Selection([.exact(a)]).includes([a], isRestricted: true))
+        #expect(!Selection([.exact(a)], allowed: []).includes([a], isRestricted: true))
+        #expect(Selection([.exact(a)], allowed: []).includes([a], isRestricted: false))
+        #expect(Selection([.exact(a)], allowed: [try exact("b"), .all]).includes([a], isRestricted: true))
+    }
+
+    @Test("selectors describe themselves")
+    func descriptions() throws {
+        #expect(try exact("a/b").description == "a/b")
+        #expect(try pattern("a/*").description == "a/*")
+        #expect(TopicSelector.all.description == "*")
+        #expect(TopicSelector.matching(Even()).description == "even")
+    }
+}

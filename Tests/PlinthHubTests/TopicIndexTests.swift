@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import PlinthHub
+
+@Suite("The index of topics")
+struct TopicIndexTests {
+    /// Who gets the events of a topic, in order of their numbers.
+    private static func slots(_ index: inout TopicIndex, _ name: String) throws -> [Int32] {
+        guard let number = index.node(of: try topic(name)), let node = index.nodes[number] else { return [] }
+        return (node.single + node.several).sorted()
+    }
+
+    @Test("one topic, several, patterns and all are found by topic")
+    func finding() throws {
+        var index = TopicIndex()
+        _ = index.add(0, Selection([try exact("a")]))
+        _ = index.add(1, Selection([try exact("a"), try exact("b")]))
+        _ = index.add(2, Selection([try pattern("x/*"), try exact("b")]))
+        _ = index.add(3, Selection([.all]))
+        _ = index.add(4, Selection([]))
+        #expect(try Self.slots(&index, "a") == [0, 1, 3])
+        #expect(try Self.slots(&index, "b") == [1, 2, 3])
+        #expect(try Self.slots(&index, "x/1") == [2, 3])
+        #expect(try Self.slots(&index, "c") == [3])
+        // One that comes later is added to what is known.
+        _ = index.add(5, Selection([try pattern("*")]))
+        #expect(try Self.slots(&index, "a") == [0, 1, 3, 5])
+        #expect(try Self.slots(&index, "x/1") == [2, 3])
+    }
+
+    @Test("a topic that nobody wants has no node")
+    func nobody() throws {
+        var index = TopicIndex()
+        #expect(index.node(of: try topic("a")) == nil)
+        let selection = Selection([try exact("a")])
+        let place = index.add(0, selection)
+        #expect(index.node(of: try topic("b")) == nil)
+        index.remove(0, selection, place: place) { _ in Issue.record("nobody moves") }
+        #expect(index.node(of: try topic("a")) == nil)
+        #expect(index.numbers.isEmpty)
+    }
+
+    @Test("places stay right when others leave", arguments: [1, 2, 3] as [UInt64])
+    func places(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        var index = TopicIndex()
+        var places: [Int32: Int32] = [:]
+        var selections: [Int32: Selection] = [:]
+        let choices = [
+            Selection([try exact("a")]), Selection([try exact("b")]),
+            Selection([try exact("a"), try exact("c")]), Selection([try pattern("*")]), Selection([.all]),
+        ]
+        for step in 0..<3000 {
+            if Bool.random(using: &random) || selections.isEmpty {
+                let slot = (0...Int32.max).first { selections[$0] == nil } ?? 0
+                let selection = choices.randomElement(using: &random) ?? choices[0]
+                selections[slot] = selection
+                places[slot] = index.add(Int(slot), selection)
+            } else if let slot = selections.keys.sorted().randomElement(using: &random), let place = places[slot],
+                let selection = selections.removeValue(forKey: slot)
+            {
+                places[slot] = nil
+                index.remove(Int(slot), selection, place: place) { places[$0] = place }
+            }
+            for name in ["a", "b", "c", "d/1"] {
+                let expected = try selections.filter { $0.value.wants(try topic(name)) }.keys.sorted()
+                #expect(try Self.slots(&index, name) == expected, "seed \(seed), step \(step), \(name)")
+            }
+        }
+    }
+
+    @Test(
+        "topics that only patterns were asked about are forgotten in time, wanted or not",
+        arguments: ["none", "topics/*"]
+    )
+    func bounded(text: String) throws {
+        var index = TopicIndex()
+        let selection = Selection([try pattern(text)])
+        let named = Selection([try exact("named")])
+        let several = Selection([try exact("named"), try exact("other")])
+        _ = index.add(0, selection)
+        _ = index.add(1, named)
+        _ = index.add(2, several)
+        for number in 0..<20_000 {
+            let expected: [Int32] = text == "none" ? [] : [0]
+            #expect(try Self.slots(&index, "topics/\(number)") == expected)
+        }
+        #expect(index.numbers.count < 5000, "\(index.numbers.count) topics are kept for one pattern")
+        #expect(index.nodes.count < 5000)
+        // Those that somebody named are there still, and what was forgotten is asked again.
+        #expect(try Self.slots(&index, "named") == [1, 2])
+        #expect(try Self.slots(&index, "other") == [2])
+        #expect(try Self.slots(&index, "topics/1") == (text == "none" ? [] : [0]))
+    }
+}
