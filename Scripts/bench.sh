@@ -5,7 +5,8 @@
 #
 #   Scripts/bench.sh [WORKFOLDER]     builds stay there; ${TMPDIR:-/tmp}/plinth-bench unless given
 #
-# Needs ../shared/bench beside the checkout: the load generator, and the codec's floor.
+# Needs ../shared/bench beside the checkout: the load generator, and the floors of codec and hub. The hub's also installs
+# nginx with nchan and the headers of OpenSSL and nghttp2, unless they are there (Debian; as root).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=${1:-${TMPDIR:-/tmp}/plinth-bench}
@@ -18,4 +19,6 @@ echo "== chain and routes"
 swift run -c release --package-path Benchmarks/Chain --scratch-path "$work/chain" || status=1
 echo "== event streams, beside a Hummingbird handler"
 Benchmarks/Streams/run.py --scratch "$work/streams" || status=1
+echo "== hub, beside the kernel's floor, nchan and a Hummingbird handler"
+Benchmarks/Hub/run.py --scratch "$work/hub" || status=1
 exit $status

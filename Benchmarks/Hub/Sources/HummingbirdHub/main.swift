@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A hub as one writes it by hand with Hummingbird, a task and a response writer for each stream:
+//   GET /topics/bench    takes events from an AsyncStream and writes them
+//   POST /topics/bench   the body becomes an event of every stream
+// Arguments: the port, and the seconds after which it ends by itself; then, for TLS with HTTP/1.1 and HTTP/2 by ALPN, the
+// files of a certificate and of its key.
+
+import Hummingbird
+import HummingbirdCore
+import HummingbirdHTTP2
+import HummingbirdTLS
+import Logging
+import NIOCore
+import NIOSSL
+import Synchronization
+
+/// Everyone who gets what is published.
+final class Registry: Sendable {
+    private struct State {
+        var next = 0
+        var continuations: [Int: AsyncStream<String>.Continuation] = [:]
+    }
+
+    private let state = Mutex(State())
+
+    func events() -> AsyncStream<String> {
+        AsyncStream(bufferingPolicy: .bufferingNewest(64)) { continuation in
+            let number = state.withLock { state in
+                state.next += 1
+                state.continuations[state.next] = continuation
+                return state.next
+            }
+            continuation.onTermination = { _ in self.state.withLock { $0.continuations[number] = nil } }
+        }
+    }
+
+    func publish(_ text: String) {
+        let continuations = state.withLock { Array($0.continuations.values) }
+        for continuation in continuations { continuation.yield(text) }
+    }
+}
+
+let registry = Registry()
+let headers: HTTPFields = [.contentType: "text/event-stream", .cacheControl: "no-cache"]
+
+let router = Router()
+router.get("topics/bench") { _, _ in
+    Response(
+        status: .ok,
+        headers: headers,
+        body: .init { writer in
+            // Without this the head is not sent before the first event; and whoever has the head gets what follows.
+            let events = registry.events()
+            try await writer.write(ByteBuffer(string: ":\n\n"))
+            for await text in events {
+                try await writer.write(ByteBuffer(string: "data: \(text)\n\n"))
+            }
+            try await writer.finish(nil)
+        }
+    )
+}
+router.post("topics/bench") { request, _ in
+    let body = try await request.body.collect(upTo: 1 << 20)
+    registry.publish(String(buffer: body))
+    return Response(status: .noContent)
+}
+
+let arguments = CommandLine.arguments
+let port = arguments.count > 1 ? Int(arguments[1]) ?? 8932 : 8932
+let seconds = arguments.count > 2 ? Int(arguments[2]) ?? 600 : 600
+var logger = Logger(label: "bench")
+logger.logLevel = .critical
+
+let server: HTTPServerBuilder
+if arguments.count > 4 {
+    let chain = try NIOSSLCertificate.fromPEMFile(arguments[3]).map { NIOSSLCertificateSource.certificate($0) }
+    let key = try NIOSSLPrivateKey(file: arguments[4], format: .pem)
+    server = try .http2Upgrade(
+        tlsConfiguration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
+    )
+} else {
+    server = .http1()
+}
+let app = Application(
+    router: router,
+    server: server,
+    configuration: .init(address: .hostname("127.0.0.1", port: port), backlog: 4096),
+    logger: logger
+)
+try await withThrowingTaskGroup(of: Void.self) { group in
+    group.addTask { try await app.runService() }
+    group.addTask { try await Task.sleep(for: .seconds(seconds)) }
+    try await group.next()
+    group.cancelAll()
+}
