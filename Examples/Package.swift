@@ -36,7 +36,10 @@ let package = Package(
         // A model's tokens in answer to a POST.
         .executableTarget(name: "Tokens", dependencies: plinth),
 
-        .testTarget(name: "CounterTests", dependencies: ["CounterService", .product(name: "Plinth", package: "plinth"), testing]),
+        .testTarget(
+            name: "CounterTests",
+            dependencies: ["CounterService", .product(name: "Plinth", package: "plinth"), testing]
+        ),
     ]
 )
 

@@ -49,6 +49,11 @@ public struct ConnectorConfiguration: Sendable {
     ///
     /// Event streams end at once. Default: 10 seconds.
     public var shutdownTimeout: Duration
+    /// Whether requests run on the event loop of their connection, and not on Swift's pool of threads.
+    ///
+    /// Default: false. It saves two changes of thread for each request; and one that computes for long, or blocks, then
+    /// holds up all connections of its event loop. For services whose requests do neither, such as a hub's.
+    public var runsRequestsOnEventLoops: Bool
     /// What the `Server` header says.
     ///
     /// Default: nil, no such header.
@@ -67,6 +72,7 @@ public struct ConnectorConfiguration: Sendable {
         writeTimeout: Duration = .seconds(30),
         acknowledgementTimeout: Duration? = .seconds(60),
         shutdownTimeout: Duration = .seconds(10),
+        runsRequestsOnEventLoops: Bool = false,
         serverName: String? = nil
     ) {
         self.addresses = addresses
@@ -80,6 +86,7 @@ public struct ConnectorConfiguration: Sendable {
         self.writeTimeout = writeTimeout
         self.acknowledgementTimeout = acknowledgementTimeout
         self.shutdownTimeout = shutdownTimeout
+        self.runsRequestsOnEventLoops = runsRequestsOnEventLoops
         self.serverName = serverName
     }
 }

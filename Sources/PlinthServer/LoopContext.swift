@@ -36,7 +36,7 @@ protocol Drainable: AnyObject {
 }
 
 /// What the connections of one event loop share: timers, wake-ups, a buffer to encode into, and the list of themselves.
-final class LoopContext: EventStreamTransport {
+final class LoopContext: EventStreamTransport, TaskExecutor {
     /// What only the event loop touches.
     struct Local {
         var wheel: TimerWheel<LoopTimer>
@@ -69,6 +69,12 @@ final class LoopContext: EventStreamTransport {
             return woken.count == 1
         }
         if isFirst { eventLoop.execute { self.serveWoken() } }
+    }
+
+    /// Runs a part of a task that prefers this event loop.
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
     }
 
     private func serveWoken() {

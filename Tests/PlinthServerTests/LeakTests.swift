@@ -12,7 +12,7 @@ import Testing
 @Suite("Leaks and limits")
 struct LeakTests {
     /// The probe lies where the tests were built.
-    private func probe(_ arguments: [String]) throws -> ChildProcess {
+    func probe(_ arguments: [String]) throws -> ChildProcess {
         let here = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         var folders = [URL(fileURLWithPath: here).deletingLastPathComponent()]
         for argument in CommandLine.arguments where argument.contains(".xctest") {

@@ -18,7 +18,9 @@ public func counter(every interval: Duration, clock: any Clock<Duration> = Conti
 public var counterPage: String { Bundle.module.bundlePath + "/Public" }
 
 /// The page, and the stream that it counts by.
-public func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws -> Chain {
+public func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws
+    -> Chain
+{
     let routes = try Routes {
         Route.get("/counter", counter(every: interval, clock: clock))
     }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CounterService
 import Plinth
 import PlinthTesting
 import Testing
-
-import CounterService
 
 @Suite("The counter")
 struct CounterTests {

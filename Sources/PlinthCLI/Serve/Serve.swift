@@ -157,21 +157,30 @@ struct Serve: AsyncParsableCommand {
             maximumEventSize: try settings.integer("maximumEventSize", in: 1...(1 << 30)) ?? 1 << 20,
             retry: try settings.duration("retry") ?? nil
         )
-        let basePath = settings.string("basePath") ?? ""
+        var basePath = settings.string("basePath") ?? ""
+        while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
         let routes: Routes
         do {
-            routes = try Routes(endpoints.routes(), basePath: basePath)
+            // Says what is wrong with it. What the routes themselves begin with leads from the path to the page, too.
+            _ = try Routes([], basePath: basePath)
+            routes = try Routes(endpoints.routes(basePath))
         } catch {
             throw ServeSettings.Failure(description: "--base-path: \(error)")
         }
-        let chain = Chain.default(routes) { $0.requestLogLevel = .debug }
-        let connector = Connector(chain, configuration: try connector(settings), logger: logger)
+        let connector = Connector(chain(routes, logger), configuration: try connector(settings), logger: logger)
         async let running: Void = connector.runService(alongside: [service])
         let scheme = settings.string("tlsCertificate") == nil ? "http" : "https"
         for address in try await connector.listeningAddresses() {
             StandardStreams.say("listening on \(scheme)://\(address)\(basePath)")
         }
         try await running
+    }
+
+    /// What a request passes: less than in a service with pages of its own, since nearly all of them publish.
+    private func chain(_ routes: Routes, _ logger: Logger) -> Chain {
+        var stack: [Interceptor] = [.errorResponses(), .notFound(), .queryParameters(), routes.router]
+        if logger.logLevel <= .debug { stack.insert(.requestLog(level: .debug), at: 0) }
+        return Chain(stack)
     }
 
     private func history(_ settings: ServeSettings) throws -> MemoryHistory {
@@ -215,6 +224,12 @@ struct Serve: AsyncParsableCommand {
         default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key go together")
         }
         configuration.backlog = 4096
+        // Uploads are streams, and each of their events is bounded.
+        configuration.maximumBodySize = .max
+        // History is in memory: no request waits for anything but its connection.
+        configuration.runsRequestsOnEventLoops = true
+        // The endpoints limit each event; a stream of them goes on for as long as its publisher likes.
+        configuration.maximumBodySize = .max
         return configuration
     }
 }

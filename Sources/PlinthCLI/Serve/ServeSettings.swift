@@ -43,14 +43,18 @@ struct ServeSettings {
         reader = ConfigReader(providers: providers)
     }
 
+    /// A setting as text, whatever kind of value it is in the file: what it may be is said by whoever reads it.
     func string(_ key: String) -> String? {
-        reader.string(forKey: ConfigKey(key))
+        let key = ConfigKey(key)
+        if let text = reader.string(forKey: key) { return text }
+        if let number = reader.int(forKey: key) { return "\(number)" }
+        if let number = reader.double(forKey: key) { return "\(number)" }
+        return reader.bool(forKey: key).map { "\($0)" }
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) throws -> Int? {
-        let text = string(key)
-        guard let number = text.map({ Int($0) }) ?? reader.int(forKey: ConfigKey(key)) else {
-            guard let text else { return nil }
+        guard let text = string(key) else { return nil }
+        guard let number = Int(text) else {
             throw Failure(description: "\(Self.name(key)) is not a whole number: \(text)")
         }
         guard range.contains(number) else {
@@ -63,10 +67,6 @@ struct ServeSettings {
 
     /// A time: a number of seconds, or one with a unit, as in `250ms`, `90s`, `5m`, `12h`, `7d`; `off` is nil within.
     func duration(_ key: String) throws -> Duration?? {
-        if let seconds = reader.int(forKey: ConfigKey(key)), string(key) == nil {
-            guard seconds >= 0 else { throw Failure(description: "\(Self.name(key)) is negative") }
-            return .some(.seconds(seconds))
-        }
         guard let text = string(key) else { return nil }
         if text == "off" { return .some(nil) }
         let digits = text.prefix { $0.isNumber }

@@ -17,6 +17,13 @@ struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
         }.get()
     }
 
+    func handOver(_ response: Response, route: RouteIdentity?) {
+        eventLoop.execute {
+            // It fails if the connection is gone, and then there is nobody to serve.
+            try? handler.value.begin(response, length: nil, route: route, current.value)
+        }
+    }
+
     func write(_ bytes: [UInt8]) async throws {
         try await withCheckedThrowingContinuation { continuation in
             eventLoop.execute { handler.value.write(bytes, current.value, continuation) }

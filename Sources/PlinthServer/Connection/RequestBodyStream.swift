@@ -27,10 +27,13 @@ final class RequestBodyStream: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Called from any thread when the handler asks for the first time, and when there is room again.
+    /// Called from any thread when there is room again, and, if the client waits for that, when the handler asks first.
     private let onDemand: @Sendable () -> Void
+    /// Whether the client sends nothing before it is told to go on.
+    private let isAwaited: Bool
 
-    init(onDemand: @escaping @Sendable () -> Void) {
+    init(isAwaited: Bool, onDemand: @escaping @Sendable () -> Void) {
+        self.isAwaited = isAwaited
         self.onDemand = onDemand
     }
 
@@ -99,29 +102,15 @@ final class RequestBodyStream: Sendable {
     }
 
     private func next() async throws -> [UInt8]? {
-        try await withTaskCancellationHandler {
+        // Most bodies are here, whole, by the time that they are asked for.
+        switch take(nil) {
+        case .piece(let piece): return piece
+        case .failure(let error): throw error
+        case .wait: break
+        }
+        return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let (taken, demands) = state.withLock { state -> (Taken, Bool) in
-                    var demands = !state.hasAsked
-                    state.hasAsked = true
-                    if let whole = Self.take(&state) {
-                        if state.isPaused {
-                            state.isPaused = false
-                            demands = true
-                        }
-                        return (.piece(whole), demands)
-                    }
-                    if let failure = state.failure { return (.failure(failure), false) }
-                    // What was discarded must not look like a body that has ended.
-                    if state.isLost { return (.failure(CancellationError()), false) }
-                    if state.isEnded { return (.piece(nil), false) }
-                    if state.waiter != nil { return (.failure(ConcurrentBodyRead()), false) }
-                    state.waiter = continuation
-                    state.waitingSince = .now()
-                    return (.wait, demands)
-                }
-                if demands { onDemand() }
-                switch taken {
+                switch take(continuation) {
                 case .piece(let piece): continuation.resume(returning: piece)
                 case .failure(let error): continuation.resume(throwing: error)
                 case .wait: break
@@ -130,6 +119,33 @@ final class RequestBodyStream: Sendable {
         } onCancel: {
             fail(CancellationError())
         }
+    }
+
+    /// Takes what is here; if that is nothing, whoever asks waits.
+    private func take(_ continuation: CheckedContinuation<[UInt8]?, any Error>?) -> Taken {
+        let (taken, demands) = state.withLock { state -> (Taken, Bool) in
+            var demands = isAwaited && !state.hasAsked
+            state.hasAsked = true
+            if let whole = Self.take(&state) {
+                if state.isPaused {
+                    state.isPaused = false
+                    demands = true
+                }
+                return (.piece(whole), demands)
+            }
+            if let failure = state.failure { return (.failure(failure), false) }
+            // What was discarded must not look like a body that has ended.
+            if state.isLost { return (.failure(CancellationError()), false) }
+            if state.isEnded { return (.piece(nil), false) }
+            if state.waiter != nil { return (.failure(ConcurrentBodyRead()), false) }
+            if let continuation {
+                state.waiter = continuation
+                state.waitingSince = .now()
+            }
+            return (.wait, demands)
+        }
+        if demands { onDemand() }
+        return taken
     }
 
     private static func take(_ state: inout State) -> [UInt8]? {

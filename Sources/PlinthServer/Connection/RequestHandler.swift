@@ -264,11 +264,14 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             bodyLength.map { $0 > 0 }
             ?? (head.headers.contains(name: "transfer-encoding")
                 || (version >= .http2 && request.method != .get && request.method != .head))
+        // RFC 9110, section 10.1.1: not on HTTP/1.0.
+        let expectsContinue =
+            version >= .http1_1 && head.headers["expect"].contains { $0.lowercased() == "100-continue" }
         var body: RequestBodyStream?
         if hasBody {
             let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
             let eventLoop = loop.eventLoop
-            body = RequestBodyStream { eventLoop.execute { handler.value.bodyIsWanted() } }
+            body = RequestBodyStream(isAwaited: expectsContinue) { eventLoop.execute { handler.value.bodyIsWanted() } }
         }
         let id = RequestID.next()
         var logger = server.logger
@@ -280,9 +283,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             body: body,
             // The parser reads nothing behind a request that asks for another protocol, which none is spoken here.
             keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade"),
-            // RFC 9110, section 10.1.1: not on HTTP/1.0.
-            expectsContinue: version >= .http1_1
-                && head.headers["expect"].contains { $0.lowercased() == "100-continue" }
+            expectsContinue: expectsContinue
         )
         self.current = current
         discarded = 0
@@ -299,7 +300,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         let exchange = ServerExchange(commands: commands(for: current), server: server)
         let activities = server.activities
         activities.enter()
-        current.task = Task {
+        let executor = server.configuration.runsRequestsOnEventLoops ? loop : nil
+        current.task = Task(executorPreference: executor) {
             await exchange.run(whole)
             activities.leave()
         }

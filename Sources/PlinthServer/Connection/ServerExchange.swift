@@ -11,6 +11,10 @@ import Plinth
 protocol ConnectionCommands: Sendable {
     /// Writes the head of a response; the body follows piece by piece, or the stream starts.
     func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws
+    /// Writes the head of a response whose body something else sends.
+    ///
+    /// Nobody waits for that: the request's task has nothing left to do.
+    func handOver(_ response: Response, route: RouteIdentity?)
     /// Writes a piece of the body, and waits while the client is not keeping up.
     func write(_ bytes: [UInt8]) async throws
     /// Ends the response that was begun.
@@ -84,7 +88,10 @@ struct ServerExchange: Exchange {
                     commands.end()
                 }
             case .handedOver:
-                if !outcome.isHeadSent { try await begin(response, nil, outcome) }
+                if !outcome.isHeadSent {
+                    if hasBody { return commands.handOver(response, route: outcome.request.route) }
+                    try await begin(response, nil, outcome)
+                }
                 if !hasBody { commands.end() }
             }
         } catch {

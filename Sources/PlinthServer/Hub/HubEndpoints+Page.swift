@@ -36,6 +36,7 @@ extension HubEndpoints {
             .contentSecurityPolicy: policy,
         ]
         headers[.xContentTypeOptions] = "nosniff"
+        if let referrers = HTTPField.Name("Referrer-Policy") { headers[referrers] = "no-referrer" }
         let known =
             request.headers[.ifNoneMatch]?.split(separator: ",").contains { $0.contains(file.entityTag) } ?? false
         if known { return Response(status: .notModified, headers: headers) }

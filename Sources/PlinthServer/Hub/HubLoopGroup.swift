@@ -116,16 +116,24 @@ final class HubLoopGroup: DeliveryGroup {
         return slot
     }
 
-    func remove(_ slot: Int, _ end: StreamEnd) {
-        run { distributor, _, _ in distributor.remove(slot, end) }
+    // These may have to wait for their turn: by then the slot may be another connection's.
+
+    func remove(_ connection: any HubConnection, _ slot: Int, _ end: StreamEnd) {
+        run { distributor, sink, _ in
+            if sink.connections[slot] === connection { distributor.remove(slot, end) }
+        }
     }
 
-    func end(_ slot: Int, _ end: StreamEnd) {
-        run { distributor, sink, now in distributor.end(slot, end, sink, now: now) }
+    func end(_ connection: any HubConnection, _ slot: Int, _ end: StreamEnd) {
+        run { distributor, sink, now in
+            if sink.connections[slot] === connection { distributor.end(slot, end, sink, now: now) }
+        }
     }
 
-    func isWritable(_ slot: Int) {
-        run { distributor, sink, now in distributor.isWritable(slot, sink, now: now) }
+    func isWritable(_ connection: any HubConnection, _ slot: Int) {
+        run { distributor, sink, now in
+            if sink.connections[slot] === connection { distributor.isWritable(slot, sink, now: now) }
+        }
     }
 
     private func deliver() {

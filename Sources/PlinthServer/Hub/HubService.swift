@@ -203,13 +203,25 @@ public final class HubService: Service {
     }
 
     /// Takes a socket whose head has been written.
-    func adopt(_ descriptor: CInt, _ request: HubStreamBody.Request) {
+    ///
+    /// - Returns: Whether it has; if not, the stream stays where it is.
+    func adopt(_ descriptor: CInt, _ request: HubStreamBody.Request) -> Bool {
         #if os(Linux)
-        guard let reactor = nextReactor() else {
+        switch nextReactor() {
+        case .reactor(let reactor):
+            reactor.adopt(descriptor, streamRequest(request, .reactor))
+            return true
+        case .draining:
             close(descriptor)
-            return refused(request, .serverDraining)
+            refused(request, .serverDraining)
+            return true
+        case .none:
+            close(descriptor)
+            return false
         }
-        reactor.adopt(descriptor, streamRequest(request, .reactor))
+        #else
+        close(descriptor)
+        return false
         #endif
     }
 
@@ -260,13 +272,21 @@ public final class HubService: Service {
     }
 
     #if os(Linux)
-    private func nextReactor() -> Reactor? {
+    private enum Next {
+        case reactor(Reactor)
+        case draining
+        case none
+    }
+
+    private func nextReactor() -> Next {
         groups.withLock { groups in
-            if groups.isDraining { return nil }
-            if groups.reactors == nil { groups.reactors = makeReactors() }
-            guard let reactors = groups.reactors, !reactors.isEmpty else { return nil }
+            if groups.isDraining { return .draining }
+            let reactors = groups.reactors ?? makeReactors()
+            // Without any, for want of descriptors perhaps, the next stream asks again.
+            guard !reactors.isEmpty else { return .none }
+            groups.reactors = reactors
             groups.next = (groups.next + 1) % reactors.count
-            return reactors[groups.next]
+            return .reactor(reactors[groups.next])
         }
     }
 
@@ -276,10 +296,15 @@ public final class HubService: Service {
                 let reactor = try hub.add { head in
                     try Reactor(history: hub.history, options: hub.options, head: head, logger: logger)
                 }
-                try reactor.start()
+                do {
+                    try reactor.start()
+                } catch {
+                    hub.remove(group: reactor)
+                    throw error
+                }
                 return reactor
             } catch {
-                logger.error("a reactor cannot be started", metadata: ["error": "\(error)"])
+                logger.debug("a reactor cannot be started", metadata: ["error": "\(error)"])
                 return nil
             }
         }

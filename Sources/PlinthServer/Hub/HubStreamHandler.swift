@@ -30,6 +30,8 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     private var context: ChannelHandlerContext?
     private var slot: Int?
     private var isOver = false
+    /// Whether the group tells of the stream's end: from the moment that it is handed over.
+    private var isWithGroup = false
 
     init(
         group: HubLoopGroup,
@@ -60,20 +62,23 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     /// The head has been written: events may flow.
     func begin() {
         guard let context, !isOver else { return }
+        // The opening may have been the write that found the client gone.
+        guard context.channel.isActive else { return clientLeft(.clientClosed) }
         if Output.isSocket, let options = context.channel.syncOptions {
             // What the socket does not take stays in history.
             try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: 16 * 1024))
         }
+        isWithGroup = true
         let slot = group.add(self, request)
-        // It may be over by now.
-        if isOver { group.remove(slot, .clientClosed) } else { self.slot = slot }
+        // It may be over by now: the first write has found the client gone, or there was no more to come.
+        if isOver { group.remove(self, slot, .clientClosed) } else { self.slot = slot }
     }
 
     /// The connection is gone, or given up.
     func clientLeft(_ end: StreamEnd) {
         guard !isOver else { return }
         isOver = true
-        if let slot { group.remove(slot, end) } else { request.onEnd(end) }
+        if let slot { group.remove(self, slot, end) } else if !isWithGroup { request.onEnd(end) }
         context?.close(promise: nil)
     }
 
@@ -110,7 +115,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     // MARK: - From the server
 
     func drain() {
-        if let slot { group.end(slot, .serverDraining) }
+        if let slot { group.end(self, slot, .serverDraining) }
     }
 
     func terminate() {
@@ -143,7 +148,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, let slot { group.isWritable(slot) }
+        if context.channel.isWritable, let slot { group.isWritable(self, slot) }
         context.fireChannelWritabilityChanged()
     }
 }

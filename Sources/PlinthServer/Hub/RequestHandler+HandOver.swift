@@ -52,11 +52,10 @@ extension RequestHandler {
         guard channel.isActive, let socket = DirectSocket(of: channel) else {
             return body.service.refused(request, .clientClosed)
         }
-        guard let descriptor = socket.duplicate() else {
+        guard let descriptor = socket.duplicate(), body.service.adopt(descriptor, request) else {
             body.service.lacksDescriptors()
             return serve(body, framing, channel)
         }
-        body.service.adopt(descriptor, request)
         channel.close(promise: nil)
     }
 

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Server
+import Foundation
+import Testing
+
+/// `plinth serve`, run as a process and asked over HTTP by curl.
+@Suite("plinth serve")
+struct ServeTests {
+    /// A folder for a test's files, which goes with it.
+    private final class Folder {
+        let url = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-serve-\(UUID().uuidString)")
+
+        init() throws {
+            try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        }
+
+        deinit {
+            try? FileManager.default.removeItem(at: url)
+        }
+
+        func file(_ name: String, _ text: String) throws -> String {
+            let file = url.appendingPathComponent(name)
+            try text.write(to: file, atomically: true, encoding: .utf8)
+            return file.path
+        }
+    }
+
+    /// A server that has said where it listens.
+    private final class Server {
+        let process: Process
+        let output = Pipe()
+        let address: String
+
+        /// Starts a server on a port of the system's choice.
+        init(_ arguments: [String] = [], environment: [String: String] = [:], port: [String] = ["--port", "0"]) throws {
+            process = try Tool.process(["serve"] + port + arguments)
+            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+            process.standardOutput = output
+            process.standardError = FileHandle.nullDevice
+            try process.run()
+            let line = ServeTests.read(output, until: "\n")
+            address = String(line.dropFirst("listening on ".count).dropLast())
+            try #require(line.hasPrefix("listening on http"), "\(line.debugDescription)")
+        }
+
+        deinit {
+            if process.isRunning { process.terminate() }
+            process.waitUntilExit()
+        }
+    }
+
+    /// Reads until a text has come, or the end.
+    private static func read(_ pipe: Pipe, until mark: String) -> String {
+        var text = ""
+        while !text.contains(mark) {
+            let data = pipe.fileHandleForReading.availableData
+            if data.isEmpty { break }
+            text += String(decoding: data, as: UTF8.self)
+        }
+        return text
+    }
+
+    private static func curl(_ arguments: [String]) throws -> (process: Process, output: Pipe) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
+        process.arguments = ["-sk", "-m", "20"] + arguments
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        return (process, output)
+    }
+
+    private func ask(_ arguments: String...) throws -> String {
+        let (process, output) = try Self.curl(arguments)
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0, "curl \(arguments)")
+        return String(decoding: data, as: UTF8.self)
+    }
+
+    /// How many of five events of a topic a server keeps.
+    private func kept(_ server: Server, base: String = "") throws -> String {
+        for number in 1...5 { _ = try ask("-d", "\(number)", "\(server.address)/topics/a") }
+        let status = try ask("\(server.address)/status")
+        return String(status.components(separatedBy: "\"events\":").last?.prefix { $0.isNumber } ?? "")
+    }
+
+    /// Runs a server that must not start.
+    private func fails(_ arguments: [String], environment: [String: String] = [:]) throws -> Tool.Result {
+        let process = try Tool.process(["serve"] + arguments)
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        // One that does start would run for ever.
+        let said = Self.read(output, until: "\n")
+        if !said.isEmpty { process.terminate() }
+        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return Tool.Result(
+            output: said,
+            errors: String(decoding: complaint, as: UTF8.self),
+            status: process.terminationStatus
+        )
+    }
+
+    @Test("port 0 is one of the system's choice, which is printed; publishing and subscribing work there")
+    func serves() throws {
+        let server = try Server()
+        let port = try #require(Int(server.address.dropFirst("http://127.0.0.1:".count)))
+        #expect(server.address == "http://127.0.0.1:\(port)")
+        #expect(port > 0)
+        #expect(try ask("-d", "hello", "\(server.address)/topics/news").hasPrefix("{\"id\":\""))
+        let (curl, output) = try Self.curl(["-N", "\(server.address)/topics/news?last-event-id=earliest"])
+        #expect(Self.read(output, until: "id: ").contains("data: hello\n"))
+        kill(curl.processIdentifier, SIGKILL)
+        curl.waitUntilExit()
+        #expect(try ask("\(server.address)/").contains("<!doctype html>"))
+    }
+
+    @Test("SIGTERM and SIGINT end open streams properly, and the exit status is 0", arguments: [SIGTERM, SIGINT])
+    func stops(signal: Int32) throws {
+        let server = try Server()
+        let streams = try (0..<3).map { _ in try Self.curl(["-N", "\(server.address)/topics/a"]) }
+        for (_, output) in streams { #expect(Self.read(output, until: ":\n\n").hasPrefix(":\n\n")) }
+        _ = try ask("-d", "x", "\(server.address)/topics/a")
+        for (_, output) in streams { #expect(Self.read(output, until: "\n\n").contains("data: x\n")) }
+        kill(server.process.processIdentifier, signal)
+        server.process.waitUntilExit()
+        #expect(server.process.terminationReason == .exit)
+        #expect(server.process.terminationStatus == 0)
+        for (curl, _) in streams {
+            curl.waitUntilExit()
+            // 18 would be a body that was cut off.
+            #expect(curl.terminationStatus == 0)
+        }
+    }
+
+    @Test("the command line comes before the environment, and that before the file")
+    func precedence() throws {
+        let folder = try Folder()
+        let file = try folder.file("serve.json", #"{"topicEvents": 3, "port": 0}"#)
+        let environment = ["PLINTH_TOPIC_EVENTS": "2"]
+        #expect(try kept(Server()) == "5")
+        #expect(try kept(Server(["--config", file], port: [])) == "3")
+        #expect(try kept(Server(["--config", file], environment: environment, port: [])) == "2")
+        #expect(try kept(Server(["--config", file, "--topic-events", "1"], environment: environment, port: [])) == "1")
+        #expect(try kept(Server(["--topic-events", "4"], environment: environment)) == "4")
+        #expect(try kept(Server(environment: ["PLINTH_TOPIC_EVENTS": "1", "PLINTH_PORT": "0"], port: [])) == "1")
+    }
+
+    @Test("every option is understood: by its flag, in the environment, in the file")
+    func everyOption() throws {
+        let options = [
+            ("topic-events", "100"), ("topic-bytes", "1000000"), ("history-events", "1000"),
+            ("history-bytes", "10000000"), ("history-age", "1h"), ("maximum-event-size", "1000"),
+            ("maximum-streams", "10"), ("heartbeat", "off"), ("write-timeout", "90s"), ("maximum-age", "7d"),
+            ("retry", "250ms"), ("gaps", "close"), ("transport", "event-loops"), ("reactors", "2"),
+            ("log-level", "error"), ("host", "127.0.0.1"), ("base-path", "/hub"),
+        ]
+        func check(_ server: Server) throws {
+            #expect(server.address.hasSuffix("/hub"))
+            let (curl, output) = try Self.curl(["-N", "\(server.address)/topics/a"])
+            #expect(Self.read(output, until: "id: ").contains("retry: 250\n"))
+            kill(curl.processIdentifier, SIGKILL)
+            curl.waitUntilExit()
+            let large = String(repeating: "x", count: 1001)
+            #expect(try ask("-d", large, "-w", "%{http_code}", "\(server.address)/topics/a").hasSuffix("413"))
+            #expect(try ask("-w", "%{http_code}", server.address).hasSuffix("308"))
+            #expect(try ask("-L", server.address).contains("<!doctype html>"))
+        }
+        try check(Server(options.flatMap { ["--\($0.0)", $0.1] }))
+        let variables = options.map { name, value in
+            ("PLINTH_" + name.uppercased().replacingOccurrences(of: "-", with: "_"), value)
+        }
+        try check(Server(environment: Dictionary(uniqueKeysWithValues: variables)))
+        let folder = try Folder()
+        let members = options.map { name, value in
+            let words = name.split(separator: "-")
+            let key = words[0] + words.dropFirst().map(\.capitalized).joined()
+            return "\"\(key)\": " + (Int(value) == nil ? "\"\(value)\"" : value)
+        }
+        let file = try folder.file("all.json", "{\(members.joined(separator: ", "))}")
+        try check(Server(["--config", file]))
+    }
+
+    @Test(
+        "a value that cannot be is exit status 64, and the message names the option",
+        arguments: [
+            ("port", "70000"), ("port", "http"), ("topic-events", "many"), ("history-bytes", "1.5"),
+            ("maximum-event-size", "0"), ("heartbeat", "soon"), ("heartbeat", "5 s"), ("history-age", "1y"),
+            ("write-timeout", "99999999999999999999"), ("maximum-age", "9223372036854775807d"), ("gaps", "ignore"),
+            ("transport", "pigeon"), ("reactors", "0"), ("log-level", "loud"), ("base-path", "hub"),
+            ("base-path", "/:id"), ("maximum-streams", "-5"), ("retry", ""),
+        ]
+    )
+    func badValues(name: String, value: String) throws {
+        let flag = try fails(["--port", "0", "--\(name)=\(value)"])
+        #expect(flag.status == 64)
+        #expect(flag.errors.contains("--\(name)"), "\(flag.errors)")
+        #expect(flag.output.isEmpty)
+        let variable = "PLINTH_" + name.uppercased().replacingOccurrences(of: "-", with: "_")
+        let environment = try fails(name == "port" ? [] : ["--port", "0"], environment: [variable: value])
+        #expect(environment.status == 64)
+        #expect(environment.errors.contains("--\(name)"), "\(environment.errors)")
+    }
+
+    @Test("an option that there is not is exit status 64")
+    func unknownOption() throws {
+        #expect(try fails(["--prot", "0"]).status == 64)
+    }
+
+    @Test(
+        "values of the wrong kind in a file are exit status 64, too",
+        arguments: [
+            (#"{"port": 80.5}"#, "--port"), (#"{"port": 0, "gaps": 1}"#, "--gaps"),
+            (#"{"port": 0, "heartbeat": -1}"#, "--heartbeat"),
+        ]
+    )
+    func badFileValues(text: String, name: String) throws {
+        let folder = try Folder()
+        let result = try fails(["--config", try folder.file("bad.json", text)])
+        #expect(result.status == 64)
+        #expect(result.errors.contains(name), "\(result.errors)")
+    }
+
+    @Test("a file that is not there, or is no JSON, is exit status 64, and the message names it")
+    func badFiles() throws {
+        let folder = try Folder()
+        let missing = folder.url.appendingPathComponent("missing.json").path
+        let broken = try folder.file("broken.json", "{\"port\": ")
+        for file in [missing, broken, folder.url.path] {
+            let result = try fails(["--port", "0", "--config", file])
+            #expect(result.status == 64)
+            #expect(result.errors.contains(file), "\(result.errors)")
+        }
+    }
+
+    @Test("a certificate without its key, and one that is not there, do not start a server")
+    func certificates() throws {
+        let alone = try fails(["--port", "0", "--tls-certificate", "chain.pem"])
+        #expect(alone.status == 64)
+        #expect(alone.errors.contains("--tls-key"), "\(alone.errors)")
+        let missing = try fails(["--port", "0", "--tls-certificate", "/no/chain.pem", "--tls-key", "/no/key.pem"])
+        #expect(missing.status != 0)
+        #expect(missing.errors.contains("/no/"), "\(missing.errors)")
+    }
+
+    @Test("a port that is in use is exit status 1, in words")
+    func portInUse() throws {
+        let server = try Server()
+        let port = String(server.address.dropFirst("http://127.0.0.1:".count))
+        let result = try fails(["--port", port])
+        #expect(result.status == 1)
+        #expect(result.errors.contains("plinth serve: "))
+        #expect(result.errors.contains(port), "\(result.errors)")
+        #expect(result.errors.contains("in use"), "\(result.errors)")
+    }
+
+    @Test("a stream of events longer than any limit of a body is published")
+    func longUpload() throws {
+        let server = try Server(["--maximum-event-size", "100000000"])
+        let folder = try Folder()
+        let large = try folder.file("large", String(repeating: "x", count: 70_000_000))
+        #expect(try ask("-T", large, "-X", "POST", "\(server.address)/topics/a").hasPrefix("{\"id\":\""))
+    }
+
+    @Test("the help tells how to try it, and of every option")
+    func help() throws {
+        let result = try Tool.run(["serve", "--help"], input: "")
+        #expect(result.status == 0)
+        for text in [
+            "curl -N", "--host", "--port", "--config", "--history-age", "PLINTH_HISTORY_BYTES", "default: 8080",
+        ] {
+            #expect(result.output.contains(text), "\(text)")
+        }
+    }
+}
+#endif

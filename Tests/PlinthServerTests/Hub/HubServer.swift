@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Foundation
+import Logging
+import Plinth
+import PlinthHub
+import PlinthServer
+import ServiceLifecycle
+import Testing
+
+/// A hub that is served on a port of its own, for the time of a test.
+struct HubServer: Sendable {
+    let server: TestServer
+    let service: HubService
+    let streams: StreamRecorder
+
+    var hub: Hub { service.hub }
+    var port: Int { server.port }
+
+    /// Sends a request on a connection of its own and reads the response.
+    func request(_ method: String, _ target: String, _ fields: String = "", body: String? = nil) async throws
+        -> TestResponse
+    {
+        try await request(method, target, fields, bytes: body.map { Array($0.utf8) })
+    }
+
+    /// Sends a request on a connection of its own and reads the response.
+    func request(_ method: String, _ target: String, _ fields: String = "", bytes: [UInt8]?) async throws
+        -> TestResponse
+    {
+        let client = try await server.client()
+        let length = bytes.map { "Content-Length: \($0.count)\r\n" } ?? ""
+        let head = "\(method) \(target) HTTP/1.1\r\nHost: test\r\n\(length)\(fields)\r\n"
+        _ = try await client.sendWhatFits(Array(head.utf8) + (bytes ?? []), within: 15)
+        return try await client.response(hasBody: method != "HEAD")
+    }
+
+    /// Publishes over HTTP.
+    ///
+    /// - Returns: The ID.
+    @discardableResult
+    func post(_ target: String, _ body: String) async throws -> String {
+        let response = try await request("POST", target, body: body)
+        #expect(response.status == 201, "\(response.body)")
+        return try #require(try Answer(response).id)
+    }
+
+    func subscribe(
+        _ target: String,
+        _ fields: String = "",
+        version: String = "1.1",
+        receiveBuffer: Int? = nil
+    ) async throws -> StreamClient {
+        try await StreamClient(port: port, target, fields, version: version, receiveBuffer: receiveBuffer)
+    }
+
+    /// The events of a stream from its start, up to so many.
+    func events(_ count: Int, _ target: String, _ fields: String = "") async throws -> [ServerSentEvent] {
+        let client = try await subscribe(target, fields)
+        let events = try await client.events(count)
+        client.raw.close()
+        return events
+    }
+
+    /// Waits until so many streams have ended, and looks whether as many as that are counted.
+    func hasEnded(_ count: Int, within limit: Duration = .seconds(15)) async throws -> [StreamEnd] {
+        let ends = try await streams.ends.first(count, within: limit, "the end of a stream")
+        #expect(hub.subscriberCount == streams.begun.values.count - streams.ends.values.count)
+        return ends
+    }
+}
+
+/// What a hub says in JSON.
+struct Answer: Decodable {
+    var id: String?
+    var count: Int?
+    var error: String?
+    var removed: Int?
+
+    init(_ response: TestResponse) throws {
+        #expect(response["Content-Type"] == "application/json", "\(response)")
+        self = try JSONDecoder().decode(Answer.self, from: Data(response.body.utf8))
+    }
+}
+
+/// Keeps what the hub says of its streams.
+final class StreamRecorder: HubObserver {
+    let begun = Recorder<HubStream.Transport>()
+    let ends = Recorder<StreamEnd>()
+
+    func streamBegan(_ stream: HubStream) { begun.record(stream.transport) }
+    func streamEnded(_ stream: HubStream, _ end: StreamEnd) { ends.record(end) }
+}
+
+/// Who holds the connections of a test.
+enum Held: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case reactor
+    case eventLoops
+
+    var testDescription: String { rawValue }
+
+    var configuration: HubService.Configuration {
+        HubService.Configuration(transport: self == .reactor ? .automatic : .eventLoops)
+    }
+
+    var transport: HubStream.Transport { self == .reactor ? .reactor : .eventLoop }
+}
+
+/// Runs a test against a hub, then shuts it down.
+///
+/// When the test is over its clients have left, and no stream may be open any more.
+func withHub<Result>(
+    _ configuration: HubService.Configuration = HubService.Configuration(),
+    history: MemoryHistory = MemoryHistory(),
+    options: StreamOptions = StreamOptions(),
+    basePath: String = "",
+    maximumEventSize: Int = 1 << 20,
+    retry: Duration? = nil,
+    logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+    configure: (inout ConnectorConfiguration) -> Void = { _ in },
+    isIdleAfterwards: Bool = true,
+    _ body: (HubServer) async throws -> Result
+) async throws -> Result {
+    let streams = StreamRecorder()
+    let hub = try await Hub(history: history, options: options, observer: streams)
+    let service = HubService(hub, configuration: configuration, logger: logger)
+    let endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize, retry: retry)
+    let chain = Chain.default(try Routes(endpoints.routes(basePath)))
+    var connection = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(3))
+    configure(&connection)
+    let connector = Connector(chain, configuration: connection, logger: logger)
+    let services = ServiceGroup(services: [service, connector], logger: logger)
+    let run = Task { try await services.run() }
+    do {
+        let addresses = try await wait(for: "listening") { try await connector.listeningAddresses() }
+        let server = TestServer(connector: connector, services: services, run: run, addresses: addresses)
+        let result = try await body(HubServer(server: server, service: service, streams: streams))
+        if isIdleAfterwards {
+            try await streams.ends.first(streams.begun.values.count, "the end of all streams")
+            try await server.isIdle()
+        }
+        try await server.shutDown()
+        #expect(hub.subscriberCount == 0)
+        #expect(streams.begun.values.count == streams.ends.values.count)
+        return result
+    } catch {
+        run.cancel()
+        throw error
+    }
+}
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Foundation
+import Plinth
+import PlinthHub
+import PlinthServer
+import PlinthTesting
+import Testing
+
+/// A hub's routes, over sockets: where a stream begins, and what it gets.
+@Suite("The hub's endpoints: subscribing")
+struct HubSubscribeTests {
+    private struct Gap: Decodable, Equatable {
+        var requested: String
+        var oldest: String?
+        var through: String?
+
+        init(_ event: ServerSentEvent) throws {
+            #expect(event.type == "gap")
+            self = try JSONDecoder().decode(Gap.self, from: Data(event.data.utf8))
+        }
+    }
+
+    private func ids(_ hub: HubServer, _ count: Int, topic: String = "a") async throws -> [String] {
+        var ids: [String] = []
+        for number in 1...count { ids.append(try await hub.post("/topics/\(topic)", "\(number)")) }
+        return ids
+    }
+
+    @Test("without an ID a stream begins with what comes next, and says from where that is")
+    func live() async throws {
+        try await withHub(retry: .milliseconds(1500)) { hub in
+            let last = try await ids(hub, 2)[1]
+            let client = try await hub.subscribe("/topics/a")
+            #expect(client.head["Cache-Control"] == "no-cache")
+            #expect(client.head["X-Accel-Buffering"] == "no")
+            #expect(client.text == ":\n\nretry: 1500\n\nid: \(last)\n\n")
+            #expect(client.reconnectionTime == .milliseconds(1500))
+            client.raw.close()
+            // It reconnects without ever having had an event, and has missed nothing.
+            try await hub.post("/topics/a", "missed")
+            let again = try await hub.events(1, "/topics/a", "Last-Event-ID: \(client.lastEventID)\r\n")
+            #expect(again.map(\.data) == ["missed"])
+        }
+    }
+
+    @Test("a hub without events yet has an ID to resume from, too")
+    func liveAndEmpty() async throws {
+        try await withHub { hub in
+            let client = try await hub.subscribe("/topics/a")
+            client.raw.close()
+            #expect(!client.lastEventID.isEmpty)
+            try await hub.post("/topics/a", "missed")
+            let again = try await hub.events(1, "/topics/a", "Last-Event-ID: \(client.lastEventID)\r\n")
+            #expect(again.map(\.data) == ["missed"])
+        }
+    }
+
+    @Test("a stream resumes after the ID of the header, else of the query; the header wins; `earliest` is the oldest")
+    func resumes() async throws {
+        try await withHub { hub in
+            let ids = try await ids(hub, 4)
+            func data(_ count: Int, _ query: String, _ fields: String = "") async throws -> [String] {
+                try await hub.events(count, "/topics/a" + query, fields).map(\.data)
+            }
+            #expect(try await data(2, "", "Last-Event-ID: \(ids[1])\r\n") == ["3", "4"])
+            #expect(try await data(3, "?last-event-id=\(ids[0])") == ["2", "3", "4"])
+            #expect(try await data(1, "?last-event-id=\(ids[0])", "Last-Event-ID: \(ids[2])\r\n") == ["4"])
+            #expect(try await data(1, "?last-event-id=earliest", "Last-Event-ID: \(ids[2])\r\n") == ["4"])
+            #expect(try await data(4, "?last-event-id=earliest") == ["1", "2", "3", "4"])
+            #expect(try await data(4, "", "Last-Event-ID: earliest\r\n") == ["1", "2", "3", "4"])
+            let atTheHead = try await hub.subscribe("/topics/a", "Last-Event-ID: \(ids[3])\r\n")
+            try await hub.post("/topics/a", "5")
+            #expect(try await atTheHead.events(1).map(\.data) == ["5"])
+            atTheHead.raw.close()
+        }
+    }
+
+    @Test("an ID of another topic resumes as well: there is one order over all of them")
+    func resumesFromAnotherTopic() async throws {
+        try await withHub { hub in
+            try await hub.post("/topics/a", "1")
+            let other = try await hub.post("/topics/b", "2")
+            try await hub.post("/topics/a", "3")
+            let events = try await hub.events(1, "/topics/a", "Last-Event-ID: \(other)\r\n")
+            #expect(events.map(\.data) == ["3"])
+        }
+    }
+
+    @Test("an ID that is not from this history is told first, as a gap, and then all that is held")
+    func unknownID() async throws {
+        try await withHub { hub in
+            let ids = try await ids(hub, 2)
+            for unknown in ["never-seen", "\"\\é", "0", "#1"] {
+                let client = try await hub.subscribe("/topics/a", "Last-Event-ID: \(unknown)\r\n")
+                let events = try await client.events(3)
+                let gap = try Gap(events[0])
+                #expect(gap.requested == unknown)
+                #expect(gap.oldest == ids[0])
+                #expect(events[1...].map(\.data) == ["1", "2"])
+                #expect(events[1...].map(\.id) == ids)
+                client.raw.close()
+            }
+            let empty = try await hub.subscribe("/topics/none", "Last-Event-ID: x\r\n")
+            let gap = try await empty.events(1)[0]
+            #expect(try Gap(gap).oldest == nil)
+            // The gap's own ID resumes without another one.
+            empty.raw.close()
+            try await hub.post("/topics/none", "first")
+            let after = try await hub.events(1, "/topics/none", "Last-Event-ID: \(try #require(gap.id))\r\n")
+            #expect(after.map(\.data) == ["first"])
+        }
+    }
+
+    @Test("events that history has let go of are a gap; one that resumes at its edge has none")
+    func trimmed() async throws {
+        try await withHub(history: MemoryHistory(topic: HistoryLimits(events: 3))) { hub in
+            let ids = try await ids(hub, 6)
+            let events = try await hub.events(4, "/topics/a", "Last-Event-ID: \(ids[0])\r\n")
+            #expect(try Gap(events[0]).requested == ids[0])
+            #expect(try Gap(events[0]).oldest == ids[3])
+            #expect(events[1...].map(\.data) == ["4", "5", "6"])
+            let atTheEdge = try await hub.events(3, "/topics/a", "Last-Event-ID: \(ids[2])\r\n")
+            #expect(atTheEdge.map(\.data) == ["4", "5", "6"])
+            let earliest = try await hub.events(3, "/topics/a?last-event-id=earliest")
+            #expect(earliest.map(\.data) == ["4", "5", "6"])
+        }
+    }
+
+    @Test("where gaps close streams, one that needs what is gone ends", arguments: Held.allCases)
+    func closesAtGap(held: Held) async throws {
+        try await withHub(held.configuration, options: StreamOptions(gapPolicy: .close)) { hub in
+            let client = try await hub.subscribe("/topics/a", "Last-Event-ID: unknown\r\n")
+            #expect(try await client.end().isEmpty)
+            #expect(client.isComplete)
+            client.raw.close()
+            #expect(try await hub.hasEnded(1) == [.lagged])
+        }
+    }
+
+    @Test("a stream of several topics and patterns names each event's topic behind a tab in its ID")
+    func several() async throws {
+        try await withHub { hub in
+            let client = try await hub.subscribe("/topics?topic=news&topic=caf%C3%A9%26+x&match=orders/*&match=news")
+            for topic in ["news", "caf%C3%A9%26%20x", "orders/7", "orders/7/lines", "other", "orders/8"] {
+                try await hub.post("/topics/\(topic)", topic)
+            }
+            let events = try await client.events(4)
+            let parts = events.map { ($0.id ?? "").split(separator: "\t").map(String.init) }
+            #expect(parts.map(\.last) == ["news", "café& x", "orders/7", "orders/8"])
+            #expect(parts.allSatisfy { $0.count == 2 })
+            client.raw.close()
+            // Browsers send the whole ID back; what stands behind the tab is not a part of it.
+            let target = "/topics?topic=news&match=orders/**"
+            let resumed = try await hub.events(3, target, "Last-Event-ID: \(events[0].id ?? "")\r\n")
+            #expect(resumed.map(\.data) == ["orders/7", "orders/7/lines", "orders/8"])
+            let query = "&last-event-id=\(parts[2][0])%09orders/7"
+            #expect(try await hub.events(2, target + query).map(\.data) == ["orders/7/lines", "orders/8"])
+        }
+    }
+
+    @Test("an event that several selectors mean comes once")
+    func once() async throws {
+        try await withHub { hub in
+            let client = try await hub.subscribe("/topics?topic=a/b&topic=a/b&match=a/*&match=**")
+            try await hub.post("/topics/a/b", "1")
+            try await hub.post("/topics/c", "2")
+            #expect(try await client.events(2).map(\.data) == ["1", "2"])
+            client.raw.close()
+        }
+    }
+
+    @Test(
+        "what is wrong with a subscription is 400 in JSON",
+        arguments: [
+            ("/topics", "topic=NAME"), ("/topics?other=1", "topic=NAME"), ("/topics?topic=", "topic"),
+            ("/topics?topic=*", "reserved"), ("/topics?topic=a&topic=%00", "control"), ("/topics?match=", "match"),
+            ("/topics?match=a*", "whole segment"), ("/topics?match=**/a", "last"),
+            ("/topics/a?last-event-id=\(String(repeating: "1", count: 257))", "last event ID"),
+            ("/topics/a?last-event-id=%01", "last event ID"), ("/topics/a?last-event-id=%09a", "last event ID"),
+        ]
+    )
+    func badRequests(target: String, reason: String) async throws {
+        try await withHub { hub in
+            let response = try await hub.request("GET", target)
+            #expect(response.status == 400)
+            #expect(try Answer(response).error?.contains(reason) == true, "\(response.body)")
+            #expect(hub.streams.begun.values.isEmpty)
+        }
+    }
+
+    @Test("HEAD gets the head of a stream, and none begins", arguments: Held.allCases)
+    func head(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            for target in ["/topics/a", "/topics?match=**"] {
+                let response = try await hub.request("HEAD", target)
+                #expect(response.status == 200)
+                #expect(response["Content-Type"] == "text/event-stream; charset=UTF-8")
+            }
+            #expect(hub.streams.begun.values.isEmpty)
+            #expect(hub.hub.subscriberCount == 0)
+        }
+    }
+
+    @Test(
+        "at the limit a stream is 200, a time to come back, and the end; all else goes on",
+        arguments: Held.allCases
+    )
+    func full(held: Held) async throws {
+        var configuration = held.configuration
+        configuration.maximumStreams = 2
+        try await withHub(configuration) { hub in
+            let first = try await hub.subscribe("/topics/a")
+            let second = try await hub.subscribe("/topics?match=**")
+            try await wait(for: "both streams to be counted") {
+                while hub.hub.subscriberCount < 2 { await Task.yield() }
+            }
+            for target in ["/topics/a", "/topics?topic=b"] {
+                let refused = try await hub.request("GET", target)
+                #expect(refused.status == 200)
+                #expect(refused["Content-Type"] == "text/event-stream; charset=UTF-8")
+                #expect(refused.body == "retry: 10000\n\n")
+            }
+            #expect(hub.streams.begun.values.count == 2)
+            try await hub.post("/topics/a", "x")
+            #expect(try await hub.request("GET", "/status").status == 200)
+            #expect(try await hub.request("GET", "/").status == 200)
+            #expect(try await first.events(1).map(\.data) == ["x"])
+            #expect(try await second.events(1).map(\.data) == ["x"])
+            first.raw.close()
+            _ = try await hub.hasEnded(1)
+            let third = try await hub.subscribe("/topics/a")
+            third.raw.close()
+            second.raw.close()
+        }
+    }
+
+    // MARK: - Without a socket
+
+    @Test("in tests without a socket the routes work as they do on one")
+    func withoutSocket() async throws {
+        let hub = try await Hub()
+        let service = HubService(hub)
+        let chain = Chain.default(try Routes(HubEndpoints(service).routes()))
+        let published = try await chain.response(for: .post("/topics/a", body: "one"))
+        #expect(published.status == .created)
+        #expect(try await chain.response(for: .get("/status")).body.contains("\"events\":1"))
+        let stream = try await chain.eventStream(for: .get("/topics/a?last-event-id=earliest"))
+        #expect(stream.headers[.contentType] == "text/event-stream; charset=UTF-8")
+        try await stream.expectEvent(data: "one")
+        _ = try await chain.response(for: .post("/topics/a?type=t", body: "two"))
+        try await stream.expectEvent(type: "t", data: "two")
+        #expect(hub.subscriberCount == 1)
+        stream.leave()
+        try await stream.expectEnd(.clientClosed)
+
+        let several = try await chain.response(for: .get("/topics?match=*&last-event-id=unknown"))
+        let other = try #require(several.eventStream)
+        try await other.expectEvent(type: "gap")
+        try await other.expectEvent(data: "one")
+        try await other.expectEvent(type: "t", data: "two")
+        #expect(other.lastEventID.hasSuffix("\ta"))
+        other.leave()
+        try await wait(for: "the end of both subscriptions") {
+            while hub.subscriberCount > 0 { await Task.yield() }
+        }
+    }
+}
+
+#endif

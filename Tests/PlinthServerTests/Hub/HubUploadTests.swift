@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Plinth
+import PlinthHub
+import PlinthServer
+import Testing
+
+/// Publishing a stream of events in one request.
+@Suite("The hub's endpoints: an event stream as the body")
+struct HubUploadTests {
+    private static let streamType = "Content-Type: text/event-stream\r\n"
+
+    /// Sends an event stream as the body of a request.
+    private func upload(_ hub: HubServer, _ body: String, type: String = streamType) async throws -> TestResponse {
+        try await upload(hub, Array(body.utf8), type: type)
+    }
+
+    private func upload(_ hub: HubServer, _ body: [UInt8], type: String = streamType) async throws -> TestResponse {
+        try await hub.request("POST", "/topics/a", type, bytes: body)
+    }
+
+    private func published(_ hub: HubServer, _ count: Int) async throws -> [ServerSentEvent] {
+        #expect(try await hub.hub.status().published == count)
+        return try await hub.events(count, "/topics/a?last-event-id=earliest")
+    }
+
+    @Test("events keep type, data, retry and order; their IDs are the hub's; comments and a mark at the start are none")
+    func publishesAll() async throws {
+        try await withHub { hub in
+            let response = try await upload(
+                hub,
+                "\u{FEFF}: hello\n\nevent: e\nid: mine\ndata: 1\ndata: 1b\n\nid: yours\n\ndata: 2\r\nretry: 5\r\n\r\n"
+                    + "data: 3\r\revent\ndata\n\nevent: no data\n\n: bye\n",
+                type: "content-type: Text/Event-Stream ; charset=utf-8\r\n"
+            )
+            #expect(response.status == 201)
+            let answer = try Answer(response)
+            #expect(answer.count == 4)
+            #expect(answer.error == nil)
+            let events = try await published(hub, 4)
+            #expect(events.map(\.type) == ["e", nil, nil, nil])
+            #expect(events.map(\.data) == ["1\n1b", "2", "3", ""])
+            #expect(events.map(\.retry) == [nil, .milliseconds(5), nil, nil])
+            #expect(Set(events.map(\.id)).count == 4)
+            #expect(!events.contains { $0.id == "mine" || $0.id == nil })
+            #expect(answer.id == events.last?.id)
+        }
+    }
+
+    @Test("ten thousand events in pieces that end anywhere, of any size", arguments: [1, 2] as [UInt64])
+    func manyInPieces(seed: UInt64) async throws {
+        var random = SeededRandom(seed: seed)
+        var stream: [UInt8] = []
+        for number in 0..<10_000 {
+            let ending = ["\n", "\r\n", "\r"][number % 3]
+            let filler = String(repeating: "é", count: Int.random(in: 0..<20, using: &random))
+            stream += Array("data: \(number)\(ending)data: \(filler)\(ending)\(ending)".utf8)
+        }
+        try await withHub { hub in
+            let client = try await hub.server.client()
+            try await client.send(
+                "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Transfer-Encoding: chunked\r\n\r\n"
+            )
+            var start = 0
+            while start < stream.count {
+                // A few large pieces, and many of a few bytes.
+                let largest = Int.random(in: 0..<4, using: &random) == 0 ? 9 : 20_000
+                let end = min(stream.count, start + Int.random(in: 1...largest, using: &random))
+                let piece = Array(stream[start..<end])
+                try await client.send(Array("\(String(piece.count, radix: 16))\r\n".utf8) + piece + [13, 10])
+                start = end
+            }
+            try await client.send("0\r\n\r\n")
+            let response = try await client.response()
+            #expect(response.status == 201, "seed \(seed)")
+            let answer = try Answer(response)
+            #expect(answer.count == 10_000)
+            let events = try await published(hub, 10_000)
+            #expect(events.map { $0.data.prefix { $0 != "\n" } } == (0..<10_000).map { Substring("\($0)") })
+            #expect(answer.id == events.last?.id)
+        }
+    }
+
+    @Test("each event is published when its blank line is there, while the body goes on")
+    func streams() async throws {
+        try await withHub { hub in
+            let subscriber = try await hub.subscribe("/topics/a")
+            let client = try await hub.server.client()
+            try await client.send(
+                "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Transfer-Encoding: chunked\r\n\r\n"
+            )
+            for number in 1...3 {
+                try await client.send("9\r\ndata: \(number)\n\n\r\n")
+                #expect(try await subscriber.events(number).last?.data == "\(number)")
+            }
+            try await client.send("0\r\n\r\n")
+            let answer = try Answer(try await client.response())
+            #expect(answer.count == 3)
+            #expect(answer.id == subscriber.lastEventID)
+            subscriber.raw.close()
+        }
+    }
+
+    @Test(
+        "a stream without events is accepted: nothing was published, and no ID is told",
+        arguments: ["", ": only a comment\n\nid: 1\n\nevent: e\n"]
+    )
+    func nothing(body: String) async throws {
+        try await withHub { hub in
+            let response = try await upload(hub, body)
+            #expect(response.status == 201)
+            #expect(response.body == "{\"id\":null,\"count\":0}\n")
+        }
+    }
+
+    @Test("an event that is too large stops the upload with 413; those before it stay")
+    func tooLarge() async throws {
+        try await withHub(maximumEventSize: 100) { hub in
+            let fits = String(repeating: "x", count: 100)
+            let response = try await upload(hub, "data: 1\n\ndata: \(fits)\n\ndata: \(fits)x\n\ndata: 4\n\n")
+            #expect(response.status == 413)
+            let answer = try Answer(response)
+            #expect(answer.count == 2)
+            #expect(answer.error?.hasPrefix("event 3: ") == true, "\(response.body)")
+            let events = try await published(hub, 2)
+            #expect(events.map(\.data) == ["1", fits])
+            #expect(answer.id == events.last?.id)
+            let none = try await upload(hub, "data: \(fits)\ndata: x\n\n")
+            #expect(none.status == 413)
+            #expect(none.body.hasPrefix("{\"id\":null,\"count\":0,\"error\":\"event 1: "))
+        }
+    }
+
+    @Test("a line without end is 413 before it is all there")
+    func endlessLine() async throws {
+        try await withHub(maximumEventSize: 100) { hub in
+            let client = try await hub.server.client()
+            try await client.send(
+                "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Content-Length: 1000000\r\n\r\ndata: 1\n\ndata: "
+            )
+            try await client.send(String(repeating: "x", count: 200))
+            let response = try await client.response()
+            #expect(response.status == 413)
+            #expect(try Answer(response).count == 1)
+        }
+    }
+
+    @Test(
+        "a body that ends inside an event is 400 with what was accepted; the event is not published",
+        arguments: ["data: 3", "data: 3\n", "data: 3\r", "event: e\ndata", "data: 3\r\nid: 7"]
+    )
+    func unfinished(end: String) async throws {
+        try await withHub { hub in
+            let response = try await upload(hub, "data: 1\n\ndata: 2\n\n" + end)
+            #expect(response.status == 400)
+            let answer = try Answer(response)
+            #expect(answer.count == 2)
+            #expect(answer.error?.hasPrefix("event 3: the body ends inside it") == true, "\(response.body)")
+            #expect(answer.id == (try await published(hub, 2)).last?.id)
+        }
+    }
+
+    @Test("with nothing accepted the ID is null")
+    func nothingAccepted() async throws {
+        try await withHub { hub in
+            let response = try await upload(hub, "data: half")
+            #expect(response.status == 400)
+            #expect(response.body.hasPrefix("{\"id\":null,\"count\":0,\"error\":\"event 1: "))
+            #expect(try await hub.hub.status().published == 0)
+        }
+    }
+
+    @Test(
+        "text that is not UTF-8 stops the upload with 400, and says at which event",
+        arguments: [
+            Array("data: ".utf8) + [0xFF, 10, 10], Array("data: ok\ndata: ".utf8) + [0xED, 0xA0, 0x80, 10, 10],
+            Array("event: ".utf8) + [0xC3] + Array("\ndata: x\n\n".utf8),
+        ]
+    )
+    func notUTF8(event: [UInt8]) async throws {
+        try await withHub { hub in
+            let response = try await upload(hub, Array("data: 1\n\n".utf8) + event + Array("data: 3\n\n".utf8))
+            #expect(response.status == 400)
+            let answer = try Answer(response)
+            #expect(answer.count == 1)
+            #expect(answer.error?.hasPrefix("event 2: it is not valid UTF-8") == true, "\(response.body)")
+            #expect(answer.id == (try await published(hub, 1)).last?.id)
+        }
+    }
+
+    @Test("a publisher that leaves in the middle has published what was complete")
+    func leaves() async throws {
+        try await withHub { hub in
+            let subscriber = try await hub.subscribe("/topics/a")
+            let client = try await hub.server.client()
+            try await client.send(
+                "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Content-Length: 1000\r\n\r\ndata: 1\n\ndata: 2\n"
+            )
+            _ = try await subscriber.events(1)
+            client.reset()
+            subscriber.raw.close()
+            try await hub.server.isIdle()
+            #expect(try await published(hub, 1).map(\.data) == ["1"])
+        }
+    }
+}
+
+/// A generator of a fixed sequence (SplitMix64).
+struct SeededRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+#endif

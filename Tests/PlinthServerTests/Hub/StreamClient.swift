@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Foundation
+import Glibc
+import Plinth
+import Synchronization
+
+/// A subscriber on a socket: undoes the chunks and parses the events, strictly.
+final class StreamClient: Sendable {
+    private struct State {
+        var head: TestResponse?
+        /// Bytes of the body as they came, and up to where they have been understood.
+        var rest: [UInt8] = []
+        var isChunked = true
+        /// The last chunk has come.
+        var isComplete = false
+        var text: [UInt8] = []
+        var parser = ServerSentEventParser()
+        var events: [ServerSentEvent] = []
+        var isOver = false
+    }
+
+    let raw: RawClient
+    private let state = Mutex(State())
+
+    /// Subscribes, and waits for the head and the comment that opens the stream.
+    init(
+        port: Int,
+        _ target: String,
+        _ fields: String = "",
+        version: String = "1.1",
+        receiveBuffer: Int? = nil,
+        behind: String = ""
+    ) async throws {
+        raw = try await RawClient.connect(port: port, receiveBuffer: receiveBuffer)
+        try await raw.send("GET \(target) HTTP/\(version)\r\nHost: test\r\n\(fields)\r\n\(behind)")
+        try await read(within: 15, "the opening comment") { $0.text.starts(with: [0x3A, 0x0A]) }
+    }
+
+    var head: TestResponse { state.withLock { $0.head } ?? TestResponse(head: "") }
+    /// The body so far, without its chunks.
+    var text: String { state.withLock { String(decoding: $0.text, as: UTF8.self) } }
+    /// Whether the body has ended as it should: with the last chunk, and nothing behind it.
+    var isComplete: Bool { state.withLock { $0.isComplete && $0.rest.isEmpty } }
+    /// What a client sends to resume.
+    var lastEventID: String { state.withLock { $0.parser.lastEventID } }
+    var reconnectionTime: Duration? { state.withLock { $0.parser.reconnectionTime } }
+
+    // MARK: - Reading
+
+    /// The first so many events of the stream, as soon as they are there.
+    func events(_ count: Int, within limit: Double = 15) async throws -> [ServerSentEvent] {
+        try await read(within: limit, "\(count) events") { $0.events.count >= count }
+        return state.withLock { Array($0.events.prefix(count)) }
+    }
+
+    /// All events up to one that is as asked for.
+    func events(within limit: Double = 15, until isLast: @escaping @Sendable (ServerSentEvent) -> Bool) async throws
+        -> [ServerSentEvent]
+    {
+        try await read(within: limit, "an event") {
+            $0.events.last.map(isLast) ?? false || $0.events.contains(where: isLast)
+        }
+        return state.withLock { $0.events }
+    }
+
+    /// The events that come within so many seconds.
+    func eventsWithin(seconds: Double) async throws -> [ServerSentEvent] {
+        try await onThread {
+            Result { _ = try self.readNow(until: DispatchTime.now() + seconds) { _ in false } }
+        }.get()
+        return state.withLock { $0.events }
+    }
+
+    /// Waits for a text in the body.
+    func text(containing mark: String, within limit: Double = 15) async throws {
+        let mark = Array(mark.utf8)
+        try await read(within: limit, "a text") { $0.text.firstRange(of: mark) != nil }
+    }
+
+    /// Reads to the end of the connection.
+    ///
+    /// - Returns: All events.
+    @discardableResult
+    func end(within limit: Double = 15) async throws -> [ServerSentEvent] {
+        try await read(within: limit, "the end") { $0.isOver }
+        return state.withLock { $0.events }
+    }
+
+    private func read(
+        within limit: Double,
+        _ what: String,
+        until isEnough: @escaping @Sendable (borrowing State) -> Bool
+    ) async throws {
+        try await onThread {
+            Result {
+                guard try self.readNow(until: DispatchTime.now() + limit, isEnough) else {
+                    throw RawClient.Failure(description: "\(what) did not come; there is \(self.shown)")
+                }
+            }
+        }.get()
+    }
+
+    /// Reads until there is enough, or time is up, or the stream has ended.
+    ///
+    /// - Returns: Whether there is enough.
+    private func readNow(until deadline: DispatchTime, _ isEnough: (borrowing State) -> Bool) throws -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            if state.withLock({ isEnough($0) }) { return true }
+            if state.withLock({ $0.isOver }) { return false }
+            let count = recv(raw.descriptor, &buffer, buffer.count, 0)
+            if count > 0 {
+                try take(Array(buffer[..<count]))
+            } else if count == 0 || errno != EAGAIN {
+                let isReset = count < 0
+                state.withLock { $0.isOver = true }
+                if isReset { throw RawClient.Failure(description: "the connection was reset after \(shown)") }
+            } else {
+                let now = DispatchTime.now()
+                guard deadline > now else { return false }
+                var poll = pollfd(fd: raw.descriptor, events: Int16(POLLIN), revents: 0)
+                let left = (deadline.uptimeNanoseconds - now.uptimeNanoseconds) / 1_000_000
+                _ = Glibc.poll(&poll, 1, CInt(left) + 1)
+            }
+        }
+    }
+
+    private var shown: String {
+        state.withLock {
+            "\($0.events.count) events, and \(String(decoding: $0.text.suffix(500), as: UTF8.self).debugDescription)"
+        }
+    }
+
+    /// Undoes the chunks, and parses what was in them.
+    private func take(_ bytes: [UInt8]) throws {
+        try state.withLock { state in
+            var text: [UInt8] = []
+            state.rest += bytes
+            if state.head == nil {
+                guard let end = state.rest.firstRange(of: [13, 10, 13, 10]) else { return }
+                let head = TestResponse(head: String(decoding: state.rest[..<end.lowerBound], as: UTF8.self))
+                guard head.status == 200, head["Content-Type"] == "text/event-stream; charset=UTF-8" else {
+                    throw RawClient.Failure(description: "the server did not open a stream: \(head)")
+                }
+                state.head = head
+                state.isChunked = head["Transfer-Encoding"] == "chunked"
+                state.rest.removeFirst(end.upperBound)
+            }
+            if state.isChunked {
+                var start = 0
+                while !state.isComplete, let line = state.rest[start...].firstRange(of: [13, 10]) {
+                    let digits = String(decoding: state.rest[start..<line.lowerBound], as: UTF8.self)
+                    guard let size = Int(digits, radix: 16) else {
+                        throw RawClient.Failure(description: "a chunk of size \(digits.debugDescription)")
+                    }
+                    let end = line.upperBound + size
+                    guard end + 2 <= state.rest.count else { break }
+                    guard state.rest[end] == 13, state.rest[end + 1] == 10 else {
+                        throw RawClient.Failure(description: "a chunk without its end")
+                    }
+                    text += state.rest[line.upperBound..<end]
+                    if size == 0 { state.isComplete = true }
+                    start = end + 2
+                }
+                state.rest.removeFirst(start)
+            } else {
+                text = state.rest
+                state.rest = []
+            }
+            state.text += text
+            // A test of many events looks at the events.
+            if state.text.count > 1_000_000 { state.text.removeFirst(900_000) }
+            var events: [ServerSentEvent] = []
+            try state.parser.parse(text) { events.append($0) }
+            state.events += events
+        }
+    }
+}
+
+#endif
