@@ -40,10 +40,15 @@ struct DirectSocket {
 
     /// Another descriptor of the same socket, which stays open when the channel closes its own.
     ///
-    /// - Returns: The descriptor, the caller's own; nil if the process has none left.
+    /// - Returns: The descriptor, the caller's own; nil if the process has few left.
     func duplicate() -> CInt? {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        return copy < 0 ? nil : copy
+        guard copy >= 0 else { return nil }
+        guard Int(copy) < DescriptorLimit.handOverBound else {
+            close(copy)
+            return nil
+        }
+        return copy
     }
 
     /// Sends what fits without waiting.

@@ -326,22 +326,4 @@ public final class HubService: Service {
     #endif
 }
 
-/// How many descriptors the process may have.
-enum DescriptorLimit {
-    /// The limit that holds now.
-    static var current: Int {
-        var limit = rlimit()
-        #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-        #else
-        let resource = RLIMIT_NOFILE
-        #endif
-        guard getrlimit(resource, &limit) == 0 else { return 1024 }
-        return Int(clamping: limit.rlim_cur)
-    }
-
-    /// How many streams that allows: some are kept for listeners, publishers, files and the hand-over itself.
-    static var streams: Int { max(1, current - max(32, min(256, current / 32))) }
-}
-
 #endif

@@ -5,14 +5,19 @@
 import Logging
 import NIOCore
 
-/// Says when connections cannot be accepted, most often for want of descriptors.
+/// Accepts connections while there are descriptors for them, and says when there are not.
 ///
-/// The listener tries again a second later.
-final class AcceptNotice: ChannelInboundHandler {
+/// It stops before the last one is taken, looks again a second later, and every second from then on.
+final class AcceptNotice: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
+    typealias OutboundIn = any Channel
+    typealias OutboundOut = any Channel
 
     private let logger: Logger
+    private let bound = DescriptorLimit.acceptBound
+    private var isPaused = false
+    private var wantsRead = false
 
     private init(_ logger: Logger) {
         self.logger = logger
@@ -21,18 +26,55 @@ final class AcceptNotice: ChannelInboundHandler {
     /// Puts a notice into a listener's pipeline.
     ///
     /// If connections are counted they are then accepted one by one: otherwise several would come in where there is room
-    /// for one.
+    /// for one. Otherwise no more at once than leave some of the last descriptors free.
     static func add(to channel: any Channel, isLimited: Bool, logger: Logger) async {
-        if isLimited { try? await channel.setOption(.maxMessagesPerRead, value: 1).get() }
+        let atOnce = isLimited ? 1 : UInt(min(16, DescriptorLimit.reserve / 2))
+        try? await channel.setOption(.maxMessagesPerRead, value: atOnce).get()
         try? await channel.eventLoop.submit {
             // In front of the handler that waits a while after an error, and keeps the error to itself.
             try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger), position: .first)
         }.get()
     }
 
+    func read(context: ChannelHandlerContext) {
+        if isPaused { wantsRead = true } else { context.read() }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        // Before what follows from it, which is the next read.
+        if !isPaused, !hasRoom { pause(context, nil) }
+        context.fireChannelReadComplete()
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        logger.warning("connections cannot be accepted; trying again in a second", metadata: ["error": "\(error)"])
+        if !isPaused { pause(context, error) }
         context.fireErrorCaught(error)
+    }
+
+    private var hasRoom: Bool { DescriptorLimit.next.map { $0 < bound } ?? false }
+
+    private func pause(_ context: ChannelHandlerContext, _ error: (any Error)?) {
+        isPaused = true
+        var metadata: Logger.Metadata = ["limit": "\(DescriptorLimit.current)"]
+        if let error { metadata["error"] = "\(error)" }
+        logger.warning(
+            "connections cannot be accepted, since the last descriptors are kept; trying again in a second",
+            metadata: metadata
+        )
+        lookAgain(context)
+    }
+
+    private func lookAgain(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: .seconds(1)) {
+            let (notice, context) = bound.value
+            guard context.channel.isActive else { return }
+            guard notice.hasRoom else { return notice.lookAgain(context) }
+            notice.isPaused = false
+            guard notice.wantsRead else { return }
+            notice.wantsRead = false
+            context.read()
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //
 //     ServerProbe serve 40          listens with that many descriptors, prints its port, runs until it is killed
 //     ServerProbe cycles 20000      lets clients come and go, prints what is left
+//     ServerProbe hub 60            serves a hub with that many descriptors and an event every 20 ms, until it is killed
 
 #if os(Linux) && Server
 
@@ -11,6 +12,7 @@ import Foundation
 import Glibc
 import Logging
 import Plinth
+import PlinthHub
 import PlinthServer
 import Synchronization
 
@@ -95,10 +97,69 @@ func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
 
+/// Counts the streams of a hub, and says when one stays on its event loop.
+final class StreamCounts: HubObserver {
+    let reactor = Atomic<Int>(0)
+    let eventLoop = Atomic<Int>(0)
+
+    func streamBegan(_ stream: HubStream) {
+        if stream.transport == .reactor {
+            reactor.add(1, ordering: .relaxed)
+        } else if eventLoop.add(1, ordering: .relaxed).oldValue == 0 {
+            say("began \(stream.transport.rawValue)")
+        }
+    }
+
+    func streamEnded(_ stream: HubStream, _ end: StreamEnd) {}
+}
+
+/// Sets the limit of descriptors, and ends the process if that cannot be.
+func limitDescriptors(_ number: Int) {
+    var limit = rlimit(rlim_cur: rlim_t(number), rlim_max: rlim_t(number))
+    guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { exit(71) }
+}
+
+/// Serves a hub that allows more streams than there are descriptors.
+func serveHub(_ descriptors: Int) async throws {
+    limitDescriptors(descriptors)
+    let counts = StreamCounts()
+    let hub = try await Hub(observer: counts)
+    let logger = Logger(label: "probe") { StreamLogHandler.standardOutput(label: $0) }
+    let service = HubService(hub, configuration: .init(maximumStreams: 10_000), logger: logger)
+    let routes =
+        HubEndpoints(service).routes() + [
+            Route.get("/counts", name: "counts") { _ in
+                let begun = (counts.reactor.load(ordering: .relaxed), counts.eventLoop.load(ordering: .relaxed))
+                return .text("\(begun.0) \(begun.1) \(hub.subscriberCount) \(openDescriptors())")
+            }
+        ]
+    // The hub's own lines alone: whoever reads them does not read on for ever, and a full pipe would stop the server.
+    let connector = Connector(
+        Chain.default(try Routes(routes)),
+        configuration: ConnectorConfiguration(addresses: [.tcp(port: 0)]),
+        logger: Logger(label: "probe") { _ in SwiftLogNoOpLogHandler() }
+    )
+    async let running: Void = connector.runService(alongside: [service])
+    async let publishing: Void = {
+        let topic = try Topic("a")
+        while true {
+            try await hub.publish(ServerSentEvent(data: "tick"), to: topic)
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }()
+    say("port \(try await connector.listeningAddresses()[0].port ?? 0)")
+    try await running
+    try await publishing
+}
+
 let arguments = CommandLine.arguments
 guard arguments.count == 3, let number = Int(arguments[2]) else {
-    say("usage: ServerProbe serve DESCRIPTORS | cycles COUNT")
+    say("usage: ServerProbe serve DESCRIPTORS | cycles COUNT | hub DESCRIPTORS")
     exit(64)
+}
+if arguments[1] == "hub" {
+    try await serveHub(number)
+    exit(0)
 }
 let counts = Counts()
 let stream = Interceptor.eventStream("stream", onDisconnect: { _ in counts.ended.add(1, ordering: .relaxed) }) {
@@ -118,8 +179,7 @@ let text = Interceptor(
 )
 
 if arguments[1] == "serve" {
-    var limit = rlimit(rlim_cur: rlim_t(number), rlim_max: rlim_t(number))
-    guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { exit(71) }
+    limitDescriptors(number)
 }
 let connector = Connector(
     Chain([text, stream]),

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Foundation
+import Plinth
+import PlinthHub
+import PlinthServer
+import Testing
+
+extension Held {
+    /// More events of 10 kB than fit between a server and a client that does not read: the reactor lets the kernel hold
+    /// less.
+    fileprivate var plenty: Int { self == .reactor ? 300 : 900 }
+}
+
+/// Streams on sockets of the hub's own, and on event loops: a client must not be able to tell.
+@Suite("The hub's streams, whoever holds them")
+struct HubHandOffTests {
+    private static let ten = String(repeating: "0123456789", count: 1000)
+
+    /// Publishes numbered events of 10 kB, in this process.
+    private func publishLarge(_ hub: HubServer, _ numbers: ClosedRange<Int>) async throws {
+        let topic = try Topic("a")
+        for number in numbers {
+            try await hub.hub.publish(ServerSentEvent(data: "\(number) \(Self.ten)"), to: topic)
+        }
+    }
+
+    private func number(_ event: ServerSentEvent) -> Int { Int(event.data.prefix { $0 != " " }) ?? -1 }
+
+    @Test(
+        "fifty subscribers get every event, in order, with the ID that its publisher was told",
+        arguments: Held.allCases
+    )
+    func inOrder(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            var clients: [StreamClient] = []
+            for number in 0..<50 {
+                let target = ["/topics/a", "/topics?topic=a", "/topics?match=*"][number % 3]
+                clients.append(try await hub.subscribe(target, version: number % 10 == 9 ? "1.0" : "1.1"))
+            }
+            let publisher = try await hub.server.client()
+            var ids: [String] = []
+            for number in 0..<100 {
+                let body = "\(number)"
+                try await publisher.send(
+                    "POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: \(body.count)\r\n\r\n\(body)"
+                )
+                ids.append(try #require(try Answer(try await publisher.response()).id))
+            }
+            for client in clients {
+                let events = try await client.events(100)
+                #expect(events.map(\.data) == (0..<100).map { "\($0)" })
+                #expect(events.map { String(($0.id ?? "").prefix { $0 != "\t" }) } == ids)
+                client.raw.close()
+            }
+            publisher.close()
+            #expect(hub.streams.begun.values == Array(repeating: held.transport, count: 50))
+            #expect(try await hub.hasEnded(50) == Array(repeating: .clientClosed, count: 50))
+        }
+    }
+
+    @Test(
+        "a client's leaving is seen at once, however it leaves",
+        arguments: Held.allCases,
+        ["FIN", "RST", "half-close"]
+    )
+    func leaves(held: Held, how: String) async throws {
+        try await withHub(held.configuration) { hub in
+            let stays = try await hub.subscribe("/topics/a")
+            let client = try await hub.subscribe("/topics/a")
+            try await hub.post("/topics/a", "x")
+            _ = try await client.events(1)
+            switch how {
+            case "FIN": client.raw.close()
+            case "RST": client.raw.reset()
+            default: client.raw.shutdownWrite()
+            }
+            #expect(try await hub.hasEnded(1, within: .seconds(5)) == [.clientClosed])
+            if how == "half-close" { _ = try await client.raw.readAll() }
+            #expect(hub.hub.subscriberCount == 1)
+            try await hub.post("/topics/a", "y")
+            #expect(try await stays.events(2).map(\.data) == ["x", "y"])
+            stays.raw.close()
+        }
+    }
+
+    @Test("clients that leave before they have read a byte, while their sockets change hands", arguments: Held.allCases)
+    func leavesAtOnce(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            let request = Array("GET /topics/a?last-event-id=earliest HTTP/1.1\r\nHost: test\r\n\r\n".utf8)
+            try await publishLarge(hub, 1...20)
+            for number in 0..<200 {
+                let client = try await hub.server.client()
+                client.sendNow(request)
+                switch number % 4 {
+                case 0: client.reset()
+                case 1: client.close()
+                case 2: client.shutdownWrite()
+                default: _ = try await client.read(until: "\r\n\r\n")
+                }
+                if number % 3 == 0 { client.reset() }
+            }
+            try await hub.server.isIdle()
+            let begun = hub.streams.begun.values.count
+            let ends = try await hub.hasEnded(begun)
+            #expect(ends.allSatisfy { $0 == .clientClosed }, "\(Set(ends))")
+            #expect(hub.hub.subscriberCount == 0)
+        }
+    }
+
+    @Test(
+        "what a client sends behind its request, and later, harms nobody",
+        arguments: Held.allCases,
+        ["GET /topics/b HTTP/1.1\r\nHost: test\r\n\r\n", "GET /partial HTT", "\u{0}\u{1}not HTTP at all\r\n\r\n"]
+    )
+    func pipelined(held: Held, behind: String) async throws {
+        try await withHub(held.configuration) { hub in
+            let client = try await StreamClient(port: hub.port, "/topics/a", behind: behind)
+            try await hub.post("/topics/a", "1")
+            _ = try await client.events(1)
+            _ = try await client.raw.sendWhatFits([UInt8](repeating: 65, count: 500_000), within: 2)
+            try await hub.post("/topics/b", "of another topic")
+            try await hub.post("/topics/a", "2")
+            #expect(try await client.events(2).map(\.data) == ["1", "2"])
+            #expect(!client.text.contains("HTTP/1.1"))
+            client.raw.close()
+        }
+    }
+
+    @Test("HTTP/1.0 gets bare events, and the close is the end", arguments: Held.allCases)
+    func closeDelimited(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            let client = try await hub.subscribe("/topics/a?last-event-id=earliest", version: "1.0")
+            #expect(client.head.statusLine == "HTTP/1.0 200 OK")
+            #expect(client.head["Transfer-Encoding"] == nil)
+            #expect(client.head[all: "Connection"] == ["close"])
+            let id = try await hub.post("/topics/a?type=t", "x\ny")
+            _ = try await client.events(1)
+            #expect(client.text == ":\n\nevent: t\ndata: x\ndata: y\nid: \(id)\n\n")
+            let stop = Task { try await hub.server.shutDown() }
+            #expect(try await client.end().count == 1)
+            client.raw.close()
+            try await stop.value
+            #expect(hub.streams.ends.values == [.serverDraining])
+        }
+    }
+
+    @Test("each event is one chunk", arguments: Held.allCases)
+    func exactBytes(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            let client = try await hub.server.requesting("/topics/a?last-event-id=earliest")
+            let head = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            #expect(head["Transfer-Encoding"] == "chunked")
+            #expect(head[all: "Connection"] == ["close"])
+            #expect(try await client.read(until: "\n\n\r\n") == "3\r\n:\n\n\r\n")
+            let id = try await hub.post("/topics/a", "x")
+            let block = "data: x\nid: \(id)\n\n"
+            #expect(try await client.read(until: "\n\n\r\n") == "\(String(block.count, radix: 16))\r\n\(block)\r\n")
+            client.close()
+        }
+    }
+
+    // MARK: - Slow readers
+
+    @Test("a reader that stalls delays nobody, and later gets everything that history holds", arguments: Held.allCases)
+    func stalls(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
+            var others: [StreamClient] = []
+            for _ in 0..<4 { others.append(try await hub.subscribe("/topics/a")) }
+            try await publishLarge(hub, 1...held.plenty)
+            for other in others {
+                #expect(try await other.events(held.plenty).map(number) == Array(1...held.plenty))
+                other.raw.close()
+            }
+            #expect(try await stalled.events(held.plenty).map(number) == Array(1...held.plenty))
+            try await publishLarge(hub, held.plenty + 1...held.plenty + 1)
+            #expect(try await stalled.events(held.plenty + 1).last.map(number) == held.plenty + 1)
+            stalled.raw.close()
+        }
+    }
+
+    @Test(
+        "a reader that stalls for longer than history holds is told of the gap, and of nothing twice",
+        arguments: Held.allCases
+    )
+    func stallsTooLong(held: Held) async throws {
+        try await withHub(held.configuration, history: MemoryHistory(topic: HistoryLimits(events: 20))) { hub in
+            let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
+            let other = try await hub.subscribe("/topics/a?last-event-id=earliest")
+            // One at a time, so that the other reader needs no history.
+            for number in 1...held.plenty {
+                try await publishLarge(hub, number...number)
+                if number % 10 == 0 { _ = try await other.events(number) }
+            }
+            let events = try await stalled.events { self.number($0) == held.plenty }
+            var last = 0
+            var gaps = 0
+            var isTold = false
+            for event in events {
+                if event.type == "gap" {
+                    gaps += 1
+                    isTold = true
+                } else {
+                    let next = number(event)
+                    #expect(next == last + 1 || (isTold && next > last), "\(next) after \(last)")
+                    last = next
+                    isTold = false
+                }
+            }
+            #expect(last == held.plenty)
+            #expect(gaps > 0)
+            #expect(events.count < held.plenty)
+            #expect(try await other.events(held.plenty).map(number) == Array(1...held.plenty))
+            stalled.raw.close()
+            other.raw.close()
+        }
+    }
+
+    @Test("a reader that stalls is closed at the deadline where there is one; others are not", arguments: Held.allCases)
+    func timesOut(held: Held) async throws {
+        try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(1))) { hub in
+            let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
+            let other = try await hub.subscribe("/topics/a")
+            async let events = other.events(held.plenty)
+            try await publishLarge(hub, 1...held.plenty)
+            #expect(try await events.count == held.plenty)
+            #expect(try await hub.hasEnded(1, within: .seconds(10)) == [.timedOut])
+            try await publishLarge(hub, held.plenty + 1...held.plenty + 1)
+            #expect(try await other.events(held.plenty + 1).last.map(number) == held.plenty + 1)
+            _ = try await stalled.raw.readAll()
+            other.raw.close()
+        }
+    }
+
+    @Test("a stream without events gets comments, at the interval", arguments: Held.allCases)
+    func heartbeats(held: Held) async throws {
+        try await withHub(held.configuration, options: StreamOptions(heartbeat: .milliseconds(40))) { hub in
+            let start = ContinuousClock.now
+            let client = try await hub.subscribe("/topics/a")
+            let old = try await hub.subscribe("/topics/a?last-event-id=earliest", version: "1.0")
+            try await client.text(containing: ":\n\n:\n\n:\n\n:\n\n:\n\n")
+            #expect(ContinuousClock.now - start >= .milliseconds(5 * 35))
+            try await old.text(containing: ":\n\n:\n\n:\n\n:\n\n:\n\n")
+            try await hub.post("/topics/a", "x")
+            #expect(try await client.events(1).map(\.data) == ["x"])
+            client.raw.close()
+            old.raw.close()
+        }
+    }
+
+    @Test("a stream ends, properly, when it has had its time", arguments: Held.allCases)
+    func expires(held: Held) async throws {
+        try await withHub(held.configuration, options: StreamOptions(maximumAge: .milliseconds(200))) { hub in
+            let client = try await hub.subscribe("/topics/a")
+            try await client.end()
+            #expect(client.isComplete)
+            client.raw.close()
+            #expect(try await hub.hasEnded(1) == [.expired])
+        }
+    }
+
+    // MARK: - The end
+
+    @Test(
+        "a shutdown ends two hundred streams with the last chunk, and then the service returns",
+        arguments: Held.allCases
+    )
+    func shutsDown(held: Held) async throws {
+        try await withHub(held.configuration) { hub in
+            var clients: [StreamClient] = []
+            for _ in 0..<200 { clients.append(try await hub.subscribe("/topics/a")) }
+            try await hub.post("/topics/a", "last")
+            let stop = Task { try await hub.server.shutDown() }
+            for client in clients {
+                #expect(try await client.end().map(\.data) == ["last"])
+                #expect(client.isComplete)
+                client.raw.close()
+            }
+            try await stop.value
+            #expect(hub.streams.ends.values == Array(repeating: .serverDraining, count: 200))
+            #expect(hub.hub.subscriberCount == 0)
+        }
+    }
+
+    @Test("a shutdown does not wait for a reader that has stalled for longer than it may", arguments: Held.allCases)
+    func shutsDownStalled(held: Held) async throws {
+        var configuration = held.configuration
+        configuration.shutdownTimeout = .milliseconds(500)
+        try await withHub(configuration, configure: { $0.shutdownTimeout = .milliseconds(500) }) { hub in
+            let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
+            let other = try await hub.subscribe("/topics/a")
+            try await publishLarge(hub, 1...held.plenty)
+            _ = try await other.events(held.plenty)
+            let stop = Task { try await hub.server.shutDown(within: .seconds(8)) }
+            try await other.end()
+            #expect(other.isComplete)
+            other.raw.close()
+            try await stop.value
+            #expect(hub.streams.ends.values.count == 2)
+            _ = try await stalled.raw.readAll()
+        }
+    }
+
+    // MARK: - Every version of HTTP
+
+    @Test(
+        "curl sees the same stream over every version of HTTP, and its end when the server stops",
+        arguments: Held.allCases
+    )
+    func curl(held: Held) async throws {
+        let identity = try await Certificates.shared.identity()
+        try await withHub(
+            held.configuration,
+            options: StreamOptions(heartbeat: nil),
+            configure: { $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)] }
+        ) { hub in
+            let plain = "http://127.0.0.1:\(hub.port)"
+            let secure = "https://127.0.0.1:\(hub.server.addresses[1].port ?? 0)"
+            let target = "/topics?match=**&last-event-id=earliest"
+            let curls = try [
+                ["--http1.0", plain + target], ["--http1.1", plain + target],
+                ["--http2-prior-knowledge", plain + target], ["--http1.0", secure + target],
+                ["--http1.1", secure + target], ["--http2", secure + target],
+            ].map { try ChildProcess("curl", ["-skN", "-m", "30"] + $0) }
+            for number in 0..<200 { try await hub.post("/topics/t\(number % 7)", "\(number)\n\(number)") }
+            try await publishLarge(hub, 1...30)
+            try await hub.post("/topics/end", "last")
+            var bodies: [String] = []
+            for curl in curls { bodies.append(try await curl.output(until: "data: last\n")) }
+            let events = bodies.map { $0.components(separatedBy: "\ndata: last\n")[0] }
+            #expect(Set(events).count == 1)
+            #expect(events[0].components(separatedBy: "\ndata: ").count == 1 + 400 + 30)
+            let kinds = hub.streams.begun.values
+            #expect(kinds.filter { $0 == .reactor }.count == (held == .reactor ? 2 : 0))
+            #expect(kinds.count == 6)
+            try await hub.server.shutDown(within: .seconds(10))
+            for curl in curls { #expect(try await curl.result().status == 0) }
+            #expect(hub.streams.ends.values == Array(repeating: .serverDraining, count: 6))
+        }
+    }
+
+    @Test("curl's leaving is seen over every version of HTTP", arguments: ["--http2-prior-knowledge", "tls1", "tls2"])
+    func curlLeaves(how: String) async throws {
+        let identity = try await Certificates.shared.identity()
+        try await withHub(configure: { $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)] }) { hub in
+            let isSecure = how.hasPrefix("tls")
+            let option = isSecure ? (how == "tls1" ? "--http1.1" : "--http2") : how
+            let port = hub.server.addresses[isSecure ? 1 : 0].port ?? 0
+            let curl = try ChildProcess(
+                "curl",
+                ["-skN", option, "\(isSecure ? "https" : "http")://127.0.0.1:\(port)/topics/a"]
+            )
+            _ = try await curl.output(until: ":\n\n")
+            curl.kill()
+            #expect(try await hub.hasEnded(1) == [.clientClosed])
+            #expect(hub.streams.begun.values == [.eventLoop])
+        }
+    }
+
+    // MARK: - Without descriptors
+
+    /// What the probe says of itself.
+    private struct Counts: Equatable {
+        var reactor = 0
+        var eventLoop = 0
+        var subscribers = 0
+        var descriptors = 0
+
+        init(port: Int) async throws {
+            let client = try await RawClient.connect(port: port)
+            let numbers = try await client.get("/counts").body.split(separator: " ").compactMap { Int($0) }
+            try #require(numbers.count == 4)
+            (reactor, eventLoop, subscribers, descriptors) = (numbers[0], numbers[1], numbers[2], numbers[3])
+        }
+    }
+
+    /// Waits until no stream is open, and no more descriptors than so many.
+    private func empty(port: Int, descriptors: Int = .max) async throws -> Counts {
+        try await wait(for: "the end of all streams", within: .seconds(30)) {
+            while true {
+                let counts = try await Counts(port: port)
+                if counts.subscribers == 0, counts.descriptors <= descriptors { return counts }
+            }
+        }
+    }
+
+    @Test(
+        "without a descriptor to hand it over, a stream stays where it is: one line says so, and later ones move again",
+        arguments: [true, false]
+    )
+    func descriptors(isWarm: Bool) async throws {
+        let server = try LeakTests().probe(["hub", "60"])
+        defer { server.kill() }
+        let line = try await server.output(until: "port ")
+        let port = try #require(
+            line.split(separator: "\n").first { $0.hasPrefix("port ") }.flatMap { Int($0.dropFirst(5)) },
+            "\(line)"
+        )
+        do {
+            try await runOut(server, port: port, isWarm: isWarm)
+        } catch {
+            server.kill()
+            let result = try await server.result()
+            // Once a second libdispatch looks into /proc at the threads under Swift's tasks, and traps if it has no
+            // descriptor for that (_dispatch_workq_monitor_pools).
+            withKnownIssue(isIntermittent: true) {
+                Issue.record("\(error); the probe: \(result.output.suffix(2000)) \(result.errors.suffix(2000))")
+            } when: {
+                result.status == SIGILL
+            } matching: { _ in
+                result.status == SIGILL
+            }
+        }
+    }
+
+    private func runOut(_ server: ChildProcess, port: Int, isWarm: Bool) async throws {
+        if isWarm { try await StreamClient(port: port, "/topics/a").raw.close() }
+        let before = try await empty(port: port)
+        var clients: [RawClient] = []
+        for _ in 0..<100 {
+            let client = try await RawClient.connect(port: port)
+            try await client.send("GET /topics/a HTTP/1.1\r\nHost: test\r\n\r\n")
+            clients.append(client)
+        }
+        let log = try await server.output(until: "began event-loop")
+        #expect(log.components(separatedBy: "no descriptor is left").count == 2, "\(log)")
+        for client in clients.prefix(20) { _ = try await client.read(until: "data: tick\n", within: 20) }
+        for client in clients { client.close() }
+        // A connection of this test's own may still be closing; one that is not warm has no reactors yet.
+        let between = try await empty(port: port, descriptors: before.descriptors + (isWarm ? 1 : 9))
+        let last = try await StreamClient(port: port, "/topics/a")
+        _ = try await last.events(1)
+        let after = try await Counts(port: port)
+        // Those that were still waiting to be accepted have moved, too.
+        #expect(after.reactor > between.reactor, "\(between), \(after)")
+        #expect(after.eventLoop == between.eventLoop)
+        last.raw.close()
+    }
+}
+
+#endif
