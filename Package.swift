@@ -96,7 +96,9 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
-            ]
+            ],
+            // The page's files, which Scripts/embed-page.py puts into HubPage.swift.
+            exclude: ["Hub/Page/hub.html", "Hub/Page/hub.css", "Hub/Page/hub.js", "Hub/Page/hub-worker.js"]
         ),
         .target(name: "PlinthTesting", dependencies: ["Plinth"]),
         .target(name: "PlinthHubTesting", dependencies: ["PlinthHub", "PlinthEvents"]),

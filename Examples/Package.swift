@@ -29,7 +29,11 @@ let package = Package(
         // The code of the articles.
         .target(
             name: "Snippets",
-            dependencies: plinth.dropFirst() + [.product(name: "PlinthEvents", package: "plinth")]
+            dependencies: plinth.dropFirst() + [
+                .product(name: "PlinthEvents", package: "plinth"),
+                .product(name: "PlinthHub", package: "plinth"),
+                .product(name: "PlinthHubTesting", package: "plinth"),
+            ]
         ),
         // A stream per user, sent to from elsewhere.
         .executableTarget(name: "Notify", dependencies: plinth, resources: [.copy("Public")]),

@@ -2,7 +2,7 @@
 
 public import PlinthHub
 
-/// What every ``PlinthHub/History`` has to do, as a suite that can be run with any test framework.
+/// What every `History` has to do, as a suite that can be run with any test framework.
 ///
 /// ```swift
 /// @Test(arguments: HistoryContract.all)
@@ -20,7 +20,7 @@ public struct HistoryContract: Sendable {
         public var acceptsIDs = false
 
         /// Makes a history that holds roughly so many events in all, of every topic no more, and removes the oldest beyond
-        /// that at the latest in ``PlinthHub/History/expire()``.
+        /// that at the latest in `History.expire()`.
         ///
         /// Nil, unless set, for one that keeps everything.
         public var makeTrimming: (@Sendable (_ events: Int) async throws -> any History)?

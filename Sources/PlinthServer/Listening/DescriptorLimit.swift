@@ -39,7 +39,7 @@ enum DescriptorLimit {
     /// How many streams there may be: some are kept for listeners, publishers, files and the hand-over itself.
     static var streams: Int { max(1, current - max(32, min(256, current / 32))) }
 
-    /// The descriptor that the process would get next: the lowest that is free. Nil if there is none.
+    /// The descriptor that the process would get next, the lowest that is free; nil if there is none.
     static var next: Int? {
         let copy = fcntl(0, F_DUPFD_CLOEXEC, 0)
         if copy >= 0 {
