@@ -224,10 +224,24 @@ class Page:
         raise AssertionError(f"not within {timeout} s: {what} ({condition})")
 
     def click(self, selector):
-        """Clicks on the middle of an element, as a hand with a mouse does."""
+        """Clicks on the middle of an element, as a hand with a mouse does: when it no longer moves."""
         box = self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'nearest'}});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            f"""(async () => {{
+                const e = document.querySelector({json.dumps(selector)});
+                const place = () => {{
+                    e.scrollIntoView({{block: "nearest"}});
+                    const r = e.getBoundingClientRect();
+                    return [r.x + r.width / 2, r.y + r.height / 2];
+                }};
+                let last = place();
+                for (let tries = 0; tries < 100; tries += 1) {{
+                    await new Promise((resolve) => setTimeout(resolve, 20));
+                    const now = place();
+                    if (now[0] === last[0] && now[1] === last[1]) break;
+                    last = now;
+                }}
+                return last;
+            }})()"""
         )
         for kind in ["mousePressed", "mouseReleased"]:
             self.call(
