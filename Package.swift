@@ -97,8 +97,11 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
             ],
-            // The page's files, which Scripts/embed-page.py puts into HubPage.swift.
-            exclude: ["Hub/Page/hub.html", "Hub/Page/hub.css", "Hub/Page/hub.js", "Hub/Page/hub-worker.js"]
+            // The hub's page: compiled in, not looked for at run time.
+            resources: [
+                .embedInCode("Hub/Page/hub.html"), .embedInCode("Hub/Page/hub.css"),
+                .embedInCode("Hub/Page/hub.js"), .embedInCode("Hub/Page/hub-worker.js"),
+            ]
         ),
         .target(name: "PlinthTesting", dependencies: ["Plinth"]),
         .target(name: "PlinthHubTesting", dependencies: ["PlinthHub", "PlinthEvents"]),
@@ -145,11 +148,6 @@ let package = Package(
             name: "ServerProbe",
             dependencies: ["PlinthServer"],
             path: "Tests/Probes/ServerProbe"
-        ),
-        .executableTarget(
-            name: "ReactorProbe",
-            dependencies: ["PlinthReactor", "CPlinthLinux"],
-            path: "Tests/Probes/ReactorProbe"
         ),
         .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
     ]

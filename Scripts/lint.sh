@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Formatting and documentation comments of all Swift code, license tags, the embedded page, and the code in documents.
+# Formatting and documentation comments of all Swift code, license tags, and the code in documents.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,5 +22,4 @@ if [ -n "$untagged" ]; then
     exit 1
 fi
 
-Scripts/embed-page.py --check
 Scripts/check-snippets.py

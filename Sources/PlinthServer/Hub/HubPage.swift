@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+/// The page of a hub, and what it loads: the files in `Page/`, which the package manager compiles in, so that a server needs
+/// no files beside it.
+///
+/// All its addresses are relative: it works under any path that ends with a slash.
+enum HubPage {
+    /// A file of the page.
+    struct File: Sendable {
+        /// Where it is, relative to the page: empty for the page itself.
+        let path: String
+        let contentType: String
+        /// A strong entity tag, quotes included: another one when the bytes are others.
+        let entityTag: String
+        let bytes: [UInt8]
+
+        init(_ path: String, _ contentType: String, _ bytes: [UInt8]) {
+            self.path = path
+            self.contentType = contentType
+            self.bytes = bytes
+            // FNV-1a: not against anybody, only to tell one build from the next.
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            entityTag = "\"\(String(hash, radix: 16))\""
+        }
+    }
+
+    static let files = [
+        File("", "text/html; charset=utf-8", PackageResources.hub_html),
+        File("hub.css", "text/css; charset=utf-8", PackageResources.hub_css),
+        File("hub.js", "text/javascript; charset=utf-8", PackageResources.hub_js),
+        File("hub-worker.js", "text/javascript; charset=utf-8", PackageResources.hub_worker_js),
+    ]
+}
+
+#endif
