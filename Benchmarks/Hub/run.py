@@ -23,7 +23,7 @@ ap.add_argument("--rounds", type=int, default=3)
 ap.add_argument("--only", default="", help="some of " + ",".join(SCENARIOS))
 ap.add_argument("--small", action="store_true", help="a tenth of everything: whether it runs, not what it costs")
 ap.add_argument("--plinth", help="a release build of plinth; built unless given")
-ap.add_argument("--hummingbird", help="a release build of HummingbirdHub; built unless given")
+ap.add_argument("--hummingbird", help="a release build of HummingbirdStreams; built unless given")
 a = ap.parse_args()
 wanted = [name for name in a.only.split(",") if name] or SCENARIOS
 for name in wanted:
@@ -78,7 +78,8 @@ installed(NCHAN, "nginx", "libnginx-mod-nchan")
 plinth = os.path.abspath(a.plinth) if a.plinth else swift(root, "plinth", "plinth")
 hummingbird = None
 if "tls" in wanted:
-    hummingbird = os.path.abspath(a.hummingbird) if a.hummingbird else swift(here, "hummingbird", "HummingbirdHub")
+    streams = os.path.join(root, "Benchmarks", "Streams")
+    hummingbird = os.path.abspath(a.hummingbird) if a.hummingbird else swift(streams, "streams", "HummingbirdStreams")
     certificate, key = os.path.join(scratch, "certificate.pem"), os.path.join(scratch, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
                     "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The servers of the streams benchmark as one writes them by hand with Hummingbird, a task and a response writer for
-// each stream:
-//   GET /scoped    takes events from an AsyncStream and writes them
-//   GET /ticker    writes an event of 100 bytes a second, with an ID
-//   POST /publish  the body becomes an event of every stream
-// Arguments: the port, and the seconds after which it ends by itself.
+// The servers of the benchmarks of streams and of the hub as one writes them by hand with Hummingbird, a task and a
+// response writer for each stream:
+//   GET /scoped, /topics/bench     takes events from an AsyncStream and writes them
+//   GET /ticker                    writes an event of 100 bytes a second, with an ID
+//   POST /publish, /topics/bench   the body becomes an event of every stream
+// Arguments: the port, and the seconds after which it ends by itself; then, for TLS with HTTP/1.1 and HTTP/2 by ALPN, the
+// files of a certificate and of its key.
 
 import Hummingbird
+import HummingbirdCore
+import HummingbirdHTTP2
+import HummingbirdTLS
 import Logging
 import NIOCore
+import NIOSSL
 import Synchronization
 
 /// Everyone who gets what is published.
@@ -43,19 +48,22 @@ let filler = String(repeating: "x", count: 100)
 let headers: HTTPFields = [.contentType: "text/event-stream", .cacheControl: "no-cache"]
 
 let router = Router()
-router.get("scoped") { _, _ in
-    Response(
-        status: .ok,
-        headers: headers,
-        body: .init { writer in
-            // Without this the head is not sent before the first event.
-            try await writer.write(ByteBuffer(string: ":\n\n"))
-            for await text in registry.events() {
-                try await writer.write(ByteBuffer(string: "data: \(text)\n\n"))
+for path in ["scoped", "topics/bench"] as [RouterPath] {
+    router.get(path) { _, _ in
+        Response(
+            status: .ok,
+            headers: headers,
+            body: .init { writer in
+                // Without this the head is not sent before the first event; and whoever has the head gets what follows.
+                let events = registry.events()
+                try await writer.write(ByteBuffer(string: ":\n\n"))
+                for await text in events {
+                    try await writer.write(ByteBuffer(string: "data: \(text)\n\n"))
+                }
+                try await writer.finish(nil)
             }
-            try await writer.finish(nil)
-        }
-    )
+        )
+    }
 }
 router.get("ticker") { _, _ in
     Response(
@@ -71,23 +79,39 @@ router.get("ticker") { _, _ in
         }
     )
 }
-router.post("publish") { request, _ in
-    let body = try await request.body.collect(upTo: 1 << 20)
-    registry.publish(String(buffer: body))
-    return Response(status: .noContent)
+for path in ["publish", "topics/bench"] as [RouterPath] {
+    router.post(path) { request, _ in
+        let body = try await request.body.collect(upTo: 1 << 20)
+        registry.publish(String(buffer: body))
+        return Response(status: .noContent)
+    }
 }
 
-let port = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 8932 : 8932
-let seconds = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 600 : 600
+let arguments = CommandLine.arguments
+let port = arguments.count > 1 ? Int(arguments[1]) ?? 8932 : 8932
+let seconds = arguments.count > 2 ? Int(arguments[2]) ?? 600 : 600
 var logger = Logger(label: "bench")
-logger.logLevel = .warning
+logger.logLevel = .critical
+
+let server: HTTPServerBuilder
+if arguments.count > 4 {
+    let chain = try NIOSSLCertificate.fromPEMFile(arguments[3]).map { NIOSSLCertificateSource.certificate($0) }
+    let key = try NIOSSLPrivateKey(file: arguments[4], format: .pem)
+    server = try .http2Upgrade(
+        tlsConfiguration: .makeServerConfiguration(certificateChain: chain, privateKey: .privateKey(key))
+    )
+} else {
+    server = .http1()
+}
 let app = Application(
     router: router,
+    server: server,
     configuration: .init(address: .hostname("127.0.0.1", port: port), backlog: 4096),
     logger: logger
 )
 try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await app.runService() }
+    // Whatever becomes of whoever started it.
     group.addTask { try await Task.sleep(for: .seconds(seconds)) }
     try await group.next()
     group.cancelAll()
