@@ -47,6 +47,7 @@ final class DeliveryRecorder: Sendable {
         if entries.count >= count { return entries }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.reach(count) }
+            // A bound for a history that never delivers; one that does is not waited for longer than it takes.
             group.addTask { try? await Task.sleep(for: patience) }
             await group.next()
             group.cancelAll()

@@ -80,9 +80,11 @@ struct ReactorLoop {
 
     // MARK: - From other threads
 
-    private mutating func take(_ work: ReactorState.Work) {
+    private mutating func take(_ work: consuming ReactorState.Work) {
         for adoption in work.adoptions { adopt(adoption) }
-        deliver(work.entries)
+        let (skipped, entries) = work.entries.take()
+        if let skipped { distributor.skip(to: skipped) }
+        deliver(entries)
         settle()
         reads.didAnswer(work.answers.count)
         for answer in work.answers { distributor.didRead(answer.request, answer.batch, sockets, now: now) }
@@ -189,7 +191,10 @@ struct ReactorLoop {
             reads.add(distributor.requests)
             distributor.requests.removeAll(keepingCapacity: true)
         }
-        if reads.hasNext { reads.begin(history, reactor) { distributor.isAwaited($0) } }
+        while let request = reads.begin(isAwaited: { distributor.isAwaited($0) }) {
+            // Not awaited by anybody: the answer comes back to this thread as work, or is dropped if that has ended.
+            Task { [reactor, history] in await reactor.read(history, request) }
+        }
         guard !distributor.ended.isEmpty else { return }
         let ended = distributor.ended
         distributor.ended.removeAll(keepingCapacity: ended.count <= 1024)

@@ -46,7 +46,7 @@ struct ReactorState {
     /// All that waits for the thread.
     struct Work {
         var adoptions: [Adoption] = []
-        var entries: [HistoryEntry] = []
+        var entries = PendingEntries()
         var answers: [Answer] = []
         var commands: [Command] = []
 
@@ -113,7 +113,7 @@ struct ReactorState {
 
     mutating func add(_ entries: [HistoryEntry]) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
-        if work.entries.isEmpty { work.entries = entries } else { work.entries.append(contentsOf: entries) }
+        work.entries.add(entries)
         return wakes()
     }
 

@@ -180,7 +180,7 @@ private struct Model {
         case 70..<92: giveRoom()
         case 92..<94: leave()
         case 94: try await purge()
-        case 95: distributor.tick(sink, now: now)
+        case 95: if Bool.random(using: &random) { skip() } else { distributor.tick(sink, now: now) }
         default: answer()
         }
         try settle()
@@ -207,6 +207,14 @@ private struct Model {
         guard !pending.isEmpty else { return }
         let count = Int.random(in: 1...pending.count, using: &random)
         distributor.deliver(Array(pending.prefix(count)), sink, now: now)
+        pending.removeFirst(count)
+    }
+
+    /// Some of what waits is too much: it is not brought out, and has to be read.
+    mutating func skip() {
+        guard !pending.isEmpty else { return }
+        let count = Int.random(in: 1...pending.count, using: &random)
+        distributor.skip(to: pending[count - 1].position)
         pending.removeFirst(count)
     }
 

@@ -245,6 +245,57 @@ struct DistributorTests {
         #expect(delivery.takeEnded() == [])
     }
 
+    @Test("where gaps close streams, one from the oldest event is told of what it misses until it has caught up")
+    func closingFromEarliest() async throws {
+        var delivery = try await Delivery(
+            options: StreamOptions(gapPolicy: .close),
+            total: HistoryLimits(events: 2)
+        )
+        for number in 1...2 { try delivery.publish(event("\(number)", "a")) }
+        let slot = delivery.distributor.add(
+            Selection([try exact("a")]),
+            LocatedStart(position: nil),
+            Delivery.bare,
+            now: delivery.now
+        )
+        delivery.sink.room[slot] = sent("1", 1).utf8.count
+        delivery.proceed()
+        #expect(delivery.sink.take(slot).text == sent("1", 1))
+        for number in 3...5 { try delivery.publish(event("\(number)", "a")) }
+        delivery.isWritable(slot)
+        #expect(
+            delivery.sink.take(slot).text
+                == "event: gap\ndata: {\"requested\":\"1-1\",\"oldest\":\"1-4\",\"through\":\"1-3\"}\nid: 1-3\n\n"
+                + sent("4", 4) + sent("5", 5)
+        )
+        #expect(delivery.takeEnded() == [])
+        // From now on it is like anyone else.
+        delivery.sink.room[slot] = 0
+        for number in 6...9 { try delivery.publish(event("\(number)", "a")) }
+        delivery.isWritable(slot)
+        #expect(delivery.takeEnded() == ["\(slot) lagged"])
+    }
+
+    @Test("events that are skipped are read from history, by those who were live and by those who were not")
+    func skipping() async throws {
+        var delivery = try await Delivery()
+        let live = delivery.add(try exact("a"))
+        let other = delivery.add(try exact("b"))
+        try delivery.publish(event("1", "a"))
+        delivery.sink.room[live] = .max
+        #expect(delivery.sink.take(live).text == sent("1", 1))
+        _ = try delivery.memory.appendNow([event("2", "a"), event("3", "b"), event("4", "a")])
+        delivery.distributor.skip(to: Position(4))
+        delivery.proceed()
+        #expect(delivery.sink.take(live) == (sent("2", 2) + sent("4", 4), 1))
+        #expect(delivery.sink.take(other) == (sent("3", 3), 1))
+        #expect(delivery.distributor.behind == 0)
+        // What had been brought out already is not skipped again.
+        delivery.distributor.skip(to: Position(2))
+        #expect(delivery.distributor.behind == 0)
+        #expect(delivery.distributor.head == Position(4))
+    }
+
     // MARK: - A history that answers later
 
     @Test("a question is asked once, and its answer counts only for whom it was asked")

@@ -9,7 +9,7 @@ struct TopicIndexTests {
     /// Who gets the events of a topic, in order of their numbers.
     private static func slots(_ index: inout TopicIndex, _ name: String) throws -> [Int32] {
         guard let number = index.node(of: try topic(name)), let node = index.nodes[number] else { return [] }
-        return (node.single + node.several).sorted()
+        return (node.single + node.several + node.asked).sorted()
     }
 
     @Test("one topic, several, patterns and all are found by topic")
@@ -69,6 +69,26 @@ struct TopicIndexTests {
                 #expect(try Self.slots(&index, name) == expected, "seed \(seed), step \(step), \(name)")
             }
         }
+    }
+
+    @Test("answers are right after any number of changes", arguments: [0, 1, 2, 5, 100, 3000])
+    func changes(count: Int) throws {
+        var index = TopicIndex()
+        let all = Selection([.all])
+        let some = Selection([try pattern("x/*")])
+        for slot in 0..<200 { _ = index.add(slot, slot.isMultiple(of: 2) ? all : some) }
+        #expect(try Self.slots(&index, "x/1").count == 200)
+        #expect(try Self.slots(&index, "y").count == 100)
+        // The same places, taken by others.
+        for change in 0..<count {
+            let slot = change % 150
+            let wasAll = index.asking[Int32(slot)] === all
+            index.remove(slot, wasAll ? all : some, place: -1) { _ in Issue.record("nobody moves") }
+            if change % 3 != 2 { _ = index.add(slot, wasAll ? some : all) } else { _ = index.add(slot, all) }
+        }
+        let expected = index.asking.filter { $0.value === all }.keys.sorted()
+        #expect(try Self.slots(&index, "y") == expected)
+        #expect(try Self.slots(&index, "x/1") == (0..<200).map { Int32($0) })
     }
 
     @Test(

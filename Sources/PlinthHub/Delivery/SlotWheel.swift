@@ -15,6 +15,8 @@ struct SlotWheel {
     private var items: [[Item]] = Array(repeating: [], count: Int(slots))
     /// The number of the next tick to be looked at.
     private var next: Int64 = 0
+    /// The number of the first tick whose bucket has anything; the largest number if none has.
+    private var earliest = Int64.max
     private var isStarted = false
 
     /// Has a slot looked at when its time has come, or earlier.
@@ -24,6 +26,7 @@ struct SlotWheel {
         let wanted = deadline / Self.tick + 1
         let number = min(max(wanted, next), next + Self.slots - 1)
         items[Int(number % Self.slots)].append(Item(slot: Int32(slot), timer: timer))
+        earliest = min(earliest, number)
     }
 
     private mutating func start(_ now: Int64) {
@@ -45,14 +48,17 @@ struct SlotWheel {
             items[bucket].removeAll(keepingCapacity: items[bucket].capacity <= 1024)
             next += 1
         }
+        if earliest < next { findEarliest() }
         return due
     }
 
     /// Nanoseconds until the next bucket that has anything; no more than a turn.
     func untilNext(now: Int64) -> Int64 {
-        for distance in 0..<Self.slots where !items[Int((next + distance) % Self.slots)].isEmpty {
-            return max(0, (next + distance) * Self.tick - now)
-        }
-        return Self.slots * Self.tick
+        earliest == .max ? Self.slots * Self.tick : max(0, earliest * Self.tick - now)
+    }
+
+    private mutating func findEarliest() {
+        let first = (next..<(next + Self.slots)).first { !items[Int($0 % Self.slots)].isEmpty }
+        earliest = first ?? .max
     }
 }

@@ -7,6 +7,9 @@ public struct StreamOptions: Sendable {
         /// It gets an event of the type ``StreamOptions/gapType`` and goes on with the oldest that is held.
         case tell
         /// Its stream ends with ``StreamEnd/lagged``.
+        ///
+        /// A client that comes back with the same ID ends again: it has to begin anew, with what is published from then
+        /// on or with the oldest that is held. One that began with the oldest is told, not ended, until it has caught up.
         case close
     }
 

@@ -181,7 +181,7 @@ public final class Hub: Sendable {
     // MARK: - Counts
 
     /// How many subscribe to a topic, those of patterns included.
-    public func subscriberCount(of topic: Topic) -> Int { streams.withLock { $0.presence.count(of: topic) } }
+    public func subscriberCount(of topic: Topic) -> Int { streams.withLock { $0.presence }.count(of: topic) }
 
     /// How many streams are open.
     public var subscriberCount: Int { streams.withLock { $0.presence.count } }
@@ -193,22 +193,19 @@ public final class Hub: Sendable {
     /// - Throws: What the history throws.
     public func status(top: Int = 0) async throws -> HubStatus {
         let held = try await history.statistics()
-        let recent = top > 0 ? activity.recent(top) : []
-        let (count, topics) = streams.withLock { streams in
-            (
-                streams.presence.count,
-                recent.map {
-                    HubStatus.TopicStatus(
-                        topic: $0.topic,
-                        subscribers: streams.presence.count(of: $0.topic),
-                        published: $0.published
-                    )
-                }
+        // Copies: to sort and to ask patterns may take a while, and publishers wait for these locks.
+        let recent = top > 0 ? activity.topics.recent(top) : []
+        let presence = streams.withLock { $0.presence }
+        let topics = recent.map {
+            HubStatus.TopicStatus(
+                topic: $0.topic,
+                subscribers: presence.count(of: $0.topic),
+                published: $0.published
             )
         }
         return HubStatus(
             topics: held.topics,
-            subscribers: count,
+            subscribers: presence.count,
             events: held.events,
             bytes: held.bytes,
             published: fanOut.published,
@@ -293,7 +290,5 @@ private final class ActivityGroup: DeliveryGroup {
         activity.withLock { $0.record(entries) }
     }
 
-    func recent(_ count: Int) -> [(topic: Topic, published: Int)] {
-        activity.withLock { $0.recent(count) }
-    }
+    var topics: TopicActivity { activity.withLock { $0 } }
 }

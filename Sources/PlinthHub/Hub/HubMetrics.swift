@@ -20,7 +20,8 @@ import Synchronization
 /// | `plinth_hub_gaps_total` | counter | `transport` |
 /// | `plinth_hub_delivery_lag` | timer, the longest of each second | `transport` |
 ///
-/// The label `transport` has three values, `reason` those of ``StreamEnd``.
+/// The label `transport` has three values, `reason` those of ``StreamEnd``. Subscribers within the process count as
+/// subscribers and as ended; what they read for themselves is not counted as delivered.
 final class HubMetrics: Sendable {
     private struct Transport: Sendable {
         let subscribers: Meter

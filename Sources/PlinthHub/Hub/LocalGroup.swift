@@ -64,9 +64,11 @@ final class LocalGroup: DeliveryGroup {
                     guard let number = state.index.node(of: topic), let node = state.index.nodes[number] else {
                         continue
                     }
-                    for slot in node.single + node.several {
-                        state.slots[Int(slot)].hasMore = true
-                        if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }
+                    for slots in [node.single, node.several, node.asked] {
+                        for slot in slots {
+                            state.slots[Int(slot)].hasMore = true
+                            if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }
+                        }
                     }
                 }
             }

@@ -26,6 +26,7 @@ final class HubLoopGroup: DeliveryGroup {
         var distributor: Distributor
         let sink = Sink()
         var onEnd: [Int: @Sendable (StreamEnd) -> Void] = [:]
+        var reads = HistoryReads()
         let timer = Timer()
         /// When the timer fires, at the latest.
         var nextTick = MonotonicTime.distantFuture
@@ -53,7 +54,7 @@ final class HubLoopGroup: DeliveryGroup {
     }
 
     private struct Pending {
-        var entries: [HistoryEntry] = []
+        var entries = PendingEntries()
         var tally = DeliveryTally()
         var isScheduled = false
     }
@@ -74,7 +75,7 @@ final class HubLoopGroup: DeliveryGroup {
 
     func enqueue(_ entries: [HistoryEntry]) {
         let isFirst = pending.withLock { pending in
-            if pending.entries.isEmpty { pending.entries = entries } else { pending.entries += entries }
+            pending.entries.add(entries)
             defer { pending.isScheduled = true }
             return !pending.isScheduled
         }
@@ -137,14 +138,14 @@ final class HubLoopGroup: DeliveryGroup {
     }
 
     private func deliver() {
-        let entries = pending.withLock { pending in
-            defer {
-                pending.entries = []
-                pending.isScheduled = false
-            }
-            return pending.entries
+        let (skipped, entries) = pending.withLock { pending in
+            pending.isScheduled = false
+            return pending.entries.take()
         }
-        run { distributor, sink, now in distributor.deliver(entries, sink, now: now) }
+        run { distributor, sink, now in
+            if let skipped { distributor.skip(to: skipped) }
+            distributor.deliver(entries, sink, now: now)
+        }
     }
 
     private func tick() -> MonotonicTime? {
@@ -181,7 +182,8 @@ final class HubLoopGroup: DeliveryGroup {
             sink.connections.removeValue(forKey: end.slot)?.finish(end.reason)
             local.onEnd.removeValue(forKey: end.slot)?(end.reason)
         }
-        for request in requests { read(request) }
+        if !requests.isEmpty { local.reads.add(requests) }
+        while let request = local.reads.begin(isAwaited: { local.distributor.isAwaited($0) }) { read(request) }
         if goesOn { loop.eventLoop.execute { self.run { _, _, _ in } } }
         guard let wait = local.distributor.untilTick(now: now) else { return }
         let next = MonotonicTime.now() + .nanoseconds(wait)
@@ -201,6 +203,7 @@ final class HubLoopGroup: DeliveryGroup {
                 limit: ReadLimit()
             )
             loop.eventLoop.execute {
+                self.local.value.reads.didAnswer(1)
                 self.run { distributor, sink, now in distributor.didRead(request, batch, sink, now: now) }
             }
         }

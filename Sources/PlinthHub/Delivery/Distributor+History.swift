@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Those who are behind: they read history until they meet what has been brought out.
+extension Distributor {
+    /// How often one subscriber reads before others have their turn.
+    private static let turns = 4
+
+    /// Lets those go on that have more to read; called while ``unfinished`` is not empty.
+    ///
+    /// - Parameters:
+    ///   - sink: The connections.
+    ///   - now: The time.
+    ///   - reads: After so many reads the others wait for the next call, and come first then; no limit unless given.
+    package mutating func proceed(_ sink: some StreamSink, now: HubTime, reads: Int = .max) {
+        let slots = unfinished
+        unfinished.removeAll(keepingCapacity: true)
+        let before = tally.reads
+        for (number, slot) in slots.enumerated() {
+            guard tally.reads - before < reads else {
+                unfinished = slots[number...] + unfinished
+                return
+            }
+            if states[slot].phase == .behind { proceed(slot, sink, now: now) }
+        }
+    }
+
+    mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
+        var turns = 0
+        while states[slot].phase == .behind {
+            let position = Position(states[slot].position)
+            if position >= head, !states[slot].isFromEarliest, details[slot].unknown == nil {
+                states[slot].phase = .live
+                details[slot].startsWithOldest = false
+                return
+            }
+            guard turns < Self.turns, let selection = details[slot].selection else { return unfinished.append(slot) }
+            turns += 1
+            let after = states[slot].isFromEarliest ? nil : position
+            tally.reads += 1
+            guard let batch = history.readNow(after: after, selection: selection, limit: ReadLimit()) else {
+                states[slot].phase = .reading
+                let generation = states[slot].generation
+                requests.append(
+                    ReadRequest(slot: slot, generation: generation, position: after, selection: selection)
+                )
+                return
+            }
+            take(batch, slot, sink, now)
+        }
+    }
+
+    /// Whether somebody waits for the answer to a question; not if the stream has ended since.
+    package func isAwaited(_ request: ReadRequest) -> Bool {
+        states.indices.contains(request.slot) && states[request.slot].phase == .reading
+            && states[request.slot].generation == request.generation
+    }
+
+    /// History has answered.
+    ///
+    /// - Parameters:
+    ///   - request: The question.
+    ///   - batch: The answer; nil if history cannot be read, which ends the stream.
+    ///   - sink: The connections.
+    ///   - now: The time.
+    package mutating func didRead(_ request: ReadRequest, _ batch: HistoryBatch?, _ sink: some StreamSink, now: HubTime)
+    {
+        let slot = request.slot
+        guard isAwaited(request) else { return }
+        states[slot].phase = .behind
+        guard let batch else { return end(slot, .historyFailed, sink, now: now) }
+        take(batch, slot, sink, now)
+        proceed(slot, sink, now: now)
+    }
+
+    mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: HubTime) {
+        run.begin(states[slot].form)
+        let before = (states[slot].position, states[slot].isFromEarliest, details[slot].unknown)
+        let isMissing = batch.missingThrough != nil && !states[slot].isFromEarliest
+        if isMissing || details[slot].unknown != nil {
+            tally.gaps += 1
+            guard gapPolicy == .tell || details[slot].startsWithOldest else {
+                return end(slot, .lagged, sink, now: now)
+            }
+            let after = batch.entries.first.map { $0.position.number - 1 } ?? batch.through.number
+            run.append(gap(slot, batch), position: after)
+        }
+        for entry in batch.entries { run.append(entry) }
+        tally.replayed += batch.entries.count
+        details[slot].unknown = nil
+        states[slot].isFromEarliest = false
+        if run.isEmpty {
+            states[slot].position = max(states[slot].position, batch.through.number)
+            return
+        }
+        switch write(slot, run, sink, now) {
+        case .all: states[slot].position = max(states[slot].position, batch.through.number)
+        case .some: break
+        // Not even a gap has been told: it asks for the same again.
+        case .none:
+            (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before
+        case .failed(let reason): remove(slot, reason)
+        }
+    }
+
+    private func gap(_ slot: Int, _ batch: HistoryBatch) -> EventFrame {
+        let requested = details[slot].unknown ?? history.id(at: Position(states[slot].position))
+        let after = batch.entries.first.map { Position($0.position.number - 1) } ?? batch.through
+        let event = GapEvent(
+            requested: requested,
+            oldest: batch.entries.first?.id,
+            through: batch.missingThrough.map(history.id(at:))
+        )
+        return event.frame(type: gapType, id: history.id(at: after))
+    }
+}

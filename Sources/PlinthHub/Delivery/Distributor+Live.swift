@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Live events: one write for all that a round has for a subscriber.
+extension Distributor {
+    /// Brings events to all live subscribers that they are for.
+    ///
+    /// - Parameters:
+    ///   - entries: Events in their order, beyond all that were brought out before.
+    ///   - sink: The connections.
+    ///   - now: The time.
+    package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: HubTime) {
+        guard let first = entries.first, let last = entries.last else { return }
+        tally.lag = max(tally.lag, now.nanoseconds - first.time.nanoseconds)
+        if entries.count == 1 {
+            for topic in first.topics {
+                guard let node = index.node(of: topic) else { continue }
+                deliver(Self.only, of: entries, of: node, sink, now)
+            }
+        } else {
+            for (number, entry) in entries.enumerated() {
+                for topic in entry.topics {
+                    guard let node = index.node(of: topic) else { continue }
+                    if index.add(Int32(number), pendingOf: node) { touched.append(node) }
+                }
+            }
+            for node in touched {
+                let pending = index.takePending(of: node)
+                deliver(pending, of: entries, of: node, sink, now)
+                index.giveBack(pending, to: node)
+            }
+            touched.removeAll(keepingCapacity: true)
+        }
+        deliverPairs(entries, sink, now)
+        head = last.position
+        for (slot, reason) in failed { remove(slot, reason) }
+        failed.removeAll(keepingCapacity: true)
+    }
+
+    /// Has live subscribers read history up to a position, whose events are not brought out one by one.
+    ///
+    /// - Parameter position: Where events go on that are handed to ``deliver(_:_:now:)``.
+    package mutating func skip(to position: Position) {
+        guard position > head else { return }
+        for slot in states.indices where states[slot].phase == .live {
+            // It has all up to here, whether or not it was meant for it.
+            states[slot].position = max(states[slot].position, head.number)
+            states[slot].phase = .behind
+            unfinished.append(slot)
+        }
+        head = position
+    }
+
+    /// The numbers of the events in a round of one.
+    private static let only: [Int32] = [0]
+
+    /// The events of one topic.
+    private mutating func deliver(
+        _ pending: [Int32],
+        of entries: [HistoryEntry],
+        of node: Int,
+        _ sink: some StreamSink,
+        _ now: HubTime
+    ) {
+        guard let topic = index.nodes[node] else { return }
+        for slots in [topic.several, topic.asked] where !slots.isEmpty {
+            for slot in slots where states[Int(slot)].phase == .live {
+                for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
+            }
+        }
+        guard !topic.single.isEmpty else { return }
+        if pending.contains(where: { entries[Int($0)].isRestricted }) {
+            for slot in topic.single where states[Int(slot)].phase == .live {
+                for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
+            }
+        } else {
+            deliver(pending, of: entries, to: topic.single, sink, now)
+        }
+    }
+
+    private static let formsOfOneTopic = [
+        StreamForm(isChunked: true, namesTopic: false), StreamForm(isChunked: false, namesTopic: false),
+    ]
+
+    /// One run of events for all who want this topic alone.
+    mutating func deliver(
+        _ pending: [Int32],
+        of entries: [HistoryEntry],
+        to slots: [Int32],
+        _ sink: some StreamSink,
+        _ now: HubTime
+    ) {
+        for form in Self.formsOfOneTopic {
+            run.begin(form)
+            for number in pending { run.append(entries[Int(number)]) }
+            let first = run.firstPosition
+            let last = run.lastPosition
+            var others = 0
+            let size = run.count
+            run.withBytes { bytes in
+                for slot in slots {
+                    let slot = Int(slot)
+                    guard states[slot].phase == .live else { continue }
+                    guard states[slot].form == form else {
+                        others += 1
+                        continue
+                    }
+                    guard states[slot].position < first else {
+                        // It has read ahead in history.
+                        for number in pending { pairs.append(Pair(slot: Int32(slot), entry: number)) }
+                        continue
+                    }
+                    switch sink.write(bytes, to: slot) {
+                    case .took(size):
+                        states[slot].position = last
+                        states[slot].lastWrite = now.nanoseconds
+                        tally.delivered += pending.count
+                        tally.bytes += size
+                    case .took(let taken):
+                        cut(slot, run, taken, now)
+                    case .failed(let reason):
+                        failed.append((slot, reason))
+                    }
+                }
+            }
+            // Those of another form are rare: HTTP/1.0, and the topic's name for one that asked for it.
+            if others == 0 { return }
+        }
+        for slot in slots where states[Int(slot)].phase == .live && states[Int(slot)].form.namesTopic {
+            for number in pending { pairs.append(Pair(slot: slot, entry: number)) }
+        }
+    }
+
+    /// What is left of the round: for each subscriber its own run.
+    private mutating func deliverPairs(_ entries: [HistoryEntry], _ sink: some StreamSink, _ now: HubTime) {
+        guard !pairs.isEmpty else { return }
+        pairs.sort()
+        var start = 0
+        while start < pairs.count {
+            let slot = Int(pairs[start].slot)
+            var end = start
+            run.begin(states[slot].form)
+            var last: Int32 = -1
+            while end < pairs.count, pairs[end].slot == slot {
+                let number = pairs[end].entry
+                end += 1
+                guard number != last else { continue }
+                last = number
+                let entry = entries[Int(number)]
+                guard entry.position.number > states[slot].position else { continue }
+                if entry.isRestricted, !(details[slot].selection?.allows(entry.topics) ?? false) { continue }
+                run.append(entry)
+            }
+            start = end
+            guard states[slot].phase == .live, !run.isEmpty else { continue }
+            if case .failed(let reason) = write(slot, run, sink, now) { failed.append((slot, reason)) }
+        }
+        pairs.removeAll(keepingCapacity: pairs.capacity <= 64 * 1024)
+    }
+
+    enum Written {
+        case all
+        /// At least one event was begun.
+        case some
+        case none
+        case failed(StreamEnd)
+    }
+
+    /// Writes a run to one subscriber.
+    mutating func write(_ slot: Int, _ run: FrameRun, _ sink: some StreamSink, _ now: HubTime) -> Written {
+        switch run.withBytes({ sink.write($0, to: slot) }) {
+        case .took(run.count):
+            states[slot].position = run.lastPosition
+            states[slot].lastWrite = now.nanoseconds
+            tally.delivered += run.frames
+            tally.bytes += run.count
+            return .all
+        case .took(let taken): return cut(slot, run, taken, now) > 0 ? .some : .none
+        case .failed(let reason): return .failed(reason)
+        }
+    }
+
+    /// A connection took only a part: the event in which that ends is kept, of those behind it only the position.
+    ///
+    /// - Returns: How many events were begun.
+    @discardableResult
+    mutating func cut(_ slot: Int, _ run: FrameRun, _ taken: Int, _ now: HubTime) -> Int {
+        let cut = run.cut(taken)
+        states[slot].phase = .blocked
+        states[slot].position = cut.position
+        tally.delivered += cut.frames
+        tally.bytes += taken
+        if taken > 0 { states[slot].lastWrite = now.nanoseconds }
+        keep(slot, cut.bytes, cut.rest)
+        stalls(slot, now)
+        return cut.frames
+    }
+
+    /// Its connection takes nothing from now on.
+    mutating func stalls(_ slot: Int, _ now: HubTime) {
+        details[slot].stalledSince = now.nanoseconds
+        let deadline = timing.stall(now.nanoseconds)
+        if deadline < details[slot].due { schedule(slot, at: deadline, now) }
+    }
+
+    mutating func keep(_ slot: Int, _ bytes: [UInt8], _ rest: Range<Int>) {
+        details[slot].rest = rest.isEmpty ? [] : bytes
+        details[slot].restStart = rest.lowerBound
+        details[slot].restEnd = rest.upperBound
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import Logging
+import PlinthHub
+import Synchronization
+
+extension Reactor {
+    /// Reads history, and hands the answer to the reactor's thread.
+    @concurrent
+    func read(_ history: any History, _ request: Distributor.ReadRequest) async {
+        var batch: HistoryBatch?
+        do {
+            batch = try await history.read(
+                after: request.position,
+                selection: request.selection,
+                limit: ReadLimit()
+            )
+        } catch {
+            logger.debug("history cannot be read", metadata: ["error": "\(error)"])
+        }
+        let answer = ReactorState.Answer(request: request, batch: batch)
+        if state.withLock({ $0.add(answer) }) { poller.wake() }
+    }
+}
+
+#endif

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import PlinthHub
+
+@Suite("Questions to a slow history")
+struct HistoryReadsTests {
+    private static func requests(_ slots: Range<Int>) -> [Distributor.ReadRequest] {
+        slots.map { Distributor.ReadRequest(slot: $0, generation: 1, position: nil, selection: Selection([.all])) }
+    }
+
+    @Test("so many begin at once, the others in their order when some are answered")
+    func limit() throws {
+        var reads = HistoryReads()
+        reads.add(Self.requests(0..<3000))
+        var begun: [Int] = []
+        while let request = reads.begin(isAwaited: { _ in true }) { begun.append(request.slot) }
+        #expect(begun == Array(0..<HistoryReads.limit))
+        while begun.count < 3000 {
+            reads.didAnswer(10)
+            let before = begun.count
+            while let request = reads.begin(isAwaited: { _ in true }) { begun.append(request.slot) }
+            #expect(begun.count == min(before + 10, 3000))
+        }
+        #expect(begun == Array(0..<3000))
+        #expect(reads.begin(isAwaited: { _ in true }) == nil)
+    }
+
+    @Test("those that nobody waits for any more are passed over")
+    func notAwaited() throws {
+        var reads = HistoryReads()
+        reads.add(Self.requests(0..<200))
+        var begun: [Int] = []
+        while let request = reads.begin(isAwaited: { $0.slot.isMultiple(of: 50) }) { begun.append(request.slot) }
+        #expect(begun == [0, 50, 100, 150])
+        #expect(!reads.hasNext)
+    }
+}
