@@ -233,6 +233,7 @@ public final class Connector: Service {
     private func superviseShutdown() async {
         let isGraceful = (try? await gracefulShutdown()) != nil
         for loop in server.allLoops { loop.eventLoop.execute { loop.drain() } }
+        // Cancelled as soon as nothing is left to wait for.
         if isGraceful { try? await Task.sleep(for: configuration.shutdownTimeout) }
         for loop in server.allLoops { loop.eventLoop.execute { loop.terminate() } }
     }

@@ -9,7 +9,8 @@ extension Request {
     ///   - method: The method.
     ///   - target: Path and query as they are sent, percent-encoded.
     ///   - headers: The header fields; none unless given.
-    ///   - body: The body; empty unless given. No `Content-Type` is added.
+    ///   - body: The body; empty unless given. No `Content-Type` is added; `Content-Length` is, as clients do, unless
+    ///     the headers say something of the length, or the method is one that has no body and there is none.
     ///   - isSecure: Whether to look like a request over TLS; not unless given.
     ///   - logger: Where the chain logs; nowhere unless given.
     /// - Returns: The request.
@@ -21,7 +22,12 @@ extension Request {
         isSecure: Bool = false,
         logger: Logger = Logger(label: "plinth.test") { _ in SwiftLogNoOpLogHandler() }
     ) -> Request {
-        Request(
+        var headers = headers
+        let saysLength = headers[.contentLength] != nil || headers[.transferEncoding] != nil
+        if !saysLength, !body.isEmpty || [.post, .put, .patch].contains(method) {
+            headers[.contentLength] = "\(body.count)"
+        }
+        return Request(
             head: HTTPRequest(
                 method: method,
                 scheme: isSecure ? "https" : "http",

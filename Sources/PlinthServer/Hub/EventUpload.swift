@@ -77,6 +77,11 @@ struct EventUpload {
         }
     }
 
+    /// History did not take the next events.
+    func refused(_ reason: String, _ status: HTTPResponse.Status) -> Failure {
+        Failure(description: "event \(count + 1) or one behind it: \(reason)", status: status)
+    }
+
     mutating func accepted(_ ids: [PlinthHub.EventID]) {
         count += ids.count
         if let last = ids.last { lastID = last }

@@ -62,6 +62,7 @@ public struct HubEndpoints: Sendable {
 
     private func publish(_ request: Request) async throws -> Response {
         let topic = try topic(request)
+        guard !request.lacksLength else { throw HTTPError(.lengthRequired, Self.lengthRequired) }
         if request.isEventStream { return try await publishAll(request, topic) }
         let type = try eventType(request.queryParameters["type"])
         let retry = try retryTime(request.queryParameters["retry"])
@@ -78,6 +79,10 @@ public struct HubEndpoints: Sendable {
         let id = try await service.hub.publish(event, to: topic)
         return .json("{\"id\":\(JSONText.quoted(id.description))}", status: .created)
     }
+
+    private static let lengthRequired =
+        "the request has neither Content-Length nor Transfer-Encoding, so that it has no body; for an event without data "
+        + "send Content-Length: 0"
 
     private func eventType(_ text: String?) throws -> String? {
         guard let text, !text.isEmpty else { return nil }
@@ -99,7 +104,7 @@ public struct HubEndpoints: Sendable {
         do {
             for try await bytes in request.body {
                 let events = upload.parse(bytes)
-                if !events.isEmpty { upload.accepted(try await service.hub.publish(events)) }
+                if !events.isEmpty { upload.accepted(try await append(events, of: upload, request)) }
                 if let failure = upload.failure { throw failure }
             }
             upload.finish()
@@ -110,6 +115,20 @@ public struct HubEndpoints: Sendable {
             return .json(upload.report(error: error.message), status: error.status)
         }
         return .json(upload.report(error: nil), status: .created)
+    }
+
+    /// Puts events of an upload into history.
+    private func append(_ events: [NewEvent], of upload: EventUpload, _ request: Request) async throws -> [EventID] {
+        do {
+            return try await service.hub.publish(events)
+        } catch let error as HistoryError {
+            throw upload.refused(error.description, .badRequest)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            request.logger.error("history takes no events", metadata: ["error": "\(error)"])
+            throw upload.refused("history takes no events; send again from here", .internalServerError)
+        }
     }
 
     // MARK: - Subscribing
@@ -137,7 +156,7 @@ public struct HubEndpoints: Sendable {
     }
 
     private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) async throws -> Response {
-        guard service.hasRoom else { return Self.full }
+        guard let permit = service.limit.take() else { return Self.full }
         let start = try start(request)
         let body = HubStreamBody(
             service: service,
@@ -146,7 +165,8 @@ public struct HubEndpoints: Sendable {
             located: try await service.hub.locate(start),
             namesTopic: namesTopic,
             retry: retry,
-            attachment: nil
+            attachment: nil,
+            permit: permit
         )
         return .handedOver(body)
     }
@@ -207,6 +227,13 @@ public struct HubEndpoints: Sendable {
 }
 
 extension Request {
+    /// Whether it does not say that it has a body, however empty: a mistake where a body is what it is about.
+    ///
+    /// RFC 9110, section 8.6: who sends a POST should always say. In HTTP/2 the frames do.
+    fileprivate var lacksLength: Bool {
+        version < .http2 && headers[.contentLength] == nil && headers[.transferEncoding] == nil
+    }
+
     /// Whether the body is an event stream.
     fileprivate var isEventStream: Bool {
         guard let type = headers[.contentType] else { return false }

@@ -47,7 +47,7 @@ public final class HubService: Service {
         ///
         /// One for every two processors unless set.
         public var reactors: Int
-        /// How many streams may be open.
+        /// How many streams this service may have open.
         ///
         /// What the process's limit of descriptors allows, less some for all else, unless set.
         public var maximumStreams: Int
@@ -90,6 +90,8 @@ public final class HubService: Service {
     public let hub: Hub
     /// The configuration that it was made with.
     public let configuration: Configuration
+    /// Room for streams.
+    let limit: StreamLimit
     private let logger: Logger
     private let groups = Mutex(Groups())
 
@@ -107,6 +109,7 @@ public final class HubService: Service {
         self.hub = hub
         self.configuration = configuration
         self.logger = logger
+        limit = StreamLimit(maximum: configuration.maximumStreams)
     }
 
     deinit {
@@ -122,7 +125,7 @@ public final class HubService: Service {
 
     /// Runs until a graceful shutdown, which ends every stream, or until its task is cancelled, which closes them.
     ///
-    /// - Throws: Nothing, so far.
+    /// - Throws: Nothing; it is there for `Service`.
     public func run() async throws {
         logger.info(
             "the hub serves streams",
@@ -150,6 +153,7 @@ public final class HubService: Service {
     /// Old events leave history, and what was done is counted, also while nothing is published.
     private func keepHouse() async {
         while !Task.isCancelled {
+            // The wall clock is what this is about: events age by it. Cancelled, it ends at once.
             try? await Task.sleep(for: .seconds(1))
             await hub.history.expire()
             report()
@@ -175,6 +179,7 @@ public final class HubService: Service {
         let reactors = groups.reactors ?? []
         for reactor in reactors { reactor.drain() }
         let timeout = configuration.shutdownTimeout
+        // Whichever is over first; the other ends when it is cancelled.
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for reactor in reactors { await reactor.waitUntilEmpty() } }
             group.addTask { try? await Task.sleep(for: timeout) }
@@ -189,9 +194,6 @@ public final class HubService: Service {
     }
 
     // MARK: - For connections
-
-    /// Whether there is room for another stream.
-    var hasRoom: Bool { hub.subscriberCount < configuration.maximumStreams }
 
     /// Whether sockets are handed to a reactor.
     var usesReactor: Bool {
@@ -229,17 +231,22 @@ public final class HubService: Service {
     func streamRequest(_ request: HubStreamBody.Request, _ transport: HubStream.Transport) -> StreamRequest {
         let hub = self.hub
         let stream = hub.began(request.selection, request.start, transport, attachment: request.attachment)
+        let permit = request.permit
         return StreamRequest(
             selection: request.selection,
             start: request.located,
             form: request.form,
-            onEnd: { hub.ended(stream, $0) }
+            onEnd: { end in
+                permit.release()
+                hub.ended(stream, end)
+            }
         )
     }
 
     /// A stream whose connection was gone before it began.
     func refused(_ request: HubStreamBody.Request, _ end: StreamEnd) {
         let stream = hub.began(request.selection, request.start, .eventLoop, attachment: request.attachment)
+        request.permit.release()
         hub.ended(stream, end)
     }
 

@@ -14,6 +14,7 @@ struct HubStreamBody: HandedOverBody {
         let located: LocatedStart
         let form: StreamForm
         let attachment: (any Sendable)?
+        let permit: StreamPermit
     }
 
     let service: HubService
@@ -23,6 +24,7 @@ struct HubStreamBody: HandedOverBody {
     let namesTopic: Bool
     let retry: Duration?
     let attachment: (any Sendable)?
+    let permit: StreamPermit
 
     func request(isChunked: Bool) -> Request {
         Request(
@@ -30,7 +32,8 @@ struct HubStreamBody: HandedOverBody {
             start: start,
             located: located,
             form: StreamForm(isChunked: isChunked, namesTopic: namesTopic),
-            attachment: attachment
+            attachment: attachment,
+            permit: permit
         )
     }
 
@@ -50,6 +53,7 @@ struct HubStreamBody: HandedOverBody {
 
     func eventStream() -> EventStream {
         EventStream { events in
+            defer { permit.release() }
             try await service.hub.subscribe(selection, from: start) { updates in
                 for try await update in updates {
                     let event =

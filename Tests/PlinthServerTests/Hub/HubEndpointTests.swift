@@ -131,6 +131,24 @@ struct HubPublishTests {
         }
     }
 
+    @Test("a POST that does not say whether it has a body is 411; one that says it is empty is an event without data")
+    func lengthRequired() async throws {
+        try await withHub { hub in
+            for fields in ["", "Content-Type: text/event-stream\r\n"] {
+                let response = try await hub.request("POST", "/topics/a", fields)
+                #expect(response.status == 411)
+                #expect(try Answer(response).error?.contains("send Content-Length: 0") == true, "\(response.body)")
+            }
+            #expect(try await hub.hub.status().published == 0)
+            #expect(try await hub.request("POST", "/topics/a", body: "").status == 201)
+            let chunked = try await hub.server.client()
+            let head = "POST /topics/a HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+            try await chunked.send(head + "0\r\n\r\n")
+            #expect(try await chunked.response().status == 201)
+            #expect(try await hub.hub.status().published == 2)
+        }
+    }
+
     @Test("an event may be as large as the limit; one byte more is 413, whether it is announced or not")
     func tooLarge() async throws {
         try await withHub(maximumEventSize: 1000) { hub in

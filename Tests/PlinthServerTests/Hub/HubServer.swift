@@ -113,7 +113,7 @@ enum Held: String, CaseIterable, Sendable, CustomTestStringConvertible {
 /// When the test is over its clients have left, and no stream may be open any more.
 func withHub<Result>(
     _ configuration: HubService.Configuration = HubService.Configuration(),
-    history: MemoryHistory = MemoryHistory(),
+    history: any History = MemoryHistory(),
     options: StreamOptions = StreamOptions(),
     basePath: String = "",
     maximumEventSize: Int = 1 << 20,

@@ -237,6 +237,34 @@ struct HubSubscribeTests {
         }
     }
 
+    @Test("of many who come at once no more get a stream than there is room for", arguments: Held.allCases)
+    func limit(held: Held) async throws {
+        var configuration = held.configuration
+        configuration.maximumStreams = 5
+        try await withHub(configuration) { hub in
+            var clients: [RawClient] = []
+            for _ in 0..<40 {
+                let client = try await hub.server.client()
+                try await client.send("GET /topics/a HTTP/1.1\r\nHost: test\r\n\r\n")
+                clients.append(client)
+            }
+            var refused = 0
+            for client in clients {
+                // A stream's first chunk is a comment, and what is refused is told when to come back.
+                let opening = try await client.read(until: "\n\n")
+                if opening.contains("retry: 10000\n\n") { refused += 1 }
+            }
+            #expect(refused == 35)
+            #expect(hub.streams.begun.values.count == 5)
+            for client in clients { client.close() }
+            _ = try await hub.hasEnded(5)
+            let last = try await hub.subscribe("/topics/a")
+            try await hub.post("/topics/a", "x")
+            #expect(try await last.events(1).map(\.data) == ["x"])
+            last.raw.close()
+        }
+    }
+
     // MARK: - Without a socket
 
     @Test("in tests without a socket the routes work as they do on one")

@@ -5,6 +5,7 @@
 import Plinth
 import PlinthHub
 import PlinthServer
+import Synchronization
 import Testing
 
 /// Publishing a stream of events in one request.
@@ -100,6 +101,27 @@ struct HubUploadTests {
             #expect(answer.count == 3)
             #expect(answer.id == subscriber.lastEventID)
             subscriber.raw.close()
+        }
+    }
+
+    @Test("where history fails in the middle, the publisher is told how much it took")
+    func historyFails() async throws {
+        let history = FailingHistory(after: 3)
+        try await withHub(history: history) { hub in
+            let client = try await hub.server.client()
+            try await client.send(
+                "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Transfer-Encoding: chunked\r\n\r\n"
+            )
+            for number in 1...5 { try await client.send("9\r\ndata: \(number)\n\n\r\n") }
+            try await client.send("0\r\n\r\n")
+            let response = try await client.response()
+            #expect(response.status == 500)
+            let answer = try Answer(response)
+            let count = try #require(answer.count)
+            // Events that came in one piece are taken or refused together.
+            #expect(count <= 3)
+            #expect(answer.error?.hasPrefix("event \(count + 1) or one behind it: history takes no events") ?? false)
+            #expect(try await hub.hub.status().published == count)
         }
     }
 
@@ -222,6 +244,40 @@ struct SeededRandom: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)
     }
+}
+
+/// A history whose disk is full after so many events.
+private final class FailingHistory: History {
+    struct Full: Error {}
+
+    private let memory = MemoryHistory()
+    private let room: Mutex<Int>
+
+    init(after count: Int) {
+        room = Mutex(count)
+    }
+
+    func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
+        try await memory.open(deliver: deliver)
+    }
+
+    func append(_ events: [NewEvent]) async throws -> [PlinthHub.EventID] {
+        let isTaken = room.withLock { room in
+            guard room >= events.count else { return false }
+            room -= events.count
+            return true
+        }
+        guard isTaken else { throw Full() }
+        return try await memory.append(events)
+    }
+
+    func locate(_ id: PlinthHub.EventID) async throws -> Position? { try await memory.locate(id) }
+    func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
+        try await memory.read(after: position, selection: selection, limit: limit)
+    }
+    func id(at position: Position) -> PlinthHub.EventID { memory.id(at: position) }
+    func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
+    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
 }
 
 #endif

@@ -144,6 +144,7 @@ func serveHub(_ descriptors: Int) async throws {
         let topic = try Topic("a")
         while true {
             try await hub.publish(ServerSentEvent(data: "tick"), to: topic)
+            // Its pace: streams are to see events, and others to have their turn.
             try await Task.sleep(for: .milliseconds(20))
         }
     }()
