@@ -84,6 +84,7 @@ let package = Package(
                 "Plinth",
                 "PlinthHub",
                 .target(name: "PlinthReactor", condition: .when(platforms: [.linux])),
+                .target(name: "CPlinthLinux", condition: .when(platforms: [.linux])),
                 .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdTLS", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: server),

@@ -9,6 +9,9 @@ import Musl
 #else
 import Darwin
 #endif
+#if os(Linux)
+import CPlinthLinux
+#endif
 import NIOCore
 import Plinth
 import Synchronization
@@ -87,7 +90,22 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
             local.value.served = streams
         }
         let now = MonotonicTime.now()
-        for stream in streams { stream.connection?.pump(now: now) }
+        for (number, stream) in streams.enumerated() {
+            // With many streams each is looked at first when its turn comes, in memory that nothing else has touched since
+            // the last event. While this one is in the kernel, the channel of the one after the next and the connection
+            // of the next are fetched.
+            if number + 2 < streams.count { prefetch(streams[number + 2]) }
+            if number + 1 < streams.count, let next = streams[number + 1].connection { prefetch(next) }
+            stream.connection?.pump(now: now)
+        }
+    }
+
+    /// Has an object's memory fetched.
+    private func prefetch(_ object: AnyObject) {
+        #if os(Linux)
+        // The object is there during the call, and only its address is used.
+        plinth_prefetch(Unmanaged.passUnretained(object).toOpaque())
+        #endif
     }
 
     // MARK: - On the event loop
