@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 /// What a group of products needs, fetched only while its trait is enabled.
 let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
+let client: TargetDependencyCondition? = .when(traits: ["Client"])
 let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
 
 let package = Package(
@@ -25,14 +26,16 @@ let package = Package(
         .library(name: "Plinth", targets: ["Plinth"]),
         .library(name: "PlinthHub", targets: ["PlinthHub"]),
         .library(name: "PlinthServer", targets: ["PlinthServer"]),
+        .library(name: "PlinthClient", targets: ["PlinthClient"]),
         .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
         .library(name: "PlinthHubTesting", targets: ["PlinthHubTesting"]),
         .executable(name: "plinth", targets: ["PlinthCLI"]),
     ],
     traits: [
         .trait(name: "Server", description: "The connector PlinthServer: Hummingbird's server, NIO, ServiceLifecycle."),
+        .trait(name: "Client", description: "The client PlinthClient: AsyncHTTPClient."),
         .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser, Configuration."),
-        .default(enabledTraits: ["Server", "Command"]),
+        .default(enabledTraits: ["Server", "Client", "Command"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
@@ -45,6 +48,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.34.1"),
         .package(url: "https://github.com/apple/swift-nio-http2", from: "1.45.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
@@ -104,6 +108,18 @@ let package = Package(
                 .embedInCode("Hub/Page/hub.js"), .embedInCode("Hub/Page/hub-worker.js"),
             ]
         ),
+        .target(
+            name: "PlinthClient",
+            dependencies: [
+                "PlinthEvents",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
+                .product(name: "NIOCore", package: "swift-nio", condition: client),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: client),
+            ]
+        ),
         .target(name: "PlinthTesting", dependencies: ["Plinth"]),
         .target(name: "PlinthHubTesting", dependencies: ["PlinthHub", "PlinthEvents"]),
         .executableTarget(
@@ -145,10 +161,43 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
             ]
         ),
+        .testTarget(
+            name: "PlinthClientTests",
+            dependencies: [
+                "PlinthClient", "PlinthTesting",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio", condition: client),
+            ]
+        ),
         .executableTarget(
             name: "ServerProbe",
             dependencies: ["PlinthServer"],
             path: "Tests/Probes/ServerProbe"
+        ),
+        .executableTarget(
+            name: "event-source-probe",
+            dependencies: ["PlinthClient"],
+            path: "Tests/Probes/EventSourceProbe"
+        ),
+        .executableTarget(
+            name: "event-parser-probe",
+            dependencies: ["PlinthEvents"],
+            path: "Tests/Probes/EventParserProbe"
+        ),
+        .executableTarget(
+            name: "contract-test-service",
+            dependencies: [
+                "PlinthClient",
+                .target(name: "PlinthServer", condition: server),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
+                .product(name: "NIOCore", package: "swift-nio", condition: client),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: client),
+            ],
+            path: "Tests/Probes/ContractTestService"
         ),
         .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
     ]

@@ -51,7 +51,7 @@ extension String {
 
 extension String {
     /// A string of bytes, with U+FFFD for each maximal part that is not UTF-8.
-    init(repairing bytes: Span<UInt8>) {
+    package init(repairing bytes: Span<UInt8>) {
         self = unsafe bytes.withUnsafeBytes { unsafe String(repairing: $0) }
     }
 

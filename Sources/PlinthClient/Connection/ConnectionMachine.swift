@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import PlinthEvents
+
+/// The rules of an event source: what follows from what happens, without a socket or a clock.
+///
+/// The HTML standard, sections [9.2.2 and 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface),
+/// and the Fetch standard's rules for redirects. Each input returns what to do next.
+struct ConnectionMachine: Sendable {
+    enum Action: Sendable {
+        /// Send the request. The same attempt goes on if it is a redirect's.
+        case connect(EventSourceRequest)
+        /// The response is an event stream: read it.
+        case read(EventSourceResponseHead)
+        /// The connection or the attempt is over: begin another attempt after a time.
+        case wait(Duration, EventSourceError)
+        /// It is over for good; with an error, or without for an answer of 204.
+        case stop(EventSourceError?)
+    }
+
+    /// The most redirects in a row, as in the Fetch standard.
+    static let maximumRedirects = 20
+
+    private let configuration: EventSourceConfiguration
+    private let original: HTTPAddress
+    private var collector: EventCollector
+
+    // What the next attempt asks for: redirects are remembered.
+    private var address: HTTPAddress
+    private var method: HTTPRequest.Method
+    private var body: [UInt8]?
+
+    // Of the attempt.
+    private var headerFields: HTTPFields = [:]
+    private var redirects = 0
+    private var target: Target
+
+    // Of the connection.
+    private var openedAt: Duration?
+    private var hasEvent = false
+
+    /// Attempts in a row that failed.
+    private(set) var failures = 0
+
+    /// Where a request goes.
+    private struct Target: Sendable {
+        var address: HTTPAddress
+        var method: HTTPRequest.Method
+        var body: [UInt8]?
+    }
+
+    init(address: HTTPAddress, configuration: EventSourceConfiguration, lastEventID: String) {
+        self.configuration = configuration
+        original = address
+        self.address = address
+        method = configuration.method
+        body = configuration.body
+        target = Target(address: address, method: configuration.method, body: configuration.body)
+        collector = EventCollector(
+            lastEventID: lastEventID,
+            maximumEventSize: configuration.maximumEventSize,
+            includesComments: configuration.includesComments
+        )
+    }
+
+    /// The last event ID that the stream has committed.
+    var lastEventID: String { collector.lastEventID }
+
+    /// The reconnection time in force.
+    var reconnectionTime: Duration { collector.reconnectionTime ?? max(configuration.reconnectionTime, .zero) }
+
+    // MARK: - Attempts
+
+    /// Begins an attempt, the first or a later one, with the header fields that the provider gave.
+    mutating func connect(adding provided: HTTPFields = [:]) -> Action {
+        headerFields = configuration.headerFields
+        for name in Set(provided.map(\.name)) { headerFields[values: name] = provided[values: name] }
+        redirects = 0
+        openedAt = nil
+        hasEvent = false
+        target = Target(address: address, method: method, body: body)
+        return .connect(request())
+    }
+
+    /// The provider of header fields threw an error.
+    mutating func failed(headers error: any Error, at now: Duration) -> Action {
+        failed(.init(.headersUnavailable, "The header provider threw an error.", cause: error), at: now)
+    }
+
+    private func request() -> EventSourceRequest {
+        var fields = headerFields
+        if fields[.accept] == nil { fields[.accept] = "text/event-stream" }
+        if fields[.cacheControl] == nil { fields[.cacheControl] = "no-cache" }
+        // "If the EventSource object's last event ID string is not the empty string … UTF-8 encoded".
+        let id = collector.lastEventID
+        if id.isEmpty {
+            fields[.lastEventID] = nil
+        } else {
+            fields[.lastEventID] = id
+        }
+        // "If request's current URL's origin is not same origin with locationURL's origin, then … remove" credentials.
+        if !target.address.hasSameOrigin(as: original) {
+            for name in configuration.sensitiveHeaderFields { fields[values: name] = [] }
+        }
+        if target.body == nil && configuration.body != nil {
+            // "For each headerName of request-body-header name, delete headerName from request's header list."
+            for name: HTTPField.Name in [.contentEncoding, .contentLanguage, .contentLocation, .contentType] {
+                fields[values: name] = []
+            }
+        }
+        return EventSourceRequest(
+            method: target.method,
+            url: target.address.string,
+            headerFields: fields,
+            body: target.body
+        )
+    }
+
+    // MARK: - Responses
+
+    /// The head of a response is there.
+    ///
+    /// - Parameters:
+    ///   - head: The head.
+    ///   - now: The time.
+    ///   - date: Seconds since the beginning of 1970, for a `Retry-After` that is a date.
+    mutating func received(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
+        var head = head
+        head.url = target.address.string
+        // A redirect status without a `Location` is a response like any other.
+        if [301, 302, 303, 307, 308].contains(head.status),
+            let location = head.headerFields[values: .location].first(where: { !$0.isEmpty })
+        {
+            return redirect(head.status, to: location, at: now)
+        }
+        // Reconnecting asks the same request again, whose URL is by now the last one.
+        if !configuration.reconnectsToOriginalURL {
+            (address, method, body) = (target.address, target.method, target.body)
+        }
+        if head.status == 204 { return .stop(nil) }
+        guard head.status == 200 else { return unexpected(head, at: now, date: date) }
+        let type = MediaType(head.headerFields)
+        guard type?.essence == "text/event-stream" else {
+            let found = head.headerFields[.contentType].map { "its Content-Type is \($0.debugDescription)" }
+            return .stop(
+                EventSourceError(
+                    .unexpectedContentType,
+                    "The response of \(head.url) is no event stream: \(found ?? "it has no Content-Type"). "
+                        + "The server has to send text/event-stream.",
+                    status: head.status
+                )
+            )
+        }
+        if configuration.requiresUTF8, let charset = type?.charset, charset != "utf-8" {
+            return .stop(
+                EventSourceError(
+                    .unexpectedCharset,
+                    "The event stream of \(head.url) has the charset \(charset); event streams are UTF-8.",
+                    status: head.status
+                )
+            )
+        }
+        if let encoding = head.headerFields[.contentEncoding],
+            ["gzip", "x-gzip", "deflate", "br", "zstd", "compress"].contains(encoding.lowercased())
+        {
+            return .stop(
+                EventSourceError(
+                    .compressed,
+                    "The event stream of \(head.url) is compressed (\(encoding)), which was not asked for.",
+                    status: head.status
+                )
+            )
+        }
+        collector.reset()
+        openedAt = now
+        return .read(head)
+    }
+
+    private mutating func unexpected(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
+        let isRetried = configuration.retryableStatuses.contains(head.status)
+        let error = EventSourceError(
+            .unexpectedStatus,
+            "\(head.url) answered with status \(head.status) and not 200."
+                + (isRetried ? "" : " Add the status to retryableStatuses if it passes."),
+            status: head.status
+        )
+        guard isRetried else { return .stop(error) }
+        let asked = RetryAfter.delay(in: head.headerFields, now: date) ?? .zero
+        return failed(error, at: now, atLeast: min(asked, configuration.maximumRetryAfter))
+    }
+
+    /// "HTTP-redirect fetch": https://fetch.spec.whatwg.org/#http-redirect-fetch
+    private mutating func redirect(_ status: Int, to location: String, at now: Duration) -> Action {
+        let from = target.address.string
+        let next: HTTPAddress
+        do throws(HTTPAddress.Failure) {
+            next = try target.address.resolve(location)
+        } catch {
+            guard case .scheme(let scheme) = error else { return invalid(location, status, at: now) }
+            // "If locationURL's scheme is not an HTTP(S) scheme, then return a network error": one that trying again
+            // does not change.
+            return .stop(
+                EventSourceError(
+                    .redirectRefused,
+                    "\(from) redirects to the scheme \(scheme), which is not HTTP: \(location.debugDescription).",
+                    status: status
+                )
+            )
+        }
+        // "If request's redirect count is 20, then return a network error."
+        guard redirects < Self.maximumRedirects else {
+            return failed(
+                EventSourceError(
+                    .tooManyRedirects,
+                    "\(from) redirects to \(next.string), after \(Self.maximumRedirects) redirects.",
+                    status: status
+                ),
+                at: now
+            )
+        }
+        if next.hasCredentials && !next.hasSameOrigin(as: target.address) {
+            return .stop(
+                EventSourceError(
+                    .redirectRefused,
+                    "\(from) redirects to another origin with a user name: \(location.debugDescription).",
+                    status: status
+                )
+            )
+        }
+        redirects += 1
+        target.address = next
+        let isPost = target.method == .post
+        if (status == 301 || status == 302) && isPost
+            || status == 303 && target.method != .get && target.method != .head
+        {
+            target.method = .get
+            target.body = nil
+        }
+        return .connect(request())
+    }
+
+    private mutating func invalid(_ location: String, _ status: Int, at now: Duration) -> Action {
+        failed(
+            EventSourceError(
+                .invalidRedirect,
+                "\(target.address.string) redirects to what is no URL: \(location.debugDescription).",
+                status: status
+            ),
+            at: now
+        )
+    }
+
+    // MARK: - Streams
+
+    /// Bytes of the stream are there; what they complete goes into the batch.
+    ///
+    /// - Returns: Nil to read on.
+    mutating func received(_ bytes: Span<UInt8>, into batch: inout EventBatch) -> Action? {
+        let count = batch.events.count
+        do {
+            try collector.collect(bytes, into: &batch)
+        } catch {
+            return .stop(
+                EventSourceError(
+                    .tooLarge,
+                    "The event stream of \(target.address.string) goes beyond maximumEventSize, "
+                        + "\(configuration.maximumEventSize) bytes. Raise it if the server can be trusted.",
+                    cause: error
+                )
+            )
+        }
+        if batch.events.count > count { hasEvent = true }
+        return nil
+    }
+
+    /// The connection, or the attempt at one, is over: the body has ended, the transport failed, time ran out.
+    mutating func failed(_ error: EventSourceError, at now: Duration) -> Action {
+        failed(error, at: now, atLeast: .zero)
+    }
+
+    private mutating func failed(_ error: EventSourceError, at now: Duration, atLeast minimum: Duration) -> Action {
+        // The unfinished event is gone, and its ID with it.
+        collector.reset()
+        if let openedAt, hasEvent || now - openedAt >= configuration.backoff.resetTime { failures = 0 }
+        openedAt = nil
+        failures += 1
+        if let maximum = configuration.maximumAttempts, failures >= maximum {
+            return .stop(
+                EventSourceError(
+                    .tooManyAttempts,
+                    "\(failures) attempts in a row failed, as many as maximumAttempts allows. The last one: "
+                        + error.message,
+                    status: error.status,
+                    cause: error.cause ?? error
+                )
+            )
+        }
+        let added = configuration.backoff.delay(failures: failures, random: configuration.random())
+        return .wait(max(reconnectionTime + added, minimum), error)
+    }
+
+    /// The reader wants a new connection: nothing failed.
+    mutating func restart() {
+        collector.reset()
+        failures = 0
+    }
+}
+
+extension HTTPField.Name {
+    /// `Last-Event-ID`.
+    static let lastEventID = HTTPField.Name(known: "Last-Event-ID")
+
+    private init(known name: String) {
+        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is the name of a field.") }
+        self = parsed
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension EventSource: AsyncSequence {
+    /// The type of the elements: events.
+    public typealias Element = Event
+
+    /// Hands out events.
+    ///
+    /// Dropping it ends the iteration and closes the connection.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        private let owner: EventSourceReader
+        private var events: [Event] = []
+        private var index = 0
+
+        fileprivate init(_ source: EventSource) {
+            owner = EventSourceReader(source, wantsMessages: false)
+        }
+
+        /// Waits for the next event.
+        ///
+        /// - Parameter actor: The actor that the caller is isolated to, which is not left while there are events.
+        /// - Returns: The event; nil at the end.
+        /// - Throws: ``EventSourceError`` if the source failed for good; once.
+        public mutating func next(
+            isolation actor: isolated (any Actor)? = #isolation
+        ) async throws(EventSourceError) -> Event? {
+            while true {
+                if index < events.count, owner.mayHandOut(index + 1) {
+                    let event = events[index]
+                    index += 1
+                    return event
+                }
+                events = []
+                index = 0
+                guard let batch = try await owner.next() else { return nil }
+                events = batch.events
+            }
+        }
+
+        /// Waits for the next event.
+        ///
+        /// - Returns: The event; nil at the end.
+        /// - Throws: ``EventSourceError`` if the source failed for good; once.
+        public mutating func next() async throws(EventSourceError) -> Event? {
+            try await next(isolation: #isolation)
+        }
+    }
+
+    /// Begins an iteration, which connects when its first event is asked for.
+    ///
+    /// - Returns: Hands out the events.
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(self)
+    }
+}
+
+@available(*, unavailable)
+extension EventSource.AsyncIterator: Sendable {}
+
+/// The reader's side of an iteration, which ends with it.
+final class EventSourceReader {
+    private let source: EventSource
+    private let wantsMessages: Bool
+    private var run: EventSourceRun?
+    private var hasEnded = false
+
+    init(_ source: EventSource, wantsMessages: Bool) {
+        self.source = source
+        self.wantsMessages = wantsMessages
+    }
+
+    deinit {
+        if let run { source.end(run) }
+    }
+
+    /// Whether another event may be handed out, so that it is the last of so many of the batch.
+    @inline(__always)
+    func mayHandOut(_ count: Int) -> Bool {
+        guard let run, !run.isClosed else { return false }
+        run.didHandOut(count)
+        return true
+    }
+
+    /// Waits for the next batch; nil at the end.
+    func next() async throws(EventSourceError) -> EventBatch? {
+        if hasEnded { return nil }
+        do throws(EventSourceError) {
+            if Task.isCancelled {
+                end()
+                return nil
+            }
+            if run == nil { run = try source.begin(wantsMessages: wantsMessages) }
+            if let batch = try await run?.take() { return batch }
+            end()
+            return nil
+        } catch {
+            end()
+            throw error
+        }
+    }
+
+    private func end() {
+        hasEnded = true
+        if let run { source.end(run) }
+        run = nil
+    }
+}
