@@ -169,7 +169,12 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
                 .product(name: "NIOCore", package: "swift-nio", condition: client),
+                .target(name: "event-source-probe"),
+                .target(name: "event-parser-probe"),
+                .target(name: "client-leak-probe"),
+                .target(name: "contract-test-service"),
             ]
         ),
         .executableTarget(
@@ -186,6 +191,11 @@ let package = Package(
             name: "event-parser-probe",
             dependencies: ["PlinthEvents"],
             path: "Tests/Probes/EventParserProbe"
+        ),
+        .executableTarget(
+            name: "client-leak-probe",
+            dependencies: ["PlinthClient"],
+            path: "Tests/Probes/ClientLeakProbe"
         ),
         .executableTarget(
             name: "contract-test-service",

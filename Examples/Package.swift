@@ -11,7 +11,12 @@ let testing: Target.Dependency = .product(name: "PlinthTesting", package: "plint
 let package = Package(
     name: "plinth-examples",
     platforms: [.macOS(.v15)],
-    dependencies: [.package(name: "plinth", path: "..")],
+    dependencies: [
+        .package(name: "plinth", path: ".."),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    ],
     targets: [
         // What all examples share: host and port from arguments or environment.
         .target(name: "ExampleSupport", dependencies: Array(plinth.dropFirst())),
@@ -33,6 +38,10 @@ let package = Package(
                 .product(name: "PlinthEvents", package: "plinth"),
                 .product(name: "PlinthHub", package: "plinth"),
                 .product(name: "PlinthHubTesting", package: "plinth"),
+                .product(name: "PlinthClient", package: "plinth"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ]
         ),
         // A stream per user, sent to from elsewhere.

@@ -21,4 +21,6 @@ echo "== event streams, beside a Hummingbird handler"
 Benchmarks/Streams/run.py --scratch "$work/streams" || status=1
 echo "== hub, beside the kernel's floor, nchan and a Hummingbird handler"
 Benchmarks/Hub/run.py --scratch "$work/hub" || status=1
+echo "== client, beside curl"
+Benchmarks/Client/run.py --scratch "$work/client" || status=1
 exit $status

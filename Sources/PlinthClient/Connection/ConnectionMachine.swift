@@ -22,6 +22,8 @@ struct ConnectionMachine: Sendable {
     /// The most redirects in a row, as in the Fetch standard.
     static let maximumRedirects = 20
 
+    private static let redirectStatuses: Set<Int> = [301, 302, 303, 307, 308]
+
     private let configuration: EventSourceConfiguration
     private let original: HTTPAddress
     private var collector: EventCollector
@@ -129,7 +131,7 @@ struct ConnectionMachine: Sendable {
         var head = head
         head.url = target.address.string
         // A redirect status without a `Location` is a response like any other.
-        if [301, 302, 303, 307, 308].contains(head.status),
+        if Self.redirectStatuses.contains(head.status),
             let location = head.headerFields[values: .location].first(where: { !$0.isEmpty })
         {
             return redirect(head.status, to: location, at: now)
@@ -179,10 +181,11 @@ struct ConnectionMachine: Sendable {
 
     private mutating func unexpected(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
         let isRetried = configuration.retryableStatuses.contains(head.status)
+        let advice = isRetried ? "" : " Add the status to retryableStatuses if it passes."
         let error = EventSourceError(
             .unexpectedStatus,
             "\(head.url) answered with status \(head.status) and not 200."
-                + (isRetried ? "" : " Add the status to retryableStatuses if it passes."),
+                + (Self.redirectStatuses.contains(head.status) ? " It has no Location to follow." : advice),
             status: head.status
         )
         guard isRetried else { return .stop(error) }

@@ -153,7 +153,11 @@ final class EventSourceRun: Sendable {
         let reader = state.withLock { state -> Waiter? in
             if isClosed { return nil }
             state.pending.append(batch)
-            guard !state.pending.isEmpty else { return nil }
+            guard !state.pending.isEmpty else {
+                // Bytes of an event that goes on are the parser's to bound.
+                state.pending.weight = 0
+                return nil
+            }
             defer { state.reader = nil }
             return state.reader
         }

@@ -138,7 +138,8 @@ public struct EventDecodingError: Error, CustomStringConvertible {
         let start = event.data.prefix(80)
         let rest = start.endIndex == event.data.endIndex ? "" : "…"
         let id = event.lastEventID.isEmpty ? "without an ID" : "with the ID \(event.lastEventID.debugDescription)"
-        return "Event \(number), of the type \(event.type.debugDescription) \(id), cannot be decoded; its data begins with "
+        return
+            "Event \(number), of the type \(event.type.debugDescription) \(id), cannot be decoded; its data begins with "
             + "\(String(start).debugDescription)\(rest): \(cause)"
     }
 }

@@ -41,7 +41,10 @@ func read(_ line: String) throws -> Input {
 }
 
 func quoted(_ value: Any) -> String {
-    let data = try? JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .withoutEscapingSlashes])
+    let data = try? JSONSerialization.data(
+        withJSONObject: value,
+        options: [.fragmentsAllowed, .withoutEscapingSlashes]
+    )
     return data.map { String(decoding: $0, as: UTF8.self) } ?? "null"
 }
 

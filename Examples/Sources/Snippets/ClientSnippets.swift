@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AsyncHTTPClient
+import HTTPTypes
+import NIOCore
+import PlinthClient
+
+/// The articles of PlinthClient.
+func printPrices() async throws {
+    let source = EventSource("https://example.org/prices")
+    for try await event in source {
+        print(event.type, event.data)
+    }
+}
+
+func printAnswer(to request: HTTPClientRequest) async throws {
+    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+    for try await event in response.body.events(until: .data("[DONE]")) {
+        print(event.data)
+    }
+}
+
+func freshToken() async throws -> String { "token" }
+
+func configured() -> EventSource {
+    var configuration = EventSourceConfiguration()
+    configuration.retryableStatuses = EventSourceConfiguration.transientStatuses
+    configuration.idleTimeout = .seconds(30)
+    configuration.headerProvider = { [.authorization: "Bearer \(try await freshToken())"] }
+    let source = EventSource("https://example.org/orders", configuration: configuration)
+    return source
+}
+
+func printMessages(of source: EventSource) async throws {
+    for try await message in source.messages {
+        switch message {
+        case .opened(let head): print("open:", head.url)
+        case .event(let event): print(event.data)
+        case .comment(let text): print("comment:", text)
+        case .disconnected(let error, let delay): print("\(error.code); the next attempt is in \(delay)")
+        }
+    }
+}
+
+func resume(
+    loadID: () throws -> String,
+    process: (EventSource.Event) async throws -> Void,
+    saveID: (String) throws -> Void
+) async throws {
+    var configuration = EventSourceConfiguration()
+    configuration.lastEventID = try loadID()
+    let source = EventSource("https://example.org/orders", configuration: configuration)
+    for try await event in source {
+        try await process(event)
+        try saveID(event.lastEventID)
+    }
+}
+
+struct Price: Decodable {
+    var symbol: String
+    var amount: Double
+}
+
+func printDecoded(from source: EventSource) async throws {
+    for try await price in source.decode(Price.self, ofType: "price") {
+        print(price.symbol, price.amount)
+    }
+}
+
+func throughProxy() -> EventSource {
+    var client = AsyncHTTPClientTransport.configuration
+    client.proxy = .server(host: "proxy.example.org", port: 3128)
+    let transport = AsyncHTTPClientTransport(configuration: client)
+    let source = EventSource("https://example.org/prices", transport: transport)
+    return source
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import PlinthClient
+
+/// URLs as the URL standard reads them.
+@Suite("URLs")
+struct AddressTests {
+    @Test(
+        "an absolute URL is taken apart",
+        arguments: [
+            ("http://a", "http://a/"), ("HTTP://A.Example:80/x", "http://a.example/x"),
+            ("https://a:443", "https://a/"), ("https://a:80/", "https://a:80/"), ("http://a:/b", "http://a/b"),
+            (" http://a/b \n", "http://a/b"), ("ht\ttp://a/\nb", "http://a/b"), ("http:a/b", "http://a/b"),
+            ("http:\\\\a\\b", "http://a/b"), ("http://a/b/../c/./d", "http://a/c/d"), ("http://a/b/..", "http://a/"),
+            ("http://a/%2e%2E/b", "http://a/b"), ("http://a?q", "http://a/?q"), ("http://a/b#f?x", "http://a/b"),
+            ("http://a/ä \"<>`{}", "http://a/%C3%A4%20%22%3C%3E%60%7B%7D"), ("http://a/?ä '", "http://a/?%C3%A4%20%27"),
+            ("http://u:p@a/", "http://u:p@a/"), ("http://[::1]:8080/", "http://[::1]:8080/"),
+            ("http://a//b", "http://a//b"),
+            ("http://a/b?", "http://a/b?"), ("http://a/%zz", "http://a/%zz"),
+        ]
+    )
+    func absolute(_ text: String, _ url: String) throws {
+        #expect(try HTTPAddress(text).string == url)
+    }
+
+    @Test(
+        "what is no URL of HTTP is refused",
+        arguments: [
+            "", "/a", "a", "//a/b", "http://", "http:///", "http://?", "http://a b/", "http://a:x/", "http://a:65536/",
+            "http://[::1/", "http://::1/", "http://a%41/", "ftp://a/", "mailto:a", "://a", "http://[]/", "http://a]/",
+        ]
+    )
+    func invalid(_ text: String) {
+        #expect(throws: HTTPAddress.Failure.self) { try HTTPAddress(text) }
+    }
+
+    @Test(
+        "a reference is resolved against the URL that it came from",
+        arguments: [
+            ("t", "http://a/b/t"), ("./t", "http://a/b/t"), ("../t", "http://a/t"), ("../../../t", "http://a/t"),
+            ("/t", "http://a/t"), ("\\t", "http://a/t"), ("//c/t", "http://c/t"), ("https://c", "https://c/"),
+            ("?r", "http://a/b/c?r"), ("#f", "http://a/b/c?q"), ("", "http://a/b/c?q"), (".", "http://a/b/"),
+            ("..", "http://a/"), ("t/", "http://a/b/t/"), ("http:t", "http://a/b/t"), ("http:/t", "http://a/t"),
+            ("https:t", "https://t/"), ("t:u", "scheme t"), ("t?a=//b", "http://a/b/t?a=//b"),
+            ("/ä", "http://a/%C3%A4"),
+            ("data:x", "scheme data"), ("http://[", "invalid"), ("https://", "invalid"), ("///c", "http://c/"),
+        ]
+    )
+    func relative(_ reference: String, _ url: String) throws {
+        let base = try HTTPAddress("http://a/b/c?q")
+        do throws(HTTPAddress.Failure) {
+            #expect(try base.resolve(reference).string == url)
+        } catch {
+            switch error {
+            case .invalid: #expect(url == "invalid")
+            case .scheme(let scheme): #expect(url == "scheme \(scheme)")
+            }
+        }
+    }
+
+    @Test("random text neither traps nor resolves to what is no URL")
+    func random() throws {
+        let alphabet = Array("htp:/\\?#@[]%. a0é")
+        for seed in 0..<20_000 {
+            var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1
+            let text = String(
+                (0..<(seed % 12)).map { _ in
+                    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                    return alphabet[Int(state >> 33) % alphabet.count]
+                }
+            )
+            guard let url = try? HTTPAddress("http://a/b").resolve(text) else { continue }
+            #expect(try HTTPAddress(url.string) == url, "\(text.debugDescription)")
+        }
+    }
+}

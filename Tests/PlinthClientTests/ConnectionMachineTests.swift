@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Testing
+
+@testable import PlinthClient
+
+/// What the rules say, with neither socket nor clock.
+@Suite("the rules of connections")
+struct ConnectionMachineTests {
+    /// A machine, and what it said, in short.
+    struct Rules {
+        var machine: ConnectionMachine
+        var now: Duration = .zero
+        private(set) var request: EventSourceRequest?
+
+        init(
+            _ url: String = "http://a.example/s",
+            lastEventID: String = "",
+            _ configure: (inout EventSourceConfiguration) -> Void = { _ in }
+        ) throws {
+            var configuration = EventSourceConfiguration()
+            configuration.backoff = .none
+            configure(&configuration)
+            machine = ConnectionMachine(
+                address: try HTTPAddress(url),
+                configuration: configuration,
+                lastEventID: lastEventID
+            )
+        }
+
+        private mutating func say(_ action: ConnectionMachine.Action) -> String {
+            switch action {
+            case .connect(let request):
+                self.request = request
+                return "\(request.method) \(request.url)"
+            case .read: return "read"
+            case .wait(let delay, let error): return "\(error.code) \(delay)"
+            case .stop(let error): return "stop \(error?.code.description ?? "")"
+            }
+        }
+
+        mutating func connect(_ provided: HTTPFields = [:]) -> String { say(machine.connect(adding: provided)) }
+
+        mutating func head(_ status: Int, _ fields: HTTPFields = [:], date: Int = 0) -> String {
+            say(machine.received(.init(status: status, headerFields: fields), at: now, date: date))
+        }
+
+        mutating func open() -> String { head(200, [.contentType: "text/event-stream"]) }
+
+        mutating func redirect(_ status: Int, _ location: String) -> String { head(status, [.location: location]) }
+
+        mutating func bytes(_ text: String) -> (events: [EventSource.Event], action: String?) {
+            var batch = EventBatch()
+            let action = machine.received(Array(text.utf8).span, into: &batch)
+            return (batch.events, action.map { say($0) })
+        }
+
+        mutating func end() -> String { say(machine.failed(EventSourceError(.streamEnded, ""), at: now)) }
+
+        mutating func fail() -> String { say(machine.failed(EventSourceError(.connectionFailed, ""), at: now)) }
+    }
+
+    // MARK: - Requests
+
+    @Test("a request asks for an event stream, uncached, and names no event that there was not")
+    func firstRequest() throws {
+        var rules = try Rules()
+        #expect(rules.connect() == "GET http://a.example/s")
+        #expect(rules.request?.headerFields == [.accept: "text/event-stream", .cacheControl: "no-cache"])
+        #expect(rules.request?.body == nil)
+    }
+
+    @Test("the last event ID is sent as UTF-8, only when it is not empty, and kept over connections")
+    func lastEventID() throws {
+        var rules = try Rules(lastEventID: "ä\t漢")
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == "ä\t漢")
+        #expect(rules.open() == "read")
+        #expect(rules.bytes("data: a\n\n").events.map(\.lastEventID) == ["ä\t漢"])
+        #expect(rules.bytes("id: 2\n\ndata: b\n\n").events.map(\.lastEventID) == ["2"])
+        _ = rules.end()
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == "2")
+        _ = rules.fail()
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == "2")
+        #expect(rules.open() == "read")
+        _ = rules.bytes("id\n\n")
+        _ = rules.end()
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == nil)
+    }
+
+    @Test("an event that is cut off is dropped, and its ID and type with it")
+    func cutOff() throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("id: 1\ndata: a\n\nid: 2\nevent: e\ndata: b\n")
+        _ = rules.end()
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == "1")
+        _ = rules.open()
+        #expect(
+            rules.bytes("\ndata: c\n\n").events == [.init(type: "message", data: "c", lastEventID: "1", hasID: false)]
+        )
+    }
+
+    @Test("fields of the configuration and the provider are sent, the provider's instead of others of the name")
+    func headerFields() throws {
+        var rules = try Rules { configuration in
+            configuration.headerFields = [.authorization: "old", .userAgent: "a", .accept: "application/json"]
+        }
+        _ = rules.connect([.authorization: "new"])
+        #expect(
+            rules.request?.headerFields == [
+                .authorization: "new", .userAgent: "a", .accept: "application/json", .cacheControl: "no-cache",
+            ]
+        )
+    }
+
+    @Test("method and body are sent with each attempt")
+    func methodAndBody() throws {
+        var rules = try Rules { configuration in
+            configuration.method = .post
+            configuration.body = [1, 2]
+            configuration.headerFields = [.contentType: "x/y"]
+        }
+        for _ in 0..<3 {
+            #expect(rules.connect() == "POST http://a.example/s")
+            #expect(rules.request?.body == [1, 2])
+            #expect(rules.request?.headerFields[.contentType] == "x/y")
+            _ = rules.open()
+            _ = rules.end()
+        }
+    }
+
+    // MARK: - Responses
+
+    @Test(
+        "a response opens if its type is text/event-stream, whatever the case and the parameters",
+        arguments: [
+            ("text/event-stream", true), ("Text/Event-STREAM", true), ("text/event-stream;charset=utf-8", true),
+            ("text/event-stream ; charset=\"UTF-8\"", true), ("text/event-stream;", true),
+            (" text/event-stream", true), ("text/event-stream;charset=latin1", true), ("text/event-stream;x=y", true),
+            ("text/plain", false), ("text/event-streams", false), ("text/event-stream, text/plain", false),
+            ("text/plain, text/event-stream", false), ("event-stream", false), ("text/", false), ("", false),
+            ("application/x-text/event-stream", false),
+        ]
+    )
+    func contentType(_ value: String, _ opens: Bool) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.head(200, [.contentType: value]) == (opens ? "read" : "stop unexpectedContentType"))
+    }
+
+    @Test("of several types the last one counts, and a response without one does not open")
+    func severalContentTypes() throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        var fields = HTTPFields()
+        #expect(rules.head(200, fields) == "stop unexpectedContentType")
+        fields.append(.init(name: .contentType, value: "text/plain"))
+        fields.append(.init(name: .contentType, value: "text/event-stream"))
+        #expect(rules.head(200, fields) == "read")
+        fields.append(.init(name: .contentType, value: "*/*"))
+        #expect(rules.head(200, fields) == "read")
+        fields.append(.init(name: .contentType, value: "text/html"))
+        #expect(rules.head(200, fields) == "stop unexpectedContentType")
+    }
+
+    @Test("another charset is refused on demand", arguments: [("utf-8", true), ("UTF-8", true), ("latin1", false)])
+    func charset(_ charset: String, _ opens: Bool) throws {
+        var rules = try Rules { $0.requiresUTF8 = true }
+        _ = rules.connect()
+        let fields: HTTPFields = [.contentType: "text/event-stream; charset=\(charset)"]
+        #expect(rules.head(200, fields) == (opens ? "read" : "stop unexpectedCharset"))
+    }
+
+    @Test("a compressed response is refused", arguments: [("gzip", false), ("BR", false), ("identity", true)])
+    func compressed(_ encoding: String, _ opens: Bool) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        let fields: HTTPFields = [.contentType: "text/event-stream", .contentEncoding: encoding]
+        #expect(rules.head(200, fields) == (opens ? "read" : "stop compressed"))
+    }
+
+    @Test(
+        "a status other than 200 is for good, even with the right type",
+        arguments: [
+            201, 202, 205, 206, 300, 304, 305, 306, 400, 401, 403, 404, 407, 408, 410, 429, 500, 502, 503, 504, 599,
+        ]
+    )
+    func statuses(_ status: Int) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.head(status, [.contentType: "text/event-stream"]) == "stop unexpectedStatus")
+    }
+
+    @Test("204 ends it without an error")
+    func noContent() throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.head(204) == "stop ")
+    }
+
+    // MARK: - Redirects
+
+    @Test("all five redirects are followed", arguments: [301, 302, 303, 307, 308])
+    func redirects(_ status: Int) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.redirect(status, "../t?q#f") == "GET http://a.example/t?q")
+        #expect(rules.open() == "read")
+    }
+
+    @Test(
+        "a redirect's method and body are those of the Fetch standard",
+        arguments: [
+            (301, "POST", "GET"), (302, "POST", "GET"), (303, "POST", "GET"), (307, "POST", "POST"),
+            (308, "POST", "POST"), (301, "REPORT", "REPORT"), (302, "PUT", "PUT"), (303, "PUT", "GET"),
+            (303, "HEAD", "HEAD"),
+        ]
+    )
+    func redirectedMethods(_ status: Int, _ method: String, _ then: String) throws {
+        var rules = try Rules { configuration in
+            configuration.method = HTTPRequest.Method(method) ?? .get
+            configuration.body = [1]
+            configuration.headerFields = [.contentType: "x/y", .userAgent: "a"]
+        }
+        _ = rules.connect()
+        #expect(rules.redirect(status, "/t") == "\(then) http://a.example/t")
+        let keepsBody = then != "GET"
+        #expect(rules.request?.body == (keepsBody ? [1] : nil))
+        #expect(rules.request?.headerFields[.contentType] == (keepsBody ? "x/y" : nil))
+        #expect(rules.request?.headerFields[.userAgent] == "a")
+    }
+
+    @Test("twenty redirects are followed, and the next one is a failure that is tried again")
+    func manyRedirects() throws {
+        var rules = try Rules()
+        for _ in 0..<2 {
+            _ = rules.connect()
+            for number in 1...20 {
+                #expect(rules.redirect(302, "/\(number)") == "GET http://a.example/\(number)")
+            }
+            #expect(rules.redirect(302, "/21") == "tooManyRedirects 3.0 seconds")
+        }
+    }
+
+    @Test(
+        "a redirect without a Location, or with an empty one, is a status like any other",
+        arguments: [301, 302, 303, 307, 308]
+    )
+    func missingLocation(_ status: Int) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.head(status) == "stop unexpectedStatus")
+        #expect(rules.redirect(status, "") == "stop unexpectedStatus")
+    }
+
+    @Test("a Location that is no URL is tried again, one of another scheme is not")
+    func uselessLocations() throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.redirect(301, "http://[x/") == "invalidRedirect 3.0 seconds")
+        #expect(rules.redirect(301, "http://b:99999/") == "invalidRedirect 3.0 seconds")
+        #expect(rules.redirect(301, "ftp://b/") == "stop redirectRefused")
+        #expect(rules.redirect(301, "data:text/event-stream,data:%20x") == "stop redirectRefused")
+        #expect(rules.redirect(301, "http://user@b.example/") == "stop redirectRefused")
+    }
+
+    @Test("credentials stay with the origin that they are for, also when connecting again")
+    func sensitiveFields() throws {
+        var rules = try Rules { configuration in
+            configuration.headerFields = [.authorization: "secret", .cookie: "c", .userAgent: "a"]
+        }
+        _ = rules.connect()
+        _ = rules.redirect(307, "/same")
+        #expect(rules.request?.headerFields[.authorization] == "secret")
+        for url in ["https://a.example/", "http://b.example/", "http://a.example:81/"] {
+            _ = rules.redirect(307, url)
+            #expect(rules.request?.headerFields[.authorization] == nil)
+            #expect(rules.request?.headerFields[.cookie] == nil)
+            #expect(rules.request?.headerFields[.userAgent] == "a")
+        }
+        _ = rules.open()
+        _ = rules.end()
+        #expect(rules.connect() == "GET http://a.example:81/")
+        #expect(rules.request?.headerFields[.authorization] == nil)
+    }
+
+    @Test("it connects again to where redirects led, and to the original URL on demand", arguments: [false, true])
+    func afterRedirect(_ returns: Bool) throws {
+        var rules = try Rules { $0.reconnectsToOriginalURL = returns }
+        _ = rules.connect()
+        _ = rules.redirect(307, "/t")
+        // A redirect that led nowhere is not remembered.
+        _ = rules.fail()
+        #expect(rules.connect() == "GET http://a.example/s")
+        _ = rules.redirect(307, "/t")
+        _ = rules.open()
+        _ = rules.end()
+        #expect(rules.connect() == "GET http://a.example/\(returns ? "s" : "t")")
+    }
+
+    // MARK: - Waiting
+
+    @Test("the reconnection time is three seconds, and what the stream says from then on")
+    func reconnectionTime() throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        #expect(rules.fail() == "connectionFailed 3.0 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("retry: 150\n")
+        #expect(rules.end() == "streamEnded 0.15 seconds")
+        _ = rules.connect()
+        #expect(rules.fail() == "connectionFailed 0.15 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("retry: 1x\nretry: -1\nretry: 1.5\nretry:\nretry:  7\n")
+        #expect(rules.end() == "streamEnded 0.15 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("retry:0\n")
+        #expect(rules.end() == "streamEnded 0.0 seconds")
+    }
+
+    @Test("the back-off grows with each failure up to its cap, and an event or a long connection resets it")
+    func backoff() throws {
+        var rules = try Rules { configuration in
+            configuration.reconnectionTime = .seconds(10)
+            configuration.backoff = .exponential(base: .seconds(2), cap: .seconds(9), resetTime: .seconds(60))
+            configuration.random = { 0.5 }
+        }
+        for delay in ["11.0", "12.0", "14.0", "14.5", "14.5"] {
+            _ = rules.connect()
+            #expect(rules.fail() == "connectionFailed \(delay) seconds")
+        }
+        // Open for a moment, without an event: still a failure.
+        _ = rules.connect()
+        _ = rules.open()
+        rules.now += .seconds(59)
+        #expect(rules.end() == "streamEnded 14.5 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        rules.now += .seconds(60)
+        #expect(rules.end() == "streamEnded 11.0 seconds")
+        _ = rules.connect()
+        #expect(rules.fail() == "connectionFailed 12.0 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("data: a\n\n")
+        #expect(rules.end() == "streamEnded 11.0 seconds")
+    }
+
+    @Test("the jitter is full: from nothing to the limit")
+    func jitter() throws {
+        let backoff = EventSourceBackoff.exponential(base: .seconds(1), cap: .seconds(30))
+        #expect(backoff.delay(failures: 3, random: 0) == .zero)
+        #expect(backoff.delay(failures: 3, random: 0.75) == .seconds(3))
+        #expect(backoff.delay(failures: 1000, random: 1) == .seconds(30))
+        #expect(EventSourceBackoff.none.delay(failures: 5, random: 0.9) == .zero)
+    }
+
+    @Test(
+        "a status that is retried waits as long as Retry-After says, within bounds",
+        arguments: [
+            ("7", "7.0"), ("0", "3.0"), ("99999999999999999999", "300.0"), ("x", "3.0"), ("-5", "3.0"), (" 8 ", "8.0"),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", "10.0"), ("Sun, 06 Nov 1994 08:49:30 GMT", "3.0"),
+            ("Mon, 07 Nov 1994 08:49:37 GMT", "300.0"), ("Sun, 99 Nov 1994 08:49:30 GMT", "3.0"),
+        ]
+    )
+    func retryAfter(_ value: String, _ delay: String) throws {
+        var rules = try Rules { $0.retryableStatuses = EventSourceConfiguration.transientStatuses }
+        _ = rules.connect()
+        let ours = 784_111_777
+        #expect(rules.head(503, [.retryAfter: value], date: ours) == "unexpectedStatus \(delay) seconds")
+        // The server's own date, if it gave one, is what its other dates are by.
+        let fields: HTTPFields = [.retryAfter: value, .date: "Sun, 06 Nov 1994 08:49:37 GMT"]
+        #expect(rules.head(429, fields, date: 0) == "unexpectedStatus \(delay) seconds")
+        #expect(rules.head(500) == "stop unexpectedStatus")
+    }
+
+    @Test("after so many failures in a row it is over")
+    func maximumAttempts() throws {
+        var rules = try Rules { $0.maximumAttempts = 3 }
+        _ = rules.connect()
+        #expect(rules.fail() == "connectionFailed 3.0 seconds")
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("data: a\n\n")
+        #expect(rules.end() == "streamEnded 3.0 seconds")
+        #expect(rules.fail() == "connectionFailed 3.0 seconds")
+        #expect(rules.fail() == "stop tooManyAttempts")
+    }
+
+    // MARK: - Limits
+
+    @Test("an event above the limit ends it for good, after the events before it")
+    func tooLarge() throws {
+        var rules = try Rules { $0.maximumEventSize = 8 }
+        _ = rules.connect()
+        _ = rules.open()
+        let (events, action) = rules.bytes("data: 12345678\n\ndata: 123456789\n\n")
+        #expect(events.map(\.data) == ["12345678"])
+        #expect(action == "stop tooLarge")
+    }
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import HTTPTypes
+import Metrics
+import MetricsTestKit
+import PlinthTesting
+import Synchronization
+import Testing
+
+@testable import PlinthClient
+
+/// An event source between a scripted transport and a reader, by a clock that the test moves.
+@Suite("event sources")
+struct EventSourceTests {
+    static func source(
+        _ transport: ScriptedTransport,
+        clock: any Clock<Duration> = ManualClock(),
+        _ configure: (inout EventSourceConfiguration) -> Void = { _ in }
+    ) -> EventSource {
+        var configuration = EventSourceConfiguration.plain(clock)
+        configure(&configuration)
+        return EventSource("http://a.example/", configuration: configuration, transport: transport)
+    }
+
+    @Test("nothing happens before the iteration begins")
+    func lazy() async throws {
+        let transport = ScriptedTransport([.open([])])
+        let source = Self.source(transport)
+        let iterator = source.makeAsyncIterator()
+        #expect(transport.requests.values.isEmpty)
+        #expect(source.readyState == .connecting)
+        _ = iterator
+    }
+
+    @Test("events come in order, over connections, each with the last event ID")
+    func events() async throws {
+        let clock = ManualClock()
+        let transport = ScriptedTransport([
+            .stream(["id: 1\ndata: a\n\nda", "ta: b\nevent: e\n\n"]), .failure, .open(["data: c\n\n"]),
+        ])
+        let source = Self.source(transport, clock: clock)
+        let reader = Reader(source)
+        #expect(try await reader.first(4) == ["open", "message: a", "e: b", "retry streamEnded 3.0 seconds"])
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await reader.first(5).last == "retry connectionFailed 3.0 seconds")
+        try await clock.waitForSleepers()
+        clock.advance(by: .milliseconds(2999))
+        #expect(transport.requests.values.count == 2)
+        clock.advance(by: .milliseconds(1))
+        #expect(try await reader.first(7).suffix(2) == ["open", "message: c"])
+        #expect(
+            transport.requests.values.map { $0.headerFields[.init("Last-Event-ID") ?? .accept] ?? "" } == [
+                "", "1", "1",
+            ]
+        )
+        #expect(source.lastEventID == "1")
+        #expect(source.readyState == .open)
+    }
+
+    @Test("an answer of 204 ends the iteration")
+    func noContent() async throws {
+        let source = Self.source(ScriptedTransport([.response(204)]))
+        for try await _ in source { Issue.record("there is no event") }
+        #expect(source.readyState == .closed(.noContent))
+        // For good.
+        for try await _ in source { Issue.record("there is no event") }
+    }
+
+    @Test("a failure for good is thrown once, after the events before it, and says what to do")
+    func failure() async throws {
+        let transport = ScriptedTransport([.stream(["data: a\n\ndata: too long\n\n"])])
+        let source = Self.source(transport) { $0.maximumEventSize = 4 }
+        var iterator = source.makeAsyncIterator()
+        #expect(try await iterator.next()?.data == "a")
+        let error = await #expect(throws: EventSourceError.self) { try await iterator.next() }
+        #expect(error?.code == .tooLarge)
+        #expect(error?.message.contains("maximumEventSize") == true)
+        #expect(try await iterator.next() == nil)
+        #expect(source.readyState == .closed(.failed(.tooLarge)))
+    }
+
+    @Test("a transport can say that it is for good")
+    func refusal() async throws {
+        let source = Self.source(ScriptedTransport([.refusal(.init(.connectionFailed, "no"))]))
+        await #expect(throws: EventSourceError.self) { for try await _ in source {} }
+    }
+
+    @Test("a URL that is none is an error that names it", arguments: ["", "/relative", "ftp://a/", "http://"])
+    func invalidURL(_ url: String) async throws {
+        let source = EventSource(url, transport: ScriptedTransport([]))
+        let error = await #expect(throws: EventSourceError.self) { for try await _ in source {} }
+        #expect(error?.code == .invalidURL)
+        #expect(error?.message.contains(url.debugDescription) == true)
+    }
+
+    @Test("one iteration at a time, and the next resumes after what the last was handed")
+    func iterations() async throws {
+        let transport = ScriptedTransport([
+            .open(["id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\n"]), .open(["data: d\n\n"]),
+        ])
+        let source = Self.source(transport)
+        do {
+            var iterator: EventSource.AsyncIterator? = source.makeAsyncIterator()
+            #expect(try await iterator?.next()?.data == "a")
+            #expect(try await iterator?.next()?.data == "b")
+            var second = source.makeAsyncIterator()
+            let error = await #expect(throws: EventSourceError.self) { try await second.next() }
+            #expect(error?.code == .alreadyIterated)
+            #expect(source.lastEventID == "2")
+            iterator = nil
+        }
+        #expect(source.readyState == .closed(.iterationEnded))
+        #expect(source.lastEventID == "2")
+        try await transport.closed.first(1)
+        var iterator = source.makeAsyncIterator()
+        #expect(try await iterator.next() == .init(type: "message", data: "d", lastEventID: "2", hasID: false))
+        #expect(transport.requests.values.last?.headerFields[.init("Last-Event-ID") ?? .accept] == "2")
+    }
+
+    @Test("cancelling the reader's task ends the iteration and closes the connection")
+    func cancellation() async throws {
+        let transport = ScriptedTransport([.open(["data: a\n\n"])])
+        let source = Self.source(transport)
+        let reader = Reader(source)
+        try await reader.lines.first(2)
+        reader.cancel()
+        #expect(try await reader.first(3).last == "end")
+        try await transport.closed.first(1)
+        #expect(source.readyState == .closed(.iterationEnded))
+    }
+
+    @Test("close ends a wait for bytes, for an answer, and for the next attempt")
+    func closing() async throws {
+        for (answer, lines) in [
+            (ScriptedTransport.Answer.open([]), ["open"]), (.silence, []),
+            (.failure, ["retry connectionFailed 3.0 seconds"]),
+        ] {
+            let clock = ManualClock()
+            let transport = ScriptedTransport([answer])
+            let source = Self.source(transport, clock: clock)
+            let reader = Reader(source)
+            try await transport.requests.first(1)
+            try await reader.lines.first(lines.count)
+            source.close()
+            #expect(try await reader.first(lines.count + 1) == lines + ["end"])
+            #expect(source.readyState == .closed(.closed))
+            #expect(transport.requests.values.count == 1)
+        }
+    }
+
+    @Test("close works while the reader is busy, and nothing comes after it")
+    func closingWhileBusy() async throws {
+        let transport = ScriptedTransport([.open(["data: a\n\ndata: b\n\ndata: c\n\n"])])
+        let source = Self.source(transport)
+        var iterator = source.makeAsyncIterator()
+        #expect(try await iterator.next()?.data == "a")
+        source.close()
+        try await transport.closed.first(1)
+        #expect(try await iterator.next() == nil)
+        #expect(source.readyState == .closed(.closed))
+    }
+
+    @Test("restart connects again at once, with the last event ID and without an error")
+    func restart() async throws {
+        let clock = ManualClock()
+        let transport = ScriptedTransport([
+            .open(["id: 1\ndata: a\n\nid: 2\nda"]), .failure, .open(["ta: half\n\ndata: b\n\n"]), .open([]),
+        ])
+        let source = Self.source(transport, clock: clock)
+        source.restart()
+        let reader = Reader(source)
+        try await reader.lines.first(2)
+        source.restart()
+        // Also instead of waiting for the next attempt.
+        try await reader.lines.first(3)
+        try await clock.waitForSleepers()
+        source.restart()
+        #expect(
+            try await reader.first(5) == [
+                "open", "message: a", "retry connectionFailed 3.0 seconds", "open", "message: b",
+            ]
+        )
+        #expect(
+            transport.requests.values.map { $0.headerFields[.init("Last-Event-ID") ?? .accept] ?? "" } == [
+                "", "1", "1",
+            ]
+        )
+    }
+
+    @Test("the ready states are seen, the last one at any rate")
+    func readyStates() async throws {
+        let clock = ManualClock()
+        let source = Self.source(ScriptedTransport([.stream([]), .response(500)]), clock: clock)
+        let states = source.readyStates
+        let reader = Reader(source)
+        try await reader.lines.first(2)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await reader.first(3).last == "failed unexpectedStatus")
+        var seen: [EventSource.ReadyState] = []
+        for await state in states { seen.append(state) }
+        #expect(seen == [.connecting, .open, .connecting, .closed(.failed(.unexpectedStatus))])
+        var last: [EventSource.ReadyState] = []
+        for await state in source.readyStates { last.append(state) }
+        #expect(last == [.closed(.failed(.unexpectedStatus))])
+    }
+
+    @Test("comments are messages on demand", arguments: [true, false])
+    func comments(_ includes: Bool) async throws {
+        let transport = ScriptedTransport([.open([": one\ndata: a\n\n:two\r"])])
+        let reader = Reader(Self.source(transport) { $0.includesComments = includes })
+        let lines = includes ? ["open", ": one", "message: a", ":two"] : ["open", "message: a"]
+        #expect(try await reader.first(lines.count) == lines)
+    }
+
+    @Test("the header provider is asked at each attempt, and its error is a failed attempt")
+    func headerProvider() async throws {
+        struct Expired: Error {}
+        let clock = ManualClock()
+        let transport = ScriptedTransport([.stream([]), .open([])])
+        let number = Mutex(0)
+        let source = Self.source(transport, clock: clock) { configuration in
+            configuration.headerProvider = {
+                let count = number.withLock { number in
+                    number += 1
+                    return number
+                }
+                if count == 2 { throw Expired() }
+                return [.authorization: "token \(count)"]
+            }
+        }
+        let reader = Reader(source)
+        try await reader.lines.first(2)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await reader.first(3).last == "retry headersUnavailable 3.0 seconds")
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await reader.first(4).last == "open")
+        #expect(transport.requests.values.map { $0.headerFields[.authorization] } == ["token 1", "token 3"])
+    }
+
+    @Test("a stream that is silent for too long is given up, and each byte begins the time anew")
+    func idleTimeout() async throws {
+        let clock = ManualClock()
+        let (chunks, feed) = AsyncStream.makeStream(of: [UInt8].self)
+        let transport = ScriptedTransport([.live(chunks), .open([])])
+        let reader = Reader(Self.source(transport, clock: clock) { $0.idleTimeout = .seconds(10) })
+        try await reader.lines.first(1)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(9))
+        feed.yield(Array("data: a\n\n".utf8))
+        try await reader.lines.first(2)
+        // At the tenth second the watch finds that a byte came; how long ago, it reckons by the clock.
+        clock.advance(by: .seconds(1))
+        try await clock.waitForSleepers()
+        #expect(reader.lines.values.count == 2)
+        clock.advance(by: .seconds(10))
+        #expect(try await reader.first(3).last == "retry idleTimeout 3.0 seconds")
+    }
+
+    @Test("an answer that does not come in time is a failed attempt")
+    func responseTimeout() async throws {
+        let clock = ManualClock()
+        let transport = ScriptedTransport([.silence, .open([])])
+        let reader = Reader(Self.source(transport, clock: clock) { $0.responseTimeout = .seconds(5) })
+        try await transport.requests.first(1)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(5))
+        #expect(try await reader.first(1) == ["retry responseTimeout 3.0 seconds"])
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await reader.first(2).last == "open")
+    }
+
+    @Test("a slow reader does not trip the idle timeout")
+    func slowReader() async throws {
+        let clock = ManualClock()
+        let chunk = String(repeating: "data: 0123456789\n\n", count: 4000)
+        let transport = ScriptedTransport([.open([chunk, chunk, chunk, chunk])])
+        let source = Self.source(transport, clock: clock) { $0.idleTimeout = .seconds(1) }
+        var iterator = source.messages.makeAsyncIterator()
+        guard case .opened? = try await iterator.next() else {
+            Issue.record("it opens first")
+            return
+        }
+        _ = try await iterator.next()
+        for _ in 0..<10 {
+            try await clock.waitForSleepers()
+            clock.advance(by: .seconds(1))
+        }
+        // All that was sent, and nothing else in between.
+        for number in 1..<16_000 {
+            guard case .event? = try await iterator.next() else {
+                Issue.record("message \(number) is no event")
+                return
+            }
+        }
+    }
+
+    @Test("metrics count requests, streams, events, bytes and failures by a bounded reason")
+    func metrics() async throws {
+        let clock = ManualClock()
+        let metrics = TestMetrics()
+        let transport = ScriptedTransport([.stream(["data: a\n\ndata: b\n\n"]), .response(500)])
+        let source = Self.source(transport, clock: clock) { configuration in
+            configuration.metricsFactory = metrics
+            configuration.metricsLabel = "prices"
+        }
+        let reader = Reader(source)
+        try await reader.lines.first(4)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        try await reader.lines.first(5)
+        let label = [("source", "prices")]
+        #expect(try metrics.expectCounter("plinth_client_requests_total", label).totalValue == 2)
+        #expect(try metrics.expectCounter("plinth_client_streams_opened_total", label).totalValue == 1)
+        #expect(try metrics.expectCounter("plinth_client_events_total", label).totalValue == 2)
+        #expect(try metrics.expectCounter("plinth_client_bytes_total", label).totalValue == 18)
+        for reason in ["streamEnded", "unexpectedStatus"] {
+            let dimensions = label + [("reason", reason)]
+            #expect(try metrics.expectCounter("plinth_client_failures_total", dimensions).totalValue == 1)
+        }
+    }
+}

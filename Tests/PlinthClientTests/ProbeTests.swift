@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Client
+
+import Foundation
+import Testing
+
+/// The programs that outside suites drive, run as such suites run them.
+@Suite("probes")
+struct ProbeTests {
+    typealias Step = ScriptedServer.Step
+
+    static func probe(_ server: ScriptedServer, _ seconds: String, _ options: String...) async throws -> [String] {
+        let process = try ChildProcess(try Product.path("event-source-probe"), [server.url, seconds] + options)
+        let result = try await process.result()
+        #expect(result.status == 0, "\(result.errors)")
+        return result.output.split(separator: "\n").map { String($0) }
+    }
+
+    static let open = #"{"k":"open"}"#
+    static let connecting = #"{"k":"error","state":"connecting"}"#
+    static let closed = #"{"k":"error","state":"closed"}"#
+
+    static func event(_ data: String, type: String = "message", id: String = "") -> String {
+        #"{"k":"event","type":"\#(type)","data":"\#(data)","lastEventId":"\#(id)"}"#
+    }
+
+    @Test("the source's probe prints what a browser's script would see")
+    func events() async throws {
+        let server = try ScriptedServer(
+            [.head, .send("retry: 10\nid: 1\ndata: a\"\\/\ndata: é\n\nevent: e\ndata: b\n\nid: 2\ndata: half")],
+            [.head, .send("data: c\n\n")],
+            [.status("204 No Content")]
+        )
+        #expect(
+            try await Self.probe(server, "2") == [
+                Self.open, Self.event(#"a\"\\/\né"#, id: "1"), Self.event("b", type: "e", id: "1"), Self.connecting,
+                Self.open, Self.event("c", id: "1"), Self.connecting, Self.closed,
+            ]
+        )
+        #expect(server.requests.values.map { $0.fields["last-event-id"] } == [nil, "1", "1"])
+    }
+
+    @Test("the source's probe closes for good as a browser does", arguments: ["500 X", "404 X", "301 X", "200 OK"])
+    func failures(_ status: String) async throws {
+        let server = try ScriptedServer([.status(status)])
+        #expect(try await Self.probe(server, "0.5") == [Self.closed])
+        #expect(server.requests.values.count == 1)
+    }
+
+    @Test("the source's probe closes when it is told to, and stays closed")
+    func closing() async throws {
+        let gate = ScriptedServer.Gate()
+        let script: [Step] = [.head, .send("retry: 300\ndata: 1\n\ndata: 2\n\ndata: 3\n\n"), .wait(gate)]
+        let expected = [Self.open, Self.event("1"), Self.event("2")]
+        #expect(try await Self.probe(try ScriptedServer(script), "1", "--close-on-event", "2") == expected)
+        #expect(
+            try await Self.probe(try ScriptedServer(script), "1", "--close-after-ms", "400")
+                == expected + [Self.event("3")]
+        )
+        let ending = try ScriptedServer([.head, .send("retry: 300\ndata: 1\n\n")])
+        #expect(
+            try await Self.probe(ending, "1", "--close-after-error-ms", "50") == [
+                Self.open, Self.event("1"), Self.connecting,
+            ]
+        )
+        #expect(ending.requests.values.count == 1)
+    }
+
+    @Test("the source's probe explains itself when it is called wrongly")
+    func usage() async throws {
+        for arguments in [[], ["http://a/"], ["http://a/", "x"], ["http://a/", "1", "--close-after-ms"]] {
+            let result = try await ChildProcess.run(try Product.path("event-source-probe"), arguments)
+            #expect(result.status == 64)
+            #expect(result.errors.contains("usage: event-source-probe URL SECONDS"))
+        }
+    }
+
+    @Test("the parser's probe answers each line with a fresh parser, and goes on after a bad one")
+    func parser() async throws {
+        func line(_ id: String, _ chunks: [[UInt8]]) -> String {
+            let chunks = chunks.map { "\"\(Data($0).base64EncodedString())\"" }
+            return #"{"id":\#(id),"chunks":[\#(chunks.joined(separator: ","))]}"#
+        }
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-probe-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let input = folder.appendingPathComponent("in")
+        let lines = [
+            line("1", [Array("id: 7\ndata: a\n\nid: 8\nretry: 15\ndata: b".utf8)]),
+            "nonsense",
+            line(
+                "\"two\"",
+                [[0xEF], [0xBB, 0xBF], Array("data: ".utf8), [0xFF, 0xE2, 0x82], [], [0x0D], [0x0A, 0x0D]]
+            ),
+            #"{"id":3,"chunks":["%"]}"#,
+            line("4", [Array("id: a\0b\ndata\n\n".utf8)]),
+            line("5", []),
+        ]
+        try lines.joined(separator: "\n").write(to: input, atomically: true, encoding: .utf8)
+        let program = try Product.path("event-parser-probe")
+        let result = try await ChildProcess.run("sh", ["-c", "exec '\(program)' < '\(input.path)'"])
+        #expect(
+            result.output.split(separator: "\n").map { String($0) } == [
+                #"{"id":1,"events":[{"type":"message","data":"a","lastEventId":"7"}],"atEnd":[],"lastEventId":"7","retry":15}"#,
+                #"{"id":"two","events":[{"type":"message","data":"\#u{FFFD}\#u{FFFD}","lastEventId":""}],"#
+                    + #""atEnd":[],"lastEventId":"","retry":null}"#,
+                #"{"id":4,"events":[{"type":"message","data":"","lastEventId":""}],"atEnd":[],"lastEventId":"","retry":null}"#,
+                #"{"id":5,"events":[],"atEnd":[],"lastEventId":"","retry":null}"#,
+            ]
+        )
+        #expect(result.errors.contains("line 2 is skipped") && result.errors.contains("line 4 is skipped"))
+        #expect(result.status == 1)
+    }
+}
+
+#endif

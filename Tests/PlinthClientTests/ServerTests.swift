@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Client
+
+import AsyncHTTPClient
+import HTTPTypes
+import NIOCore
+import PlinthClient
+import Synchronization
+import Testing
+
+/// An event source on AsyncHTTPClient, against a server that misbehaves.
+@Suite("against a misbehaving server")
+struct ServerTests {
+    typealias Step = ScriptedServer.Step
+
+    static func source(
+        _ server: ScriptedServer,
+        path: String = "",
+        _ configure: (inout EventSourceConfiguration) -> Void = { _ in }
+    ) -> EventSource {
+        var configuration = EventSourceConfiguration()
+        configuration.backoff = .none
+        configuration.reconnectionTime = .milliseconds(1)
+        configure(&configuration)
+        return EventSource(server.url + path, configuration: configuration)
+    }
+
+    @Test("the request is a plain one")
+    func request() async throws {
+        let server = try ScriptedServer([.head, .hold])
+        let reader = Reader(Self.source(server, path: "a%20b?c=d"))
+        try await reader.lines.first(1)
+        let request = try await server.requests.first(1)[0]
+        #expect(request.line == "GET /a%20b?c=d HTTP/1.1")
+        #expect(
+            request.fields == [
+                "host": "127.0.0.1:\(server.port)", "accept": "text/event-stream", "cache-control": "no-cache",
+            ]
+        )
+        #expect(request.body.isEmpty)
+    }
+
+    @Test("the end of the body is followed by another request, with the ID of the last whole event")
+    func reconnection() async throws {
+        let server = try ScriptedServer(
+            [.chunkedHead, .chunk("id: ä1\ndata: a\n\nid: 2\nevent: x\nda"), .send("0\r\n\r\n")],
+            [.head, .send("ta: b\n\ndata: c\n\n"), .hold]
+        )
+        let reader = Reader(Self.source(server))
+        #expect(
+            try await reader.first(5) == [
+                "open", "message: a", "retry streamEnded 0.001 seconds", "open", "message: c",
+            ]
+        )
+        #expect(server.requests.values.map { $0.fields["last-event-id"] } == [nil, "ä1"])
+    }
+
+    @Test(
+        "a connection that breaks brings what was whole, and is made again",
+        arguments: [
+            [Step.chunkedHead, .chunk("data: a\n\nda")],
+            [.chunkedHead, .send("A\r\ndata: a\n\n")],
+            [.chunkedHead, .chunk("data: a\n\n"), .send("zz\r\n")],
+            [.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\ndata: a\n\n")],
+        ]
+    )
+    func brokenBodies(_ script: [Step]) async throws {
+        let server = try ScriptedServer(script, [.head, .send("data: b\n\n"), .hold])
+        let reader = Reader(Self.source(server))
+        #expect(
+            try await reader.first(5)
+                == ["open", "message: a", "retry connectionLost 0.001 seconds", "open", "message: b"]
+        )
+    }
+
+    @Test("a reset in the middle is a broken connection")
+    func reset() async throws {
+        let gate = ScriptedServer.Gate()
+        let server = try ScriptedServer([.head, .send("data: a\n\n"), .wait(gate), .reset], [.head, .hold])
+        let reader = Reader(Self.source(server))
+        try await reader.lines.first(2)
+        gate.open()
+        #expect(try await reader.first(4).suffix(2) == ["retry connectionLost 0.001 seconds", "open"])
+    }
+
+    @Test(
+        "what is no answer is tried again",
+        arguments: [
+            [], [Step.reset], [.send("garbage\r\n\r\n")], [.send("HTTP/1.1 200")], [.send("HTTP/1.1 99 X\r\n\r\n")],
+        ]
+    )
+    func noAnswer(_ script: [Step]) async throws {
+        let server = try ScriptedServer(script, [.head, .hold])
+        let reader = Reader(Self.source(server))
+        #expect(try await reader.first(2) == ["retry connectionFailed 0.001 seconds", "open"])
+    }
+
+    @Test("a server that is not there is tried again")
+    func refused() async throws {
+        let port = try ScriptedServer([]).port
+        var configuration = EventSourceConfiguration()
+        configuration.backoff = .none
+        configuration.reconnectionTime = .milliseconds(1)
+        configuration.maximumAttempts = 3
+        let reader = Reader(EventSource("http://127.0.0.1:\(port)/", configuration: configuration))
+        #expect(
+            try await reader.first(3) == [
+                "retry connectionFailed 0.001 seconds", "retry connectionFailed 0.001 seconds",
+                "failed tooManyAttempts",
+            ]
+        )
+    }
+
+    @Test(
+        "a status or type that is no event stream is for good, and one request",
+        arguments: [
+            (Step.status("204 No Content"), "end"), (.status("201 Created"), "failed unexpectedStatus"),
+            (.status("304 Not Modified"), "failed unexpectedStatus"), (.status("401 No"), "failed unexpectedStatus"),
+            (.status("404 Not Found"), "failed unexpectedStatus"), (.status("500 Oops"), "failed unexpectedStatus"),
+            (.status("503 Busy", "Retry-After: 0"), "failed unexpectedStatus"),
+            (.status("301 Moved"), "failed unexpectedStatus"),
+            (.status("307 T", "Location:"), "failed unexpectedStatus"),
+            (.status("302 T", "Location: ftp://a/"), "failed redirectRefused"),
+            (.status("200 OK"), "failed unexpectedContentType"),
+            (.status("200 OK", "Content-Type: text/plain"), "failed unexpectedContentType"),
+            (.status("200 OK", "Content-Type: text/event-stream", "Content-Encoding: gzip"), "failed compressed"),
+        ]
+    )
+    func forGood(_ answer: Step, _ line: String) async throws {
+        let server = try ScriptedServer([answer])
+        let reader = Reader(Self.source(server))
+        #expect(try await reader.first(1) == [line])
+        #expect(server.requests.values.count == 1)
+    }
+
+    @Test("a status that is retried waits as its Retry-After says")
+    func retryAfter() async throws {
+        let server = try ScriptedServer([.status("503 Busy", "Retry-After: 1")], [.head, .hold])
+        let reader = Reader(Self.source(server) { $0.retryableStatuses = [503] })
+        let start = ContinuousClock.now
+        #expect(try await reader.first(2) == ["retry unexpectedStatus 1.0 seconds", "open"])
+        #expect(start.duration(to: .now) >= .seconds(1))
+    }
+
+    @Test(
+        "each kind of redirect is followed, also by a server that closes after it",
+        arguments: [301, 302, 303, 307, 308]
+    )
+    func redirects(_ status: Int) async throws {
+        let server = try ScriptedServer(
+            [.status("\(status) Over there", "Location: ../b?c")],
+            [.status("\(status) Over there", "Location: ?d", "Content-Type: text/event-stream")],
+            [.head, .hold]
+        )
+        let reader = Reader(Self.source(server, path: "x/y"))
+        #expect(try await reader.first(1) == ["open"])
+        #expect(server.requests.values.map(\.line) == ["GET /x/y", "GET /b?c", "GET /b?d"].map { $0 + " HTTP/1.1" })
+    }
+
+    @Test("a loop of redirects is left after twenty, and tried again")
+    func loop() async throws {
+        let server = try ScriptedServer([.status("302 Found", "Location: /")])
+        let reader = Reader(Self.source(server))
+        try await reader.lines.first(1)
+        #expect(try await reader.first(1) == ["retry tooManyRedirects 0.001 seconds"])
+        #expect(server.requests.values.count >= 21)
+    }
+
+    @Test("a redirect to another origin leaves credentials behind")
+    func otherOrigin() async throws {
+        let other = try ScriptedServer([.head, .hold])
+        let server = try ScriptedServer([.status("307 T", "Location: \(other.url)z")])
+        let reader = Reader(
+            Self.source(server) { $0.headerFields = [.authorization: "secret", .cookie: "c", .userAgent: "a"] }
+        )
+        try await reader.lines.first(1)
+        #expect(server.requests.values.first?.fields["authorization"] == "secret")
+        let fields = try await other.requests.first(1)[0].fields
+        #expect(fields["authorization"] == nil && fields["cookie"] == nil)
+        #expect(fields["user-agent"] == "a")
+    }
+
+    @Test("a body is sent again with each attempt, and with redirects that keep it")
+    func body() async throws {
+        let server = try ScriptedServer(
+            [.status("307 T", "Location: /b")],
+            [.head, .send("data: a\n\n")],
+            [.head, .hold]
+        )
+        let reader = Reader(
+            Self.source(server) { configuration in
+                configuration.method = HTTPRequest.Method("REPORT") ?? .post
+                configuration.body = Array(#"{"model":"x"}"#.utf8)
+                configuration.headerFields = [.contentType: "application/json"]
+            }
+        )
+        try await reader.lines.first(4)
+        #expect(server.requests.values.map(\.line) == ["/", "/b", "/b"].map { "REPORT \($0) HTTP/1.1" })
+        for request in server.requests.values {
+            #expect(request.body == #"{"model":"x"}"#)
+            #expect(request.fields["content-type"] == "application/json")
+        }
+    }
+
+    @Test("informational responses before the head are passed over")
+    func informational() async throws {
+        let server = try ScriptedServer([
+            .send("HTTP/1.1 100 Continue\r\n\r\n"), .send("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"), .head,
+            .send("data: a\n\n"), .hold,
+        ])
+        #expect(try await Reader(Self.source(server)).first(2) == ["open", "message: a"])
+    }
+
+    @Test("bytes may come one at a time, the head's too")
+    func drip() async throws {
+        let server = try ScriptedServer([
+            .drip("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"),
+            .drip("\u{FEFF}: c\rid: 1\r\ndata: é漢🎉\ndata\r\n\r\nevent: e\r\rdata: b\r\r"), .hold,
+        ])
+        let reader = Reader(Self.source(server) { $0.includesComments = true })
+        #expect(try await reader.first(4) == ["open", ": c", "message: é漢🎉\n", "message: b"])
+    }
+
+    @Test("an event of 14 MB comes whole, if the limit allows for it", arguments: [true, false])
+    func largeEvent(_ isAllowed: Bool) async throws {
+        let line = String(repeating: "x", count: 14_000_000)
+        let server = try ScriptedServer([.head, .send("data: \(line)\n\n"), .hold])
+        let source = Self.source(server) { if isAllowed { $0.maximumEventSize = 16 << 20 } }
+        var iterator = source.makeAsyncIterator()
+        if isAllowed {
+            #expect(try await iterator.next()?.data.utf8.count == 14_000_000)
+        } else {
+            let error = await #expect(throws: EventSourceError.self) { try await iterator.next() }
+            #expect(error?.code == .tooLarge)
+        }
+    }
+
+    @Test("a silent stream is given up after the idle timeout")
+    func silence() async throws {
+        let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
+        let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(50) })
+        #expect(
+            try await reader.first(5)
+                == ["open", "message: a", "retry idleTimeout 0.001 seconds", "open", "message: a"]
+        )
+        try await server.ended.first(1)
+    }
+
+    @Test("a head that does not come is given up after the response timeout")
+    func slowHead() async throws {
+        let server = try ScriptedServer([.send("HTTP/1.1 200 OK\r\n"), .hold], [.head, .hold])
+        let reader = Reader(Self.source(server) { $0.responseTimeout = .milliseconds(300) })
+        #expect(try await reader.first(2) == ["retry responseTimeout 0.001 seconds", "open"])
+        try await server.ended.first(1)
+    }
+
+    @Test("close, cancelling, and dropping the iterator each close the connection")
+    func leaving() async throws {
+        let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
+        let closed = Self.source(server)
+        let first = Reader(closed)
+        try await first.lines.first(2)
+        closed.close()
+        try await server.ended.first(1, "the first connection's end")
+        let second = Reader(Self.source(server))
+        try await second.lines.first(2)
+        second.cancel()
+        try await server.ended.first(2, "the second connection's end")
+        let dropped = Self.source(server)
+        for try await _ in dropped { break }
+        try await server.ended.first(3, "the third connection's end")
+        // While the answer is still awaited.
+        let silent = try ScriptedServer([.hold])
+        let waiting = Reader(Self.source(silent))
+        try await silent.requests.first(1)
+        waiting.cancel()
+        try await silent.ended.first(1, "the connection's end")
+    }
+
+    @Test("a reader that does not read stops the server, and what it gets later is complete")
+    func backPressure() async throws {
+        let event = "data: " + String(repeating: "x", count: 993) + "\n\n"
+        let server = try ScriptedServer([.head, .flood(Array(String(repeating: event, count: 64).utf8))])
+        let source = Self.source(server)
+        var iterator = source.makeAsyncIterator()
+        _ = try await iterator.next()
+        // Until nothing goes out any more.
+        var last = -1
+        while true {
+            let sent = server.sent.load(ordering: .relaxed)
+            if sent == last { break }
+            last = sent
+            try await ContinuousClock().sleep(for: .milliseconds(200))
+        }
+        // The kernel's buffers on both sides, and two batches.
+        #expect(last < 16 << 20)
+        for _ in 0..<50_000 {
+            #expect(try await iterator.next()?.data.utf8.count == 993)
+        }
+        source.close()
+        try await server.ended.first(1)
+    }
+
+    @Test("a transport may share a client, and may have one of its own that ends with it")
+    func transports() async throws {
+        let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
+        var configuration = AsyncHTTPClientTransport.configuration
+        configuration.timeout.connect = .seconds(5)
+        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        for transport in [AsyncHTTPClientTransport(client), AsyncHTTPClientTransport(configuration: configuration)] {
+            let source = EventSource(server.url, transport: transport)
+            for try await event in source {
+                #expect(event.data == "a")
+                break
+            }
+        }
+        try await server.ended.first(2)
+        try await client.shutdown()
+    }
+
+    @Test("a body of AsyncHTTPClient has events")
+    func response() async throws {
+        let server = try ScriptedServer([.head, .send("data: a\n\ndata: [DONE]\n\n"), .hold])
+        let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: server.url), timeout: .seconds(5))
+        var data: [String] = []
+        for try await event in response.body.events(until: .data("[DONE]")) { data.append(event.data) }
+        #expect(data == ["a"])
+    }
+}
+
+#endif

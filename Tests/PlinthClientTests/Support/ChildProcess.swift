@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Synchronization
+
+/// A real peer: a program that the tests run.
+final class ChildProcess: Sendable {
+    struct Missing: Error, CustomStringConvertible {
+        let program: String
+
+        var description: String {
+            "these tests need \(program): run `make test`, which installs it, or `apt-get install \(program)`"
+        }
+    }
+
+    struct Result: Sendable {
+        var status: Int32
+        var output: String
+        var errors: String
+    }
+
+    private let process: Process
+    private let output = Pipe()
+    private let errors = Pipe()
+    private let ended = Recorder<Int32>()
+    let identifier: Int32
+
+    /// Starts a program.
+    ///
+    /// - Parameters:
+    ///   - program: Its name, looked for in the usual places, or its path.
+    ///   - arguments: What it is told.
+    /// - Throws: ``Missing`` if there is no such program.
+    init(_ program: String, _ arguments: [String]) throws {
+        let folders = ["/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/bin/", "/opt/homebrew/bin/"]
+        let candidates = program.hasPrefix("/") ? [program] : folders.map { $0 + program }
+        guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+            throw Missing(program: program)
+        }
+        process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = output
+        process.standardError = errors
+        let ended = self.ended
+        process.terminationHandler = { ended.record($0.terminationStatus) }
+        try process.run()
+        identifier = process.processIdentifier
+    }
+
+    deinit {
+        if process.isRunning { process.terminate() }
+    }
+
+    func terminate() {
+        if process.isRunning { process.terminate() }
+    }
+
+    func kill() {
+        if process.isRunning { Foundation.kill(identifier, SIGKILL) }
+    }
+
+    /// Waits for the program's end.
+    func result(within limit: Duration = .seconds(30)) async throws -> Result {
+        let output = try await wait(for: "the program's output", within: limit) { [self] in
+            await onThread { self.output.fileHandleForReading.readDataToEndOfFile() }
+        }
+        let errors = await onThread { self.errors.fileHandleForReading.readDataToEndOfFile() }
+        let status = try await ended.first(1, within: limit, "the program's end")[0]
+        return Result(
+            status: status,
+            output: String(decoding: output, as: UTF8.self),
+            errors: String(decoding: errors, as: UTF8.self)
+        )
+    }
+
+    /// Waits until the program has written a text.
+    func output(until mark: String, within limit: Duration = .seconds(15)) async throws -> String {
+        try await wait(for: "\(mark.debugDescription) from the program", within: limit) { [self] in
+            await onThread {
+                var text = ""
+                while !text.contains(mark) {
+                    let data = self.output.fileHandleForReading.availableData
+                    if data.isEmpty { break }
+                    text += String(decoding: data, as: UTF8.self)
+                }
+                return text
+            }
+        }
+    }
+
+    /// Runs a program to its end.
+    static func run(_ program: String, _ arguments: [String]) async throws -> Result {
+        try await ChildProcess(program, arguments).result()
+    }
+}
+
+/// Runs what blocks on a thread of its own.
+func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+    await withCheckedContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(returning: body()) }
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The programs that SwiftPM builds beside the tests.
+enum Product {
+    struct Missing: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func path(_ name: String) throws -> String {
+        let folders =
+            [Bundle.main.bundleURL, Bundle.main.executableURL?.deletingLastPathComponent()].compactMap { $0 }
+            + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }
+            + [URL(fileURLWithPath: CommandLine.arguments.first ?? "/").deletingLastPathComponent()]
+        for folder in folders {
+            let path = folder.appendingPathComponent(name).path
+            if FileManager.default.isExecutableFile(atPath: path) { return path }
+        }
+        throw Missing(description: "\(name) is not beside the tests: \(folders.map(\.path))")
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import Foundation
+import Glibc
+import Synchronization
+
+/// A server that misbehaves as it is told: a socket, a thread for each connection, and a script.
+///
+/// The connections take the scripts in turn; the last one is for all that follow.
+final class ScriptedServer: Sendable {
+    enum Step: Sendable {
+        case send([UInt8])
+        /// One byte a write.
+        case drip([UInt8])
+        /// Sends until the client leaves.
+        case flood([UInt8])
+        /// Waits for the client to leave.
+        case hold
+        /// Waits until the test says so.
+        case wait(Gate)
+        /// RST instead of FIN.
+        case reset
+
+        static func send(_ text: String) -> Step { .send(Array(text.utf8)) }
+        static func drip(_ text: String) -> Step { .drip(Array(text.utf8)) }
+
+        /// The head of an event stream that ends with the connection.
+        static let head = Step.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        /// The head of an event stream in chunks.
+        static let chunkedHead = Step.send(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+
+        static func chunk(_ text: String) -> Step {
+            .send("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
+        }
+
+        /// A response without a body.
+        static func status(_ status: String, _ fields: String...) -> Step {
+            .send("HTTP/1.1 \(status)\r\n" + fields.map { $0 + "\r\n" }.joined() + "Content-Length: 0\r\n\r\n")
+        }
+    }
+
+    /// Opened by a test.
+    final class Gate: Sendable {
+        private let semaphore = Mutex<Bool>(false)
+        func open() { semaphore.withLock { $0 = true } }
+        var isOpen: Bool { semaphore.withLock { $0 } }
+    }
+
+    struct Request: Sendable {
+        var line: String
+        var fields: [String: String]
+        var body: String
+    }
+
+    let port: Int
+    let requests = Recorder<Request>()
+    /// Connections that the client has left or that were closed, by their number.
+    let ended = Recorder<Int>()
+    /// Bytes that the client's socket has taken.
+    let sent = Atomic<Int>(0)
+
+    var url: String { "http://127.0.0.1:\(port)/" }
+
+    private let listener: CInt
+    private let scripts: [[Step]]
+    /// For a server that says 200 to every request of every connection.
+    private let answering: (@Sendable (Request) -> Void)?
+
+    convenience init(_ scripts: [Step]...) throws {
+        try self.init(scripts: scripts)
+    }
+
+    convenience init(answering: @escaping @Sendable (Request) -> Void) throws {
+        try self.init(scripts: [], answering: answering)
+    }
+
+    private init(scripts: [[Step]], answering: (@Sendable (Request) -> Void)? = nil) throws {
+        self.scripts = scripts
+        self.answering = answering
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let listener = listener
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, size) == 0 && listen(listener, 128) == 0 && getsockname(listener, $0, &size) == 0
+            }
+        }
+        guard isListening else { throw POSIXError(.EADDRNOTAVAIL) }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        let thread = Thread { [weak self] in
+            var number = 0
+            while true {
+                let connection = accept(listener, nil, nil)
+                _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+                guard connection >= 0, let server = self else {
+                    if connection >= 0 { close(connection) }
+                    return
+                }
+                let mine = number
+                number += 1
+                Thread.detachNewThread { server.serve(connection, mine) }
+            }
+        }
+        thread.start()
+    }
+
+    deinit {
+        // Wakes the thread that accepts.
+        shutdown(listener, Int32(SHUT_RDWR))
+        close(listener)
+    }
+
+    private func serve(_ connection: CInt, _ number: Int) {
+        defer {
+            close(connection)
+            ended.record(number)
+        }
+        if let answering {
+            while let request = Self.read(connection) {
+                answering(request)
+                guard send(Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8), to: connection) else { return }
+            }
+            return
+        }
+        guard let request = Self.read(connection) else { return }
+        requests.record(request)
+        guard let script = scripts.indices.contains(number) ? scripts[number] : scripts.last else { return }
+        for step in script {
+            switch step {
+            case .send(let bytes):
+                guard send(bytes, to: connection) else { return }
+            case .drip(let bytes):
+                var one: CInt = 1
+                setsockopt(connection, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<CInt>.size))
+                for byte in bytes where !send([byte], to: connection) { return }
+            case .flood(let bytes):
+                while send(bytes, to: connection) {}
+            case .hold:
+                var byte: UInt8 = 0
+                while recv(connection, &byte, 1, 0) > 0 {}
+            case .wait(let gate):
+                while !gate.isOpen {
+                    if !Self.isConnected(connection) { return }
+                }
+            case .reset:
+                var option = linger(l_onoff: 1, l_linger: 0)
+                setsockopt(connection, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+                return
+            }
+        }
+    }
+
+    /// Whether the client is still there, 5 ms from now.
+    private static func isConnected(_ connection: CInt) -> Bool {
+        var poll = pollfd(fd: connection, events: Int16(POLLIN), revents: 0)
+        guard Glibc.poll(&poll, 1, 5) > 0 else { return true }
+        var byte: UInt8 = 0
+        return recv(connection, &byte, 1, Int32(MSG_PEEK)) > 0
+    }
+
+    private func send(_ bytes: [UInt8], to connection: CInt) -> Bool {
+        var at = 0
+        while at < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(connection, $0.baseAddress?.advanced(by: at), bytes.count - at, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return false }
+            at += count
+            sent.add(count, ordering: .relaxed)
+        }
+        return true
+    }
+
+    private static func read(_ connection: CInt) -> Request? {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        func more() -> Bool {
+            let count = recv(connection, &buffer, buffer.count, 0)
+            if count > 0 { bytes += buffer[..<count] }
+            return count > 0
+        }
+        var end: Int?
+        while end == nil {
+            guard more() else { return nil }
+            end = bytes.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound
+        }
+        guard let end else { return nil }
+        let lines = String(decoding: bytes[..<end], as: UTF8.self).components(separatedBy: "\r\n")
+        var fields: [String: String] = [:]
+        for line in lines.dropFirst() {
+            let parts = line.split(separator: ":", maxSplits: 1)
+            if parts.count == 2 {
+                fields[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
+            }
+        }
+        let length = fields["content-length"].flatMap { Int($0) } ?? 0
+        while bytes.count < end + length {
+            guard more() else { return nil }
+        }
+        return Request(
+            line: lines.first ?? "",
+            fields: fields,
+            body: String(decoding: bytes[end...], as: UTF8.self)
+        )
+    }
+}
+
+#endif

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Synchronization
+
+/// What a test waited for did not come.
+struct TimedOut: Error, CustomStringConvertible {
+    let what: String
+    let limit: Duration
+
+    var description: String { "\(what) did not happen within \(limit)" }
+}
+
+/// Waits for something that must happen, and fails if it does not in time.
+///
+/// The operation need not react to cancellation: whoever does not come back is left behind.
+func wait<Result: Sendable>(
+    for what: String,
+    within limit: Duration = .seconds(15),
+    _ operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    let race = Race<Result>()
+    let work = Task {
+        do {
+            race.settle(.success(try await operation()))
+        } catch {
+            race.settle(.failure(error))
+        }
+    }
+    let timer = Task {
+        try await Task.sleep(for: limit)
+        race.settle(.failure(TimedOut(what: what, limit: limit)))
+    }
+    defer {
+        work.cancel()
+        timer.cancel()
+    }
+    return try await race.outcome()
+}
+
+private final class Race<Value: Sendable>: Sendable {
+    private struct State {
+        var outcome: Result<Value, any Error>?
+        var waiter: CheckedContinuation<Value, any Error>?
+    }
+
+    private let state = Mutex(State())
+
+    func settle(_ outcome: Result<Value, any Error>) {
+        let waiter = state.withLock { state in
+            guard state.outcome == nil else { return CheckedContinuation<Value, any Error>?.none }
+            state.outcome = outcome
+            return state.waiter
+        }
+        waiter?.resume(with: outcome)
+    }
+
+    func outcome() async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            let outcome = state.withLock { state in
+                if state.outcome == nil { state.waiter = continuation }
+                return state.outcome
+            }
+            if let outcome { continuation.resume(with: outcome) }
+        }
+    }
+}
+
+/// Keeps what happened, and lets a test wait until enough has.
+final class Recorder<Value: Sendable>: Sendable {
+    private struct State {
+        var values: [Value] = []
+        var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    var values: [Value] { state.withLock { $0.values } }
+
+    func record(_ value: Value) {
+        let due = state.withLock { state in
+            state.values.append(value)
+            let due = state.waiters.filter { $0.count <= state.values.count }
+            state.waiters.removeAll { $0.count <= state.values.count }
+            return due
+        }
+        for waiter in due { waiter.continuation.resume() }
+    }
+
+    /// Waits until so many values have been recorded.
+    @discardableResult
+    func first(
+        _ count: Int = 1,
+        within limit: Duration = .seconds(15),
+        _ what: String = "an event"
+    ) async throws -> [Value] {
+        try await waitHere(what, limit) {
+            await withCheckedContinuation { continuation in
+                let isThere = self.state.withLock { state in
+                    if state.values.count >= count { return true }
+                    state.waiters.append((count, continuation))
+                    return false
+                }
+                if isThere { continuation.resume() }
+            }
+        }
+        return Array(values.prefix(count))
+    }
+}
+
+/// `wait(for:within:_:)`, out of the way of methods of that name.
+private func waitHere<Result: Sendable>(
+    _ what: String,
+    _ limit: Duration,
+    _ operation: @escaping @Sendable () async throws -> Result
+) async throws -> Result {
+    try await wait(for: what, within: limit, operation)
+}
+
+extension Recorder where Value == Void {
+    func record() { record(()) }
+}
