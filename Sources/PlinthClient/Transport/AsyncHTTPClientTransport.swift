@@ -16,7 +16,8 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
     ///
     /// Redirects are the source's; a connection serves one request, since one that has been idle may be gone when it is
     /// used again; as many connections to a host as there are sources; a connection that cannot be made fails at once.
-    /// The socket is read in steps of up to 256 KiB. There is no limit of time but the one for making a connection,
+    /// What came before a connection broke is still handed out, which AsyncHTTPClient by itself drops if it was not asked
+    /// for yet. The socket is read in steps of up to 256 KiB. There is no limit of time but the one for making a connection,
     /// 10 seconds.
     public static var configuration: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
@@ -24,10 +25,10 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.maximumUsesPerConnection = 1
         configuration.http1_1ConnectionDebugInitializer = { channel in
-            channel.setOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 256 * 1024)
-            )
+            let allocator = AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 256 * 1024)
+            return channel.setOption(.recvAllocator, value: allocator).flatMapThrowing {
+                try BrokenBodyHandler.add(to: channel)
+            }
         }
         return configuration
     }
@@ -82,6 +83,7 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
 
         @concurrent mutating func next(_ use: (Span<UInt8>) -> Void) async throws -> Bool {
             guard let buffer = try await iterator.next() else { return false }
+            if BrokenBodyHandler.isMark(buffer) { throw BrokenBody() }
             buffer.withUnsafeReadableBytes { use($0.bindMemory(to: UInt8.self).span) }
             return true
         }
