@@ -127,6 +127,7 @@ struct ConnectionMachine: Sendable {
     ///   - head: The head.
     ///   - now: The time.
     ///   - date: Seconds since the beginning of 1970, for a `Retry-After` that is a date.
+    /// - Returns: What to do next.
     mutating func received(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
         var head = head
         head.url = target.address.string
@@ -193,7 +194,7 @@ struct ConnectionMachine: Sendable {
         return failed(error, at: now, atLeast: min(asked, configuration.maximumRetryAfter))
     }
 
-    /// "HTTP-redirect fetch": https://fetch.spec.whatwg.org/#http-redirect-fetch
+    // "HTTP-redirect fetch": https://fetch.spec.whatwg.org/#http-redirect-fetch
     private mutating func redirect(_ status: Int, to location: String, at now: Duration) -> Action {
         let from = target.address.string
         let next: HTTPAddress

@@ -90,10 +90,14 @@ public struct EventSourceConfiguration: Sendable {
     /// Gets what happens: connections at `debug`, retries at `debug`, a failure for good at `info`; nobody unless set.
     public var logger = Logger(label: "plinth.event-source") { _ in SwiftLogNoOpLogHandler() }
 
-    /// The value of the label `source` of all metrics; `default` unless set. Use few different ones.
+    /// The value of the label `source` of all metrics; `default` unless set.
+    ///
+    /// Use few different ones.
     public var metricsLabel = "default"
 
-    /// Where metrics go; the factory that was bootstrapped unless set. See <doc:EventSources#Metrics>.
+    /// Where metrics go; the factory that was bootstrapped unless set.
+    ///
+    /// See <doc:EventSources#Metrics>.
     public var metricsFactory: (any MetricsFactory)?
 
     /// The clock by which the source waits; the continuous clock unless set.

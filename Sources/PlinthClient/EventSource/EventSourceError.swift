@@ -13,26 +13,41 @@ public struct EventSourceError: Error, CustomStringConvertible {
 
         private let value: Value
 
-        /// The URL is not one, or is not of HTTP. For good.
+        /// The URL is not one, or is not of HTTP.
+        ///
+        /// For good.
         public static let invalidURL = Code(value: .invalidURL)
-        /// The status is not 200, and not one to retry. For good, unless it is one of
-        /// ``EventSourceConfiguration/retryableStatuses``.
+        /// The status is not 200, and not one to retry.
+        ///
+        /// For good, unless it is one of ``EventSourceConfiguration/retryableStatuses``.
         public static let unexpectedStatus = Code(value: .unexpectedStatus)
-        /// The response is no event stream. For good.
+        /// The response is no event stream.
+        ///
+        /// For good.
         public static let unexpectedContentType = Code(value: .unexpectedContentType)
-        /// The response has a charset other than UTF-8, and ``EventSourceConfiguration/requiresUTF8`` is set. For good.
+        /// The response has a charset other than UTF-8, and ``EventSourceConfiguration/requiresUTF8`` is set.
+        ///
+        /// For good.
         public static let unexpectedCharset = Code(value: .unexpectedCharset)
-        /// The response is compressed, which was not asked for. For good.
+        /// The response is compressed, which was not asked for.
+        ///
+        /// For good.
         public static let compressed = Code(value: .compressed)
-        /// A redirect leads away from HTTP, or to another origin with a user name. For good.
+        /// A redirect leads away from HTTP, or to another origin with a user name.
+        ///
+        /// For good.
         public static let redirectRefused = Code(value: .redirectRefused)
         /// A redirect's `Location` is no URL.
         public static let invalidRedirect = Code(value: .invalidRedirect)
         /// More redirects than 20 in a row.
         public static let tooManyRedirects = Code(value: .tooManyRedirects)
-        /// A line or an event is larger than ``EventSourceConfiguration/maximumEventSize``. For good.
+        /// A line or an event is larger than ``EventSourceConfiguration/maximumEventSize``.
+        ///
+        /// For good.
         public static let tooLarge = Code(value: .tooLarge)
-        /// ``EventSourceConfiguration/maximumAttempts`` failed in a row. For good.
+        /// As many attempts in a row failed as ``EventSourceConfiguration/maximumAttempts`` allows.
+        ///
+        /// For good.
         public static let tooManyAttempts = Code(value: .tooManyAttempts)
         /// The source is being iterated already.
         public static let alreadyIterated = Code(value: .alreadyIterated)
