@@ -27,7 +27,7 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
         configuration.http1_1ConnectionDebugInitializer = { channel in
             let allocator = AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 256 * 1024)
             return channel.setOption(.recvAllocator, value: allocator).flatMapThrowing {
-                try BrokenBodyHandler.add(to: channel)
+                try ResponseBodyHandler.add(to: channel)
             }
         }
         return configuration
@@ -83,7 +83,7 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
 
         @concurrent mutating func next(_ use: (Span<UInt8>) -> Void) async throws -> Bool {
             guard let buffer = try await iterator.next() else { return false }
-            if BrokenBodyHandler.isMark(buffer) { throw BrokenBody() }
+            if ResponseBodyHandler.isMark(buffer) { throw BrokenBody() }
             buffer.withUnsafeReadableBytes { use($0.bindMemory(to: UInt8.self).span) }
             return true
         }

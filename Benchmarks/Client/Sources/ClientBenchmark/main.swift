@@ -17,7 +17,8 @@ struct Usage {
 
     init() {
         var usage = rusage()
-        getrusage(RUSAGE_SELF, &usage)
+        // RUSAGE_SELF, of whose type the libraries have different ideas.
+        getrusage(0, &usage)
         user = usage.ru_utime.tv_sec * 1_000_000 + Int(usage.ru_utime.tv_usec)
         system = usage.ru_stime.tv_sec * 1_000_000 + Int(usage.ru_stime.tv_usec)
         peak = usage.ru_maxrss

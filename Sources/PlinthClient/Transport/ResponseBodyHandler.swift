@@ -10,25 +10,34 @@ struct BrokenBody: Error, CustomStringConvertible {
     var description: String { "the connection ended in the middle of the body" }
 }
 
-/// Keeps what has come of a body that breaks off.
+/// Gathers the small parts of a body, and keeps what has come of one that breaks off.
+///
+/// Servers send a chunk for each event. Each would go through AsyncHTTPClient by itself, which takes longer than all else;
+/// what one read of the socket brought goes on as one.
 ///
 /// AsyncHTTPClient fails a response at once, and drops what its reader has not asked for: events that a browser would
 /// still get. Here a body that breaks off ends instead, behind a mark that the reader recognises.
-final class BrokenBodyHandler: ChannelInboundHandler, RemovableChannelHandler {
+final class ResponseBodyHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias InboundOut = HTTPClientResponsePart
 
     /// Known by where it lies in memory, so that no server can send it.
     private static let mark = ByteBuffer(string: "broken")
 
+    /// A part of this size goes on as it is, and so many bytes are gathered.
+    private static let largeSize = 16 * 1024
+    private static let gatheredSize = 64 * 1024
+
     private var isInBody = false
+    /// What has come since the last read was over.
+    private var gathered: ByteBuffer?
 
     /// Puts one behind the connection's decoder.
     static func add(to channel: any Channel) throws {
         // This is called on the channel's event loop.
         let pipeline = channel.pipeline.syncOperations
         let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPResponseDecoder>.self)
-        try pipeline.addHandler(BrokenBodyHandler(), position: .after(decoder))
+        try pipeline.addHandler(ResponseBodyHandler(), position: .after(decoder))
     }
 
     static func isMark(_ buffer: ByteBuffer) -> Bool {
@@ -40,10 +49,39 @@ final class BrokenBodyHandler: ChannelInboundHandler, RemovableChannelHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head(let head): isInBody = head.status.code >= 200
-        case .body: break
-        case .end: isInBody = false
+        case .body(let part):
+            // A large one goes on as it is, behind what came before it.
+            guard part.readableBytes < Self.largeSize else {
+                forward(context)
+                break
+            }
+            gather(part, context)
+            return
+        case .end:
+            forward(context)
+            isInBody = false
         }
         context.fireChannelRead(data)
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        forward(context)
+        context.fireChannelReadComplete()
+    }
+
+    private func gather(_ part: ByteBuffer, _ context: ChannelHandlerContext) {
+        // A single part is not copied.
+        guard gathered?.writeImmutableBuffer(part) != nil else {
+            gathered = part
+            return
+        }
+        if let count = gathered?.readableBytes, count >= Self.gatheredSize { forward(context) }
+    }
+
+    private func forward(_ context: ChannelHandlerContext) {
+        guard let part = gathered else { return }
+        gathered = nil
+        context.fireChannelRead(wrapInboundOut(.body(part)))
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -62,6 +100,7 @@ final class BrokenBodyHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func endBody(_ context: ChannelHandlerContext) {
         isInBody = false
+        forward(context)
         context.fireChannelRead(wrapInboundOut(.body(Self.mark)))
         context.fireChannelRead(wrapInboundOut(.end(nil)))
         context.fireChannelReadComplete()
