@@ -18,6 +18,7 @@ ap.add_argument("--scratch", default=os.path.join(tempfile.gettempdir(), "plinth
 ap.add_argument("--rounds", type=int, default=5)
 ap.add_argument("--seconds", type=float, default=3, help="about how long a case runs")
 ap.add_argument("--slow", type=int, default=1000, help="megabytes through the slow reader; 0 to leave it out")
+ap.add_argument("--plinth", help="a release build of the tool; built unless given")
 ap.add_argument("--build-only", action="store_true")
 a = ap.parse_args()
 
@@ -28,12 +29,13 @@ print("building the client and plinth (release); the first time takes minutes", 
 release = ["swift", "build", "-c", "release"]
 subprocess.run(release + ["--package-path", here, "--scratch-path", a.scratch], check=True, stdout=sys.stderr)
 tool = os.path.join(a.scratch, "tool")
-subprocess.run(
-    release + ["--package-path", root, "--scratch-path", tool, "--disable-default-traits", "--product", "plinth"],
-    check=True, stdout=sys.stderr)
+if not a.plinth:
+    subprocess.run(
+        release + ["--package-path", root, "--scratch-path", tool, "--traits", "Command", "--product", "plinth"],
+        check=True, stdout=sys.stderr)
 if a.build_only:
     sys.exit()
-client, plinth = os.path.join(a.scratch, "release", "ClientBenchmark"), os.path.join(tool, "release", "plinth")
+client, plinth = os.path.join(a.scratch, "release", "ClientBenchmark"), a.plinth or os.path.join(tool, "release", "plinth")
 
 # name, path, bytes of an event on the wire, a guess at how many come a second
 CASES = [
