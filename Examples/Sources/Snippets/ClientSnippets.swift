@@ -56,14 +56,14 @@ func resume(
     }
 }
 
-struct Price: Decodable {
+struct Quote: Decodable {
     var symbol: String
     var amount: Double
 }
 
 func printDecoded(from source: EventSource) async throws {
-    for try await price in source.decode(Price.self, ofType: "price") {
-        print(price.symbol, price.amount)
+    for try await quote in source.decode(Quote.self, ofType: "quote") {
+        print(quote.symbol, quote.amount)
     }
 }
 
