@@ -101,6 +101,8 @@ final class ScriptedServer: Sendable {
                 _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                 guard connection >= 0, let server = self else {
                     if connection >= 0 { close(connection) }
+                    // Here and not in `deinit`: its number may then be another server's when it is accepted from.
+                    close(listener)
                     return
                 }
                 let mine = number
@@ -114,7 +116,6 @@ final class ScriptedServer: Sendable {
     deinit {
         // Wakes the thread that accepts.
         shutdown(listener, Int32(SHUT_RDWR))
-        close(listener)
     }
 
     private func serve(_ connection: CInt, _ number: Int) {
