@@ -17,6 +17,7 @@ let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
 let client: TargetDependencyCondition? = .when(traits: ["Client"])
 let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
+let listening: TargetDependencyCondition? = .when(traits: ["Command", "Client"])
 
 let package = Package(
     name: "plinth",
@@ -131,7 +132,29 @@ let package = Package(
                 .target(name: "PlinthServer", condition: serving),
                 .product(name: "Logging", package: "swift-log", condition: serving),
                 .product(name: "Configuration", package: "swift-configuration", condition: serving),
+                .target(name: "PlinthClient", condition: listening),
+                .product(name: "HTTPTypes", package: "swift-http-types", condition: listening),
+                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: listening),
+                .product(name: "NIOCore", package: "swift-nio", condition: listening),
+                .product(name: "NIOPosix", package: "swift-nio", condition: listening),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: listening),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: listening),
                 .product(name: "ArgumentParser", package: "swift-argument-parser", condition: command),
+            ],
+            // What `plinth new` writes.
+            resources: [
+                .embedInCode("New/Templates/Package.swift.txt"),
+                .embedInCode("New/Templates/README.md.txt"),
+                .embedInCode("New/Templates/gitignore.txt"),
+                .embedInCode("New/Templates/CounterApp.swift.txt"),
+                .embedInCode("New/Templates/CounterMain.swift.txt"),
+                .embedInCode("New/Templates/CounterTests.swift.txt"),
+                .embedInCode("New/Templates/CounterPage.html.txt"),
+                .embedInCode("New/Templates/CounterPage.js.txt"),
+                .embedInCode("New/Templates/CounterPage.css.txt"),
+                .embedInCode("New/Templates/HubApp.swift.txt"),
+                .embedInCode("New/Templates/HubMain.swift.txt"),
+                .embedInCode("New/Templates/HubTests.swift.txt"),
             ]
         ),
         .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents"]),
@@ -171,6 +194,7 @@ let package = Package(
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
                 .product(name: "NIOCore", package: "swift-nio", condition: client),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: client),
                 .target(name: "event-source-probe"),
                 .target(name: "event-parser-probe"),
                 .target(name: "client-leak-probe"),

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs all tests: those of the package, target by target, the examples', and the examples in a browser. Goes on after a failure, so that one run
-# shows all of them. The last line counts; the status is 1 if anything failed. Whole outputs are in $SCRATCH/logs.
+# Runs all tests: those of the package, target by target, the examples', those of new projects, and the examples in a
+# browser. Goes on after a failure, so that one run shows all of them. The last line counts; the status is 1 if anything failed. Whole outputs are in $SCRATCH/logs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export SCRATCH=${SCRATCH:-$PWD/.build}
@@ -76,6 +76,7 @@ else
     failed=1
 fi
 suite examples Scripts/swiftpm.sh Examples test
+suite new Scripts/test-new.sh
 suite browser Tests/BrowserTests/run.py --examples "$SCRATCH/debug" --output "$SCRATCH/browser-tests"
 
 echo "$passed passed, $failed failed"

@@ -12,11 +12,16 @@ struct PlinthCommand: AsyncParsableCommand {
         subcommands: subcommands
     )
 
-    #if Server
-    private static var subcommands: [any ParsableCommand.Type] { [Serve.self, Decode.self, Encode.self] }
-    #else
-    private static var subcommands: [any ParsableCommand.Type] { [Decode.self, Encode.self] }
-    #endif
+    private static var subcommands: [any ParsableCommand.Type] {
+        var commands: [any ParsableCommand.Type] = []
+        #if Server
+        commands += [Serve.self]
+        #endif
+        #if Client
+        commands += [Listen.self, Publish.self, Bench.self]
+        #endif
+        return commands + [New.self, Decode.self, Encode.self]
+    }
 }
 #else
 /// What is left of the tool without the trait that brings its dependency.

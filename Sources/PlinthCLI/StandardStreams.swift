@@ -22,8 +22,7 @@ enum StandardStreams {
         _ body: (Span<UInt8>, inout [UInt8]) throws(E) -> Void,
         atEnd: (inout [UInt8]) throws(E) -> Void = { _ in }
     ) throws(E) {
-        // A write to a closed pipe is an error to handle, and not a signal.
-        signal(SIGPIPE, SIG_IGN)
+        ignoreBrokenPipes()
         var input = [UInt8](repeating: 0, count: readSize)
         var output: [UInt8] = []
         do throws(E) {
@@ -52,6 +51,36 @@ enum StandardStreams {
     static func complain(_ message: String) {
         var bytes = Array((message + "\n").utf8)
         writeAll(&bytes, to: STDERR_FILENO)
+    }
+
+    /// Writes bytes to standard output, all of them.
+    ///
+    /// If nobody reads there any more, the process ends with status 0 and says nothing.
+    static func put(_ bytes: inout [UInt8]) {
+        writeAll(&bytes, to: STDOUT_FILENO)
+    }
+
+    /// Writes text to standard error as it is: a line that is written over, say.
+    static func show(_ text: String) {
+        var bytes = Array(text.utf8)
+        writeAll(&bytes, to: STDERR_FILENO)
+    }
+
+    /// Has writes to a closed pipe fail, which is handled, and not raise a signal.
+    static func ignoreBrokenPipes() {
+        signal(SIGPIPE, SIG_IGN)
+    }
+
+    static var isOutputTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
+    static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+    /// Reads from standard input, and waits for it.
+    ///
+    /// - Returns: The bytes; none at its end.
+    static func read(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            filled = read(into: UnsafeMutableRawBufferPointer(buffer))
+        }
     }
 
     static func leave(with status: CInt) -> Never {

@@ -7,59 +7,7 @@ import Testing
 /// `plinth serve`, run as a process and asked over HTTP by curl.
 @Suite("plinth serve")
 struct ServeTests {
-    /// A folder for a test's files, which goes with it.
-    private final class Folder {
-        let url = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-serve-\(UUID().uuidString)")
-
-        init() throws {
-            try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        }
-
-        deinit {
-            try? FileManager.default.removeItem(at: url)
-        }
-
-        func file(_ name: String, _ text: String) throws -> String {
-            let file = url.appendingPathComponent(name)
-            try text.write(to: file, atomically: true, encoding: .utf8)
-            return file.path
-        }
-    }
-
-    /// A server that has said where it listens.
-    private final class Server {
-        let process: Process
-        let output = Pipe()
-        let address: String
-
-        /// Starts a server on a port of the system's choice.
-        init(_ arguments: [String] = [], environment: [String: String] = [:], port: [String] = ["--port", "0"]) throws {
-            process = try Tool.process(["serve"] + port + arguments)
-            process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-            process.standardOutput = output
-            process.standardError = FileHandle.nullDevice
-            try process.run()
-            let line = ServeTests.read(output, until: "\n")
-            address = String(line.dropFirst("listening on ".count).dropLast())
-            try #require(line.hasPrefix("listening on http"), "\(line.debugDescription)")
-        }
-
-        deinit {
-            if process.isRunning { process.terminate() }
-            process.waitUntilExit()
-        }
-    }
-
-    /// Reads until a text has come, or the end.
-    private static func read(_ pipe: Pipe, until mark: String) -> String {
-        var text = ""
-        while !text.contains(mark) {
-            let data = pipe.fileHandleForReading.availableData
-            if data.isEmpty { break }
-            text += String(decoding: data, as: UTF8.self)
-        }
-        return text
-    }
+    private typealias Server = HubProcess
 
     private static func curl(_ arguments: [String]) throws -> (process: Process, output: Pipe) {
         let process = Process()
@@ -96,7 +44,7 @@ struct ServeTests {
         process.standardError = errors
         try process.run()
         // One that does start would run for ever.
-        let said = Self.read(output, until: "\n")
+        let said = HubProcess.read(output, until: "\n")
         if !said.isEmpty { process.terminate() }
         let complaint = errors.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
@@ -115,7 +63,7 @@ struct ServeTests {
         #expect(port > 0)
         #expect(try ask("-d", "hello", "\(server.address)/topics/news").hasPrefix("{\"id\":\""))
         let (curl, output) = try Self.curl(["-N", "\(server.address)/topics/news?last-event-id=earliest"])
-        #expect(Self.read(output, until: "id: ").contains("data: hello\n"))
+        #expect(HubProcess.read(output, until: "id: ").contains("data: hello\n"))
         kill(curl.processIdentifier, SIGKILL)
         curl.waitUntilExit()
         #expect(try ask("\(server.address)/").contains("<!doctype html>"))
@@ -125,9 +73,9 @@ struct ServeTests {
     func stops(signal: Int32) throws {
         let server = try Server()
         let streams = try (0..<3).map { _ in try Self.curl(["-N", "\(server.address)/topics/a"]) }
-        for (_, output) in streams { #expect(Self.read(output, until: ":\n\n").hasPrefix(":\n\n")) }
+        for (_, output) in streams { #expect(HubProcess.read(output, until: ":\n\n").hasPrefix(":\n\n")) }
         _ = try ask("-d", "x", "\(server.address)/topics/a")
-        for (_, output) in streams { #expect(Self.read(output, until: "\n\n").contains("data: x\n")) }
+        for (_, output) in streams { #expect(HubProcess.read(output, until: "\n\n").contains("data: x\n")) }
         kill(server.process.processIdentifier, signal)
         server.process.waitUntilExit()
         #expect(server.process.terminationReason == .exit)
@@ -164,7 +112,7 @@ struct ServeTests {
         func check(_ server: Server) throws {
             #expect(server.address.hasSuffix("/hub"))
             let (curl, output) = try Self.curl(["-N", "\(server.address)/topics/a"])
-            #expect(Self.read(output, until: "id: ").contains("retry: 250\n"))
+            #expect(HubProcess.read(output, until: "id: ").contains("retry: 250\n"))
             kill(curl.processIdentifier, SIGKILL)
             curl.waitUntilExit()
             let large = String(repeating: "x", count: 1001)

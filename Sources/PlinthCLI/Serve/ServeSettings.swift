@@ -69,14 +69,13 @@ struct ServeSettings {
     func duration(_ key: String) throws -> Duration?? {
         guard let text = string(key) else { return nil }
         if text == "off" { return .some(nil) }
-        let digits = text.prefix { $0.isNumber }
-        let units: [String: Int] = ["ms": 1, "": 1000, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
-        guard let number = Int(digits), let unit = units[String(text.dropFirst(digits.count))] else {
-            throw Failure(description: "\(Self.name(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off: \(text)")
+        guard let time = TimeText.duration(text) else {
+            throw Failure(
+                description:
+                    "\(Self.name(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off, or it is too long: \(text)"
+            )
         }
-        let (milliseconds, overflow) = number.multipliedReportingOverflow(by: unit)
-        guard !overflow else { throw Failure(description: "\(Self.name(key)) is too long: \(text)") }
-        return .some(.milliseconds(milliseconds))
+        return .some(time)
     }
 
     func choice(_ key: String, _ values: [String]) throws -> String? {

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Client
+import AsyncHTTPClient
+import HTTPTypes
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+import Synchronization
+
+/// A run of `plinth bench`: opens streams, publishes, waits for the last deliveries.
+struct BenchRun: Sendable {
+    let url: String
+    let fields: HTTPFields
+    let tls: TLSConfiguration?
+    let isHTTP1: Bool
+    let subscribers: Int
+    let rate: Double
+    let time: Duration
+    let warmUp: Duration
+    let size: Int
+    let publishers: Int
+    let connecting: Int
+
+    /// What publishing came to.
+    private struct Published: Sendable {
+        var count = 0
+        var failures = 0
+        var failure: String?
+        var acknowledgements: [UInt32] = []
+    }
+
+    private final class Publishing: Sendable {
+        let state = Mutex(Published())
+    }
+
+    func run() async throws -> BenchReport {
+        let warmUpEvents = Int((rate * (warmUp / .seconds(1))).rounded(.up))
+        let events = warmUpEvents + max(1, Int((rate * (time / .seconds(1))).rounded()))
+        let (expected, overflow) = events.multipliedReportingOverflow(by: subscribers)
+        guard !overflow else { throw BenchFailure("that would be too many deliveries to count") }
+        let record = BenchRecord(firstMeasured: warmUpEvents, expected: expected)
+        // Clients of their own: publishing does not wait for a stream's connection, nor share one.
+        let streams = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        let publisher = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        do {
+            let start = MonotonicNanoseconds.now
+            let tasks = try await open(streams, record)
+            let opening = Double(MonotonicNanoseconds.now - start) / 1e9
+            let (published, seconds) = await publish(publisher, events, warmUpEvents, record)
+            await deliver(published.count * subscribers, record)
+            let counts = record.take()
+            for task in tasks { task.cancel() }
+            try? await streams.shutdown()
+            try? await publisher.shutdown()
+            if published.failures > 0 {
+                StandardStreams.complain("plinth bench: an event was not accepted: \(published.failure ?? "?")")
+            }
+            if counts.ended + counts.failed > 0 {
+                StandardStreams.complain("plinth bench: a stream is over: \(counts.failure ?? "it was ended")")
+            }
+            return BenchReport(
+                subscribers: subscribers,
+                published: published.count,
+                publishFailures: published.failures,
+                expected: published.count * subscribers,
+                received: counts.received,
+                duplicated: counts.duplicated,
+                outOfOrder: counts.outOfOrder,
+                broken: counts.ended + counts.failed,
+                rate: rate,
+                seconds: seconds,
+                opening: opening,
+                latencies: counts.latencies.sorted(),
+                acknowledgements: published.acknowledgements.sorted()
+            )
+        } catch {
+            try? await streams.shutdown()
+            try? await publisher.shutdown()
+            throw error
+        }
+    }
+
+    private var configuration: HTTPClient.Configuration {
+        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
+        if let tls { configuration.tlsConfiguration = tls }
+        if isHTTP1 { configuration.httpVersion = .http1Only }
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = subscribers + publishers
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return configuration
+    }
+
+    // MARK: - Streams
+
+    /// Opens all streams, so many at once.
+    private func open(_ client: HTTPClient, _ record: BenchRecord) async throws -> [HTTPClient.Task<Void>] {
+        var request = try HTTPClient.Request(url: url)
+        for field in fields { request.headers.add(name: field.name.rawName, value: field.value) }
+        request.headers.replaceOrAdd(name: "Accept", value: "text/event-stream")
+        var tasks: [HTTPClient.Task<Void>] = []
+        var progress = Progress("opening streams", of: subscribers)
+        var lastOpened = 0
+        var lastChange = ContinuousClock.now
+        while true {
+            let (opened, failed, ended, _, failure) = record.progress
+            progress.show(opened)
+            if failed + ended > 0 {
+                throw BenchFailure(
+                    "a stream could not be opened, or was ended, when \(opened) of \(subscribers) had been: \(failure ?? "?")"
+                )
+            }
+            if opened == subscribers { break }
+            if opened != lastOpened { (lastOpened, lastChange) = (opened, .now) }
+            guard ContinuousClock.now - lastChange < .seconds(15) else {
+                throw BenchFailure("\(opened) of \(subscribers) streams are open, and no other was for 15 s")
+            }
+            while tasks.count < min(subscribers, opened + connecting) {
+                tasks.append(
+                    client.execute(request: request, delegate: BenchSubscriber(record, publishers: publishers))
+                )
+            }
+            // Asked again often, so that there is always something to open.
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        progress.clear()
+        return tasks
+    }
+
+    // MARK: - Publishing
+
+    private func publish(
+        _ client: HTTPClient,
+        _ events: Int,
+        _ warmUpEvents: Int,
+        _ record: BenchRecord
+    ) async -> (published: Published, seconds: Double) {
+        let published = Publishing()
+        let start = ContinuousClock.now
+        await withTaskGroup(of: Void.self) { group in
+            for publisher in 0..<publishers {
+                group.addTask {
+                    // Each has its own, one after the other: their order is known, that of all is not.
+                    for number in stride(from: publisher, to: events, by: publishers) {
+                        // Each has its time, whatever became of those before.
+                        try? await Task.sleep(until: start + .seconds(Double(number) / rate))
+                        await publish(number, client, published, isMeasured: number >= warmUpEvents)
+                    }
+                }
+            }
+            group.addTask { await show(events, published, record) }
+        }
+        let seconds = (ContinuousClock.now - start) / .seconds(1)
+        return (published.state.withLock { $0 }, seconds)
+    }
+
+    private func publish(
+        _ number: Int,
+        _ client: HTTPClient,
+        _ published: Publishing,
+        isMeasured: Bool
+    ) async {
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        for field in fields { request.headers.add(name: field.name.rawName, value: field.value) }
+        let sent = MonotonicNanoseconds.now
+        request.body = .bytes(ByteBuffer(string: BenchEvent.text(number, at: sent, size: size)))
+        var failure: String?
+        do {
+            let response = try await client.execute(request, timeout: .seconds(30))
+            _ = try await response.body.collect(upTo: 1 << 16)
+            if !(200..<300).contains(response.status.code) { failure = "\(response.status)" }
+        } catch {
+            failure = "\(error)"
+        }
+        let took = UInt32(clamping: (MonotonicNanoseconds.now - sent) / 1000)
+        published.state.withLock { published in
+            if let failure {
+                published.failures += 1
+                published.failure = published.failure ?? failure
+            } else {
+                published.count += 1
+                if isMeasured { published.acknowledgements.append(took) }
+            }
+        }
+    }
+
+    private func show(_ events: Int, _ published: Publishing, _ record: BenchRecord) async {
+        var progress = Progress("publishing", of: events)
+        while true {
+            let done = published.state.withLock { $0.count + $0.failures }
+            progress.show(done)
+            if done >= events { break }
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+        progress.clear()
+    }
+
+    /// Waits until so many have come, as long as others come.
+    private func deliver(_ expected: Int, _ record: BenchRecord) async {
+        var last = -1
+        var lastChange = ContinuousClock.now
+        while true {
+            let received = record.progress.received
+            if received >= expected { return }
+            if received != last { (last, lastChange) = (received, .now) }
+            if ContinuousClock.now - lastChange > .seconds(5) { return }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}
+
+/// A bar on standard error, if that is a terminal.
+private struct Progress {
+    private let what: String
+    private let count: Int
+    private var lastShown = ContinuousClock.now - .seconds(1)
+
+    init(_ what: String, of count: Int) {
+        self.what = what
+        self.count = count
+    }
+
+    mutating func show(_ done: Int) {
+        let now = ContinuousClock.now
+        guard StandardStreams.isErrorTerminal, now - lastShown > .milliseconds(100) else { return }
+        lastShown = now
+        let filled = 30 * min(done, count) / max(count, 1)
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
+        StandardStreams.show("\r\(bar) \(what) \(done) of \(count)\u{1B}[K")
+    }
+
+    func clear() {
+        if StandardStreams.isErrorTerminal { StandardStreams.show("\r\u{1B}[K") }
+    }
+}
+#endif

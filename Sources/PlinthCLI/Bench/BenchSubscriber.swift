@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Client
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import PlinthEvents
+import Synchronization
+
+/// What all subscribers of a run have seen, and how long it took.
+final class BenchRecord: Sendable {
+    struct Counts {
+        var opened = 0
+        var failed = 0
+        /// Streams that ended before the run did.
+        var ended = 0
+        var received = 0
+        var duplicated = 0
+        var outOfOrder = 0
+        /// In microseconds, of each delivery, while the run is measured.
+        var latencies: [UInt32] = []
+        var failure: String?
+    }
+
+    /// One lock for the subscribers of a few event loops each would be faster; what is measured here is the server.
+    private let counts = Mutex(Counts())
+    /// Events from this number on are measured; those before warm up.
+    let firstMeasured: Int
+
+    init(firstMeasured: Int, expected: Int) {
+        self.firstMeasured = firstMeasured
+        counts.withLock { $0.latencies.reserveCapacity(min(expected, 50_000_000)) }
+    }
+
+    func change(_ body: (inout sending Counts) -> Void) { counts.withLock { body(&$0) } }
+
+    /// The counts without the latencies, which are many.
+    var progress: (opened: Int, failed: Int, ended: Int, received: Int, failure: String?) {
+        counts.withLock { ($0.opened, $0.failed, $0.ended, $0.received, $0.failure) }
+    }
+
+    func take() -> Counts { counts.withLock { $0 } }
+}
+
+/// One subscriber: reads its stream on the event loop of its connection, and looks at each event.
+///
+/// Invariant, for `@unchecked`: after it is made only AsyncHTTPClient has it, which calls a delegate on one event loop.
+final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
+    typealias Response = Void
+
+    private let record: BenchRecord
+    private var parser = ServerSentEventParser()
+    private var isOpen = false
+    /// The last event of each publisher, whose events come in their order.
+    private var last: [Int]
+
+    init(_ record: BenchRecord, publishers: Int) {
+        self.record = record
+        last = Array(repeating: -1, count: publishers)
+    }
+
+    func didReceiveHead(task: HTTPClient.Task<Void>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
+        let type = head.headers.first(name: "content-type") ?? ""
+        if head.status == .ok, type.lowercased().hasPrefix("text/event-stream") {
+            isOpen = true
+            record.change { $0.opened += 1 }
+            return task.eventLoop.makeSucceededVoidFuture()
+        }
+        return task.eventLoop.makeFailedFuture(BenchFailure("a stream was answered with \(head.status), \(type)"))
+    }
+
+    func didReceiveBodyPart(task: HTTPClient.Task<Void>, _ buffer: ByteBuffer) -> EventLoopFuture<Void> {
+        let now = MonotonicNanoseconds.now
+        var received = 0
+        var duplicated = 0
+        var outOfOrder = 0
+        var latencies: [UInt32] = []
+        do {
+            try buffer.withUnsafeReadableBytes { bytes in
+                try parser.parseBorrowed(
+                    bytes.bindMemory(to: UInt8.self).span,
+                    event: { event in
+                        guard let (number, sent) = BenchEvent.read(event.data) else { return }
+                        received += 1
+                        let publisher = number % last.count
+                        if number == last[publisher] {
+                            duplicated += 1
+                        } else if number < last[publisher] {
+                            outOfOrder += 1
+                        }
+                        last[publisher] = max(last[publisher], number)
+                        if number >= record.firstMeasured {
+                            latencies.append(UInt32(clamping: (now - sent) / 1000))
+                        }
+                    }
+                )
+            }
+        } catch {
+            return task.eventLoop.makeFailedFuture(error)
+        }
+        if received > 0 {
+            record.change {
+                $0.received += received
+                $0.duplicated += duplicated
+                $0.outOfOrder += outOfOrder
+                $0.latencies += latencies
+            }
+        }
+        return task.eventLoop.makeSucceededVoidFuture()
+    }
+
+    func didFinishRequest(task: HTTPClient.Task<Void>) throws {
+        record.change { $0.ended += 1 }
+    }
+
+    func didReceiveError(task: HTTPClient.Task<Void>, _ error: any Error) {
+        let isOpen = self.isOpen
+        record.change { counts in
+            if isOpen { counts.ended += 1 } else { counts.failed += 1 }
+            counts.failure = counts.failure ?? "\(error)"
+        }
+    }
+}
+
+struct BenchFailure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command && Server
+import Foundation
+import Testing
+
+/// A folder for a test's files, which goes with it.
+final class Folder {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-cli-\(UUID().uuidString)")
+
+    init() throws {
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(at: url)
+    }
+
+    func file(_ name: String, _ text: String) throws -> String {
+        let file = url.appendingPathComponent(name)
+        try text.write(to: file, atomically: true, encoding: .utf8)
+        return file.path
+    }
+}
+
+/// `plinth serve` as a process, which has said where it listens.
+final class HubProcess {
+    let process: Process
+    let output = Pipe()
+    let address: String
+
+    /// Starts a server on a port of the system's choice.
+    init(_ arguments: [String] = [], environment: [String: String] = [:], port: [String] = ["--port", "0"]) throws {
+        process = try Tool.process(["serve"] + port + arguments)
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        let line = Self.read(output, until: "\n")
+        address = String(line.dropFirst("listening on ".count).dropLast())
+        try #require(line.hasPrefix("listening on http"), "\(line.debugDescription)")
+    }
+
+    deinit {
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+    }
+
+    /// Reads until a text has come, or the end.
+    static func read(_ pipe: Pipe, until mark: String) -> String {
+        var text = ""
+        while !text.contains(mark) {
+            let data = pipe.fileHandleForReading.availableData
+            if data.isEmpty { break }
+            text += String(decoding: data, as: UTF8.self)
+        }
+        return text
+    }
+}
+#endif

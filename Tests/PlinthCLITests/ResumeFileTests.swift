@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@testable import PlinthCLI
+
+@Suite("The file that remembers an ID")
+struct ResumeFileTests {
+    private func withPath(_ body: (String) throws -> Void) throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-id-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try body(path)
+    }
+
+    private func id(_ path: String, isWritten: Bool = false) throws -> String {
+        try ResumeFile(path, isWritten: isWritten).id
+    }
+
+    @Test("what was written last is read, whatever its length, by this run and the next")
+    func lengths() throws {
+        try withPath { path in
+            for id in ["1", "a longer one", "é", "", "42\ttopic", "x"] {
+                let file = try ResumeFile(path)
+                try file.write("something in between that is long")
+                try file.write(id)
+                #expect(file.id == id)
+                #expect(try self.id(path) == id)
+            }
+        }
+    }
+
+    @Test("one that is only read need not be there; one that is written is made")
+    func missing() throws {
+        try withPath { path in
+            let missing = try id(path)
+            #expect(missing.isEmpty)
+            #expect(!FileManager.default.fileExists(atPath: path))
+            let made = try id(path, isWritten: true)
+            #expect(made.isEmpty)
+            #expect(FileManager.default.fileExists(atPath: path))
+        }
+    }
+
+    @Test(
+        "a file that holds something else is refused, and left as it is",
+        arguments: [[0xFF, 0x0A], [0x61, 0, 0x62]]
+    )
+    func other(bytes: [UInt8]) throws {
+        try withPath { path in
+            try Data(bytes).write(to: URL(fileURLWithPath: path))
+            #expect(throws: ResumeFile.Failure.self) { try id(path, isWritten: true) }
+            #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(bytes))
+        }
+    }
+
+    @Test("a folder, and one that is not there, are refused with the path")
+    func folders() throws {
+        let folder = FileManager.default.temporaryDirectory.path
+        for path in [folder, "/no/such/folder/id"] {
+            let error = #expect(throws: ResumeFile.Failure.self) { try id(path, isWritten: true) }
+            #expect(error?.description.contains(path) == true)
+        }
+    }
+}
