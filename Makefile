@@ -32,7 +32,7 @@ examples:
 
 ## make browser    the examples and the hub's page in a real browser
 browser:
-	@Scripts/swiftpm.sh . build --product plinth
+	@Scripts/swiftpm.sh . build
 	@Scripts/swiftpm.sh Examples build
 	@Tests/BrowserTests/run.py --examples "$(SCRATCH)/debug"
 

@@ -11,6 +11,8 @@ for entry in "${needed[@]}"; do
     # nginx lives in /usr/sbin, which is not on everybody's path.
     PATH=$PATH:/usr/sbin command -v "${entry%%:*}" > /dev/null || missing+=("${entry##*:}")
 done
+# A module of nginx, which the client is tested against.
+[ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
 if ! command -v swift > /dev/null; then
     echo "error: there is no Swift; install 6.2 or later from https://www.swift.org/install" >&2
     exit 1

@@ -34,7 +34,8 @@ struct ProbeTests {
         )
         #expect(
             try await Self.probe(server, "2") == [
-                Self.open, Self.event(#"a\"\\/\né"#, id: "1"), Self.event("b", type: "e", id: "1"), Self.connecting,
+                Self.open, Self.event(#"a\"\\/\n\u00e9"#, id: "1"), Self.event("b", type: "e", id: "1"),
+                Self.connecting,
                 Self.open, Self.event("c", id: "1"), Self.connecting, Self.closed,
             ]
         )
@@ -103,7 +104,7 @@ struct ProbeTests {
         #expect(
             result.output.split(separator: "\n").map { String($0) } == [
                 #"{"id":1,"events":[{"type":"message","data":"a","lastEventId":"7"}],"atEnd":[],"lastEventId":"7","retry":15}"#,
-                #"{"id":"two","events":[{"type":"message","data":"\#u{FFFD}\#u{FFFD}","lastEventId":""}],"#
+                #"{"id":"two","events":[{"type":"message","data":"\ufffd\ufffd","lastEventId":""}],"#
                     + #""atEnd":[],"lastEventId":"","retry":null}"#,
                 #"{"id":4,"events":[{"type":"message","data":"","lastEventId":""}],"atEnd":[],"lastEventId":"","retry":null}"#,
                 #"{"id":5,"events":[],"atEnd":[],"lastEventId":"","retry":null}"#,

@@ -82,7 +82,7 @@ extension ServerSentEvent {
     /// It has the event's own ID, and none if that was an earlier event's.
     ///
     /// - Parameter event: The received event.
-    /// - Throws: ``PlinthEvents/ServerSentEventError`` for an event that did not come from a stream and cannot be sent.
+    /// - Throws: ``/PlinthEvents/ServerSentEventError`` for an event that did not come from a stream and cannot be sent.
     public init(_ event: EventSource.Event) throws(ServerSentEventError) {
         let type: String? = event.type == "message" ? nil : event.type
         try self.init(type: type, data: event.data, id: event.id)

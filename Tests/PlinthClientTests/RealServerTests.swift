@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Client
+
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import PlinthClient
+import Testing
+
+/// An event source against servers that people run, through a proxy that is restarted while events are published.
+@Suite("against real servers", .serialized)
+struct RealServerTests {
+    /// How many events are published, two hundred a second.
+    private static let count = 1000
+
+    /// Publishes numbers, each an event, and calls something in between.
+    private func publish(to url: String, _ body: (Int) async throws -> Void) async throws {
+        let start = ContinuousClock.now
+        for number in 1...Self.count {
+            var request = HTTPClientRequest(url: url)
+            request.method = .POST
+            request.body = .bytes(ByteBuffer(string: "\(number)"))
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            _ = try await response.body.collect(upTo: 1 << 16)
+            let code = response.status.code
+            #expect((200..<300).contains(code))
+            try await body(number)
+            // Two hundred a second: the pace is what this is about.
+            try await Task.sleep(until: start + .milliseconds(5) * number)
+        }
+    }
+
+    /// Reads through a proxy that is restarted three times, and looks whether every event came once, in order.
+    private func resumes(from port: Int, subscribe: String, publish path: String) async throws {
+        let proxy = try await Nginx(
+            """
+            location / {
+                proxy_pass http://127.0.0.1:\(port); proxy_http_version 1.1; proxy_set_header Connection '';
+                proxy_buffering off;
+            }
+            """
+        )
+        var configuration = EventSourceConfiguration()
+        configuration.reconnectionTime = .milliseconds(20)
+        configuration.backoff = .none
+        // While nginx begins it may answer that its upstream is not there.
+        configuration.retryableStatuses = EventSourceConfiguration.transientStatuses
+        let source = EventSource("http://127.0.0.1:\(proxy.port)\(subscribe)", configuration: configuration)
+        let reader = Reader(source)
+        try await reader.lines.first(1)
+        try await publish(to: "http://127.0.0.1:\(port)\(path)") { number in
+            if [200, 500, 800].contains(number) { try await proxy.restart() }
+        }
+        let isEvent: @Sendable (String) -> Bool = { $0.hasPrefix("message: ") }
+        try await wait(for: "all events, beside \(reader.lines.values.suffix(3))", within: .seconds(30)) {
+            while reader.lines.values.count(where: isEvent) < Self.count {
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        reader.cancel()
+        #expect(reader.lines.values.filter(isEvent) == (1...Self.count).map { "message: \($0)" })
+        #expect(reader.lines.values.count { $0 == "open" } >= 4)
+    }
+
+    @Test("Plinth's hub: nothing is lost or comes twice when the proxy in front of it is restarted")
+    func hub() async throws {
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve", "--port", "0", "--log-level", "error"])
+        defer { hub.terminate() }
+        let line = try await hub.output(until: "\n")
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })
+        try await resumes(from: port, subscribe: "/topics/a", publish: "/topics/a")
+    }
+
+    @Test("nchan: nothing is lost or comes twice when the proxy in front of it is restarted")
+    func nchan() async throws {
+        let server = try await Nginx(
+            """
+            location = /sub {
+                nchan_subscriber eventsource; nchan_channel_id a; nchan_subscriber_first_message oldest;
+            }
+            location = /pub {
+                nchan_publisher; nchan_channel_id a; nchan_message_buffer_length 5000; nchan_message_timeout 5m;
+            }
+            """,
+            http: "nchan_shared_memory_size 32M;",
+            module: Nginx.nchanModule
+        )
+        try await resumes(from: server.port, subscribe: "/sub", publish: "/pub")
+    }
+}
+
+#endif

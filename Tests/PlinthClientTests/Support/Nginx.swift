@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Client
+
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+
+/// nginx on a port of its own, which can be killed and started again.
+final class Nginx {
+    struct Missing: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static let nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+
+    let port: Int
+    private let folder: String
+    private let file: String
+    private var process: ChildProcess
+
+    /// Starts it.
+    ///
+    /// - Parameters:
+    ///   - server: What stands in its only `server`.
+    ///   - http: What stands around that.
+    ///   - module: The path of a module to load.
+    /// - Throws: ``Missing`` if the module is not there.
+    init(_ server: String, http: String = "", module: String? = nil) async throws {
+        if let module, !FileManager.default.fileExists(atPath: module) {
+            throw Missing(description: "these tests need \(module): run `make test`, which installs it")
+        }
+        port = try Self.freePort()
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-nginx-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        // Its worker may be another user, who has to get at the files.
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder)
+        file = folder + "/nginx.conf"
+        let configuration = """
+            \(module.map { "load_module \($0);" } ?? "")
+            daemon off;
+            pid \(folder)/pid;
+            error_log stderr crit;
+            worker_processes 1;
+            events { worker_connections 64; }
+            http {
+                access_log off;
+                client_body_temp_path \(folder)/a; proxy_temp_path \(folder)/b; fastcgi_temp_path \(folder)/c;
+                uwsgi_temp_path \(folder)/d; scgi_temp_path \(folder)/e;
+                \(http)
+                server { listen 127.0.0.1:\(port); \(server) }
+            }
+            """
+        try configuration.write(toFile: file, atomically: true, encoding: .utf8)
+        process = try ChildProcess("nginx", ["-p", folder, "-c", file])
+        try await waitUntilListening()
+    }
+
+    deinit {
+        process.terminate()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Ends it, with all its connections, and starts it again on the same port.
+    func restart() async throws {
+        // SIGTERM is nginx's fast shutdown, for its workers, too.
+        process.terminate()
+        _ = try await process.result()
+        process = try ChildProcess("nginx", ["-p", folder, "-c", file])
+        try await waitUntilListening()
+    }
+
+    private func waitUntilListening() async throws {
+        let url = "http://127.0.0.1:\(port)/is-it-there"
+        try await wait(for: "nginx to listen") {
+            while (try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(5))) == nil {
+                // It says nowhere when it has begun.
+                try await Task.sleep(for: .milliseconds(20))
+            }
+        }
+    }
+
+    /// A port that was free a moment ago; nginx cannot be asked for the one that it chose.
+    private static func freePort() throws -> Int {
+        try ScriptedServer().port
+    }
+}
+
+#endif
