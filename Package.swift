@@ -17,7 +17,6 @@ let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
 let client: TargetDependencyCondition? = .when(traits: ["Client"])
 let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
-let listening: TargetDependencyCondition? = .when(traits: ["Command", "Client"])
 
 let package = Package(
     name: "plinth",
@@ -132,13 +131,13 @@ let package = Package(
                 .target(name: "PlinthServer", condition: serving),
                 .product(name: "Logging", package: "swift-log", condition: serving),
                 .product(name: "Configuration", package: "swift-configuration", condition: serving),
-                .target(name: "PlinthClient", condition: listening),
-                .product(name: "HTTPTypes", package: "swift-http-types", condition: listening),
-                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: listening),
-                .product(name: "NIOCore", package: "swift-nio", condition: listening),
-                .product(name: "NIOPosix", package: "swift-nio", condition: listening),
-                .product(name: "NIOHTTP1", package: "swift-nio", condition: listening),
-                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: listening),
+                .target(name: "PlinthClient", condition: client),
+                .product(name: "HTTPTypes", package: "swift-http-types", condition: client),
+                .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
+                .product(name: "NIOCore", package: "swift-nio", condition: client),
+                .product(name: "NIOPosix", package: "swift-nio", condition: client),
+                .product(name: "NIOHTTP1", package: "swift-nio", condition: client),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: client),
                 .product(name: "ArgumentParser", package: "swift-argument-parser", condition: command),
             ],
             // What `plinth new` writes.
