@@ -43,7 +43,9 @@ final class Registry: Sendable {
     func publish(_ text: String) {
         let (continuations, channels) = state.withLock { (Array($0.continuations.values), Array($0.channels.values)) }
         for continuation in continuations { continuation.yield(text) }
-        for channel in channels { channel.offer(text) }
+        // Made once: each channel keeps a reference to it.
+        let event = ServerSentEvent(data: text)
+        for channel in channels { channel.offer(event) }
     }
 }
 
