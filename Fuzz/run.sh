@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 seconds=${1:?seconds, or --minimize}
 work=${2:-${TMPDIR:-/tmp}/plinth-fuzz}
 mkdir -p "$work/corpus" "$work/findings"
-swiftc -O -swift-version 6 -enable-experimental-feature Lifetimes -parse-as-library \
+swiftc -O -swift-version 6 -package-name plinth -enable-experimental-feature Lifetimes -parse-as-library \
   -use-ld=lld -sanitize=fuzzer,address -o "$work/fuzz" "$here"/../Sources/PlinthEvents/*.swift "$here"/Fuzz.swift
 if [ "$seconds" = --minimize ]; then
   rm -rf "$work/small" && mkdir -p "$work/small"
