@@ -156,11 +156,13 @@ let package = Package(
                 .embedInCode("New/Templates/HubTests.swift.txt"),
             ]
         ),
-        .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents"]),
+        // What tests and probes of several targets need: processes, waiting, random numbers that repeat.
+        .target(name: "PlinthTestSupport", path: "Tests/PlinthTestSupport"),
+        .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents", "PlinthTestSupport"]),
         .testTarget(
             name: "PlinthTests",
             dependencies: [
-                "Plinth", "PlinthTesting",
+                "Plinth", "PlinthTesting", "PlinthTestSupport",
                 .product(name: "Tracing", package: "swift-distributed-tracing"),
                 .product(name: "InMemoryTracing", package: "swift-distributed-tracing"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -170,23 +172,23 @@ let package = Package(
         .testTarget(
             name: "PlinthHubTests",
             dependencies: [
-                "PlinthHub", "PlinthHubTesting", "PlinthEvents",
+                "PlinthHub", "PlinthHubTesting", "PlinthEvents", "PlinthTestSupport",
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
             ]
         ),
-        .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor"]),
+        .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor", "PlinthTestSupport"]),
         .testTarget(
             name: "PlinthServerTests",
             dependencies: [
-                "PlinthServer", "PlinthTesting",
+                "PlinthServer", "PlinthTesting", "PlinthTestSupport",
                 .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
             ]
         ),
         .testTarget(
             name: "PlinthClientTests",
             dependencies: [
-                "PlinthClient", "PlinthTesting",
+                "PlinthClient", "PlinthTesting", "PlinthTestSupport",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -207,12 +209,12 @@ let package = Package(
         ),
         .executableTarget(
             name: "event-source-probe",
-            dependencies: ["PlinthClient"],
+            dependencies: ["PlinthClient", "PlinthTestSupport"],
             path: "Tests/Probes/EventSourceProbe"
         ),
         .executableTarget(
             name: "event-parser-probe",
-            dependencies: ["PlinthEvents"],
+            dependencies: ["PlinthEvents", "PlinthTestSupport"],
             path: "Tests/Probes/EventParserProbe"
         ),
         .executableTarget(
@@ -232,7 +234,7 @@ let package = Package(
             ],
             path: "Tests/Probes/ContractTestService"
         ),
-        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI"]),
+        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI", "PlinthTestSupport"]),
     ]
 )
 

@@ -87,6 +87,7 @@ struct BenchTests {
         let hub = try HubProcess(["--maximum-streams", "5"])
         let result = try Tool.run(["bench", "--subscribers", "6", "--for", "1s", hub.address], input: "")
         #expect(result.status == 1)
+        #expect(result.errors.contains("or was ended, when "), "\(result.errors)")
     }
 
     @Test("percentiles are those of the values, however few")

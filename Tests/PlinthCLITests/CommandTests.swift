@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command
+import PlinthTestSupport
 import Foundation
 import Testing
 
@@ -12,26 +13,9 @@ struct Tool {
         var status: Int32
     }
 
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    /// Beside the tests, where SwiftPM puts all that it builds.
-    static func url() throws -> URL {
-        let folders =
-            [Bundle.main.bundleURL, Bundle.main.executableURL?.deletingLastPathComponent()].compactMap { $0 }
-            + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }
-            + [URL(fileURLWithPath: CommandLine.arguments.first ?? "/").deletingLastPathComponent()]
-        for folder in folders {
-            let tool = folder.appendingPathComponent("plinth")
-            if FileManager.default.isExecutableFile(atPath: tool.path) { return tool }
-        }
-        throw Missing(description: "the tool plinth is not beside the tests: \(folders.map(\.path))")
-    }
-
     static func process(_ arguments: [String]) throws -> Process {
         let process = Process()
-        process.executableURL = try url()
+        process.executableURL = URL(fileURLWithPath: try Product.path("plinth"))
         process.arguments = arguments
         return process
     }

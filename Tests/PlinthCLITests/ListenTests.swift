@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command && Client && Server
+import PlinthTestSupport
 import Foundation
 import Testing
 
@@ -68,6 +69,24 @@ struct ListenTests {
         #expect(try publish(hub, "b", ["--lines"], input: "").errors == "0 events acknowledged\n")
         _ = try publish(hub, "c", ["--lines"], input: "1\r\n\n3")
         #expect(try held(hub, "c", 3).map(data) == ["1", "", "3"])
+    }
+
+    @Test("where nobody reads standard error, all is published and acknowledged all the same")
+    func closedErrors() throws {
+        let hub = try HubProcess()
+        for redirection in ["2>&-", "2>&1 >/dev/null | true"] {
+            let shell = Process()
+            shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+            let command = "seq 1 2000 | (\"$0\" publish --lines \"$1\"; echo $? > \"$2\") \(redirection)"
+            let folder = try Folder()
+            let status = folder.url.appendingPathComponent("status").path
+            shell.arguments = ["-c", command, try Product.path("plinth"), "\(hub.address)/topics/a", status]
+            try shell.run()
+            shell.waitUntilExit()
+            let text = try String(contentsOfFile: status, encoding: .utf8)
+            #expect(text == "0\n")
+        }
+        #expect(try held(hub, "a", 4000).map(data).suffix(2) == ["1999", "2000"])
     }
 
     @Test("what listen prints as JSON is published as it was")
@@ -143,7 +162,8 @@ struct ListenTests {
             ["listen", "--json", "--raw", "http://localhost/a"], ["listen", "--count", "0", "http://localhost/a"],
             ["listen", "--for", "soon", "http://localhost/a"], ["listen", "--header", "a\n: b", "http://localhost/a"],
             ["listen", "--resume-file", "a", "--resume-from", "b", "http://localhost/a"],
-            ["bench", "--subscribers", "0", "http://localhost"], ["bench", "--rate", "0", "http://localhost"],
+            ["bench", "--for", "2d", "http://localhost"], ["bench", "--subscribers", "0", "http://localhost"],
+            ["bench", "--rate", "0", "http://localhost"],
             ["bench", "--insecure", "--ca-certificates", "f", "https://localhost"],
         ]
     )
@@ -287,7 +307,7 @@ struct ListenTests {
         let (from, to) = (try HubProcess(), try HubProcess())
         let folder = try Folder()
         let file = folder.url.appendingPathComponent("id").path
-        let tool = try Tool.url().path
+        let tool = try Product.path("plinth")
         let count = 1000
         let feeder = Process()
         feeder.executableURL = URL(fileURLWithPath: "/bin/sh")

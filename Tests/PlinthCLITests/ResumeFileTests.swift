@@ -54,6 +54,18 @@ struct ResumeFileTests {
         }
     }
 
+    @Test("an ID that is too long is refused, and the one before is kept")
+    func tooLong() throws {
+        try withPath { path in
+            let file = try ResumeFile(path)
+            let longest = String(repeating: "x", count: 32 * 1024)
+            try file.write(longest)
+            #expect(throws: ResumeFile.Failure.self) { try file.write(longest + "x") }
+            let kept = try id(path)
+            #expect(kept == longest)
+        }
+    }
+
     @Test("a folder, and one that is not there, are refused with the path")
     func folders() throws {
         let folder = FileManager.default.temporaryDirectory.path

@@ -2,6 +2,7 @@
 
 #if os(Linux) && Client && Server
 
+import PlinthTestSupport
 import AsyncHTTPClient
 import Foundation
 import NIOCore

@@ -3,6 +3,7 @@
 import HTTPTypes
 import Metrics
 import MetricsTestKit
+import PlinthTestSupport
 import PlinthTesting
 import Synchronization
 import Testing

@@ -2,6 +2,7 @@
 
 #if os(Linux) && Client
 
+import PlinthTestSupport
 import Foundation
 import PlinthClient
 import Testing

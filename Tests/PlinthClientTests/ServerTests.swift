@@ -2,6 +2,7 @@
 
 #if os(Linux) && Client
 
+import PlinthTestSupport
 import AsyncHTTPClient
 import HTTPTypes
 import NIOCore

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import PlinthEvents
+import PlinthTestSupport
+import Synchronization
 import Testing
 
 @testable import PlinthHub
@@ -37,20 +39,6 @@ struct DistributorModelTests {
 /// A wrong sequence, with what leads to it.
 private struct Violation: Error, CustomStringConvertible {
     let description: String
-}
-
-/// A small generator with a seed (xorshift64*).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        state ^= state >> 12
-        state ^= state << 25
-        state ^= state >> 27
-        return state &* 0x2545_F491_4F6C_DD1D
-    }
 }
 
 /// Connections that take as many bytes as the model allows.
@@ -125,10 +113,23 @@ private struct Model {
     let topics: [Topic]
     let entries: Box
 
-    final class Box: @unchecked Sendable {
-        // Touched by the one thread of the test only.
-        var delivered: [HistoryEntry] = []
-        var now = HubTime(nanoseconds: 1_000_000_000)
+    /// What the history's closures use.
+    final class Box: Sendable {
+        private let state = Mutex((delivered: [HistoryEntry](), now: HubTime(nanoseconds: 1_000_000_000)))
+
+        var now: HubTime {
+            get { state.withLock { $0.now } }
+            set { state.withLock { $0.now = newValue } }
+        }
+
+        func add(_ entries: [HistoryEntry]) { state.withLock { $0.delivered += entries } }
+
+        func take() -> [HistoryEntry] {
+            state.withLock { state in
+                defer { state.delivered = [] }
+                return state.delivered
+            }
+        }
     }
 
     init(seed: UInt64, answersLater: Bool) {
@@ -159,7 +160,7 @@ private struct Model {
     mutating func run(steps: Int) async throws {
         let memory = self.memory
         let box = entries
-        _ = try await memory.open { box.delivered += $0 }
+        _ = try await memory.open { box.add($0) }
         for step in 0..<steps {
             do {
                 try await self.step()
@@ -199,8 +200,7 @@ private struct Model {
             events.append(NewEvent(ServerSentEvent(data: data), topics: topics, isRestricted: isRestricted))
         }
         _ = try memory.appendNow(events)
-        pending += entries.delivered
-        entries.delivered = []
+        pending += entries.take()
     }
 
     mutating func bringOut() {

@@ -3,6 +3,7 @@
 import Metrics
 import MetricsTestKit
 import PlinthEvents
+import PlinthTestSupport
 import Synchronization
 import Testing
 

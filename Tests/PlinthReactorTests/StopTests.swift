@@ -2,6 +2,7 @@
 
 #if os(Linux)
 
+import PlinthTestSupport
 import Foundation
 import Glibc
 import Logging
@@ -9,23 +10,6 @@ import PlinthHub
 import PlinthReactor
 import Synchronization
 import Testing
-
-/// SplitMix64.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
 
 @Suite("Stopping")
 struct StopTests {

@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Dispatch
 import Plinth
 import PlinthServer

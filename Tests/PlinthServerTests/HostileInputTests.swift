@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Plinth
 import PlinthServer
 import Testing
@@ -213,7 +214,7 @@ struct HostileInputTests {
 
     /// Connects again and again, each time with other bytes and another way to leave.
     private static func attack(port: Int, lane: UInt64, connections: Int) -> [String] {
-        var generator = SplitMix(state: seed &+ lane)
+        var generator = SeededGenerator(seed: seed &+ lane)
         var failures: [String] = []
         for number in 0..<connections {
             var bytes: [UInt8] = []
@@ -241,19 +242,6 @@ struct HostileInputTests {
             }
         }
         return failures
-    }
-}
-
-/// A generator with a seed, so that what failed once fails again.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Foundation
 import Plinth
 import Testing
@@ -13,17 +14,7 @@ import Testing
 struct LeakTests {
     /// The probe lies where the tests were built.
     func probe(_ arguments: [String]) throws -> ChildProcess {
-        let here = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        var folders = [URL(fileURLWithPath: here).deletingLastPathComponent()]
-        for argument in CommandLine.arguments where argument.contains(".xctest") {
-            folders.append(URL(fileURLWithPath: argument).deletingLastPathComponent())
-        }
-        let path = try #require(
-            folders.map { $0.appendingPathComponent("ServerProbe").path }
-                .first { FileManager.default.isExecutableFile(atPath: $0) },
-            "ServerProbe is not built; `swift build --build-tests` does that"
-        )
-        return try ChildProcess(path, arguments)
+        try ChildProcess(Product.path("ServerProbe"), arguments)
     }
 
     @Test("20,000 clients that come and leave, by FIN and by RST, leave nothing")

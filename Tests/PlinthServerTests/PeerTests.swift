@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Foundation
 import Plinth
 import PlinthServer
@@ -162,45 +163,9 @@ struct PeerTests {
 
     /// Runs nginx in front of a port, with its defaults: HTTP/1.0 to the server behind, and buffering.
     private func withProxy(to port: Int, more: String = "", _ body: (Int) async throws -> Void) async throws {
-        let folder = try TemporaryFolder.shared.path("nginx-\(port)")
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        // nginx cannot be asked for the port that it chose: one that was free a moment ago it is.
-        let proxyPort = try freePort()
-        let configuration = """
-            daemon off;
-            pid \(folder)/pid;
-            error_log stderr notice;
-            worker_processes 1;
-            events { worker_connections 64; }
-            http {
-                access_log off;
-                client_body_temp_path \(folder)/a; proxy_temp_path \(folder)/b; fastcgi_temp_path \(folder)/c;
-                uwsgi_temp_path \(folder)/d; scgi_temp_path \(folder)/e;
-                server {
-                    listen 127.0.0.1:\(proxyPort);
-                    location / { proxy_pass http://127.0.0.1:\(port); \(more) }
-                }
-            }
-            """
-        let file = folder + "/nginx.conf"
-        try configuration.write(toFile: file, atomically: true, encoding: .utf8)
-        let nginx = try ChildProcess("nginx", ["-p", folder, "-c", file])
-        defer { nginx.terminate() }
-        try await wait(for: "nginx to listen") {
-            while true {
-                if (try? await RawClient.connect(port: proxyPort)) != nil { return }
-                try await Task.sleep(for: .milliseconds(20))
-            }
-        }
-        try await body(proxyPort)
-        nginx.terminate()
-        _ = try await nginx.result()
-    }
-
-    private func freePort() throws -> Int {
-        let client = RawClient.listening()
-        defer { client.close() }
-        return try #require(client.localPort)
+        let nginx = try await Nginx("location / { proxy_pass http://127.0.0.1:\(port); \(more) }")
+        try await body(nginx.port)
+        try await nginx.stop()
     }
 
     @Test(

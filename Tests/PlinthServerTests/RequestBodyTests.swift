@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Plinth
 import PlinthServer
 import Testing

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import PlinthClient
+import PlinthTestSupport
 import Synchronization
 
 /// Reads a source's messages in a task, and writes them down in short.

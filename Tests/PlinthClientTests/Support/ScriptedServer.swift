@@ -2,6 +2,7 @@
 
 #if os(Linux)
 
+import PlinthTestSupport
 import Foundation
 import Glibc
 import Synchronization

@@ -2,6 +2,7 @@
 
 import HTTPTypes
 import PlinthClient
+import PlinthTestSupport
 import Synchronization
 
 /// A server without a socket: answers each request with the next answer of a script, and keeps the requests.
@@ -52,6 +53,7 @@ final class ScriptedTransport: EventSourceTransport {
             head.headerFields[.contentType] = "text/event-stream"
             return EventSourceResponse(head: head, body: chunks)
         case .silence:
+            // Until it is cancelled.
             try await Task.sleep(for: .seconds(3600))
             throw Failure()
         case .failure:

@@ -2,6 +2,7 @@
 
 #if os(Linux)
 
+import PlinthTestSupport
 import Foundation
 import Glibc
 import PlinthEvents
@@ -174,18 +175,6 @@ func openSockets() -> Set<UInt> {
         if fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { numbers.insert(UInt(status.st_ino)) }
     }
     return numbers
-}
-
-/// Runs what waits on a thread of its own.
-func onThread<Result: Sendable, Failure: Error>(
-    _ body: @escaping @Sendable () throws(Failure) -> Result
-) async throws(Failure) -> Result {
-    let result: Swift.Result<Result, Failure> = await withCheckedContinuation { continuation in
-        Thread.detachNewThread {
-            continuation.resume(returning: Swift.Result { () throws(Failure) in try body() })
-        }
-    }
-    return try result.get()
 }
 
 /// What a body in chunks consists of.

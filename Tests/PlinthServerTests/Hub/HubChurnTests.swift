@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Foundation
 import Plinth
 import PlinthHub
@@ -40,7 +41,7 @@ struct HubChurnTests {
     private func comeAndGo(_ hub: HubServer, _ number: Int, published: Recorder<Int>) async throws -> (
         events: [Int], visits: Int
     ) {
-        var random = SeededRandom(seed: Self.seed &+ UInt64(number))
+        var random = SeededGenerator(seed: Self.seed &+ UInt64(number))
         let (path, topics) = Self.target(number)
         var events: [Int] = []
         var lastEventID = "earliest"
@@ -108,7 +109,7 @@ struct HubChurnTests {
     ///
     /// - Returns: The topic of each.
     private func publish(_ hub: HubServer) async throws -> [Int] {
-        var random = SeededRandom(seed: Self.seed)
+        var random = SeededGenerator(seed: Self.seed)
         let topics = try (0..<Self.topics).map { try Topic("churn/\($0)") }
         var published: [Int] = []
         let start = ContinuousClock.now

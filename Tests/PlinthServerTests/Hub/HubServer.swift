@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Foundation
 import Logging
 import Plinth

@@ -2,6 +2,7 @@
 
 #if Server
 
+import PlinthTestSupport
 import Dispatch
 import Foundation
 import Glibc
@@ -289,13 +290,6 @@ final class RawClient: Sendable {
 /// its server would never see the client leave.
 func openSocket(_ family: CInt) -> CInt {
     socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-}
-
-/// Runs what blocks on a thread of its own: a blocked thread of the pool would be missing to the server.
-func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
-    await withCheckedContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(returning: body()) }
-    }
 }
 
 #endif

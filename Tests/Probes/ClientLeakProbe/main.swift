@@ -68,7 +68,7 @@ for try await message in source.messages {
     if connections == max(count / 10, 1) { settled = residentKilobytes() }
     if connections == count { break }
 }
-// The last connection is left, and closes on its event loop.
+// The last connection is left, and closes on its event loop, which tells nobody: it is looked for again and again.
 let deadline = ContinuousClock.now + .seconds(5)
 while openSockets() > 0 || CountingTransport.bodies.load(ordering: .relaxed) > 0, ContinuousClock.now < deadline {
     try await Task.sleep(for: .milliseconds(10))

@@ -11,6 +11,7 @@
 
 import Foundation
 import PlinthEvents
+import PlinthTestSupport
 
 struct Input {
     var id: Any
@@ -46,20 +47,6 @@ func quoted(_ value: Any) -> String {
         options: [.fragmentsAllowed, .withoutEscapingSlashes]
     )
     return data.map { ascii(String(decoding: $0, as: UTF8.self)) } ?? "null"
-}
-
-/// JSON in ASCII alone: no reader of lines takes a character such as U+2028 for the end of one.
-func ascii(_ json: String) -> String {
-    var result = ""
-    for unit in json.utf16 {
-        if unit < 0x7F, let scalar = Unicode.Scalar(unit) {
-            result.unicodeScalars.append(scalar)
-        } else {
-            let digits = String(unit, radix: 16)
-            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        }
-    }
-    return result
 }
 
 func text(_ bytes: Span<UInt8>) -> String {

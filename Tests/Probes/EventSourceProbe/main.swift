@@ -12,6 +12,7 @@
 
 #if Client
 
+import PlinthTestSupport
 import Foundation
 import PlinthClient
 
@@ -51,20 +52,6 @@ func quoted(_ text: String) -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .withoutEscapingSlashes
     return (try? encoder.encode(text)).map { ascii(String(decoding: $0, as: UTF8.self)) } ?? "null"
-}
-
-/// JSON in ASCII alone: no reader of lines takes a character such as U+2028 for the end of one.
-func ascii(_ json: String) -> String {
-    var result = ""
-    for unit in json.utf16 {
-        if unit < 0x7F, let scalar = Unicode.Scalar(unit) {
-            result.unicodeScalars.append(scalar)
-        } else {
-            let digits = String(unit, radix: 16)
-            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-        }
-    }
-    return result
 }
 
 func say(_ line: String) {

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if Server
-
 import Synchronization
 
 /// What a test waited for did not come.
-struct TimedOut: Error, CustomStringConvertible {
+package struct TimedOut: Error, CustomStringConvertible {
     let what: String
     let limit: Duration
 
-    var description: String { "\(what) did not happen within \(limit)" }
+    package var description: String { "\(what) did not happen within \(limit)" }
 }
 
 /// Waits for something that must happen, and fails if it does not in time.
 ///
 /// The operation need not react to cancellation: whoever does not come back is left behind.
-func wait<Result: Sendable>(
+package func wait<Result: Sendable>(
     for what: String,
     within limit: Duration = .seconds(15),
     _ operation: @escaping @Sendable () async throws -> Result
@@ -29,6 +27,7 @@ func wait<Result: Sendable>(
         }
     }
     let timer = Task {
+        // The bound of the test's patience: whatever comes in time is not waited for any longer.
         try await Task.sleep(for: limit)
         race.settle(.failure(TimedOut(what: what, limit: limit)))
     }
@@ -68,7 +67,7 @@ private final class Race<Value: Sendable>: Sendable {
 }
 
 /// Keeps what happened, and lets a test wait until enough has.
-final class Recorder<Value: Sendable>: Sendable {
+package final class Recorder<Value: Sendable>: Sendable {
     private struct State {
         var values: [Value] = []
         var waiters: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
@@ -76,9 +75,11 @@ final class Recorder<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
-    var values: [Value] { state.withLock { $0.values } }
+    package init() {}
 
-    func record(_ value: Value) {
+    package var values: [Value] { state.withLock { $0.values } }
+
+    package func record(_ value: Value) {
         let due = state.withLock { state in
             state.values.append(value)
             let due = state.waiters.filter { $0.count <= state.values.count }
@@ -90,7 +91,7 @@ final class Recorder<Value: Sendable>: Sendable {
 
     /// Waits until so many values have been recorded.
     @discardableResult
-    func first(
+    package func first(
         _ count: Int = 1,
         within limit: Duration = .seconds(15),
         _ what: String = "an event"
@@ -119,7 +120,5 @@ private func waitHere<Result: Sendable>(
 }
 
 extension Recorder where Value == Void {
-    func record() { record(()) }
+    package func record() { record(()) }
 }
-
-#endif

@@ -3,12 +3,12 @@
 import Foundation
 
 /// The programs that SwiftPM builds beside the tests.
-enum Product {
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
+package enum Product {
+    package struct Missing: Error, CustomStringConvertible {
+        package let description: String
     }
 
-    static func path(_ name: String) throws -> String {
+    package static func path(_ name: String) throws -> String {
         let folders =
             [Bundle.main.bundleURL, Bundle.main.executableURL?.deletingLastPathComponent()].compactMap { $0 }
             + Bundle.allBundles.map { $0.bundleURL.deletingLastPathComponent() }

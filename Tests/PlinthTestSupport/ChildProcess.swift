@@ -1,31 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if Server
-
 import Foundation
 import Synchronization
 
 /// A real peer: a program that the tests run.
-final class ChildProcess: Sendable {
-    struct Missing: Error, CustomStringConvertible {
+package final class ChildProcess: Sendable {
+    package struct Missing: Error, CustomStringConvertible {
         let program: String
 
-        var description: String {
+        package var description: String {
             "these tests need \(program): run `make test`, which installs it, or `apt-get install \(program)`"
         }
     }
 
-    struct Result: Sendable {
-        var status: Int32
-        var output: String
-        var errors: String
+    package struct Result: Sendable {
+        package var status: Int32
+        package var output: String
+        package var errors: String
     }
 
     private let process: Process
     private let output = Pipe()
     private let errors = Pipe()
     private let ended = Recorder<Int32>()
-    let identifier: Int32
+    package let identifier: Int32
 
     /// Starts a program.
     ///
@@ -33,7 +31,7 @@ final class ChildProcess: Sendable {
     ///   - program: Its name, looked for in the usual places, or its path.
     ///   - arguments: What it is told.
     /// - Throws: ``Missing`` if there is no such program.
-    init(_ program: String, _ arguments: [String]) throws {
+    package init(_ program: String, _ arguments: [String]) throws {
         let folders = ["/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/bin/", "/opt/homebrew/bin/"]
         let candidates = program.hasPrefix("/") ? [program] : folders.map { $0 + program }
         guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
@@ -55,16 +53,16 @@ final class ChildProcess: Sendable {
         if process.isRunning { process.terminate() }
     }
 
-    func terminate() {
+    package func terminate() {
         if process.isRunning { process.terminate() }
     }
 
-    func kill() {
+    package func kill() {
         if process.isRunning { Foundation.kill(identifier, SIGKILL) }
     }
 
     /// Waits for the program's end.
-    func result(within limit: Duration = .seconds(30)) async throws -> Result {
+    package func result(within limit: Duration = .seconds(30)) async throws -> Result {
         let output = try await wait(for: "the program's output", within: limit) { [self] in
             await onThread { self.output.fileHandleForReading.readDataToEndOfFile() }
         }
@@ -78,7 +76,7 @@ final class ChildProcess: Sendable {
     }
 
     /// Waits until the program has written a text.
-    func output(until mark: String, within limit: Duration = .seconds(15)) async throws -> String {
+    package func output(until mark: String, within limit: Duration = .seconds(15)) async throws -> String {
         try await wait(for: "\(mark.debugDescription) from the program", within: limit) { [self] in
             await onThread {
                 var text = ""
@@ -93,9 +91,7 @@ final class ChildProcess: Sendable {
     }
 
     /// Runs a program to its end.
-    static func run(_ program: String, _ arguments: [String]) async throws -> Result {
+    package static func run(_ program: String, _ arguments: [String]) async throws -> Result {
         try await ChildProcess(program, arguments).result()
     }
 }
-
-#endif

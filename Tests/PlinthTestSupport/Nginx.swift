@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#if os(Linux) && Client
-
-import AsyncHTTPClient
 import Foundation
-import NIOCore
 
 /// nginx on a port of its own, which can be killed and started again.
-final class Nginx {
-    struct Missing: Error, CustomStringConvertible {
-        let description: String
+package final class Nginx {
+    package struct Missing: Error, CustomStringConvertible {
+        package let description: String
     }
 
-    static let nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+    package static let nchanModule = "/usr/lib/nginx/modules/ngx_nchan_module.so"
 
-    let port: Int
+    package let port: Int
     private let folder: String
     private let file: String
     private var process: ChildProcess
@@ -26,11 +22,11 @@ final class Nginx {
     ///   - http: What stands around that.
     ///   - module: The path of a module to load.
     /// - Throws: ``Missing`` if the module is not there.
-    init(_ server: String, http: String = "", module: String? = nil) async throws {
+    package init(_ server: String, http: String = "", module: String? = nil) async throws {
         if let module, !FileManager.default.fileExists(atPath: module) {
             throw Missing(description: "these tests need \(module): run `make test`, which installs it")
         }
-        port = try Self.freePort()
+        port = try LoopbackPort.free()
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-nginx-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         // Its worker may be another user, who has to get at the files.
@@ -61,29 +57,25 @@ final class Nginx {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    /// Ends it, with all its connections, and starts it again on the same port.
-    func restart() async throws {
-        // SIGTERM is nginx's fast shutdown, for its workers, too.
+    /// Ends it, with all its connections.
+    package func stop() async throws {
         process.terminate()
         _ = try await process.result()
+    }
+
+    /// Ends it, with all its connections, and starts it again on the same port.
+    package func restart() async throws {
+        // SIGTERM is nginx's fast shutdown, for its workers, too.
+        try await stop()
         process = try ChildProcess("nginx", ["-p", folder, "-c", file])
         try await waitUntilListening()
     }
 
     private func waitUntilListening() async throws {
-        let url = "http://127.0.0.1:\(port)/is-it-there"
+        let port = self.port
         try await wait(for: "nginx to listen") {
-            while (try? await HTTPClient.shared.execute(HTTPClientRequest(url: url), timeout: .seconds(5))) == nil {
-                // It says nowhere when it has begun.
-                try await Task.sleep(for: .milliseconds(20))
-            }
+            // It says nowhere when it has begun.
+            while try !LoopbackPort.isListening(port) { try await Task.sleep(for: .milliseconds(20)) }
         }
     }
-
-    /// A port that was free a moment ago; nginx cannot be asked for the one that it chose.
-    private static func freePort() throws -> Int {
-        try ScriptedServer().port
-    }
 }
-
-#endif

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// JSON in ASCII alone: no reader of lines takes a character such as U+2028 for the end of one.
+package func ascii(_ json: String) -> String {
+    var result = ""
+    for unit in json.utf16 {
+        if unit < 0x7F, let scalar = Unicode.Scalar(unit) {
+            result.unicodeScalars.append(scalar)
+        } else {
+            let digits = String(unit, radix: 16)
+            result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+        }
+    }
+    return result
+}
