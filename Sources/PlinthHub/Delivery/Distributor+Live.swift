@@ -62,18 +62,20 @@ extension Distributor {
         _ now: HubTime
     ) {
         guard let topic = index.nodes[node] else { return }
-        for slots in [topic.several, topic.asked] where !slots.isEmpty {
-            for slot in slots where states[Int(slot)].phase == .live {
-                for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
-            }
-        }
+        pair(topic.several, pending)
+        pair(topic.asked, pending)
         guard !topic.single.isEmpty else { return }
         if pending.contains(where: { entries[Int($0)].isRestricted }) {
-            for slot in topic.single where states[Int(slot)].phase == .live {
-                for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
-            }
+            pair(topic.single, pending)
         } else {
             deliver(pending, of: entries, to: topic.single, sink, now)
+        }
+    }
+
+    /// Leaves events to ``deliverPairs(_:_:_:)``, which looks at each subscriber by itself.
+    private mutating func pair(_ slots: [Int32], _ pending: [Int32]) {
+        for slot in slots where states[Int(slot)].phase == .live {
+            for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
         }
     }
 

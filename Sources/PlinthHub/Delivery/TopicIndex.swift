@@ -94,7 +94,8 @@ struct TopicIndex {
     /// Brings the answers for a topic up to date.
     private mutating func askAgain(_ number: Int) {
         let current = forgotten + changes.count
-        guard var node = nodes[number], node.version != current else { return }
+        // The way of nearly all events: nothing of the node is copied.
+        guard nodes[number]?.version != current, var node = nodes[number] else { return }
         // One reference to its lists, which are changed below.
         nodes[number] = nil
         defer { nodes[number] = node }
