@@ -33,7 +33,7 @@ package struct EventStreamDecoder {
                 } else {
                     output.append(#"","id":null"#)
                 }
-                if let retry = event.retry { output.append(#","retry":\#(Self.milliseconds(retry))"#) }
+                if let retry = event.retry { output.append(#","retry":\#(retry.wholeMilliseconds)"#) }
                 output.append("}\n")
             },
             comment: { text in
@@ -50,15 +50,10 @@ package struct EventStreamDecoder {
                     JSONString.appendEscaped(id, to: &output)
                     output.append(block.retry == nil ? #"""# : #"","#)
                 }
-                if let retry = block.retry { output.append(#""retry":\#(Self.milliseconds(retry))"#) }
+                if let retry = block.retry { output.append(#""retry":\#(retry.wholeMilliseconds)"#) }
                 output.append("}\n")
             }
         )
-    }
-
-    private static func milliseconds(_ time: Duration) -> Int64 {
-        let (seconds, attoseconds) = time.components
-        return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 }
 

@@ -135,12 +135,13 @@ enum StandardStreams {
                 case EAGAIN:
                     var state = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     _ = poll(&state, 1, -1)
+                // What nobody reads of standard error is no reason to leave anything undone.
+                case _ where descriptor != STDOUT_FILENO:
+                    return
                 case EPIPE:
                     exit(0)
                 default:
-                    if descriptor == STDOUT_FILENO {
-                        complain("plinth: cannot write standard output: \(String(cString: strerror(errno)))")
-                    }
+                    complain("plinth: cannot write standard output: \(String(cString: strerror(errno)))")
                     exit(1)
                 }
             }

@@ -15,3 +15,12 @@ enum TimeText {
         return overflow ? nil : .milliseconds(milliseconds)
     }
 }
+
+extension Duration {
+    /// In whole milliseconds, as streams and their parser have them; no more than an `Int64` holds.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1000)
+        return overflow ? (seconds < 0 ? .min : .max) : milliseconds &+ attoseconds / 1_000_000_000_000_000
+    }
+}

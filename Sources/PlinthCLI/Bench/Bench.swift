@@ -68,8 +68,10 @@ struct Bench: AsyncParsableCommand {
         if !(32...(1 << 24)).contains(size) { throw ValidationError("--size is 32 to 2^24 bytes.") }
         if !(1...1024).contains(publishers) { throw ValidationError("--publishers is 1 to 1024.") }
         if !(1...4096).contains(connecting) { throw ValidationError("--connecting is 1 to 4096.") }
-        for (name, text) in [("--for", time), ("--warm-up", warmUp)] where TimeText.duration(text) == nil {
-            throw ValidationError("\(name) is no time such as 250ms, 90s, 5m: \(text)")
+        for (name, text) in [("--for", time), ("--warm-up", warmUp)] {
+            guard let time = TimeText.duration(text), time <= .seconds(86_400) else {
+                throw ValidationError("\(name) is no time such as 250ms, 90s, 5m, and no more than 1d: \(text)")
+            }
         }
     }
 

@@ -39,7 +39,7 @@ struct BenchRun: Sendable {
         let events = warmUpEvents + max(1, Int((rate * (time / .seconds(1))).rounded()))
         let (expected, overflow) = events.multipliedReportingOverflow(by: subscribers)
         guard !overflow else { throw BenchFailure("that would be too many deliveries to count") }
-        let record = BenchRecord(firstMeasured: warmUpEvents, expected: expected)
+        let record = BenchRecord(measured: warmUpEvents..<events, expected: expected)
         // Clients of their own: publishing does not wait for a stream's connection, nor share one.
         let streams = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let publisher = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -119,7 +119,7 @@ struct BenchRun: Sendable {
                     client.execute(request: request, delegate: BenchSubscriber(record, publishers: publishers))
                 )
             }
-            // Asked again often, so that there is always something to open.
+            // Streams open on event loops, which tell nobody; asked again often, so that there is always one to open.
             try await Task.sleep(for: .milliseconds(1))
         }
         progress.clear()
@@ -190,6 +190,7 @@ struct BenchRun: Sendable {
             let done = published.state.withLock { $0.count + $0.failures }
             progress.show(done)
             if done >= events { break }
+            // How often a person wants to see it.
             try? await Task.sleep(for: .milliseconds(100))
         }
         progress.clear()
@@ -204,6 +205,7 @@ struct BenchRun: Sendable {
             if received >= expected { return }
             if received != last { (last, lastChange) = (received, .now) }
             if ContinuousClock.now - lastChange > .seconds(5) { return }
+            // Deliveries are counted on event loops, which tell nobody.
             try? await Task.sleep(for: .milliseconds(10))
         }
     }

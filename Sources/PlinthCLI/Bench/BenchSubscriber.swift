@@ -24,11 +24,11 @@ final class BenchRecord: Sendable {
 
     /// One lock for the subscribers of a few event loops each would be faster; what is measured here is the server.
     private let counts = Mutex(Counts())
-    /// Events from this number on are measured; those before warm up.
-    let firstMeasured: Int
+    /// The numbers of the events that are measured; those before warm up, and those behind nobody published.
+    let measured: Range<Int>
 
-    init(firstMeasured: Int, expected: Int) {
-        self.firstMeasured = firstMeasured
+    init(measured: Range<Int>, expected: Int) {
+        self.measured = measured
         counts.withLock { $0.latencies.reserveCapacity(min(expected, 50_000_000)) }
     }
 
@@ -80,16 +80,16 @@ final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
                 try parser.parseBorrowed(
                     bytes.bindMemory(to: UInt8.self).span,
                     event: { event in
-                        guard let (number, sent) = BenchEvent.read(event.data) else { return }
+                        guard let (number, sent) = BenchEvent.read(event.data), number < record.measured.upperBound
+                        else { return }
                         received += 1
                         let publisher = number % last.count
-                        if number == last[publisher] {
-                            duplicated += 1
-                        } else if number < last[publisher] {
-                            outOfOrder += 1
+                        guard number > last[publisher] else {
+                            if number == last[publisher] { duplicated += 1 } else { outOfOrder += 1 }
+                            return
                         }
-                        last[publisher] = max(last[publisher], number)
-                        if number >= record.firstMeasured {
+                        last[publisher] = number
+                        if record.measured.contains(number) {
                             latencies.append(UInt32(clamping: (now - sent) / 1000))
                         }
                     }

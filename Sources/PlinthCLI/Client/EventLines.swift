@@ -49,9 +49,8 @@ package struct EventLines {
         var start = 0
         while let end = bytes[start...].firstIndex(of: 0x0A) {
             try keep(bytes[start..<end])
-            let whole = rest
+            try add(rest, to: &batch)
             rest.removeAll(keepingCapacity: true)
-            try add(whole, to: &batch)
             line += 1
             start = end + 1
         }
@@ -61,9 +60,8 @@ package struct EventLines {
     /// Adds the event of a last line without a line feed.
     package mutating func finish(_ batch: inout Batch) throws(EventJSONError) {
         guard !rest.isEmpty else { return }
-        let whole = rest
+        try add(rest, to: &batch)
         rest = []
-        try add(whole, to: &batch)
     }
 
     private mutating func keep(_ bytes: ArraySlice<UInt8>) throws(EventJSONError) {

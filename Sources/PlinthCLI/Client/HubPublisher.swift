@@ -20,11 +20,19 @@ struct HubPublisher: Sendable {
 
     /// Why events were not acknowledged.
     struct Failure: Error {
-        /// How many of them the hub has all the same.
-        let accepted: Int
+        enum Kind {
+            /// Nothing was sent.
+            case unreachable
+            /// Whether the hub has the events is not known.
+            case unanswered
+            /// The hub has no more of them than it says.
+            case refused
+        }
+
+        let kind: Kind
+        /// How many of the events the hub has all the same.
+        var accepted = 0
         let reason: String
-        /// Whether nothing is known of the others.
-        let isUnknown: Bool
     }
 
     let client: HTTPClient
@@ -49,9 +57,9 @@ struct HubPublisher: Sendable {
         let answer = try await send(url, batch.bytes, contentType: "text/event-stream")
         guard answer.count ?? batch.count == batch.count else {
             throw Failure(
+                kind: .refused,
                 accepted: min(max(answer.count ?? 0, 0), batch.count),
-                reason: "the server acknowledged \(answer.count ?? 0) events of \(batch.count)",
-                isUnknown: false
+                reason: "the server acknowledged \(answer.count ?? 0) events of \(batch.count)"
             )
         }
         return answer.id ?? ""
@@ -66,54 +74,37 @@ struct HubPublisher: Sendable {
         let status: HTTPResponseStatus
         let text: ByteBuffer
         do {
-            let response = try await client.execute(request, timeout: .nanoseconds(timeout.inNanoseconds))
+            let response = try await client.execute(request, timeout: TimeAmount(timeout))
             status = response.status
             text = try await response.body.collect(upTo: 1 << 16)
         } catch let error as HTTPClientError where error == .connectTimeout {
-            throw Failure(accepted: 0, reason: "the server cannot be reached: \(error)", isUnknown: false)
+            throw Failure(kind: .unreachable, reason: "the server cannot be reached: \(error)")
         } catch let error as IOError where [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode) {
-            throw Failure(accepted: 0, reason: "the server cannot be reached: \(error)", isUnknown: false)
+            throw Failure(kind: .unreachable, reason: "the server cannot be reached: \(error)")
         } catch let error as NIOConnectionError {
-            throw Failure(accepted: 0, reason: "the server cannot be reached: \(error)", isUnknown: false)
+            throw Failure(kind: .unreachable, reason: "the server cannot be reached: \(error)")
         } catch {
-            throw Failure(accepted: 0, reason: "there was no answer: \(error)", isUnknown: true)
+            throw Failure(kind: .unanswered, reason: "there was no answer: \(error)")
         }
         let answer = (try? JSONDecoder().decode(Answer.self, from: Data(text.readableBytesView))) ?? Answer()
         guard (200..<300).contains(status.code) else {
             let body = String(buffer: text).trimmingCharacters(in: .whitespacesAndNewlines)
             let reason = answer.error ?? EventText.visible(body.prefix(200))
             throw Failure(
+                kind: .refused,
                 accepted: max(answer.count ?? 0, 0),
-                reason:
-                    "the server answered \(status.code) \(status.reasonPhrase)\(reason.isEmpty ? "" : ": \(reason)")",
-                isUnknown: false
+                reason: "the server answered \(status.code) \(status.reasonPhrase)"
+                    + (reason.isEmpty ? "" : ": \(reason)")
             )
         }
         return answer
     }
 
-    /// A value as a query has it (RFC 3986): all but letters, digits and a few signs percent-encoded.
+    /// A value as a query has it (RFC 3986, section 2.3): all but the unreserved characters percent-encoded.
     static func encoded(_ text: String) -> String {
-        var result = ""
-        for byte in text.utf8 {
-            switch byte {
-            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E:
-                result.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                let digits = String(byte, radix: 16, uppercase: true)
-                result += "%" + (digits.count == 1 ? "0" : "") + digits
-            }
-        }
-        return result
-    }
-}
-
-extension Duration {
-    /// In nanoseconds, no more than an `Int64` holds.
-    var inNanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (nanoseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? (seconds < 0 ? .min : .max) : nanoseconds &+ attoseconds / 1_000_000_000
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+        let unreserved = CharacterSet(charactersIn: letters + "0123456789-._~")
+        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
     }
 }
 #endif

@@ -127,8 +127,8 @@ struct Listen: AsyncParsableCommand {
         }
         let source = EventSource(url, configuration: try configuration(file), transport: try transport())
         let timer = time.flatMap(TimeText.duration).map { time in
-            // Closing the source ends the loop below.
             Task {
+                // What --for asks for; closing the source ends the loop below.
                 try await Task.sleep(for: time)
                 source.close()
             }
@@ -207,7 +207,7 @@ struct Listen: AsyncParsableCommand {
     }
 
     private static func seconds(_ time: Duration) -> String {
-        let tenths = Int((time / .milliseconds(100)).rounded())
+        let tenths = time.wholeMilliseconds / 100
         return "\(tenths / 10).\(tenths % 10) s"
     }
 

@@ -130,8 +130,7 @@ struct Publish: AsyncParsableCommand {
                 file: file,
                 retryTime: retryFor.flatMap(TimeText.duration) ?? .zero
             )
-            let form = EventLines.Form.json
-            return await run.run(EventLines(json ? form : .text, type: type, maximumLineSize: maximumSize))
+            return await run.run(EventLines(json ? .json : .text, type: type, maximumLineSize: maximumSize))
         }
         return await publishOne(publisher)
     }
@@ -152,11 +151,12 @@ struct Publish: AsyncParsableCommand {
             if bytes.last == 0x0A { bytes.removeLast() }
         }
         do {
-            let milliseconds = retry.flatMap(TimeText.duration).map { "\(Int($0 / .milliseconds(1)))" }
+            let milliseconds = retry.flatMap(TimeText.duration).map { "\($0.wholeMilliseconds)" }
             StandardStreams.say(try await publisher.publish(data: bytes, type: type, retry: milliseconds))
             return 0
         } catch let failure as HubPublisher.Failure {
-            let state = failure.isUnknown ? "the event may or may not have been published" : "nothing was published"
+            let state =
+                failure.kind == .unanswered ? "the event may or may not have been published" : "nothing was published"
             complain("\(failure.reason); \(state)")
         } catch {
             complain("\(error); nothing was published")

@@ -55,7 +55,7 @@ struct PublishRun {
             let last = batch.lines.last ?? first
             let which = first == last ? "line \(first)" : "lines \(first) to \(last)"
             say(
-                failure.isUnknown
+                failure.kind == .unanswered
                     ? "the events of \(which) may or may not have been published; what follows was not"
                     : "the events from line \(first) on were not published"
             )
@@ -76,10 +76,9 @@ struct PublishRun {
             do {
                 return try await publisher.publish(batch)
             } catch let failure as HubPublisher.Failure {
-                let isTransient = failure.isUnknown || failure.reason.hasPrefix("the server cannot be reached")
-                guard isTransient, ContinuousClock.now + wait < deadline else { throw failure }
-                say("\(failure.reason); sending again in \(Int(wait / .milliseconds(1))) ms")
-                // Between two attempts.
+                guard failure.kind != .refused, ContinuousClock.now + wait < deadline else { throw failure }
+                say("\(failure.reason); sending again in \(wait.wholeMilliseconds) ms")
+                // A server that is being restarted is not asked without a pause.
                 try await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(5))
             }

@@ -18,6 +18,9 @@ final class ResumeFile {
         let description: String
     }
 
+    /// The bytes that an ID may have: 32 KiB.
+    private static let maximumLength = 32 * 1024
+
     let path: String
     private let descriptor: CInt
     private var length: Int
@@ -40,12 +43,14 @@ final class ResumeFile {
             if !isWritten, errno == ENOENT { return }
             throw Failure(description: "the resume file \(path) cannot be opened: \(String(cString: strerror(errno)))")
         }
-        let bytes = [UInt8](unsafeUninitializedCapacity: 64 * 1024) { buffer, count in
+        let bytes = [UInt8](unsafeUninitializedCapacity: 2 * Self.maximumLength) { buffer, count in
             count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, 0))
         }
         length = bytes.count
         let line = bytes.prefix { $0 != 0x0A }
-        guard let text = String(validating: line, as: UTF8.self), !text.utf8.contains(0), line.count < 32 * 1024 else {
+        guard let text = String(validating: line, as: UTF8.self), !text.utf8.contains(0),
+            line.count <= Self.maximumLength
+        else {
             throw Failure(description: "the resume file \(path) does not hold an event ID; remove it to begin anew")
         }
         id = text
@@ -59,6 +64,12 @@ final class ResumeFile {
     func write(_ id: String) throws(Failure) {
         guard id != self.id else { return }
         var bytes = Array(id.utf8)
+        guard bytes.count <= Self.maximumLength else {
+            throw Failure(
+                description: "an event ID of \(bytes.count) bytes is too long to be kept, which may be "
+                    + "\(Self.maximumLength); the resume file \(path) holds the one before"
+            )
+        }
         bytes.append(0x0A)
         // Over all that was there: no rest of a longer one is left.
         if bytes.count < length { bytes.append(contentsOf: repeatElement(0x0A, count: length - bytes.count)) }

@@ -224,8 +224,6 @@ struct Serve: AsyncParsableCommand {
         default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key go together")
         }
         configuration.backlog = 4096
-        // Uploads are streams, and each of their events is bounded.
-        configuration.maximumBodySize = .max
         // History is in memory: no request waits for anything but its connection.
         configuration.runsRequestsOnEventLoops = true
         // The endpoints limit each event; a stream of them goes on for as long as its publisher likes.
