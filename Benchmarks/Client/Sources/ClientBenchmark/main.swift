@@ -48,6 +48,7 @@ for try await event in source {
     events += 1
     bytes += event.data.utf8.count
     if events == count { break }
+    // The slowness of this reader is what is measured.
     if delay > 0, events % 1000 == 0 { try await Task.sleep(for: .microseconds(delay)) }
 }
 let (seconds, attoseconds) = start.duration(to: clock.now).components

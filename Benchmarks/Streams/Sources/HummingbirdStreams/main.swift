@@ -74,6 +74,7 @@ router.get("ticker") { _, _ in
             while true {
                 number += 1
                 try await writer.write(ByteBuffer(string: "id: \(number)\ndata: \(filler)\n\n"))
+                // The pace of the ticker.
                 try await Task.sleep(for: .seconds(1))
             }
         }

@@ -69,6 +69,7 @@ let ticker = Interceptor.eventStream("ticker") { events, context in
         number += 1
         let event = try ServerSentEvent(type: nil, data: filler, id: String(number))
         guard await events.send(event) else { return }
+        // The pace of the ticker.
         try await Task.sleep(for: .seconds(1))
     }
 }
@@ -100,6 +101,7 @@ let connector = Connector(
 )
 try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await connector.runService() }
+    // Whatever becomes of whoever started it.
     group.addTask { try await Task.sleep(for: .seconds(seconds)) }
     try await group.next()
     group.cancelAll()
