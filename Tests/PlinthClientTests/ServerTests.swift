@@ -240,7 +240,7 @@ struct ServerTests {
     @Test("a silent stream is given up after the idle timeout")
     func silence() async throws {
         let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
-        let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(50) })
+        let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(500) })
         #expect(
             try await reader.first(5)
                 == ["open", "message: a", "retry idleTimeout 0.001 seconds", "open", "message: a"]
