@@ -112,6 +112,8 @@ struct HTTPServerChannel: ServerChildChannel {
         }
         let guardian = HTTP2ConnectionGuard(loop: loop, grace: server.configuration.shutdownTimeout)
         try channel.pipeline.syncOperations.addHandlers(guardian, manager)
+        // The preface, written as the protocol's handler was added, may have found the client gone.
+        guard channel.isActive else { return }
         // The connection was open before the manager came, whose timers start when one opens.
         manager.channelActive(context: try channel.pipeline.syncOperations.context(handler: manager))
     }

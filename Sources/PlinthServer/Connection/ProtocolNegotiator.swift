@@ -10,16 +10,31 @@ import Plinth
 ///
 /// With TLS the handshake says so (ALPN). Without, the first bytes do: an HTTP/2 connection begins with a preface that no
 /// HTTP/1 request can begin with (RFC 9113, section 3.4).
+///
+/// Every method can be entered again while another one is under way. Setting up for HTTP/2 writes the server's preface; if
+/// that write finds the client gone, NIO reads what the socket still holds, and closes, before the write returns. So the
+/// phase changes before anything else is called, and what arrives meanwhile is kept.
 final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
 
+    private enum Phase {
+        /// The protocol is not known.
+        case waiting
+        /// The pipeline is being set up, or is given what was received before it was.
+        case settling
+        /// This handler only passes on.
+        case settled
+    }
+
     private let isSecure: Bool
     private let server: ServerContext
     private let loop: LoopContext
     private var context: ChannelHandlerContext?
+    private var phase = Phase.waiting
+    /// Bytes for the handlers that are not there yet.
     private var received: ByteBuffer?
 
     init(isSecure: Bool, server: ServerContext, loop: LoopContext) {
@@ -47,7 +62,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     }
 
     func drain() {
-        if received == nil { terminate() }
+        if phase == .waiting, received == nil { terminate() }
     }
 
     func terminate() {
@@ -55,9 +70,9 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if isSecure, case .handshakeCompleted(let name)? = event as? TLSUserEvent {
+        if isSecure, phase == .waiting, case .handshakeCompleted(let name)? = event as? TLSUserEvent {
             settle(context, isHTTP2: name == "h2")
-        } else if let event = event as? ChannelEvent, event == .inputClosed {
+        } else if phase == .waiting, let event = event as? ChannelEvent, event == .inputClosed {
             // Less than a preface, and no more will come: it is no request, and no HTTP/2.
             context.close(promise: nil)
         } else {
@@ -66,10 +81,11 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard phase != .settled else { return context.fireChannelRead(data) }
         var buffer = unwrapInboundIn(data)
         let isFirst = received == nil
         if isFirst { received = buffer } else { received?.writeBuffer(&buffer) }
-        guard !isSecure, let received else { return }
+        guard !isSecure, phase == .waiting, let received else { return }
         let start = received.readableBytesView.prefix(Self.preface.count)
         if !Self.preface.starts(with: start) {
             settle(context, isHTTP2: false)
@@ -82,13 +98,15 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        guard phase == .waiting else { return context.fireErrorCaught(error) }
         // A handshake that failed, or a client that left.
         server.logger.debug("a connection ended before its first request", metadata: ["error": "\(error)"])
         context.close(promise: nil)
     }
 
     private func settle(_ context: ChannelHandlerContext, isHTTP2: Bool) {
-        guard self.context != nil else { return }
+        phase = .settling
+        loop.cancel(self)
         do {
             if isHTTP2 {
                 try HTTPServerChannel.configureHTTP2(context.channel, server, loop, isSecure: isSecure)
@@ -102,14 +120,18 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
                 )
             }
         } catch {
-            context.close(promise: nil)
-            return
+            received = nil
+            phase = .settled
+            return context.close(promise: nil)
         }
-        if let received {
-            self.received = nil
-            context.fireChannelRead(wrapInboundOut(received))
-            context.fireChannelReadComplete()
+        // Each read may be answered, and the answer may find the client gone: then there is no one to read for.
+        while context.channel.isActive, let bytes = received {
+            received = nil
+            context.fireChannelRead(wrapInboundOut(bytes))
+            if received == nil { context.fireChannelReadComplete() }
         }
+        received = nil
+        phase = .settled
         context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
     }
 }
