@@ -157,7 +157,11 @@ let package = Package(
             ]
         ),
         // What tests and probes of several targets need: processes, waiting, random numbers that repeat.
-        .target(name: "PlinthTestSupport", path: "Tests/PlinthTestSupport"),
+        .target(
+            name: "PlinthTestSupport",
+            dependencies: [.product(name: "Logging", package: "swift-log")],
+            path: "Tests/PlinthTestSupport"
+        ),
         .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents", "PlinthTestSupport"]),
         .testTarget(
             name: "PlinthTests",
@@ -182,7 +186,12 @@ let package = Package(
             name: "PlinthServerTests",
             dependencies: [
                 "PlinthServer", "PlinthTesting", "PlinthTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio", condition: server),
                 .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
+                .product(name: "NIOPosix", package: "swift-nio", condition: server),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
             ]
         ),
         .testTarget(

@@ -84,7 +84,9 @@ public final class Connector: Service {
     /// Runs as one service among others, until a graceful shutdown or until its task is cancelled.
     ///
     /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/DisconnectReason/serverDraining``, and
-    /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once.
+    /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once. Code that
+    /// does not return when its task is cancelled holds this up for ``ConnectorConfiguration/cancellationTimeout`` and no
+    /// longer; what is left then is logged.
     ///
     /// - Throws: ``ConnectorError`` if an address cannot be listened on, or if the connector has run before.
     public func run() async throws {
@@ -101,7 +103,7 @@ public final class Connector: Service {
                 group.addTask { await self.superviseShutdown() }
                 try await self.run(listeners)
                 // Nothing new comes in any more; what is under way ends, or is ended by the supervision.
-                await self.server.activities.wait()
+                await self.waitForActivities()
                 group.cancelAll()
             }
             settle(.failure(CancellationError()))
@@ -227,6 +229,16 @@ public final class Connector: Service {
             return listening.waiters
         }
         for waiter in waiters { waiter.resume(with: outcome) }
+    }
+
+    /// Waits for what is under way when a shutdown has begun: no longer than it may take to end, and to be ended.
+    private func waitForActivities() async {
+        let limit = configuration.shutdownTimeout + configuration.cancellationTimeout
+        if await server.activities.wait(atMost: limit) { return }
+        logger.warning(
+            "the shutdown leaves behind code that did not return when its task was cancelled",
+            metadata: ["activities": "\(server.activities.count)", "waited": "\(limit)"]
+        )
     }
 
     /// Waits for the shutdown, and sees that it comes to an end.

@@ -49,6 +49,11 @@ public struct ConnectorConfiguration: Sendable {
     ///
     /// Event streams end at once. Default: 10 seconds.
     public var shutdownTimeout: Duration
+    /// How long handlers, ready functions and callbacks may take to return when a shutdown has closed their connections and
+    /// cancelled their tasks.
+    ///
+    /// Default: 5 seconds. What has not returned by then is left behind, and a warning counts it.
+    public var cancellationTimeout: Duration
     /// Whether requests run on the event loop of their connection, and not on Swift's pool of threads.
     ///
     /// Default: false. It saves two changes of thread for each request; and one that computes for long, or blocks, then
@@ -72,6 +77,7 @@ public struct ConnectorConfiguration: Sendable {
         writeTimeout: Duration = .seconds(30),
         acknowledgementTimeout: Duration? = .seconds(60),
         shutdownTimeout: Duration = .seconds(10),
+        cancellationTimeout: Duration = .seconds(5),
         runsRequestsOnEventLoops: Bool = false,
         serverName: String? = nil
     ) {
@@ -86,6 +92,7 @@ public struct ConnectorConfiguration: Sendable {
         self.writeTimeout = writeTimeout
         self.acknowledgementTimeout = acknowledgementTimeout
         self.shutdownTimeout = shutdownTimeout
+        self.cancellationTimeout = cancellationTimeout
         self.runsRequestsOnEventLoops = runsRequestsOnEventLoops
         self.serverName = serverName
     }

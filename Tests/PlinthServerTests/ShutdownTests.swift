@@ -5,6 +5,7 @@
 import PlinthTestSupport
 import Plinth
 import PlinthServer
+import ServiceLifecycle
 import Testing
 
 /// How a connector stops.
@@ -91,6 +92,37 @@ struct ShutdownTests {
             try await server.shutDown(within: .seconds(5))
             #expect(try await silent.readToEnd().isEmpty)
             #expect(try await used.readToEnd().isEmpty)
+        }
+    }
+
+    @Test("a handler that ignores its cancellation is left behind, with a warning")
+    func leavesBehind() async throws {
+        let started = Recorder<Void>()
+        let gate = Recorder<Void>()
+        let log = LogRecord()
+        let deaf = Interceptor.handler("deaf") { _ in
+            started.record()
+            // Not cancelled by anything: an unstructured task, as a library may have one.
+            await Task { _ = try? await gate.first(within: .seconds(600)) }.value
+            return .text("late")
+        }
+        try await withServer(
+            [deaf],
+            logger: log.logger,
+            configure: {
+                $0.shutdownTimeout = .zero
+                $0.cancellationTimeout = .zero
+            },
+            isIdleAfterwards: false
+        ) { server in
+            let client = try await server.requesting("/")
+            try await started.first()
+            await server.services.triggerGracefulShutdown()
+            try await wait(for: "the end of the connector") { try await server.run.value }
+            #expect(log.lines.contains { $0.level == .warning && $0.metadata["activities"] == "1" })
+            client.close()
+            gate.record()
+            try await server.isIdle()
         }
     }
 

@@ -16,7 +16,9 @@ import Plinth
 
 /// An event stream on its connection: pulls from the channel when the socket has room.
 ///
-/// Everything that changes is touched on the event loop only, where the ``LoopContext`` calls ``pump(now:)``.
+/// Everything that changes is touched on the event loop only, where the ``LoopContext`` calls ``pump(now:)``. Every method
+/// can be entered again by what it writes or closes: a write may find the client gone, and then the channel is inactive
+/// before the write returns.
 final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler,
     EventStreamConnection, Drainable
 {
@@ -93,7 +95,9 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
 
     /// The head has been written: events may flow.
     func begin() {
-        guard let context else { return }
+        guard !isDone else { return }
+        // A connection that is gone by now does not say so a second time.
+        guard let context, context.channel.isActive else { return clientLeft(.clientClosed) }
         if Output.isSocket, !isSecure { socket = DirectSocket(of: context.channel) }
         if socket == nil {
             // Small bounds in user space: what the socket does not take stays with the channel, whose buffer has a policy.

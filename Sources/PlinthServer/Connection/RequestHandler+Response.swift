@@ -46,11 +46,11 @@ extension RequestHandler {
         var framing = framing(response, current, length: length)
         if let stream = response.body.eventStream, framing.body == .unknown {
             framing.keepsAlive = false
-            if current.method != .head { return startStream(stream, response, framing, route, current, context) }
+            if current.method != .head { return try startStream(stream, response, framing, route, current, context) }
         }
         if let body = response.body.handedOver, framing.body == .unknown {
             framing.keepsAlive = false
-            if current.method != .head { return handOver(body, response, framing, route, current, context) }
+            if current.method != .head { return try handOver(body, response, framing, route, current, context) }
         }
         if current.method == .head { framing.body = .none }
         current.framing = framing
@@ -164,6 +164,8 @@ extension RequestHandler {
 
     /// The request and its response are complete: on to the next one.
     func finish(_ current: Current) {
+        // What ended the response may have found the end of the request, and begun the next one.
+        guard self.current === current else { return }
         self.current = nil
         rearm()
         takeWaiting()
@@ -196,7 +198,7 @@ extension RequestHandler {
     }
 
     /// Writes what ends a response, then closes when it is out.
-    private func closeAfterEnd(_ framing: ResponseFraming) {
+    func closeAfterEnd(_ framing: ResponseFraming) {
         guard let context else { return }
         let current = self.current
         self.current = nil
@@ -267,6 +269,9 @@ extension RequestHandler {
 
     // MARK: - Event streams
 
+    /// Writes the head of an event stream, and gives the connection to it.
+    ///
+    /// - Throws: `CancellationError` if the client has left by then: the stream has not begun and is its owner's to give up.
     func startStream(
         _ stream: EventStream,
         _ response: Response,
@@ -274,10 +279,11 @@ extension RequestHandler {
         _ route: RouteIdentity?,
         _ current: Current,
         _ context: ChannelHandlerContext
-    ) {
+    ) throws {
         current.framing = framing
+        let channel = context.channel
         context.writeAndFlush(headPart(response, framing), promise: nil)
-        let hadInputClosed = hasInputClosed
+        guard self.current === current, channel.isActive else { throw CancellationError() }
         let handler = EventStreamHandler<Output>(
             stream: stream,
             framing: framing,
@@ -288,18 +294,17 @@ extension RequestHandler {
             halfCloseIsLeaving: halfCloseIsLeaving,
             route: route
         )
-        leave(current)
-        guard giveWay(to: handler, context.channel) else {
-            // Only a pipeline that is gone takes no handler; the stream is told as of any client that left.
-            stream.channel.disconnect(.clientClosed)
-            handler.complete()
-            return
+        release(current)
+        hasLeft = true
+        if giveWay(to: handler, channel), !hasInputClosed {
+            handler.begin()
+        } else {
+            handler.clientLeft(.clientClosed)
         }
-        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
     }
 
     /// The last request of this connection has its stream.
-    func leave(_ current: Current) {
+    func release(_ current: Current) {
         self.current = nil
         // The application may keep what leads to this request; the task's memory is not to be kept with it.
         current.task = nil
@@ -310,7 +315,7 @@ extension RequestHandler {
 
     /// Puts a stream's handler in the place of this one.
     ///
-    /// - Returns: Whether the pipeline took it.
+    /// - Returns: Whether the pipeline took it, and the connection is still there.
     func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
@@ -323,7 +328,7 @@ extension RequestHandler {
         channel.pipeline.syncOperations.removeHandler(self, promise: nil)
         // Reading may have been held back, and goes on so that the client's leaving is seen.
         channel.read()
-        return true
+        return channel.isActive
     }
 }
 

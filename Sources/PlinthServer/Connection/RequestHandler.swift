@@ -7,11 +7,16 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypesHTTP1
 import Plinth
+import PlinthHub
 
 /// Serves the requests of an HTTP/1 connection one after the other, or the one of an HTTP/2 stream.
 ///
 /// It runs a task for each request, gives the socket's back-pressure to whoever writes the response, and keeps the
 /// deadlines. When a response turns out to be an event stream it makes way for an ``EventStreamHandler``.
+///
+/// Every method can be entered again while another one is under way: a write, a flush or a close may find the client gone,
+/// and NIO then reads what the socket still holds and closes, before the call returns. So state changes before anything is
+/// called that leads outside, and what holds before such a call is asked again after it.
 final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable
 {
     typealias InboundIn = HTTPServerRequestPart
@@ -89,6 +94,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     var isClosing = false
     /// It is out, and the client is given a moment to take it.
     var hasClosedOutput = false
+    /// The connection is a stream's, which has a handler of its own: this one passes on what is not a request's.
+    var hasLeft = false
+    /// Why a stream whose opening is being written for another thread's socket would end now, nil without such a stream.
+    var handOffEnd: StreamEnd?
     /// The request behind it is not complete.
     var isUploading = false
     var deadline = MonotonicTime.distantFuture
@@ -139,7 +148,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     func drain() {
         isDraining = true
         // An HTTP/2 stream ends with its one request, and the connection's manager ends the connection.
-        guard Output.isSocket, !isClosing else { return }
+        guard Output.isSocket, !isClosing, !hasLeft else { return }
         if let current {
             current.keepsAlive = false
         } else if !hasPartialHead, waiting.isEmpty {
@@ -183,6 +192,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A client has nothing to say on an event stream.
+        guard !hasLeft else { return }
         let part = unwrapInboundIn(data)
         guard !isClosing else { return linger(part) }
         hasReadPart = true
@@ -191,7 +202,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if hasReadBytes, !hasReadPart, current == nil, !hasPartialHead, !isClosing {
+        if hasReadBytes, !hasReadPart, current == nil, !hasPartialHead, !isClosing, !hasLeft {
             hasPartialHead = true
             rearm()
         }
@@ -202,8 +213,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     /// Looks at what waits, as far as that is possible now.
     func takeWaiting() {
-        while !isClosing, takesPart, let part = waiting.popFirst() { receive(part) }
-        if isClosing { return }
+        while !isClosing, !hasLeft, takesPart, let part = waiting.popFirst() { receive(part) }
+        if isClosing || hasLeft { return }
         if let badInput, waiting.isEmpty, !(current?.hasReceivedAll ?? false) { return refuse(badInput, nil) }
         if current == nil, waiting.isEmpty, isDraining || hasInputClosed { return closeWhenWritten() }
         resumeReading()
@@ -328,6 +339,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     private func inputClosed() {
         hasInputClosed = true
+        if hasLeft { return }
         // Otherwise the connection is closed when the response is out.
         if isClosing { return hasClosedOutput ? close() : () }
         guard let current else { return takeWaiting() }
@@ -341,6 +353,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     // MARK: - Bad input
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if hasLeft { return context.fireErrorCaught(error) }
         switch error {
         case HTTPParserError.headerOverflow:
             refuse(HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted"), nil)
@@ -362,7 +375,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     /// Sets the deadline for what is being waited for now.
     func rearm() {
-        guard context != nil, let timeout else {
+        guard context != nil, !hasLeft, let timeout else {
             deadline = .distantFuture
             return loop.cancel(self)
         }
@@ -402,6 +415,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         } else if hasClosedOutput {
             stopLingering()
         } else {
+            if handOffEnd != nil { handOffEnd = .timedOut }
             clientGone()
             close()
         }

@@ -131,11 +131,10 @@ public final class HubService: Service {
             "the hub serves streams",
             metadata: ["limit": "\(configuration.maximumStreams)", "descriptors": "\(DescriptorLimit.current)"]
         )
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.keepHouse() }
-            try? await gracefulShutdown()
-            group.cancelAll()
-        }
+        // Not a child task, which would be waited for: a history that does not answer must not hold up a shutdown.
+        let housekeeping = Task { await self.keepHouse() }
+        try? await gracefulShutdown()
+        housekeeping.cancel()
         await drain()
     }
 
@@ -203,6 +202,9 @@ public final class HubService: Service {
         false
         #endif
     }
+
+    /// Whether a shutdown has begun to end the streams.
+    var isDraining: Bool { groups.withLock { $0.isDraining } }
 
     /// Takes a socket whose head has been written.
     ///

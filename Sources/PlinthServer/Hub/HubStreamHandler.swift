@@ -30,6 +30,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     private var context: ChannelHandlerContext?
     private var slot: Int?
     private var isOver = false
+    private var isDraining = false
     /// Whether the group tells of the stream's end: from the moment that it is handed over.
     private var isWithGroup = false
 
@@ -61,9 +62,8 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
 
     /// The head has been written: events may flow.
     func begin() {
-        guard let context, !isOver else { return }
-        // The opening may have been the write that found the client gone.
-        guard context.channel.isActive else { return clientLeft(.clientClosed) }
+        guard !isOver else { return }
+        guard let context, context.channel.isActive else { return clientLeft(.clientClosed) }
         if Output.isSocket, let options = context.channel.syncOptions {
             // What the socket does not take stays in history.
             try? options.setOption(.writeBufferWaterMark, value: .init(low: 1, high: 16 * 1024))
@@ -71,7 +71,9 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
         isWithGroup = true
         let slot = group.add(self, request)
         // It may be over by now: the first write has found the client gone, or there was no more to come.
-        if isOver { group.remove(self, slot, .clientClosed) } else { self.slot = slot }
+        guard !isOver else { return group.remove(self, slot, .clientClosed) }
+        self.slot = slot
+        if isDraining { drain() }
     }
 
     /// The connection is gone, or given up.
@@ -115,6 +117,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
     // MARK: - From the server
 
     func drain() {
+        isDraining = true
         if let slot { group.end(self, slot, .serverDraining) }
     }
 

@@ -9,6 +9,8 @@ import PlinthHub
 /// Streams of a hub: to a reactor, or to this event loop's group.
 extension RequestHandler {
     /// Writes the head of a stream that is not the connection's own, and hands it over.
+    ///
+    /// - Throws: `CancellationError` if the client has left by then.
     func handOver(
         _ body: any HandedOverBody,
         _ response: Response,
@@ -16,46 +18,54 @@ extension RequestHandler {
         _ route: RouteIdentity?,
         _ current: Current,
         _ context: ChannelHandlerContext
-    ) {
+    ) throws {
         guard let body = body as? HubStreamBody else {
-            return startStream(body.eventStream(), response, framing, route, current, context)
+            return try startStream(body.eventStream(), response, framing, route, current, context)
         }
         current.framing = framing
         let channel = context.channel
-        let request = body.request(isChunked: framing.isChunked)
-        let preamble = body.preamble
+        release(current)
+        // From here on nothing may answer another request, and what the client sends is not looked at.
+        hasLeft = !body.service.usesReactor || !Output.isSocket || isSecure
+        isClosing = !hasLeft
+        let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
         context.write(headPart(response, framing), promise: nil)
-        let opening = preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
-        leave(current)
-        guard body.service.usesReactor, Output.isSocket, !isSecure else {
+        if hasLeft {
             context.writeAndFlush(opening, promise: nil)
             return serve(body, framing, channel)
         }
-        // Between here and the hand-over nothing may answer another request.
-        isClosing = true
+        // Until the opening is out this handler keeps the connection, with the deadline of any response.
+        handOffEnd = .clientClosed
+        rearm()
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.whenComplete { handler.value.openingIsWritten($0, body, framing, channel) }
         context.writeAndFlush(opening, promise: written)
-        written.futureResult.whenComplete { result in
-            guard case .success = result else { return body.service.refused(request, .clientClosed) }
-            handler.value.detach(body, request, framing, channel)
-        }
     }
 
-    /// Moves the socket to a reactor, and closes the channel, which takes the connection for finished.
-    private func detach(
+    private func openingIsWritten(
+        _ result: Result<Void, any Error>,
         _ body: HubStreamBody,
-        _ request: HubStreamBody.Request,
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        guard channel.isActive, let socket = DirectSocket(of: channel) else {
-            return body.service.refused(request, .clientClosed)
+        let end = handOffEnd ?? .clientClosed
+        handOffEnd = nil
+        let request = body.request(isChunked: framing.isChunked)
+        guard case .success = result, channel.isActive, !hasInputClosed, let socket = DirectSocket(of: channel) else {
+            body.service.refused(request, end)
+            return channel.close(promise: nil)
         }
+        guard !body.service.isDraining else {
+            body.service.refused(request, .serverDraining)
+            return closeAfterEnd(framing)
+        }
+        hasLeft = true
         guard let descriptor = socket.duplicate(), body.service.adopt(descriptor, request) else {
             body.service.lacksDescriptors()
             return serve(body, framing, channel)
         }
+        // The socket lives on as the reactor's descriptor, and the connection counts as finished.
         channel.close(promise: nil)
     }
 
@@ -65,19 +75,26 @@ extension RequestHandler {
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        let hadInputClosed = hasInputClosed
         // The channel frames what it writes.
-        let stream = body.service.streamRequest(body.request(isChunked: false), .eventLoop)
+        let request = body.request(isChunked: false)
+        // The opening may have been the write that found the client gone.
+        guard channel.isActive, !hasInputClosed else {
+            body.service.refused(request, .clientClosed)
+            return channel.close(promise: nil)
+        }
         let handler = HubStreamHandler<Output>(
             group: body.service.group(of: loop),
-            request: stream,
+            request: body.service.streamRequest(request, .eventLoop),
             framing: framing,
             server: server,
             loop: loop,
             halfCloseIsLeaving: halfCloseIsLeaving
         )
-        guard giveWay(to: handler, channel) else { return stream.onEnd(.clientClosed) }
-        if hadInputClosed { handler.clientLeft(.clientClosed) } else { handler.begin() }
+        if giveWay(to: handler, channel), !hasInputClosed {
+            handler.begin()
+        } else {
+            handler.clientLeft(.clientClosed)
+        }
     }
 }
 

@@ -13,6 +13,9 @@ final class StreamLimit: Sendable {
         self.maximum = maximum
     }
 
+    /// How many permits are out.
+    var count: Int { taken.load(ordering: .relaxed) }
+
     /// Room for one stream, if there is any.
     func take() -> StreamPermit? {
         // Taken before it is known to be there, so that of two who come at once no more than one gets the last.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Plinth
+import PlinthTestSupport
 import PlinthTesting
 import Synchronization
 import Testing
