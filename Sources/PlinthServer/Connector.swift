@@ -165,6 +165,7 @@ public final class Connector: Service {
             guard let identity = address.tls else { return makeListener(address, index, plain) }
             var tls = identity.configuration
             tls.applicationProtocols = NIOHTTP2SupportedALPNProtocols
+            tls.shutdownTimeout = min(tls.shutdownTimeout, TLSClosure.patience)
             do {
                 return makeListener(address, index, try TLSChannel(plain, tlsConfiguration: tls))
             } catch {

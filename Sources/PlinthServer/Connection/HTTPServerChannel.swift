@@ -30,6 +30,7 @@ struct HTTPServerChannel: ServerChildChannel {
                 .recvAllocator,
                 value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 512, maximum: 64 * 1024)
             )
+            if isSecure { try TLSClosure.add(to: channel, loop: loop) }
             try channel.pipeline.syncOperations.addHandler(
                 ProtocolNegotiator(isSecure: isSecure, server: server, loop: loop)
             )
