@@ -193,14 +193,24 @@ extension Distributor {
         tally.bytes += taken
         if taken > 0 { states[slot].lastWrite = now.nanoseconds }
         keep(slot, cut.bytes, cut.rest)
-        stalls(slot, now)
+        // One that took nothing before, and takes nothing when it is asked again, has not begun to stall now.
+        if taken > 0 || details[slot].stalledSince < states[slot].lastWrite {
+            stalls(slot, now)
+        } else {
+            awaitStall(slot, now)
+        }
         return cut.frames
     }
 
     /// Its connection takes nothing from now on.
     mutating func stalls(_ slot: Int, _ now: HubTime) {
         details[slot].stalledSince = now.nanoseconds
-        let deadline = timing.stall(now.nanoseconds)
+        awaitStall(slot, now)
+    }
+
+    /// Looks at the subscriber when it has stalled for too long, if not before.
+    private mutating func awaitStall(_ slot: Int, _ now: HubTime) {
+        let deadline = timing.stall(details[slot].stalledSince)
         if deadline < details[slot].due { schedule(slot, at: deadline, now) }
     }
 

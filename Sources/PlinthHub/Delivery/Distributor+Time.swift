@@ -53,7 +53,7 @@ extension Distributor {
         case .took(let taken):
             tally.heartbeats += 1
             tally.bytes += taken
-            states[slot].lastWrite = now.nanoseconds
+            if taken > 0 { states[slot].lastWrite = now.nanoseconds }
             guard taken == bytes.count else {
                 states[slot].phase = .blocked
                 states[slot].position = max(states[slot].position, head.number)

@@ -59,7 +59,7 @@ struct DirectSocket {
             if count >= 0 { return .some(count) }
             switch errno {
             case EINTR: continue
-            case EAGAIN, EWOULDBLOCK, ENOBUFS: return .some(0)
+            case EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM: return .some(0)
             case EPIPE, ECONNRESET: return .failed(.clientClosed)
             case ETIMEDOUT: return .failed(.timedOut)
             default: return .failed(.writeFailed)
