@@ -27,10 +27,14 @@ struct EncodedFields {
         static var comment: Prefix { Prefix(word: 0x00_00_00_00_00_00_00_3A, count: 1) }  // ":"
     }
 
+    /// A comment ends with its last line, everything else with a blank line.
+    @inline(__always)
+    private var endsWithBlankLine: Bool { unsafe prefix.count != 1 }
+
     /// The exact size.
     var byteCount: Int {
         guard let text = unsafe text else { return unsafe headCount + 1 }
-        var count = unsafe headCount + 1
+        var count = unsafe headCount + (endsWithBlankLine ? 1 : 0)
         unsafe Self.forEachLine(text) { line in
             unsafe count += prefix.count + line.count + 1
             return true
@@ -161,8 +165,8 @@ struct EncodedFields {
         if let text = unsafe text {
             let prefix = unsafe self.prefix
             unsafe Self.forEachLine(text) { line in
-                // The line feed and the blank line.
-                guard writer.hasRoom(for: prefix.count + line.count + 2) else {
+                // The line feed and, behind all but comments, the blank line.
+                guard unsafe writer.hasRoom(for: prefix.count + line.count + (endsWithBlankLine ? 2 : 1)) else {
                     let start = unsafe line.baseAddress.map { unsafe $0 - (text.baseAddress ?? $0) } ?? 0
                     unsafe rest = UnsafeRawBufferPointer(rebasing: text[start...])
                     return false
@@ -171,7 +175,7 @@ struct EncodedFields {
                 return true
             }
         }
-        if unsafe rest == nil { writer.writeBlankLine() }
+        if unsafe rest == nil && endsWithBlankLine { writer.writeBlankLine() }
         return unsafe rest
     }
 

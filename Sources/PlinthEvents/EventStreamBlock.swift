@@ -11,7 +11,8 @@
 /// EventStreamBlock.lastEventID("1042").encode(into: &buffer)          // moves the resume point, no event
 /// ```
 ///
-/// Each ends with a blank line, so that blocks can be written one after the other in any order.
+/// Blocks can be written one after the other in any order: a comment ends with its line, every other block with a blank
+/// line. (A blank line behind a comment would mean nothing by the standard, and an empty event to some clients.)
 public struct EventStreamBlock: Sendable, Hashable {
     private enum Content: Hashable {
         case event(ServerSentEvent)

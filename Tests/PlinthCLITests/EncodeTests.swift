@@ -44,7 +44,7 @@ struct EncodeTests {
         (#"{"id":""}"#, "id: \n\n"),
         (#"{"id":"1","retry":5}"#, "id: 1\n\nretry: 5\n\n"),
         (#"{"comment":" a\nb"}"#, ": a\n:b\n\n"),
-        (#"{"comment":""}"#, ":\n\n"),
+        (#"{"comment":""}"#, ":\n"),
         ("", ""),
         ("  \t ", ""),
     ]

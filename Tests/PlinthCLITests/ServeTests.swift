@@ -73,7 +73,7 @@ struct ServeTests {
     func stops(signal: Int32) throws {
         let server = try Server()
         let streams = try (0..<3).map { _ in try Self.curl(["-N", "\(server.address)/topics/a"]) }
-        for (_, output) in streams { #expect(HubProcess.read(output, until: ":\n\n").hasPrefix(":\n\n")) }
+        for (_, output) in streams { #expect(HubProcess.read(output, until: ":\n").hasPrefix(":\n")) }
         _ = try ask("-d", "x", "\(server.address)/topics/a")
         for (_, output) in streams { #expect(HubProcess.read(output, until: "\n\n").contains("data: x\n")) }
         kill(server.process.processIdentifier, signal)

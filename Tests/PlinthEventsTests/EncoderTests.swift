@@ -237,8 +237,8 @@ struct EncoderTests {
     @Test(
         "writes a comment as comment lines only",
         arguments: [
-            ("", ":\n\n"), (" hi", ": hi\n\n"), ("a\nb", ":a\n:b\n\n"), ("a\r\n\r", ":a\n:\n:\n\n"),
-            ("x\ndata: forged\n\n", ":x\n:data: forged\n:\n:\n\n"),
+            ("", ":\n"), (" hi", ": hi\n"), ("a\nb", ":a\n:b\n"), ("a\r\n\r", ":a\n:\n:\n"),
+            ("x\ndata: forged\n\n", ":x\n:data: forged\n:\n:\n"),
         ]
     )
     func comments(_ text: String, _ encoded: String) {

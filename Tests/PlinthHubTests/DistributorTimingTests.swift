@@ -43,7 +43,7 @@ struct DistributorTimingTests {
                 let (text, writes) = delivery.sink.take(slot)
                 guard writes > 0 else { continue }
                 count += 1
-                #expect(text == (isChunked ? "3\r\n:\n\n\r\n" : ":\n\n"))
+                #expect(text == (isChunked ? "2\r\n:\n\r\n" : ":\n"))
                 let idle = time - last[slot]
                 #expect(idle >= .seconds(9) && idle <= .seconds(10) + Self.tick + .milliseconds(10), "\(idle)")
                 last[slot] = time
@@ -63,7 +63,7 @@ struct DistributorTimingTests {
             delivery.advance(by: .milliseconds(800))
         }
         #expect(delivery.distributor.tally.heartbeats == 0)
-        #expect(!delivery.sink.take(slot).text.contains(":\n\n"))
+        #expect(!delivery.sink.take(slot).text.contains(":\n"))
     }
 
     @Test("a blocked stream gets no heartbeats, and one that is let go on gets them again")
@@ -77,10 +77,10 @@ struct DistributorTimingTests {
         delivery.isWritable(slot)
         #expect(delivery.sink.take(slot).text == sent("x", 1))
         for _ in 0..<11 { delivery.advance(by: .milliseconds(100)) }
-        #expect(delivery.sink.take(slot).text == ":\n\n")
+        #expect(delivery.sink.take(slot).text == ":\n")
     }
 
-    @Test("a heartbeat that does not fit is completed before anything else", arguments: 0...7)
+    @Test("a heartbeat that does not fit is completed before anything else", arguments: 0...6)
     func partialHeartbeat(room: Int) async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(100)))
         let slot = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -89,8 +89,26 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.states[slot].phase == .blocked)
         try delivery.publish(event("x", "a"))
         delivery.isWritable(slot)
-        #expect(delivery.sink.take(slot).text == "3\r\n:\n\n\r\n11\r\n\(sent("x", 1))\r\n")
+        #expect(delivery.sink.take(slot).text == "2\r\n:\n\r\n11\r\n\(sent("x", 1))\r\n")
         #expect(delivery.distributor.states[slot].phase == .live)
+    }
+
+    @Test("a connection that has all of an event and takes nothing of the next is closed, however often it is asked")
+    func timeoutBetweenEvents() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(30)))
+        let slot = delivery.add(try exact("a"))
+        try delivery.publish(event("x", "a"))
+        delivery.advance(by: .seconds(1))
+        delivery.sink.room[slot] = 0
+        try delivery.publish(event("y", "a"))
+        for _ in 0..<299 {
+            delivery.advance(by: .milliseconds(100))
+            // As for one whose kernel lacked memory (ENOBUFS): nothing is left over, and history is read again.
+            delivery.isWritable(slot, room: 0)
+        }
+        #expect(delivery.takeEnded() == [])
+        delivery.advance(by: .milliseconds(200))
+        #expect(delivery.takeEnded() == ["\(slot) timed-out"])
     }
 
     @Test("a connection that takes nothing for as long as the timeout is closed, and not before")
@@ -203,7 +221,7 @@ struct DistributorTimingTests {
         let wait = try #require(delivery.distributor.untilTick(now: delivery.now))
         #expect(wait >= 4_500_000_000 && wait <= 5_050_000_000)
         delivery.advance(by: .nanoseconds(wait))
-        #expect(delivery.sink.take(slot).text == ":\n\n")
+        #expect(delivery.sink.take(slot).text == ":\n")
         delivery.distributor.remove(slot, .clientClosed)
         #expect(delivery.distributor.untilTick(now: delivery.now) == nil)
     }

@@ -132,7 +132,7 @@ struct DeliveryTests {
     func heartbeats() async throws {
         let fixture = try await Fixture(StreamOptions(heartbeat: .milliseconds(100)))
         let subscriber = try await fixture.subscribe()
-        for _ in 0..<3 { #expect(try await subscriber.client.read(8) == Array("3\r\n:\n\n\r\n".utf8)) }
+        for _ in 0..<3 { #expect(try await subscriber.client.read(7) == Array("2\r\n:\n\r\n".utf8)) }
         await fixture.finish([subscriber])
         #expect(fixture.reactor.takeTally().heartbeats >= 3)
     }

@@ -3,8 +3,9 @@
 extension Response {
     /// A response whose body is an event stream, with the header fields it needs.
     ///
-    /// `Content-Type: text/event-stream; charset=UTF-8`, `Cache-Control: no-cache`, and `X-Accel-Buffering: no`, which
-    /// tells nginx not to hold events back. The connector adds `Connection: close` on HTTP/1.
+    /// `Content-Type: text/event-stream; charset=UTF-8`, `Cache-Control: no-cache, no-transform`, whose second word tells
+    /// compressing middleware and proxies to leave the stream alone (RFC 9111, section 5.2.2.6), and
+    /// `X-Accel-Buffering: no`, which tells nginx not to hold events back. The connector adds `Connection: close` on HTTP/1.
     ///
     /// - Parameters:
     ///   - stream: The stream.
@@ -22,7 +23,7 @@ extension Response {
     private static func eventStreamHeaders(_ headers: HTTPFields) -> HTTPFields {
         var fields: HTTPFields = [
             .contentType: "text/event-stream; charset=UTF-8",
-            .cacheControl: "no-cache",
+            .cacheControl: "no-cache, no-transform",
             .accelBuffering: "no",
         ]
         for field in headers { fields[field.name] = nil }

@@ -44,6 +44,8 @@ public struct Heartbeat: Sendable {
     /// A peer that vanished without a word is then only found when an event is sent.
     public static let off = Heartbeat(interval: nil, bytes: comment)
 
-    /// An empty comment: a colon and a blank line.
-    static let comment: [UInt8] = Array(":\n\n".utf8)
+    /// An empty comment: a colon and a line end.
+    ///
+    /// No blank line follows: some clients take one for the end of an event, and report an empty event.
+    static let comment: [UInt8] = Array(":\n".utf8)
 }

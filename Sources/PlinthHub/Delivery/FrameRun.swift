@@ -11,8 +11,8 @@ struct FrameRun {
     private var ends: [(end: Int, position: UInt64)] = []
 
     static let lastChunk = Array("0\r\n\r\n".utf8)
-    private static let chunkedHeartbeat = Array("3\r\n:\n\n\r\n".utf8)
-    private static let bareHeartbeat = Array(":\n\n".utf8)
+    private static let chunkedHeartbeat = Array("2\r\n:\n\r\n".utf8)
+    private static let bareHeartbeat = Array(":\n".utf8)
 
     static func heartbeat(isChunked: Bool) -> [UInt8] { isChunked ? chunkedHeartbeat : bareHeartbeat }
 

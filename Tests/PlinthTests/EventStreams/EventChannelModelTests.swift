@@ -147,7 +147,7 @@ private final class Trial {
     func attach() {
         guard !isAttached else { return }
         isAttached = true
-        events.attach(transport, preamble: Array(":\n\n".utf8), metrics: nil, now: .seconds(0))
+        events.attach(transport, preamble: Array(":\n".utf8), metrics: nil, now: .seconds(0))
     }
 
     func tick(_ now: MonotonicTime) {

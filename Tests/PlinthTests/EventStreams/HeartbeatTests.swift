@@ -25,7 +25,7 @@ struct HeartbeatTests {
         #expect(stream.received.count == 1)
         stream.advance(by: .milliseconds(1001))
         #expect(stream.received == [.comment(""), .comment("")])
-        #expect(stream.receivedBytes == Array(":\n\n:\n\n".utf8))
+        #expect(stream.receivedBytes == Array(":\n:\n".utf8))
     }
 
     @Test("go on as long as the stream is idle")

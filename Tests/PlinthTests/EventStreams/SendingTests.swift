@@ -81,9 +81,9 @@ struct SendingTests {
         #expect(await events.send("1"))
         #expect(events.comment(" c"))
         events.close(after: .init(data: "2"))
-        events.attach(wakes, preamble: Array(":\n\n".utf8), metrics: nil, now: .seconds(0))
+        events.attach(wakes, preamble: Array(":\n".utf8), metrics: nil, now: .seconds(0))
         #expect(wakes.taken == 1)
-        #expect(events.pullAll() == (":\n\n: c\n\ndata: 1\n\ndata: 2\n\n", .end(.applicationClosed)))
+        #expect(events.pullAll() == (":\n: c\ndata: 1\n\ndata: 2\n\n", .end(.applicationClosed)))
     }
 
     @Test("comments go before the events that are buffered")
@@ -93,13 +93,13 @@ struct SendingTests {
         #expect(events.comment(" note\nof two lines"))
         events.offer("2")
         #expect(events.comment(""))
-        #expect(events.pullAll().text == ": note\n:of two lines\n\n:\n\ndata: 1\n\ndata: 2\n\n")
+        #expect(events.pullAll().text == ": note\n:of two lines\n:\ndata: 1\n\ndata: 2\n\n")
     }
 
     @Test("comments are bounded at 16 KiB")
     func commentBound() {
         let (events, wakes) = channel()
-        let comment = String(repeating: "c", count: 1021)  // 1024 bytes with its colon and its two line feeds
+        let comment = String(repeating: "c", count: 1022)  // 1024 bytes with its colon and its line feed
         for _ in 0..<16 { #expect(events.comment(comment)) }
         #expect(!events.comment(""))
         #expect(!events.heartbeat())
