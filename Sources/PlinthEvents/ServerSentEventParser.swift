@@ -88,6 +88,11 @@ public struct ServerSentEventParser: Sendable {
     /// At most 2^53 − 1 milliseconds. It holds from the end of its line, whether or not an event follows.
     public var reconnectionTime: Duration? { reconnection < 0 ? nil : .milliseconds(reconnection) }
 
+    /// Whether an event, or a line, has begun and not ended.
+    package var isWithinEvent: Bool {
+        !line.isEmpty || hasData || hasID || retry >= 0 || fields.typeCount > 0
+    }
+
     /// Prepares for a new stream: after an error, or when a client connects again.
     ///
     /// An unfinished event is dropped; ``lastEventID`` and ``reconnectionTime`` stay, as they do in browsers.

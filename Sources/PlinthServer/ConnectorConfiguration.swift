@@ -40,6 +40,11 @@ public struct ConnectorConfiguration: Sendable {
     ///
     /// Default: 30 seconds. Event streams have ``/Plinth/EventStreamOptions/writeTimeout``.
     public var writeTimeout: Duration
+    /// How long a client may go on sending behind the last response of its connection, so that it can read that response
+    /// (RFC 9112, section 9.6).
+    ///
+    /// Default: 30 seconds; one that is silent for 2 seconds is closed sooner.
+    public var lingerTimeout: Duration
     /// How long a peer may acknowledge nothing that was sent before the kernel gives the connection up
     /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux).
     ///
@@ -75,6 +80,7 @@ public struct ConnectorConfiguration: Sendable {
         bodyTimeout: Duration = .seconds(30),
         idleTimeout: Duration = .seconds(75),
         writeTimeout: Duration = .seconds(30),
+        lingerTimeout: Duration = .seconds(30),
         acknowledgementTimeout: Duration? = .seconds(60),
         shutdownTimeout: Duration = .seconds(10),
         cancellationTimeout: Duration = .seconds(5),
@@ -90,6 +96,7 @@ public struct ConnectorConfiguration: Sendable {
         self.bodyTimeout = bodyTimeout
         self.idleTimeout = idleTimeout
         self.writeTimeout = writeTimeout
+        self.lingerTimeout = lingerTimeout
         self.acknowledgementTimeout = acknowledgementTimeout
         self.shutdownTimeout = shutdownTimeout
         self.cancellationTimeout = cancellationTimeout

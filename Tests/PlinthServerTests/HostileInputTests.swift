@@ -243,6 +243,18 @@ struct HostileInputTests {
         }
         return failures
     }
+
+    @Test("a request for a tunnel is refused, and its connection closed: nothing behind it would be read")
+    func connect() async throws {
+        try await withServer([answering("x")]) { server in
+            for target in ["/", "example.org:443"] {
+                let client = try await server.client()
+                try await client.send("CONNECT \(target) HTTP/1.1\r\nHost: test\r\n\r\n")
+                let text = try await client.readToEnd()
+                #expect(text.contains("\r\nConnection: close\r\n"), "\(text)")
+            }
+        }
+    }
 }
 
 #endif

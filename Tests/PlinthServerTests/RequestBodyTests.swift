@@ -47,6 +47,76 @@ struct RequestBodyTests {
         }
     }
 
+    @Test(
+        "a refused upload is read over, so that its answer arrives however much is still being sent",
+        arguments: ["Content-Length: 20000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1312d00\r\n"]
+    )
+    func refusedUpload(framing: String) async throws {
+        let refusing = Interceptor.handler("refusing") { request in
+            var iterator = request.body.makeAsyncIterator()
+            _ = try await iterator.next()
+            throw HTTPError(.contentTooLarge, "one piece is enough")
+        }
+        try await withServer([refusing]) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\n\(framing)")
+            // All of it, before the answer is looked at, as many clients do.
+            try await client.send([UInt8](repeating: 65, count: 20_000_000))
+            client.shutdownWrite()
+            let (bytes, ending) = try await client.readAll()
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(text.hasPrefix("HTTP/1.1 413 "))
+            #expect(text.contains("one piece is enough"))
+            #expect(ending == .end)
+        }
+    }
+
+    @Test("a body may pause as long as its handler lets it, and a shutdown ends the pause")
+    func pauses() async throws {
+        let pausing = Interceptor.handler("pausing") { request in
+            var count = 0
+            request.body.mayPause(for: .seconds(600))
+            do {
+                for try await piece in request.body { count += piece.count }
+            } catch let error as HTTPError {
+                return .text("\(count) bytes, then \(error.status.code)", status: error.status)
+            }
+            return .text("whole")
+        }
+        let asked = Recorder<Void>()
+        let counting = Interceptor(
+            "counting",
+            enter: { context in
+                let body = context.request.body
+                context.request.body = RequestBody(Counted(body: body, asked: asked))
+            }
+        )
+        try await withServer([counting, pausing], configure: { $0.bodyTimeout = .milliseconds(1) }) { server in
+            let client = try await server.client()
+            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            // It waits for the second piece now, without a limit but its own.
+            try await asked.first(2)
+            try await server.shutDown()
+            let response = try await client.response()
+            #expect(response.status == 503)
+            #expect(response.body == "3 bytes, then 503")
+        }
+    }
+
+    /// A body that says when it is asked for more.
+    private struct Counted: RequestBodyConnection {
+        let body: RequestBody
+        let asked: Recorder<Void>
+
+        func next() async throws -> [UInt8]? {
+            asked.record()
+            var iterator = body.makeAsyncIterator()
+            return try await iterator.next()
+        }
+
+        func mayPause(for limit: Duration?) { body.mayPause(for: limit) }
+    }
+
     @Test("100-continue is sent when the handler wants the body, and once")
     func continues() async throws {
         try await withServer([Self.echo]) { server in
@@ -158,9 +228,9 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("an unread body without end closes the connection")
+    @Test("an unread body without end closes the connection when it has been read over for long enough")
     func unreadTooMuch() async throws {
-        try await withServer([Self.ignoring]) { server in
+        try await withServer([Self.ignoring], configure: { $0.lingerTimeout = .zero }) { server in
             let client = try await server.client()
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 60000000\r\n\r\n")
             #expect(try await client.response().body == "ignored")

@@ -14,6 +14,8 @@ public struct RequestBody: AsyncSequence, Sendable {
     }
 
     let storage: Storage
+    /// The connection's side, nil where there is none.
+    private let connection: (any RequestBodyConnection)?
 
     /// A body with nothing in it.
     public static let empty = RequestBody(bytes: [])
@@ -23,6 +25,7 @@ public struct RequestBody: AsyncSequence, Sendable {
     /// Unlike one from a connection it can be read again.
     public init(bytes: [UInt8]) {
         storage = .bytes(bytes)
+        connection = nil
     }
 
     /// A body from whatever yields its pieces.
@@ -31,6 +34,21 @@ public struct RequestBody: AsyncSequence, Sendable {
     ///   or breaks the framing.
     public init(next: @escaping @Sendable () async throws -> [UInt8]?) {
         storage = .stream(next)
+        connection = nil
+    }
+
+    /// The body of a request on a connection.
+    package init(_ connection: any RequestBodyConnection) {
+        storage = .stream { try await connection.next() }
+        self.connection = connection
+    }
+
+    /// Says whether the client may be silent now, as between the events of a stream that it uploads.
+    ///
+    /// - Parameter limit: How long it may be; a shutdown ends the wait, and the read then throws an ``HTTPError`` with status
+    ///   503. Nil, as at the beginning: no longer than in any body, and a shutdown waits for the bytes.
+    package func mayPause(for limit: Duration?) {
+        connection?.mayPause(for: limit)
     }
 
     /// The whole body in one array.
@@ -75,4 +93,12 @@ public struct RequestBody: AsyncSequence, Sendable {
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(storage: storage)
     }
+}
+
+/// The connection that a request's body arrives on.
+package protocol RequestBodyConnection: Sendable {
+    /// The next bytes; nil at the end, and nil again after that.
+    func next() async throws -> [UInt8]?
+    /// How long the client may be silent from now on; nil for as long as in any body.
+    func mayPause(for limit: Duration?)
 }

@@ -8,7 +8,7 @@ import Synchronization
 /// The body of a request between its connection and its handler.
 ///
 /// The connection appends on its event loop and stops reading at ``highWatermark``; the handler takes on its task.
-final class RequestBodyStream: Sendable {
+final class RequestBodyStream: RequestBodyConnection {
     /// The connection is not read further while this many bytes wait.
     static let highWatermark = 64 * 1024
 
@@ -24,6 +24,12 @@ final class RequestBodyStream: Sendable {
         var isUnwanted = false
         /// Something was discarded, or will be: the body is not whole any more.
         var isLost = false
+        /// How long the client may be silent; nil for the connector's limit.
+        var pauseLimit: Duration?
+        var isDraining = false
+
+        /// Whether a shutdown ends the body here: the client is between two parts of what it sends.
+        var endsHere: Bool { isDraining && pauseLimit != nil }
     }
 
     private let state = Mutex(State())
@@ -39,6 +45,9 @@ final class RequestBodyStream: Sendable {
 
     /// Since when a handler has waited for bytes, nil if none does.
     var waitingSince: MonotonicTime? { state.withLock { $0.waiter == nil ? nil : $0.waitingSince } }
+
+    /// How long the handler lets the client be silent; nil for the connector's limit.
+    var pauseLimit: Duration? { state.withLock { $0.pauseLimit } }
 
     // MARK: - The connection's side
 
@@ -77,6 +86,19 @@ final class RequestBodyStream: Sendable {
         waiter?.resume(throwing: error)
     }
 
+    /// A shutdown has begun.
+    func drain() {
+        let waiter = state.withLock { state in
+            state.isDraining = true
+            guard state.endsHere else { return CheckedContinuation<[UInt8]?, any Error>?.none }
+            defer { state.waiter = nil }
+            return state.waiter
+        }
+        waiter?.resume(throwing: Self.drained)
+    }
+
+    private static let drained = HTTPError(.serviceUnavailable, "the server is shutting down; send the rest again")
+
     /// The handler is done: what it left unread, and what is yet to come, is discarded.
     func discard() {
         let waiter = state.withLock { state in
@@ -93,7 +115,11 @@ final class RequestBodyStream: Sendable {
 
     // MARK: - The handler's side
 
-    var body: RequestBody { RequestBody { try await self.next() } }
+    var body: RequestBody { RequestBody(self) }
+
+    func mayPause(for limit: Duration?) {
+        state.withLock { $0.pauseLimit = limit }
+    }
 
     private enum Taken {
         case piece([UInt8]?)
@@ -101,7 +127,7 @@ final class RequestBodyStream: Sendable {
         case wait
     }
 
-    private func next() async throws -> [UInt8]? {
+    func next() async throws -> [UInt8]? {
         // Most bodies are here, whole, by the time that they are asked for.
         switch take(nil) {
         case .piece(let piece): return piece
@@ -126,6 +152,7 @@ final class RequestBodyStream: Sendable {
         let (taken, demands) = state.withLock { state -> (Taken, Bool) in
             var demands = isAwaited && !state.hasAsked
             state.hasAsked = true
+            if state.endsHere { return (.failure(Self.drained), false) }
             if let whole = Self.take(&state) {
                 if state.isPaused {
                     state.isPaused = false

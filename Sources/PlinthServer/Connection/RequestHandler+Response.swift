@@ -38,6 +38,12 @@ extension RequestHandler {
         // A client that was not told to go on may send the body or leave it out: what comes next cannot be told apart.
         if current.expectsContinue, current.receivedBytes == 0, !current.hasReceivedAll { framing.keepsAlive = false }
         if isDraining { framing.keepsAlive = false }
+        // More of the body is to come than is read for the sake of the next request.
+        if !current.hasReceivedAll, let length = current.bodyLength,
+            length - current.receivedBytes > Self.maximumDiscarded
+        {
+            framing.keepsAlive = false
+        }
         return framing
     }
 
@@ -235,6 +241,17 @@ extension RequestHandler {
         Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
     }
 
+    /// Closes a connection whose client sends more of a body that is not wanted than is read for its next request.
+    func stopServing() {
+        guard let current, !isClosing else { return }
+        self.current = nil
+        isClosing = true
+        isUploading = true
+        dropWaiting()
+        current.release()
+        hasWrittenLast()
+    }
+
     private func hasWrittenLast() {
         guard let context else { return }
         // The client may still be sending: to close at once would reset the connection, and with it what we have written
@@ -244,6 +261,7 @@ extension RequestHandler {
         let mayStillSend = Output.isSocket ? !hasInputClosed : isUploading
         guard mayStillSend, context.channel.isActive else { return close() }
         hasClosedOutput = true
+        lingerEnd = .now() + server.configuration.lingerTimeout
         if Output.isSocket { context.close(mode: .output, promise: nil) }
         rearm()
     }

@@ -29,6 +29,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         let version: HTTPVersion
         let logger: Logger
         let body: RequestBodyStream?
+        /// What the head announced; nil for chunks, and on HTTP/2 for a length that is not said.
+        let bodyLength: Int?
         var task: Task<Void, Never>?
         var keepsAlive: Bool
         var expectsContinue: Bool
@@ -45,6 +47,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             version: HTTPVersion,
             logger: Logger,
             body: RequestBodyStream?,
+            bodyLength: Int?,
             keepsAlive: Bool,
             expectsContinue: Bool
         ) {
@@ -52,6 +55,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             self.version = version
             self.logger = logger
             self.body = body
+            self.bodyLength = bodyLength
             self.keepsAlive = keepsAlive
             self.expectsContinue = expectsContinue
         }
@@ -101,10 +105,15 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     /// The request behind it is not complete.
     var isUploading = false
     var deadline = MonotonicTime.distantFuture
+    /// When the connection is closed that is only open for the client to read its last response.
+    var lingerEnd = MonotonicTime.distantFuture
     var lastBuffered = 0
 
     /// The most bytes of an unwanted body that are read to keep a connection; beyond that it is closed.
     static var maximumDiscarded: Int { 256 * 1024 }
+
+    /// How long a client may be silent behind its last response.
+    static var lingerPause: Duration { .seconds(2) }
 
     /// A handler for a connection or a stream; `hasInput` says whether the first bytes are already here.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
@@ -147,6 +156,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     func drain() {
         isDraining = true
+        current?.body?.drain()
         // An HTTP/2 stream ends with its one request, and the connection's manager ends the connection.
         guard Output.isSocket, !isClosing, !hasLeft else { return }
         if let current {
@@ -189,6 +199,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     /// Bytes have come, which may or may not make up a part.
     func bytesArrived() {
         hasReadBytes = true
+        // A client that is still sending has not come to its answer.
+        if hasClosedOutput { rearm() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -244,7 +256,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         current.receivedBytes += buffer.readableBytes
         if current.hasSentAll {
             discarded += buffer.readableBytes
-            if discarded > Self.maximumDiscarded { close() }
+            if discarded > Self.maximumDiscarded { stopServing() }
             return
         }
         if current.receivedBytes > server.configuration.maximumBodySize {
@@ -292,8 +304,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             version: version,
             logger: logger,
             body: body,
-            // The parser reads nothing behind a request that asks for another protocol, which none is spoken here.
-            keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade"),
+            bodyLength: bodyLength,
+            // The parser reads nothing behind a request that asks for another protocol or for a tunnel.
+            keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade")
+                && head.method != .CONNECT,
             expectsContinue: expectsContinue
         )
         self.current = current
@@ -354,6 +368,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if hasLeft { return context.fireErrorCaught(error) }
+        // What is read over behind the last response need not be HTTP.
+        if isClosing, !(error is IOError) { return }
         switch error {
         case HTTPParserError.headerOverflow:
             refuse(HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted"), nil)
@@ -379,13 +395,13 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             deadline = .distantFuture
             return loop.cancel(self)
         }
-        deadline = .now() + timeout
+        deadline = min(.now() + timeout, lingerEnd)
         lastBuffered = context.map { Output.bufferedBytes($0.channel) } ?? 0
         loop.schedule(self, at: deadline)
     }
 
     private var timeout: Duration? {
-        if isClosing { return hasClosedOutput ? .seconds(2) : server.configuration.writeTimeout }
+        if isClosing { return hasClosedOutput ? Self.lingerPause : server.configuration.writeTimeout }
         guard let current else {
             if !takesPart { return server.configuration.writeTimeout }
             return hasPartialHead ? server.configuration.headTimeout : server.configuration.idleTimeout
@@ -425,7 +441,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private func waitForBody(_ current: Current, _ now: MonotonicTime) -> MonotonicTime? {
         guard let body = current.body, !current.hasReceivedAll else { return nil }
         // Only the time counts that a handler has waited.
-        let due = (body.waitingSince ?? now) + server.configuration.bodyTimeout
+        let due = (body.waitingSince ?? now) + (body.pauseLimit ?? server.configuration.bodyTimeout)
         guard now >= due else {
             deadline = due
             return due

@@ -52,7 +52,7 @@ extension RequestHandler {
         let end = handOffEnd ?? .clientClosed
         handOffEnd = nil
         let request = body.request(isChunked: framing.isChunked)
-        guard case .success = result, channel.isActive, !hasInputClosed, let socket = DirectSocket(of: channel) else {
+        guard case .success = result, channel.isActive, let socket = DirectSocket(of: channel) else {
             body.service.refused(request, end)
             return channel.close(promise: nil)
         }
