@@ -275,9 +275,24 @@ public final class EventChannel: Sendable {
         state.withLock { $0.hasEvents }
     }
 
-    /// Waits for the first event, or for the end of a stream that has none.
+    /// Whether the head is due: there is an event, or it has been waited for long enough.
+    var hasOpened: Bool {
+        state.withLock { $0.hasOpened }
+    }
+
+    /// Whether the head goes out although there is no event.
+    var opensWithoutEvent: Bool {
+        state.withLock { $0.opensWithoutEvent }
+    }
+
+    /// Has the head written although there is no event.
+    func openWithoutEvent() {
+        perform(state.withLock { $0.openWithoutEvent() })
+    }
+
+    /// Waits for the first event, for the time that it may take, or for the end of a stream that has none.
     ///
-    /// - Returns: Whether there is an event to send.
+    /// - Returns: Whether the head is due.
     func firstEvent() async -> Bool {
         await withCheckedContinuation { continuation in
             let answer = state.withLock { $0.awaitFirstEvent(continuation) }
@@ -305,7 +320,7 @@ public final class EventChannel: Sendable {
         for continuation in actions.resumed { continuation.resume(returning: true) }
         for continuation in actions.refused { continuation.resume(returning: false) }
         if let opened = actions.opened {
-            opened.resume(returning: state.withLock { $0.hasEvents })
+            opened.resume(returning: state.withLock { $0.hasOpened })
         }
         if actions.dropped > 0 { state.withLock { $0.metrics }?.dropped(actions.dropped) }
         actions.wake?.wake(self)

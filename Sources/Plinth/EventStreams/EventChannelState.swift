@@ -39,6 +39,8 @@ struct EventChannelState {
     private var isWakePending = false
     /// Whether there is, or was, an event to send.
     private(set) var hasEvents = false
+    /// Whether the stream opens although there is no event yet.
+    private(set) var opensWithoutEvent = false
     private var isFinished = false
     /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
     private var hasNothingToCancel = false
@@ -179,11 +181,24 @@ struct EventChannelState {
 
     // MARK: - Opening
 
-    /// Registers who waits for the first event; answers at once if it is there or will not come.
+    /// Whether the head is due: there is an event, or it has been waited for long enough.
+    var hasOpened: Bool { hasEvents || opensWithoutEvent }
+
+    /// Registers what waits for the head to be due; answers at once if it is or never will be.
     mutating func awaitFirstEvent(_ continuation: CheckedContinuation<Bool, Never>) -> Bool? {
-        if hasEvents || isClosed { return hasEvents }
+        if hasOpened || isClosed { return hasOpened }
         opening = continuation
         return nil
+    }
+
+    /// The first event has been waited for long enough.
+    mutating func openWithoutEvent() -> Actions {
+        var actions = Actions()
+        guard !isClosed, let opening else { return actions }
+        opensWithoutEvent = true
+        actions.opened = opening
+        self.opening = nil
+        return actions
     }
 
     /// Adds to what is called when the stream ends for a reason that the application did not choose.

@@ -115,12 +115,20 @@ public struct EventStream: Sendable {
             onDisconnect: onDisconnect,
             isRunning: true
         )
-        let hasEvents = await withTaskCancellationHandler {
+        let opens = options.opens
+        let timer = opens.patience.map { patience in
+            Task {
+                try await opens.sleep(patience)
+                channel.openWithoutEvent()
+            }
+        }
+        defer { timer?.cancel() }
+        let isOpen = await withTaskCancellationHandler {
             await channel.firstEvent()
         } onCancel: {
             channel.disconnect(.clientClosed)
         }
-        if !hasEvents {
+        if !isOpen {
             do {
                 // It has ended, or the client has left and it has been cancelled: either way it comes back.
                 try await running.value
@@ -142,7 +150,7 @@ public struct EventStream: Sendable {
             // Whole milliseconds, as clients read them, of what the application gave.
             let milliseconds = max(0, retry.clampedNanoseconds / 1_000_000)
             if let block = try? EventStreamBlock.retry(.milliseconds(milliseconds)) { block.encode(into: &bytes) }
-        } else if !parts.isRunning {
+        } else if !parts.isRunning || channel.opensWithoutEvent {
             bytes = Heartbeat.comment
         }
         return bytes

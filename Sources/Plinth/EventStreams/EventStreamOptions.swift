@@ -41,14 +41,56 @@ public struct EventStreamOptions: Sendable {
     /// When the head of an event stream's response is written.
     public struct Opening: Sendable, Hashable {
         let waitsForFirstEvent: Bool
+        /// How long it waits, nil for ever.
+        let patience: Duration?
+        /// Returns when that time is over.
+        let sleep: @Sendable (Duration) async throws -> Void
+
+        private init(waitsForFirstEvent: Bool, patience: Duration?, clock: some Clock<Duration>) {
+            self.waitsForFirstEvent = waitsForFirstEvent
+            self.patience = patience
+            self.sleep = { try await clock.sleep(for: $0) }
+        }
 
         /// Before the ready function runs, with a comment at once behind it, so that every client opens.
-        public static let atOnce = Opening(waitsForFirstEvent: false)
-        /// With the first event.
+        public static let atOnce = Opening(waitsForFirstEvent: false, patience: nil, clock: ContinuousClock())
+        /// With the first event, however long that takes.
         ///
         /// An error before it is still an HTTP status, through the error stages of the chain: what a gateway to a model
-        /// needs.
-        public static let withFirstEvent = Opening(waitsForFirstEvent: true)
+        /// needs. Clients and proxies that wait for a head give up after a time of their own, often a minute:
+        /// ``withFirstEvent(within:clock:)`` has a limit.
+        public static let withFirstEvent = Opening(
+            waitsForFirstEvent: true,
+            patience: nil,
+            clock: ContinuousClock()
+        )
+
+        /// With the first event, or after a time without one: then the head goes out with a comment.
+        ///
+        /// An error before the head is an HTTP status, as with ``withFirstEvent``; one behind it is an error of an open
+        /// stream, which `onError` may turn into an event.
+        ///
+        /// - Parameters:
+        ///   - patience: How long to wait for the first event.
+        ///   - clock: What measures the time; the continuous clock unless given, a manual one in tests.
+        /// - Returns: The opening.
+        public static func withFirstEvent(
+            within patience: Duration,
+            clock: some Clock<Duration> = ContinuousClock()
+        ) -> Opening {
+            Opening(waitsForFirstEvent: true, patience: patience, clock: clock)
+        }
+
+        /// Whether both open at the same moment; their clocks are not compared.
+        public static func == (lhs: Opening, rhs: Opening) -> Bool {
+            lhs.waitsForFirstEvent == rhs.waitsForFirstEvent && lhs.patience == rhs.patience
+        }
+
+        /// Hashes what ``==(_:_:)`` compares.
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(waitsForFirstEvent)
+            hasher.combine(patience)
+        }
     }
 
     /// Options; all defaults unless given.

@@ -21,17 +21,17 @@ struct ReadyRun: Sendable {
         }
     }
 
-    /// Runs the ready function; its errors end the stream, but one before the first event is the caller's.
+    /// Runs the ready function; its errors end the stream, but one before the stream opens is the caller's.
     ///
     /// - Parameter ready: The ready function.
-    /// - Throws: What it throws before its first event, for which there is a status.
+    /// - Throws: What it throws before the stream opens, for which there is a status.
     func runThrowingBeforeFirstEvent(_ ready: EventStream.Ready) async throws {
         defer { state.end() }
         do {
             try await ready(channel)
             if lifetime.endsWithReadyFunction { channel.close() }
         } catch {
-            guard channel.hasEvents else {
+            guard channel.hasOpened else {
                 channel.end(.applicationFailed)
                 throw error
             }

@@ -5,7 +5,7 @@ extension Interceptor {
     ///
     /// Its metadata: `method`, `route` (the pattern; `-` if none matched), `status`, `duration-ms`, `request-id`,
     /// `remote-address`. Neither the path nor the query is logged, since both may hold secrets. For an event stream the
-    /// line comes when its head is due, not when it ends.
+    /// line comes when its head is due, not when it ends. Status 499 means that the client left before it was answered.
     ///
     /// It is the first of a chain, so that it sees the response that the others leave. Errors are logged where they are
     /// turned into responses, not here.
@@ -18,7 +18,7 @@ extension Interceptor {
             enter: { $0.values[RequestStart.self] = .now },
             leave: { log($0, $0.response?.status ?? .notFound, level) },
             error: { context, error in
-                log(context, (error.cause as? any ResponseError)?.response.status ?? .internalServerError, level)
+                log(context, error.status, level)
                 throw error
             }
         )

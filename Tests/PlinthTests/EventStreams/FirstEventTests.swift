@@ -123,6 +123,43 @@ struct FirstEventTests {
         #expect(stream.receivedBytes.isEmpty)
     }
 
+    @Test("opens with a comment when its first event takes too long, and is an open stream from then on")
+    func patience() async throws {
+        let clock = ManualClock()
+        let gate = Gate()
+        let log = RecordedLog()
+        let options = EventStreamOptions(
+            opens: .withFirstEvent(within: .seconds(20), clock: clock),
+            onError: { ServerSentEvent(type: "error", data: "\($0)") }
+        )
+        let chain = Chain.stream(options: options) { _ in
+            await gate.wait()
+            throw Mishap()
+        }
+        async let opened = chain.eventStream(for: .make(.get, "/", logger: log.logger), clock: clock)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(20))
+        let stream = try await opened
+        try await stream.expectComment("")
+        gate.open()
+        try await stream.expectEvent(type: "error", data: "mishap")
+        try await stream.expectEnd(.applicationFailed)
+        #expect(log.errors.count == 1)
+    }
+
+    @Test("is a status if an error comes before its first event and within its time")
+    func failsInTime() async throws {
+        let clock = ManualClock()
+        let options = EventStreamOptions(opens: .withFirstEvent(within: .seconds(20), clock: clock))
+        let chain = Chain.stream(options: options) { _ in throw HTTPError(.badGateway) }
+        #expect(try await chain.response(for: .get("/")).status == .badGateway)
+        let quick = Chain.stream(options: options) { await $0.send("a") }
+        let stream = try await quick.eventStream(for: .get("/"), clock: clock)
+        try await stream.expectEvent(data: "a")
+        try await stream.expectEnd(.applicationClosed)
+        #expect(stream.receivedBytes == Array("data: a\n\n".utf8))
+    }
+
     @Test("opens with the last event of a channel that is closed with one")
     func closedWithEvent() async throws {
         let chain = Chain.stream(options: options) { $0.close(after: .init(data: "bye")) }

@@ -99,6 +99,28 @@ struct StackTests {
         #expect(log.lines.allSatisfy { !"\($0.metadata)".contains("token") })
     }
 
+    @Test("a client that leaves before its answer is logged as 499, and is no error")
+    func clientLeft() async throws {
+        let log = LogRecord()
+        let started = Gate()
+        let routes = try Routes {
+            Route.get("/slow") { _ in
+                started.open()
+                while !Task.isCancelled { await Task.yield() }
+                try Task.checkCancellation()
+                return .text("never")
+            }
+        }
+        for chain in [Chain.default(routes), Chain([.requestLog(), routes.router])] {
+            let request = Task { try await chain.response(for: .make(.get, "/slow", logger: log.logger)) }
+            await started.wait()
+            request.cancel()
+            _ = try? await request.value
+        }
+        #expect(log.lines.filter { $0.message == "request" }.map { $0.metadata["status"] } == ["499", "499"])
+        #expect(log.lines.allSatisfy { $0.level < .warning })
+    }
+
     @Test("the log sees errors that nothing turned into a response")
     func logWithoutResponses() async throws {
         let log = LogRecord()
