@@ -79,6 +79,7 @@ let package = Package(
             name: "PlinthReactor",
             dependencies: [
                 "PlinthHub", "CPlinthLinux",
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),

@@ -149,6 +149,9 @@ package final class Reactor: DeliveryGroup {
     /// The number of those whose stream has ended, and which wait, up to two seconds, for the client to close.
     package var lingering: Int { state.withLock { $0.lingering } }
 
+    /// The most sockets that had, at the end of any turn, more input than a turn reads: what clients sent behind their requests.
+    package var mostUnread: Int { state.withLock { $0.mostUnread } }
+
     /// What was done since this was last called.
     package func takeTally() -> DeliveryTally {
         state.withLock { state in

@@ -19,8 +19,7 @@ struct ReactorLoop {
     private var reads = HistoryReads()
     private var now = HubTime.now()
     private var isStopping = false
-    /// Sockets that may have more input than was read of it; the kernel does not say so again.
-    private var readable: [StreamTag] = []
+    private var readable = InputQueue()
     /// When to try sockets again for which the kernel lacked memory.
     private var retries = Int64.max
     private let writeTimeout: CInt?
@@ -137,37 +136,39 @@ struct ReactorLoop {
         _ readiness: Poller.Readiness,
         _ buffer: UnsafeMutableRawBufferPointer
     ) {
-        guard !tag.isLingering else { return unsafe readLast(tag, buffer) }
+        guard !tag.isLingering else {
+            // What waits for its turn is read then.
+            if !readable.contains(tag) { unsafe readLast(tag, buffer) }
+            return
+        }
         guard let socket = sockets[tag] else { return }
         let isBroken = !readiness.isDisjoint(with: [.error, .hangUp])
         // A client that sends its end has left, even if it could still read: an EventSource never does that.
         if isBroken || readiness.contains(.inputEnd) {
             return distributor.remove(tag.slot, isBroken ? socket.pendingEnd() : .clientClosed)
         }
-        if readiness.contains(.input) { unsafe read(tag, socket, buffer) }
+        if readiness.contains(.input), !readable.contains(tag) { unsafe read(tag, socket, buffer) }
         if readiness.contains(.output) { distributor.isWritable(tag.slot, sockets, now: now) }
     }
 
     private mutating func read(_ tag: StreamTag, _ socket: StreamSocket, _ buffer: UnsafeMutableRawBufferPointer) {
         switch unsafe socket.discardInput(buffer) {
         case .none: break
-        case .more: readable.append(tag)
+        case .more: readable.add(tag)
         case .ended(let reason): distributor.remove(tag.slot, reason)
         }
     }
 
     private mutating func readLast(_ tag: StreamTag, _ buffer: UnsafeMutableRawBufferPointer) {
         let (over, hasMore) = unsafe lingering.isReady(tag, buffer)
-        if hasMore { readable.append(tag) }
+        if hasMore { readable.add(tag) }
         if let over { tell([over]) }
     }
 
     /// Reads on where a turn before has not read all.
     private mutating func readOn(_ buffer: UnsafeMutableRawBufferPointer) {
         guard !readable.isEmpty else { return }
-        let tags = readable
-        readable.removeAll(keepingCapacity: true)
-        for tag in tags {
+        for tag in readable.take() {
             if tag.isLingering {
                 unsafe readLast(tag, buffer)
             } else if let socket = sockets[tag] {
@@ -256,9 +257,11 @@ struct ReactorLoop {
         let tally = distributor.tally
         distributor.tally = DeliveryTally()
         let lingering = lingering.count
+        let unread = readable.count
         return reactor.state.withLock { state in
             state.tally.add(tally)
             state.lingering = lingering
+            state.mostUnread = max(state.mostUnread, unread)
             return body(&state)
         }
     }

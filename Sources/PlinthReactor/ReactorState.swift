@@ -64,6 +64,8 @@ struct ReactorState {
     /// Sockets that were adopted and whose end has not been told yet.
     private(set) var open = 0
     var lingering = 0
+    /// The most sockets that had more input than a turn reads, at the end of any turn.
+    var mostUnread = 0
     var tally = DeliveryTally()
     /// Who waits until ``open`` is 0.
     private var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
