@@ -2,6 +2,7 @@
 
 import PlinthEvents
 import PlinthTestSupport
+import Synchronization
 import Testing
 
 @testable import PlinthHub
@@ -76,7 +77,7 @@ struct MemoryHistoryTests {
         let memory = MemoryHistory.make(topic: HistoryLimits(bytes: 3 * size))
         for number in 0..<9 { _ = try memory.appendNow([event("x\(number)xx", "a")]) }
         #expect(memory.data(.all) == ["x6xx", "x7xx", "x8xx"])
-        #expect(try await memory.statistics().bytes == 3 * size)
+        #expect(try await memory.statistics().events == 3)
     }
 
     @Test("all topics together hold so many events, and the oldest go first, whatever their topic")
@@ -91,10 +92,12 @@ struct MemoryHistoryTests {
 
     @Test("all topics together hold so many bytes")
     func bytesInTotal() async throws {
-        let size = try #require(try MemoryHistory.make().sizeOfOne("x"))
-        let memory = MemoryHistory.make(total: HistoryLimits(bytes: 2 * size + size / 2))
+        let two = MemoryHistory.make()
+        for name in ["c", "d"] { _ = try two.appendNow([event("x", name)]) }
+        let bytes = try await two.statistics().bytes
+        let memory = MemoryHistory.make(total: HistoryLimits(bytes: bytes + bytes / 4))
         for name in ["a", "b", "c", "d"] { _ = try memory.appendNow([event("x", name)]) }
-        #expect(try await memory.statistics() == HistoryStatistics(topics: 2, events: 2, bytes: 2 * size))
+        #expect(try await memory.statistics() == HistoryStatistics(topics: 2, events: 2, bytes: bytes))
         #expect(try memory.data(exact("c")) == ["x"])
         #expect(try memory.data(exact("b")) == [])
     }
@@ -191,12 +194,13 @@ struct MemoryHistoryTests {
             guard step % 10 == 0 else { continue }
             await memory.expire()
             let batch = try #require(memory.readNow(after: nil, selection: Selection([.all]), limit: .none))
-            let held = HistoryStatistics(
-                topics: Set(batch.entries.flatMap(\.topics)).count,
-                events: batch.entries.count,
-                bytes: batch.entries.reduce(0) { $0 + $1.size }
-            )
-            #expect(try await memory.statistics() == held, "seed \(seed), step \(step)")
+            let held = try await memory.statistics()
+            let topics = Set(batch.entries.flatMap(\.topics)).count
+            #expect(held.topics == topics, "seed \(seed), step \(step)")
+            #expect(held.events == batch.entries.count, "seed \(seed), step \(step)")
+            // For each topic its name, its log and a list of one to 32 places; nothing where there are none.
+            let rest = held.bytes - batch.entries.reduce(0) { $0 + $1.size }
+            #expect((topics * 200...topics * 600).contains(rest), "\(rest) for \(topics); seed \(seed), step \(step)")
             for name in names {
                 let one = try memory.readNow(after: nil, selection: Selection([exact(name)]), limit: .none)
                 let expected = try batch.entries.filter { $0.topics.contains(try topic(name)) }.map(\.id)
@@ -221,9 +225,10 @@ struct MemoryHistoryTests {
         for _ in 0..<50_000 { _ = try state.append([busy], now: clock.now) }
         #expect(state.statistics.events == 3)
         #expect((3..<2000).contains(state.slots), "\(state.slots) slots for 3 events")
-        let batch = state.read(after: nil, selection: Selection([.all]), limit: ReadLimit(work: 3), now: clock.now)
-        #expect(batch.entries.map(\.event.data) == ["quiet", "busy", "busy"])
-        #expect(batch.through == state.head)
+        let part = state.part(after: nil, Selection([.all]), now: clock.now)
+        #expect(part.entries.map(\.event.data) == ["quiet", "busy", "busy"])
+        #expect(part.through == state.head.number)
+        #expect(!part.hasMore)
     }
 
     @Test("a topic that has no events any more is forgotten, and a reader of it is told all the same")
@@ -274,6 +279,49 @@ struct MemoryHistoryTests {
         #expect(try await memory.locate(eventID("y")) == nil)
     }
 
+    // MARK: - What it counts
+
+    @Test("a long name is counted, and so are all names of an event")
+    func names() async throws {
+        func bytes(_ names: String...) async throws -> Int {
+            let memory = MemoryHistory.make()
+            let topics = try names.map(topic)
+            _ = try memory.appendNow([NewEvent(ServerSentEvent(data: "x"), topics: topics)])
+            return try await memory.statistics().bytes
+        }
+        let short = try await bytes("a")
+        let long = try await bytes(String(repeating: "a", count: 1000))
+        #expect((990...1010).contains(long - short))
+        #expect(try await bytes("a", "b") - short > 150)
+    }
+
+    @Test("events of one topic share its name, whatever their publishers made")
+    func sharedNames() throws {
+        let memory = MemoryHistory.make()
+        for number in 0..<3 { _ = try memory.appendNow([event("\(number)", "shared")]) }
+        let batch = memory.readNow(after: nil, selection: Selection([.all]), limit: .none)
+        let names = Set(batch?.entries.map { $0.topics[0].utf8.withUnsafeBytes { $0.baseAddress } } ?? [])
+        #expect(names.count == 1)
+    }
+
+    @Test("the room of a crowd of topics and events is given back when they have gone")
+    func room() throws {
+        let clock = TestClock()
+        var state = MemoryHistoryState(
+            topic: HistoryLimits(),
+            total: HistoryLimits(age: .seconds(1)),
+            acceptsIDs: false,
+            epoch: 1
+        )
+        for number in 0..<20_000 { _ = try state.append([event("x", "topic/\(number)")], now: clock.now) }
+        clock.advance(by: .seconds(2))
+        _ = try state.append([event("x", "topic/1")], now: clock.now)
+        #expect(state.statistics.topics == 1)
+        #expect(state.statistics.bytes < 1000)
+        // What the tables have that are not counted one by one.
+        #expect(state.tableRoom < 10_000, "room for \(state.tableRoom) after all but one have gone")
+    }
+
     // MARK: - Reading
 
     @Test("a read says how far it looked, by events, bytes and work")
@@ -293,6 +341,133 @@ struct MemoryHistoryTests {
         #expect(try read(pattern("a"), ReadLimit(work: 4)) == " | 4")
         #expect(try read(pattern("a"), ReadLimit(work: 7)) == "5 | 7")
         #expect(try read(pattern("a"), ReadLimit(events: 1)) == "5 | 9")
+    }
+
+    // MARK: - What reading costs others
+
+    /// Counts how often it is asked, and looks into the history meanwhile, which therefore must not be locked.
+    private final class Curious: TopicMatcher {
+        let memory: MemoryHistory
+        let count = Atomic(0)
+        init(_ memory: MemoryHistory) { self.memory = memory }
+        var description: String { "curious" }
+        func matches(_ topic: Topic) -> Bool {
+            count.add(1, ordering: .relaxed)
+            _ = memory.id(at: .zero)
+            return false
+        }
+    }
+
+    @Test("matchers are asked while others may use the history, once for each topic of a read")
+    func askingOutside() throws {
+        let memory = MemoryHistory.make()
+        for number in 0..<2000 { _ = try memory.appendNow([event("x", "topic/\(number % 3)")]) }
+        let curious = Curious(memory)
+        let batch = memory.readNow(after: nil, selection: Selection([.matching(curious)]), limit: ReadLimit())
+        #expect(batch?.through == Position(2000))
+        #expect(curious.count.load(ordering: .relaxed) == 3)
+    }
+
+    @Test("a read asks a bounded number of matchers, and gets on all the same")
+    func boundedAsking() throws {
+        let memory = MemoryHistory.make()
+        for number in 0..<3000 { _ = try memory.appendNow([event("x", "topic/\(number)")]) }
+        let curious = Curious(memory)
+        let selection = Selection((0..<100).map { _ in .matching(curious) })
+        var position: Position? = nil
+        var reads = 0
+        while position != Position(3000) {
+            let before = curious.count.load(ordering: .relaxed)
+            let batch = try #require(memory.readNow(after: position, selection: selection, limit: ReadLimit()))
+            let asked = curious.count.load(ordering: .relaxed) - before
+            #expect(asked <= 10_100, "\(asked) matchers asked in a read")
+            #expect(batch.work >= asked)
+            #expect(batch.through > position ?? .zero)
+            position = batch.through
+            reads += 1
+        }
+        #expect(reads >= 30)
+    }
+
+    @Test("a read gets on, however much finding out what is missing takes")
+    func progress() throws {
+        let memory = MemoryHistory.make(topic: HistoryLimits(events: 1))
+        for round in 0..<2 {
+            for number in 0..<300 { _ = try memory.appendNow([event("\(round)", "topic/\(number)")]) }
+        }
+        let curious = Curious(memory)
+        let selection = Selection((0..<10).map { _ in .matching(curious) })
+        var position = Position(1)
+        var reads = 0
+        while position < Position(600) {
+            let limit = ReadLimit(work: 50)
+            let batch = try #require(memory.readNow(after: position, selection: selection, limit: limit))
+            #expect(batch.through > position)
+            // It looks at some ten losses, and not at all of them.
+            #expect(batch.work <= 50 + 20)
+            position = batch.through
+            reads += 1
+        }
+        #expect(reads < 600)
+    }
+
+    @Test("a read of many patterns counts branches, and one of a name or of all counts events")
+    func work() throws {
+        let memory = MemoryHistory.make()
+        for number in 0..<100 { _ = try memory.appendNow([event("x", "a/b/\(number)")]) }
+        func work(_ selectors: [TopicSelector]) -> Int? {
+            memory.readNow(after: nil, selection: Selection(selectors), limit: .none)?.work
+        }
+        #expect(try work([exact("a/b/1")]) == 1)
+        #expect(work([.all]) == 100)
+        #expect(try work([pattern("q")]) == 100)
+        #expect(try work((0..<1000).map { try pattern("q\($0)/*") }) == 100)
+        // The root, a, b and what is behind `*`.
+        #expect(try work((0..<1000).map { try pattern("a/b/*/\($0)") }) == 400)
+    }
+
+    @Test(
+        "what selections of any kind are missing is said, and without need only where topics have gone",
+        arguments: [1, 2, 3, 4] as [UInt64]
+    )
+    func missingModel(seed: UInt64) async throws {
+        var random = SeededGenerator(seed: seed)
+        // With the small one topics go and come again; with the large one each keeps some events.
+        let total = HistoryLimits(events: seed.isMultiple(of: 2) ? 60 : .max)
+        let memory = MemoryHistory.make(topic: HistoryLimits(events: 4), total: total)
+        let names = (0..<100).map { "t/\($0 % 10)/\($0)" }
+        var published: [Topic] = []
+        for _ in 0..<800 {
+            // Some topics have far more events than others.
+            let name = names[min(Int.random(in: 0..<100, using: &random), Int.random(in: 0..<100, using: &random))]
+            published.append(try topic(name))
+            _ = try memory.appendNow([event("x", name)])
+            if seed.isMultiple(of: 2), Int.random(in: 0..<40, using: &random) == 0 {
+                _ = try await memory.purge(topic(names[Int.random(in: 0..<100, using: &random)]))
+            }
+            guard published.count.isMultiple(of: 20) else { continue }
+            let all = try #require(memory.readNow(after: nil, selection: Selection([.all]), limit: .none))
+            let held = Set(all.entries.map(\.position.number))
+            let kinds: [[TopicSelector]] = [
+                [try pattern("t/3/*")], [try pattern("t/*/17"), try pattern("t/1/**")], [.all],
+                try names.prefix(10).map(exact), try names.suffix(80).map(exact), [try exact(names[0])],
+            ]
+            for selectors in kinds {
+                let selection = Selection(selectors)
+                let after = UInt64.random(in: 0...UInt64(published.count), using: &random)
+                let lost = published.indices.map { UInt64($0 + 1) }.filter {
+                    $0 > after && !held.contains($0) && selection.wants(published[Int($0 - 1)])
+                }
+                let said = memory.readNow(after: Position(after), selection: selection, limit: .none)?.missingThrough
+                if let last = lost.last {
+                    #expect(said ?? .zero >= Position(last), "\(selectors) after \(after); seed \(seed)")
+                }
+                // Where topics have gone, what they lost may count for others.
+                if !seed.isMultiple(of: 2) {
+                    #expect(said?.number == lost.last, "\(selectors) after \(after); seed \(seed)")
+                }
+            }
+        }
     }
 
     @Test("it opens where it is, and tells each of what comes then")

@@ -10,7 +10,9 @@ struct TopicIndexTests {
     /// Who gets the events of a topic, in order of their numbers.
     private static func slots(_ index: inout TopicIndex, _ name: String) throws -> [Int32] {
         guard let number = index.node(of: try topic(name)), let node = index.nodes[number] else { return [] }
-        return (node.single + node.several + node.asked).sorted()
+        var slots = Set(node.single)
+        index.forEachOther(of: number) { slots.insert($0) }
+        return slots.sorted()
     }
 
     @Test("one topic, several, patterns and all are found by topic")
@@ -52,6 +54,9 @@ struct TopicIndexTests {
         let choices = [
             Selection([try exact("a")]), Selection([try exact("b")]),
             Selection([try exact("a"), try exact("c")]), Selection([try pattern("*")]), Selection([.all]),
+            Selection([try exact("b"), try pattern("d/*"), try pattern("*/1")]),
+            Selection([try pattern("d/**"), try pattern("a")]), Selection([.matching(Short())]),
+            Selection([try exact("d/1"), .matching(Short()), try pattern("*")]),
         ]
         for step in 0..<3000 {
             if Bool.random(using: &random) || selections.isEmpty {
@@ -72,24 +77,78 @@ struct TopicIndexTests {
         }
     }
 
-    @Test("answers are right after any number of changes", arguments: [0, 1, 2, 5, 100, 3000])
-    func changes(count: Int) throws {
+    @Test(
+        "answers are right after any number of changes, of patterns and of matchers",
+        arguments: [0, 1, 2, 5, 100, 3000],
+        [true, false]
+    )
+    func changes(count: Int, ofPatterns: Bool) throws {
         var index = TopicIndex()
-        let all = Selection([.all])
-        let some = Selection([try pattern("x/*")])
-        for slot in 0..<200 { _ = index.add(slot, slot.isMultiple(of: 2) ? all : some) }
+        let all = ofPatterns ? Selection([.all]) : Selection([.matching(Under(prefix: ""))])
+        let some = ofPatterns ? Selection([try pattern("x/*")]) : Selection([.matching(Under(prefix: "x/"))])
+        var present: [Int32: Selection] = [:]
+        func add(_ slot: Int, _ selection: Selection) {
+            _ = index.add(slot, selection)
+            present[Int32(slot)] = selection
+        }
+        for slot in 0..<200 { add(slot, slot.isMultiple(of: 2) ? all : some) }
         #expect(try Self.slots(&index, "x/1").count == 200)
         #expect(try Self.slots(&index, "y").count == 100)
         // The same places, taken by others.
         for change in 0..<count {
             let slot = change % 150
-            let wasAll = index.asking[Int32(slot)] === all
+            let wasAll = present[Int32(slot)] === all
             index.remove(slot, wasAll ? all : some, place: -1) { _ in Issue.record("nobody moves") }
-            if change % 3 != 2 { _ = index.add(slot, wasAll ? some : all) } else { _ = index.add(slot, all) }
+            add(slot, change % 3 != 2 && wasAll ? some : all)
         }
-        let expected = index.asking.filter { $0.value === all }.keys.sorted()
-        #expect(try Self.slots(&index, "y") == expected)
+        #expect(try Self.slots(&index, "y") == present.filter { $0.value === all }.keys.sorted())
         #expect(try Self.slots(&index, "x/1") == (0..<200).map { Int32($0) })
+    }
+
+    private struct Short: TopicMatcher {
+        var description: String { "short" }
+        func matches(_ topic: Topic) -> Bool { topic.utf8.count == 1 }
+    }
+
+    private struct Under: TopicMatcher {
+        let prefix: String
+        var description: String { "under \(prefix)" }
+        func matches(_ topic: Topic) -> Bool { topic.utf8.starts(with: prefix.utf8) }
+    }
+
+    @Test("a new topic follows its own segments, however many patterns there are")
+    func steps() throws {
+        var index = TopicIndex()
+        for slot in 0..<100 {
+            _ = index.add(slot, Selection(try (0..<100).map { try pattern("shop/\(slot)/*/\($0)") }))
+        }
+        #expect(try Self.slots(&index, "shop/7/x/3") == [7])
+        #expect(try Self.slots(&index, "shop/7/x/100") == [])
+        #expect(try Self.slots(&index, "other/7/x/3") == [])
+        // 10,000 patterns are in the index; a topic of four segments takes four branches.
+        #expect(index.steps <= 12, "\(index.steps) branches for three topics")
+        let known = index.steps
+        #expect(try Self.slots(&index, "shop/7/x/3") == [7])
+        #expect(index.steps == known, "a topic whose answer is known was matched again")
+    }
+
+    @Test("leaving costs some steps for each name, however many others named the same, and leaves nothing")
+    func leaving() throws {
+        var index = TopicIndex()
+        let names = try (0..<50).map { try exact("topics/\($0)") }
+        let selections = (0..<400).map { _ in Selection(names) }
+        for (slot, selection) in selections.enumerated() { _ = index.add(slot, selection) }
+        var random = SeededGenerator(seed: 5)
+        var present = Set(selections.indices)
+        for slot in selections.indices.shuffled(using: &random) {
+            index.remove(slot, selections[slot], place: -1) { _ in Issue.record("no other list moves") }
+            present.remove(slot)
+            let place = slot % 50
+            #expect(try Self.slots(&index, "topics/\(place)") == present.sorted().map { Int32($0) })
+        }
+        // Each of 20,000 places is left once, and looked at when its list has more of these than members.
+        #expect(index.several.steps <= 4 * 400 * 50, "\(index.several.steps) steps for 20,000 places")
+        #expect(index.numbers.isEmpty)
     }
 
     @Test(

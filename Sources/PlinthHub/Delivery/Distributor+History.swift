@@ -4,24 +4,29 @@
 extension Distributor {
     /// How often one subscriber reads before others have their turn.
     private static let turns = 4
+    /// How much a turn looks at in history, as ``ReadLimit/work`` counts it, so that those who are live wait some milliseconds.
+    static let workLimit = 20_000
 
     /// Lets those go on that have more to read; called while ``unfinished`` is not empty.
     ///
     /// - Parameters:
     ///   - sink: The connections.
     ///   - now: The time.
-    ///   - reads: After so many reads the others wait for the next call, and come first then; no limit unless given.
+    ///   - reads: After that many reads, or after ``workLimit``, the others wait for the next call, and come first then; reads
+    ///     have no limit unless given.
     package mutating func proceed(_ sink: some StreamSink, now: HubTime, reads: Int = .max) {
         let slots = unfinished
         unfinished.removeAll(keepingCapacity: true)
         let before = tally.reads
+        work = 0
         for (number, slot) in slots.enumerated() {
-            guard tally.reads - before < reads else {
+            guard tally.reads - before < reads, work < Self.workLimit else {
                 unfinished = slots[number...] + unfinished
-                return
+                break
             }
             if states[slot].phase == .behind { proceed(slot, sink, now: now) }
         }
+        work = 0
     }
 
     mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
@@ -33,7 +38,9 @@ extension Distributor {
                 details[slot].startsWithOldest = false
                 return
             }
-            guard turns < Self.turns, let selection = details[slot].selection else { return unfinished.append(slot) }
+            guard turns < Self.turns, work < Self.workLimit, let selection = details[slot].selection else {
+                return unfinished.append(slot)
+            }
             turns += 1
             let after = states[slot].isFromEarliest ? nil : position
             tally.reads += 1
@@ -73,7 +80,9 @@ extension Distributor {
     }
 
     mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: HubTime) {
+        work += batch.work
         run.begin(states[slot].form)
+        defer { run.forget() }
         let before = (states[slot].position, states[slot].isFromEarliest, details[slot].unknown)
         let isMissing = batch.missingThrough != nil && !states[slot].isFromEarliest
         if isMissing || details[slot].unknown != nil {

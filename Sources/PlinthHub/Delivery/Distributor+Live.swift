@@ -31,6 +31,7 @@ extension Distributor {
             touched.removeAll(keepingCapacity: true)
         }
         deliverPairs(entries, sink, now)
+        run.forget()
         head = last.position
         for (slot, reason) in failed { remove(slot, reason) }
         failed.removeAll(keepingCapacity: true)
@@ -61,22 +62,32 @@ extension Distributor {
         _ sink: some StreamSink,
         _ now: HubTime
     ) {
-        guard let topic = index.nodes[node] else { return }
-        pair(topic.several, pending)
-        pair(topic.asked, pending)
-        guard !topic.single.isEmpty else { return }
+        if index.hasOthers(node) { pairOthers(of: node, pending) }
+        guard let single = index.nodes[node]?.single, !single.isEmpty else { return }
         if pending.contains(where: { entries[Int($0)].isRestricted }) {
-            pair(topic.single, pending)
+            for slot in single { pair(slot, pending) }
         } else {
-            deliver(pending, of: entries, to: topic.single, sink, now)
+            deliver(pending, of: entries, to: single, sink, now)
         }
     }
 
-    /// Leaves events to ``deliverPairs(_:_:_:)``, which looks at each subscriber by itself.
-    private mutating func pair(_ slots: [Int32], _ pending: [Int32]) {
-        for slot in slots where states[Int(slot)].phase == .live {
-            for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
+    /// Leaves the events of those that may get others, too, to ``deliverPairs(_:_:_:)``.
+    private mutating func pairOthers(of node: Int, _ pending: [Int32]) {
+        for place in 0..<index.several.places(of: node) {
+            if let slot = index.several.slot(at: place, of: node) { pair(slot, pending) }
         }
+        for list in index.nodes[node]?.patterns ?? [] {
+            for place in 0..<index.patterns.lists.places(of: Int(list)) {
+                if let slot = index.patterns.lists.slot(at: place, of: Int(list)) { pair(slot, pending) }
+            }
+        }
+        for slot in index.nodes[node]?.asked ?? [] { pair(slot, pending) }
+    }
+
+    /// Leaves a subscriber's events to ``deliverPairs(_:_:_:)``, which looks at each subscriber by itself.
+    private mutating func pair(_ slot: Int32, _ pending: [Int32]) {
+        guard states[Int(slot)].phase == .live else { return }
+        for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
     }
 
     private static let formsOfOneTopic = [

@@ -96,6 +96,9 @@ package struct Distributor {
     /// What was done since the owner last took it.
     package var tally = DeliveryTally()
 
+    /// What was looked at in history since the owner last called ``proceed(_:now:reads:)``.
+    var work = 0
+
     // Room that rounds use again.
     var touched: [Int] = []
     var pairs: [Pair] = []

@@ -6,6 +6,8 @@
 struct FrameRun {
     private var form = StreamForm(isChunked: true, namesTopic: false)
     private var single: EventFrame?
+    /// The last event whose topic was written into a frame of its own: subscribers of one round ask for the same.
+    private var named: (entry: HistoryEntry, frame: EventFrame)?
     private var bytes: [UInt8] = []
     /// Where each frame ends, and which position it has.
     private var ends: [(end: Int, position: UInt64)] = []
@@ -29,8 +31,15 @@ struct FrameRun {
         ends.removeAll(keepingCapacity: ends.capacity <= 16 * 1024)
     }
 
+    /// Forgets the event whose frame was kept for others who get the same.
+    mutating func forget() { named = nil }
+
     mutating func append(_ entry: HistoryEntry) {
-        append(form.namesTopic ? entry.frameWithTopic : entry.frame, position: entry.position.number)
+        guard form.namesTopic else { return append(entry.frame, position: entry.position.number) }
+        if let named, named.entry === entry { return append(named.frame, position: entry.position.number) }
+        let frame = entry.frameWithTopic
+        named = (entry, frame)
+        append(frame, position: entry.position.number)
     }
 
     mutating func append(_ frame: EventFrame, position: UInt64) {

@@ -2,31 +2,33 @@
 
 /// Which slots of a ``Distributor`` get the events of a topic.
 ///
-/// A subscriber of one topic stands in that topic's list and nowhere else. One of several stands in the list of each; one of
-/// patterns is asked when a topic next has an event, and the answer is kept with it. So coming and going costs the same
-/// however many topics and subscribers there are.
+/// A subscriber of one topic stands in that topic's list and nowhere else. One of several names stands in a list of each.
+/// Patterns are found by the topic when it next has an event, and the answer is kept with the topic until a pattern comes or
+/// goes; only matchers of an application's own are asked one by one. So coming and going costs what was named, however many
+/// topics and subscribers there are.
 struct TopicIndex {
     struct Node {
         let topic: Topic
         /// Subscribers of this topic alone.
         var single: [Int32] = []
-        /// Subscribers that named it among others.
-        var several: [Int32] = []
-        /// Subscribers that were asked and want it, as of ``version``.
+        /// The patterns that match, as numbers of their lists, as of ``patternsVersion``.
+        var patterns: [Int32] = []
+        var patternsVersion = -1
+        /// Subscribers whose matchers were asked and want it, as of ``version``.
         var asked: [Int32] = []
         /// How many changes ``asked`` knows of.
-        var version = 0
+        var version = -1
         /// The events of the round under way that have this topic.
         var pending: [Int32] = []
-
-        /// Nobody named it: it is kept for the answers only, which can be asked for again.
-        var isUnnamed: Bool { single.isEmpty && several.isEmpty }
     }
 
     private(set) var numbers: [Topic: Int32] = [:]
     private(set) var nodes: [Node?] = []
     private var free: [Int32] = []
-    /// Subscribers whose selectors have to be asked.
+    /// Subscribers that named several topics; the numbers of lists are those of nodes.
+    private(set) var several = Memberships()
+    private(set) var patterns = PatternIndex()
+    /// Subscribers whose matchers have to be asked.
     private(set) var asking: [Int32: Selection] = [:]
     /// Which of them came or went, in order, as far as that is known.
     private var changes: [Int32] = []
@@ -34,37 +36,40 @@ struct TopicIndex {
     private var forgotten = 0
     /// Topics that were made for the answers only, since these were last forgotten.
     private var unnamed = 0
+    /// Patterns in all answers, at least.
+    private var answers = 0
+    /// Branches of patterns that were followed, for tests of what a topic costs.
+    private(set) var steps = 0
 
     /// The topics that are kept for the answers only, at most.
     private static let maximumUnnamed = 4096
-    /// The changes that are kept, at most; who is further behind asks everybody again.
+    /// The patterns in all answers, at most: 4 MB.
+    private static let maximumAnswers = 1 << 20
+    /// The changes that are kept, at most; a topic that is further behind asks every matcher again.
     private static let maximumChanges = 1024
 
-    /// The node of a topic that somebody wants, nil if nobody does.
+    /// The node of a topic that a subscriber may want, nil if none does.
     mutating func node(of topic: Topic) -> Int? {
         if let number = numbers[topic] {
-            askAgain(Int(number))
+            findAgain(Int(number))
             return Int(number)
         }
-        guard !asking.isEmpty else { return nil }
+        guard !asking.isEmpty || !patterns.isEmpty else { return nil }
         if unnamed >= Self.maximumUnnamed { dropUnnamed() }
         unnamed += 1
         let number = makeNode(topic)
-        askAgain(number)
+        findAgain(number)
         return number
     }
 
     private mutating func makeNode(_ topic: Topic) -> Int {
-        // Older than anything that is known: it asks everybody, when it first has an event.
-        var node = Node(topic: topic)
-        node.version = -1
         let number: Int
         if let last = free.popLast() {
             number = Int(last)
-            nodes[number] = node
+            nodes[number] = Node(topic: topic)
         } else {
             number = nodes.count
-            nodes.append(node)
+            nodes.append(Node(topic: topic))
         }
         numbers[topic] = Int32(number)
         return number
@@ -75,27 +80,59 @@ struct TopicIndex {
         return makeNode(topic)
     }
 
-    /// Forgets the answers for topics that nobody named: with one subscriber of all there would be one for each that ever was.
+    /// Forgets the answers for topics that no subscriber named: with one subscriber of all topics there would be one for each
+    /// that ever was.
     private mutating func dropUnnamed() {
         for number in nodes.indices { drop(number) }
         unnamed = 0
     }
 
-    /// Forgets a topic that nobody named, unless a round still has use for it.
+    /// Forgets a topic that no subscriber named, unless a round still has use for it.
     private mutating func drop(_ number: Int) {
-        guard let node = nodes[number], node.isUnnamed, node.pending.isEmpty else { return }
-        numbers[node.topic] = nil
+        guard let topic = nodes[number]?.topic, nodes[number]?.single.isEmpty ?? false, several.count(of: number) == 0,
+            nodes[number]?.pending.isEmpty ?? false
+        else { return }
+        answers -= nodes[number]?.patterns.count ?? 0
+        numbers[topic] = nil
         nodes[number] = nil
         free.append(Int32(number))
     }
 
-    // MARK: - Asking
+    // MARK: - Patterns and matchers
 
-    /// Brings the answers for a topic up to date.
+    /// Brings what is known of a topic up to date.
+    private mutating func findAgain(_ number: Int) {
+        // The way of nearly all events: nothing of the node is copied.
+        if nodes[number]?.patternsVersion != patterns.version { findPatterns(number) }
+        if nodes[number]?.version != forgotten + changes.count { askAgain(number) }
+    }
+
+    private mutating func findPatterns(_ number: Int) {
+        guard var node = nodes[number] else { return }
+        // One reference to its lists, which are changed below.
+        nodes[number] = nil
+        answers -= node.patterns.count
+        node.patterns.removeAll(keepingCapacity: true)
+        node.patternsVersion = patterns.version
+        if !patterns.isEmpty { steps += patterns.match(node.topic) { node.patterns.append($0) } }
+        answers += node.patterns.count
+        nodes[number] = node
+        if answers > Self.maximumAnswers { forgetAnswers(but: number) }
+    }
+
+    /// Forgets which patterns match, for every topic that no round has use for.
+    private mutating func forgetAnswers(but kept: Int) {
+        for number in nodes.indices where number != kept && (nodes[number]?.pending.isEmpty ?? false) {
+            answers -= nodes[number]?.patterns.count ?? 0
+            nodes[number]?.patterns = []
+            nodes[number]?.patternsVersion = -1
+        }
+    }
+
+    /// Brings the answers of matchers up to date.
     private mutating func askAgain(_ number: Int) {
         let current = forgotten + changes.count
-        // The way of nearly all events: nothing of the node is copied.
-        guard nodes[number]?.version != current, var node = nodes[number] else { return }
+        guard var node = nodes[number] else { return }
         // One reference to its lists, which are changed below.
         nodes[number] = nil
         defer { nodes[number] = node }
@@ -104,7 +141,7 @@ struct TopicIndex {
         node.version = current
         guard isKnown, news.count < asking.count else {
             node.asked.removeAll(keepingCapacity: true)
-            for (slot, selection) in asking where selection.wants(node.topic) { node.asked.append(slot) }
+            for (slot, selection) in asking where selection.isAskedFor(node.topic) { node.asked.append(slot) }
             return
         }
         if news.count <= 4 {
@@ -118,7 +155,7 @@ struct TopicIndex {
     }
 
     private func ask(_ slot: Int32, _ node: inout Node) {
-        if asking[slot]?.wants(node.topic) ?? false { node.asked.append(slot) }
+        if asking[slot]?.isAskedFor(node.topic) ?? false { node.asked.append(slot) }
     }
 
     private mutating func didChange(_ slot: Int32) {
@@ -154,6 +191,20 @@ struct TopicIndex {
         nodes[number]?.pending = pending
     }
 
+    /// Whether a topic has subscribers that named more than it.
+    func hasOthers(_ number: Int) -> Bool {
+        several.count(of: number) > 0 || !(nodes[number]?.patterns.isEmpty ?? true)
+            || !(nodes[number]?.asked.isEmpty ?? true)
+    }
+
+    /// Calls a closure with each subscriber of a topic that may have others: perhaps more than once.
+    func forEachOther(of number: Int, _ body: (Int32) -> Void) {
+        several.forEach(in: number, body)
+        guard let node = nodes[number] else { return }
+        for list in node.patterns { patterns.lists.forEach(in: Int(list), body) }
+        for slot in node.asked { body(slot) }
+    }
+
     // MARK: - Subscribers
 
     /// Adds a subscriber.
@@ -167,12 +218,9 @@ struct TopicIndex {
             nodes[number]?.single.append(slot)
             return Int32(place)
         }
-        if let exact = selection.exact {
-            for topic in exact {
-                let number = node(making: topic)
-                nodes[number]?.several.append(slot)
-            }
-        } else {
+        selection.table.forEachName { topic in several.add(slot, to: node(making: topic)) }
+        patterns.add(slot, selection, withNames: false)
+        if !selection.matchers.isEmpty {
             asking[slot] = selection
             didChange(slot)
         }
@@ -184,8 +232,8 @@ struct TopicIndex {
     /// - Parameters:
     ///   - slot: The subscriber.
     ///   - selection: What it was added with.
-    ///   - place: What adding it returned, or what it was told of since.
-    ///   - moved: Is told which subscriber is in that place now.
+    ///   - place: What adding it returned, or the place that another's removal moved it to.
+    ///   - moved: Called with the subscriber that is in that place now.
     mutating func remove(_ slot: Int, _ selection: Selection, place: Int32, moved: (Int32) -> Void) {
         let slot = Int32(slot)
         if let only = selection.only {
@@ -196,17 +244,10 @@ struct TopicIndex {
             nodes[number]?.single.removeLast()
             if Int(place) < count - 1, let other = nodes[number]?.single[Int(place)] { moved(other) }
             drop(number)
-        } else if let exact = selection.exact {
-            for topic in exact {
-                guard let number = numbers[topic].map(Int.init),
-                    let index = nodes[number]?.several.firstIndex(of: slot)
-                else { continue }
-                nodes[number]?.several.remove(at: index)
-                drop(number)
-            }
-        } else {
-            asking[slot] = nil
-            didChange(slot)
+            return
         }
+        for emptied in several.remove(slot) { drop(Int(emptied)) }
+        patterns.remove(slot)
+        if asking.removeValue(forKey: slot) != nil { didChange(slot) }
     }
 }

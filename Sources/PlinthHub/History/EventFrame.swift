@@ -3,10 +3,13 @@
 /// The bytes of one event, ready for the socket in both forms: as a chunk (RFC 9112, section 7.1), and bare within it.
 package struct EventFrame: Sendable {
     package let bytes: [UInt8]
+    /// Where the chunk's size begins, behind room that it did not need.
+    private let start: UInt8
+
     /// The event with its chunk's size and line ends.
-    package let chunked: Range<Int>
+    package var chunked: Range<Int> { Int(start)..<bytes.count }
     /// The event alone, as a body has it that is not chunked.
-    package let bare: Range<Int>
+    package var bare: Range<Int> { NewEvent.prefix..<(bytes.count - 2) }
 
     /// Completes a block of fields.
     ///
@@ -15,6 +18,8 @@ package struct EventFrame: Sendable {
     ///   - id: What becomes the last line.
     init(fields: consuming [UInt8], id: [UInt8]) {
         var bytes = fields
+        // Otherwise an ID that is longer than expected would double the room, and history keeps all of it.
+        bytes.reserveCapacity(bytes.count + id.count + 8)
         bytes.append(contentsOf: [0x69, 0x64, 0x3A, 0x20])
         bytes.append(contentsOf: id)
         bytes.append(0x0A)
@@ -27,11 +32,10 @@ package struct EventFrame: Sendable {
     package init(block: consuming [UInt8]) {
         var bytes = block
         bytes.append(0x0A)
-        bare = NewEvent.prefix..<bytes.count
         var start = NewEvent.prefix - 2
         bytes[start] = 0x0D
         bytes[start + 1] = 0x0A
-        var size = bare.count
+        var size = bytes.count - NewEvent.prefix
         repeat {
             start -= 1
             let digit = UInt8(truncatingIfNeeded: size & 15)
@@ -40,7 +44,7 @@ package struct EventFrame: Sendable {
         } while size > 0
         bytes.append(0x0D)
         bytes.append(0x0A)
-        chunked = start..<bytes.count
+        self.start = UInt8(truncatingIfNeeded: start)
         self.bytes = bytes
     }
 
@@ -53,9 +57,26 @@ package struct EventFrame: Sendable {
 
     package func range(isChunked: Bool) -> Range<Int> { isChunked ? chunked : bare }
 
-    /// The block as it was before its ID, of so many bytes, was written.
-    func fields(idLength: Int) -> [UInt8] {
-        // The line is `id: `, the ID and its end; the blank line follows.
-        Array(bytes[..<(bare.upperBound - idLength - 6)])
+    /// Where the ID, of this many bytes, stands in the last line; a line end and the blank line follow.
+    func id(length: Int) -> Range<Int> {
+        let end = bare.upperBound - 2
+        return (end - length)..<end
+    }
+
+    /// The same event, with a tab and a topic behind its ID.
+    ///
+    /// - Parameters:
+    ///   - topic: The topic.
+    ///   - idLength: The bytes of the ID.
+    /// - Returns: The frame.
+    func naming(_ topic: Topic, idLength: Int) -> EventFrame {
+        let end = id(length: idLength).upperBound
+        var block: [UInt8] = []
+        block.reserveCapacity(bytes.count + 1 + topic.utf8.count)
+        block.append(contentsOf: bytes[..<end])
+        block.append(0x09)
+        block.append(contentsOf: topic.utf8)
+        block.append(0x0A)
+        return EventFrame(block: block)
     }
 }

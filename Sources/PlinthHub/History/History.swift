@@ -107,7 +107,8 @@ public struct ReadLimit: Sendable, Hashable {
     public var events: Int
     /// Bytes of what is returned; one event is returned even if it has more.
     public var bytes: Int
-    /// Events that are looked at, also those that the reader does not get.
+    /// What is looked at: one for each event, also those that the reader does not get, and more for one that takes more than
+    /// one pattern or matcher to decide.
     public var work: Int
 
     /// A limit.
@@ -115,7 +116,7 @@ public struct ReadLimit: Sendable, Hashable {
     /// - Parameters:
     ///   - events: Events that are returned; 256 unless given.
     ///   - bytes: Bytes of what is returned; 64 KiB unless given.
-    ///   - work: Events that are looked at; 10,000 unless given.
+    ///   - work: What is looked at, in events and patterns; 10,000 unless given.
     public init(events: Int = 256, bytes: Int = 64 * 1024, work: Int = 10_000) {
         self.events = events
         self.bytes = bytes
@@ -134,6 +135,10 @@ public struct HistoryBatch: Sendable {
     /// They need not lie before the first of these: topics lose their events at different times. Where only the floor of
     /// the whole log is known this may be said without need, never the reverse.
     public var missingThrough: Position?
+    /// What was looked at, as ``ReadLimit/work`` counts it; 0 where that took the hub no time.
+    ///
+    /// A thread that reads for many subscribers turns to those who are live after 20,000.
+    public var work: Int
 
     /// A batch.
     ///
@@ -141,10 +146,12 @@ public struct HistoryBatch: Sendable {
     ///   - entries: The events.
     ///   - through: How far was looked.
     ///   - missingThrough: Up to where events may be missing that are no longer held.
-    public init(entries: [HistoryEntry], through: Position, missingThrough: Position?) {
+    ///   - work: What was looked at; 0 unless given.
+    public init(entries: [HistoryEntry], through: Position, missingThrough: Position?, work: Int = 0) {
         self.entries = entries
         self.through = through
         self.missingThrough = missingThrough
+        self.work = work
     }
 }
 

@@ -60,9 +60,9 @@ public final class MemoryHistory: History {
         let now = self.now()
         // Told under the lock, which is what keeps the order.
         return try state.withLock { state in
-            let entries = try state.append(events, now: now)
+            let (entries, ids) = try state.append(events, now: now)
             state.deliver?(entries)
-            return entries.map(\.id)
+            return ids
         }
     }
 
@@ -78,14 +78,28 @@ public final class MemoryHistory: History {
 
     /// Reads on from a position.
     public func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
-        let now = self.now()
-        return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
+        select(after: position, selection, limit)
     }
 
     /// Reads on if that takes no waiting.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? {
+        select(after: position, selection, limit)
+    }
+
+    private func select(after position: Position?, _ selection: Selection, _ limit: ReadLimit) -> HistoryBatch {
         let now = self.now()
-        return state.withLock { $0.read(after: position, selection: selection, limit: limit, now: now) }
+        var reading = HistoryReading(selection, limit, after: position)
+        if let only = selection.only {
+            state.withLock { $0.read(after: position, only: only, &reading, now: now) }
+            return reading.batch
+        }
+        // Patterns are asked outside of the lock, which publishers wait for: it is held for each part of the log only.
+        var next = position
+        while true {
+            let part = state.withLock { $0.part(after: next, selection, now: now) }
+            guard reading.take(part), part.hasMore else { return reading.batch }
+            next = Position(part.through)
+        }
     }
 
     /// The ID of a position.

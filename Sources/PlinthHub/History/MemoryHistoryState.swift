@@ -7,17 +7,12 @@ import DequeModule
 /// All events stand in one log in their order; an event that is removed leaves an empty slot, and when there are many of
 /// these they are closed up. Each topic has its events, too. What was removed is remembered by one position for each topic
 /// that is held, and by one for all others.
+///
+/// What it counts is what all that takes in memory: entries, names, and the room of logs and tables.
 struct MemoryHistoryState {
     private struct Slot {
         let position: UInt64
         var entry: HistoryEntry?
-    }
-
-    private final class TopicLog {
-        var entries: Deque<HistoryEntry> = []
-        var bytes = 0
-        /// The last event that was removed.
-        var removed: UInt64 = 0
     }
 
     private let topicLimits: HistoryLimits
@@ -31,12 +26,15 @@ struct MemoryHistoryState {
 
     private var log: Deque<Slot> = []
     private var next: UInt64 = 1
-    private var topics: [Topic: TopicLog] = [:]
+    /// The most slots that the log has had since its room was last fitted to them.
+    private var most = 0
+    private var topics = TopicLogs()
     /// The last event that was removed of a topic that has none any more.
     private var forgotten: UInt64 = 0
     /// The last event that was removed of any.
     private var lastRemoved: UInt64 = 0
     private var count = 0
+    /// The bytes of all entries.
     private var bytes = 0
     /// Where IDs of publishers' choice were first used, while their events are held.
     private var chosen: [EventID: UInt64] = [:]
@@ -52,7 +50,13 @@ struct MemoryHistoryState {
     /// The position of the last event.
     var head: Position { Position(next - 1) }
 
-    var statistics: HistoryStatistics { HistoryStatistics(topics: topics.count, events: count, bytes: bytes) }
+    /// What all that is held takes in memory.
+    private var held: Int { bytes + topics.held }
+
+    var statistics: HistoryStatistics { HistoryStatistics(topics: topics.count, events: count, bytes: held) }
+
+    /// The topics and events that its tables have room for, for tests of whether it is given back.
+    var tableRoom: Int { topics.room + max(most, log.count) }
 
     // MARK: - IDs
 
@@ -74,32 +78,46 @@ struct MemoryHistoryState {
 
     // MARK: - Appending
 
-    mutating func append(_ events: [NewEvent], now: HubTime) throws(HistoryError) -> [HistoryEntry] {
+    mutating func append(
+        _ events: [NewEvent],
+        now: HubTime
+    ) throws(HistoryError) -> (entries: [HistoryEntry], ids: [EventID]) {
         for event in events {
             if let id = event.requestedID { try check(id) }
         }
         expire(now: now)
         var entries: [HistoryEntry] = []
         entries.reserveCapacity(events.count)
+        var ids: [EventID] = []
+        ids.reserveCapacity(events.count)
         for event in events {
             let position = Position(next)
             next += 1
             let id = event.requestedID ?? id(at: position)
             if event.requestedID != nil, chosen[id] == nil { chosen[id] = position.number }
-            let entry = HistoryEntry(event, position: position, id: id, time: now)
+            let numbers = event.topics.map { topics.number(making: $0, forgotten: forgotten) }
+            let entry = HistoryEntry(
+                event,
+                topics: numbers.count == 1 ? topics[numbers[0]].topics : numbers.flatMap { topics[$0].topics },
+                position: position,
+                id: id,
+                time: now
+            )
             log.append(Slot(position: position.number, entry: entry))
+            most = max(most, log.count)
             count += 1
             bytes += entry.size
             // It stands in all of its topics before the first of them is trimmed: that may remove it again.
-            for topic in entry.topics { add(entry, to: topic) }
+            for number in numbers { topics.append(entry, to: number) }
             for topic in entry.topics { trim(topic) }
             entries.append(entry)
+            ids.append(id)
         }
-        while count > totalLimits.events || bytes > totalLimits.bytes, let slot = log.first {
+        while count > totalLimits.events || held > totalLimits.bytes, let slot = log.first {
             if let entry = slot.entry { remove(entry) }
             dropEmptySlots()
         }
-        return entries
+        return (entries, ids)
     }
 
     private func check(_ id: EventID) throws(HistoryError) {
@@ -111,93 +129,91 @@ struct MemoryHistoryState {
         }
     }
 
-    private mutating func add(_ entry: HistoryEntry, to topic: Topic) {
-        let log: TopicLog
-        if let known = topics[topic] {
-            log = known
-        } else {
-            log = TopicLog()
-            // It may have had events before.
-            log.removed = forgotten
-            topics[topic] = log
-        }
-        log.entries.append(entry)
-        log.bytes += entry.size
-    }
-
     private mutating func trim(_ topic: Topic) {
-        guard let log = topics[topic] else { return }
-        while log.entries.count > topicLimits.events || log.bytes > topicLimits.bytes, let oldest = log.entries.first {
+        while let number = topics.number(of: topic), let oldest = topics[number].entries.first,
+            topics[number].entries.count > topicLimits.events || topics[number].bytes > topicLimits.bytes
+        {
             remove(oldest)
         }
     }
 
     // MARK: - Reading
 
-    mutating func read(after position: Position?, selection: Selection, limit: ReadLimit, now: HubTime) -> HistoryBatch
-    {
+    /// Reads on for a subscriber of one topic, by the topic's own events: what that costs does not grow with the log.
+    mutating func read(after position: Position?, only topic: Topic, _ reading: inout HistoryReading, now: HubTime) {
         expire(now: now)
         let after = position?.number ?? 0
-        var batch = HistoryBatch(
-            entries: [],
-            through: max(head, Position(after)),
-            missingThrough: missing(after, selection)
-        )
-        if let only = selection.only {
-            // By the topic's own events: what a read costs does not grow with the log.
-            guard let entries = topics[only]?.entries else { return batch }
-            let start = entries.index(after: after) { $0.position.number }
-            read(entries[start...], selection, limit, &batch)
-        } else {
-            let start = log.index(after: after) { $0.position }
-            read(log[start...].lazy.compactMap(\.entry), selection, limit, &batch)
-        }
-        return batch
+        reading.begin(head: max(head.number, after))
+        let number = topics.number(of: topic)
+        let removed = number.map { topics[$0].removed } ?? forgotten
+        if removed > after { reading.misses(removed) }
+        guard let number else { return }
+        for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
     }
 
-    private func read(
-        _ entries: some Sequence<HistoryEntry>,
-        _ selection: Selection,
-        _ limit: ReadLimit,
-        _ batch: inout HistoryBatch
-    ) {
-        var work = 0
-        var bytes = 0
-        for entry in entries {
-            let size = entry.frame.bytes.count
-            let isIncluded = selection.includes(entry.topics, isRestricted: entry.isRestricted)
-            let isFull = isIncluded && (batch.entries.count >= max(1, limit.events) || bytes + size > limit.bytes)
-            guard work < max(1, limit.work), !isFull || batch.entries.isEmpty else {
-                batch.through = Position(entry.position.number - 1)
-                return
-            }
-            work += 1
-            if isIncluded {
-                batch.entries.append(entry)
-                bytes += size
-            }
-        }
+    /// A part of the log, to be looked at outside of the lock.
+    struct Part {
+        /// The events, in their order.
+        var entries: [HistoryEntry] = []
+        /// How far they go.
+        var through: UInt64
+        /// Whether there are more.
+        var hasMore = false
+        /// Up to where events were removed of topics that have none any more.
+        var forgotten: UInt64 = 0
+        /// Topics that lost events and have others.
+        var losses: [TopicLogs.Loss] = []
+        /// Up to where others may have lost events that are not among these.
+        var bound: UInt64?
+        /// Whether ``forgotten`` counts: a topic that was named has no events.
+        var lacksTopic = true
     }
 
-    /// The last event after a position that the selection may include and that is no longer held.
-    private func missing(_ after: UInt64, _ selection: Selection) -> Position? {
+    /// How much a part has: some ten microseconds' worth, since publishers wait meanwhile.
+    private static let partSize = 256
+    /// How many names are looked up for a part.
+    private static let maximumLookups = 64
+
+    /// What comes behind a position, whether or not a subscriber wants it; the price does not depend on what it named.
+    mutating func part(after position: Position?, _ selection: Selection, now: HubTime) -> Part {
+        expire(now: now)
+        let after = position?.number ?? 0
+        var part = Part(through: max(head.number, after))
+        let start = log.index(after: after) { $0.position }
+        let end = min(log.count, start + Self.partSize)
+        for index in start..<end { if let entry = log[index].entry { part.entries.append(entry) } }
+        if end < log.count {
+            part.hasMore = true
+            part.through = log[end - 1].position
+        }
         // The way of nearly all: nothing at all was removed since.
-        guard lastRemoved > after else { return nil }
-        var last = selection.exact == nil ? forgotten : 0
-        if let exact = selection.exact {
-            for topic in exact { last = max(last, topics[topic]?.removed ?? forgotten) }
-        } else {
-            for (topic, log) in topics where log.removed > max(after, last) && selection.wants(topic) {
-                last = log.removed
+        guard lastRemoved > after else { return part }
+        if selection.isExact, selection.table.names <= Self.maximumLookups {
+            part.lacksTopic = false
+            selection.table.forEachName { topic in
+                if let number = topics.number(of: topic) {
+                    let log = topics[number]
+                    if log.removed > after {
+                        part.losses.append(TopicLogs.Loss(topics: log.topics, position: log.removed))
+                    }
+                } else {
+                    part.lacksTopic = true
+                }
             }
         }
-        return last > after ? Position(last) : nil
+        if part.lacksTopic, forgotten > after { part.forgotten = forgotten }
+        if !selection.isExact || selection.table.names > Self.maximumLookups {
+            // A log that was made since has lost nothing that is not in `forgotten`.
+            (part.losses, part.bound) = topics.losses(after: max(after, part.forgotten), limit: Self.partSize)
+        }
+        return part
     }
 
     // MARK: - Removing
 
     mutating func purge(_ topic: Topic) -> Int {
-        guard let entries = topics[topic]?.entries else { return 0 }
+        guard let number = topics.number(of: topic) else { return 0 }
+        let entries = Array(topics[number].entries.entries(after: 0))
         for entry in entries { remove(entry) }
         dropEmptySlots()
         return entries.count
@@ -225,27 +241,24 @@ struct MemoryHistoryState {
         count -= 1
         bytes -= entry.size
         lastRemoved = max(lastRemoved, position)
-        if !chosen.isEmpty, chosen[entry.id] == position { chosen[entry.id] = nil }
+        if !chosen.isEmpty {
+            let id = entry.id
+            if chosen[id] == position { chosen[id] = nil }
+        }
         for topic in entry.topics {
-            guard let held = topics[topic] else { continue }
-            if held.entries.first === entry {
-                held.entries.removeFirst()
-            } else {
-                held.entries.remove(at: held.entries.index(after: position - 1) { $0.position.number })
-            }
-            held.bytes -= entry.size
-            held.removed = max(held.removed, position)
-            if held.entries.isEmpty {
-                forgotten = max(forgotten, held.removed)
-                topics[topic] = nil
-            }
+            guard let number = topics.number(of: topic) else { continue }
+            if let removed = topics.remove(entry, from: number) { forgotten = max(forgotten, removed) }
         }
         // Otherwise one old event would keep the slots of all that came and went after it.
-        if log.count > 2 * count + 1024 { log.removeAll { $0.entry == nil } }
+        if log.count > 2 * count + 1024 { log = Deque(log.lazy.filter { $0.entry != nil }) }
     }
 
     private mutating func dropEmptySlots() {
         while let slot = log.first, slot.entry == nil { log.removeFirst() }
+        // A log does not give back by itself the room that it once needed.
+        guard most > 4096, log.count < most / 8 else { return }
+        log = Deque(Array(log))
+        most = log.count
     }
 }
 

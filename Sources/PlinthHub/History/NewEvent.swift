@@ -17,6 +17,10 @@ public struct NewEvent: Sendable {
 
     /// Room for the size of a chunk, 16 digits, and its line end.
     static let prefix = 18
+    /// What comes behind the fields besides the ID: its name, its line end, and the chunk's.
+    private static let suffix = 7
+    /// The bytes of an ID of a memory history: an epoch of 8 digits, and up to 100 billion events.
+    private static let usualIDLength = 20
 
     /// An event.
     ///
@@ -32,9 +36,12 @@ public struct NewEvent: Sendable {
         requestedID: EventID? = nil
     ) {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(Self.prefix + event.data.utf8.count + (event.type?.utf8.count ?? 0) + 80)
+        let event = event.withID(nil)
+        // Exactly what it will need, since history keeps it: the blank line is in the size already.
+        let id = requestedID?.utf8.count ?? Self.usualIDLength
+        bytes.reserveCapacity(Self.prefix + event.encodedByteCount + Self.suffix + id)
         bytes.append(contentsOf: repeatElement(0, count: Self.prefix))
-        event.withID(nil).encode(into: &bytes)
+        event.encode(into: &bytes)
         // Without the blank line, which comes behind the ID.
         bytes.removeLast()
         self.init(encoded: bytes, topics: topics, isRestricted: isRestricted, requestedID: requestedID)
@@ -49,7 +56,7 @@ public struct NewEvent: Sendable {
     }
 
     /// Roughly the bytes that it will take in memory.
-    public var size: Int { encoded.count + HistoryEntry.overhead }
+    public var size: Int { Allocation.array(encoded) + HistoryEntry.overhead }
 }
 
 extension [Topic] {

@@ -181,31 +181,35 @@ public final class Hub: Sendable {
     // MARK: - Counts
 
     /// How many subscribe to a topic, those of patterns included.
-    public func subscriberCount(of topic: Topic) -> Int { streams.withLock { $0.presence }.count(of: topic) }
+    public func subscriberCount(of topic: Topic) -> Int { streams.withLock { $0.presence.count(of: topic) } }
 
     /// How many streams are open.
     public var subscriberCount: Int { streams.withLock { $0.presence.count } }
 
     /// What the hub holds and does now.
     ///
+    /// Runs on the system's pool of threads, not on its caller's: naming topics takes a step for each stream of patterns that
+    /// gets one of them.
+    ///
     /// - Parameter top: How many topics to name, those with the latest events first, of at least 1,000 that are known.
     /// - Returns: The status.
     /// - Throws: What the history throws.
+    @concurrent
     public func status(top: Int = 0) async throws -> HubStatus {
         let held = try await history.statistics()
-        // Copies: to sort and to ask patterns may take a while, and publishers wait for these locks.
+        // Sorted outside the lock, since publishers wait for it.
         let recent = top > 0 ? activity.topics.recent(top) : []
-        let presence = streams.withLock { $0.presence }
-        let topics = recent.map {
+        // The lock is taken for each topic anew, so that streams come and go meanwhile.
+        let topics = recent.map { recent in
             HubStatus.TopicStatus(
-                topic: $0.topic,
-                subscribers: presence.count(of: $0.topic),
-                published: $0.published
+                topic: recent.topic,
+                subscribers: subscriberCount(of: recent.topic),
+                published: recent.published
             )
         }
         return HubStatus(
             topics: held.topics,
-            subscribers: presence.count,
+            subscribers: subscriberCount,
             events: held.events,
             bytes: held.bytes,
             published: fanOut.published,

@@ -124,13 +124,7 @@ extension HubEvent {
     /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
     /// - Returns: The event.
     package func sent(namesTopic: Bool) -> ServerSentEvent {
-        guard namesTopic else { return event }
-        let frame = entry.frameWithTopic
-        var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
-        var event = self.event
-        // Without limits there is nothing that it could throw.
-        try? parser.parse(Array(frame.bytes[frame.bare])) { event = $0 }
-        return event
+        entry.event(namesTopic: namesTopic)
     }
 }
 

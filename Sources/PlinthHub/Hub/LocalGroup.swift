@@ -58,21 +58,16 @@ final class LocalGroup: DeliveryGroup {
     func enqueue(_ entries: [HistoryEntry]) {
         let woken = state.withLock { state in
             var woken: [CheckedContinuation<Void, Never>] = []
-            func tell(_ slots: [Int32]) {
-                for slot in slots {
-                    state.slots[Int(slot)].hasMore = true
-                    if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }
-                }
+            func tell(_ slot: Int32) {
+                state.slots[Int(slot)].hasMore = true
+                if let waiting = state.slots[Int(slot)].waiting.take() { woken.append(waiting) }
             }
             if let last = entries.last { state.head = last.position }
             for entry in entries {
                 for topic in entry.topics {
-                    guard let number = state.index.node(of: topic), let node = state.index.nodes[number] else {
-                        continue
-                    }
-                    tell(node.single)
-                    tell(node.several)
-                    tell(node.asked)
+                    guard let number = state.index.node(of: topic) else { continue }
+                    for slot in state.index.nodes[number]?.single ?? [] { tell(slot) }
+                    state.index.forEachOther(of: number, tell)
                 }
             }
             return woken

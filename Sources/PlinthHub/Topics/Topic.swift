@@ -29,6 +29,11 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
         self.utf8 = utf8
     }
 
+    /// A topic that was one before.
+    init(trusted utf8: [UInt8]) {
+        self.utf8 = utf8
+    }
+
     /// A topic from a part of a URL, percent-decoded exactly once (RFC 3986, section 2.1).
     ///
     /// - Parameter text: The encoded name. `+` stands for itself.

@@ -11,13 +11,13 @@
 ///
 /// `*` stands for one whole segment, also an empty one; `**`, only as the last, for one or more.
 public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
-    private enum Segment: Hashable {
-        case literal([UInt8])
+    /// A segment, as its bytes lie in the pattern; valid during the call that hands it out.
+    enum Segment {
+        case literal(UnsafeRawBufferPointer)
         case one
         case rest
     }
 
-    private let segments: [Segment]
     private let text: [UInt8]
 
     /// A pattern.
@@ -43,39 +43,65 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
     /// - Throws: ``TopicError`` as ``init(_:)``.
     public init(utf8: [UInt8]) throws(TopicError) {
         try Topic.check(utf8)
-        var segments: [Segment] = []
+        var hasRest = false
         for part in utf8.split(separator: 0x2F, omittingEmptySubsequences: false) {
-            if case .rest = segments.last { throw TopicError(.badPattern, "`**` is not the last segment") }
-            if part.elementsEqual([0x2A]) {
-                segments.append(.one)
-            } else if part.elementsEqual([0x2A, 0x2A]) {
-                segments.append(.rest)
-            } else if part.contains(0x2A) {
+            if hasRest { throw TopicError(.badPattern, "`**` is not the last segment") }
+            if part.elementsEqual([0x2A, 0x2A]) {
+                hasRest = true
+            } else if part.contains(0x2A), part.count > 1 {
                 throw TopicError(.badPattern, "`*` is not a whole segment")
-            } else {
-                segments.append(.literal(Array(part)))
             }
         }
-        self.segments = segments
         self.text = utf8
     }
+
+    /// A pattern that was one before.
+    init(trusted text: [UInt8]) {
+        self.text = text
+    }
+
+    /// `**`, which matches every topic.
+    static let everything = TopicPattern(trusted: [0x2A, 0x2A])
 
     /// The text form.
     public var description: String { String(decoding: text, as: UTF8.self) }
 
+    /// Calls a closure with each segment, in their order.
+    func forEachSegment(_ body: (Segment) -> Void) {
+        text.withUnsafeBytes { text in
+            var start = 0
+            while start <= text.count {
+                var end = start
+                while end < text.count, text[end] != 0x2F { end += 1 }
+                let segment = UnsafeRawBufferPointer(rebasing: text[start..<end])
+                if segment.elementsEqual([0x2A]) {
+                    body(.one)
+                } else if segment.elementsEqual([0x2A, 0x2A]) {
+                    body(.rest)
+                } else {
+                    body(.literal(segment))
+                }
+                start = end + 1
+            }
+        }
+    }
+
     /// Whether the pattern matches a topic.
     public func matches(_ topic: Topic) -> Bool {
-        var rest = topic.utf8[...]
-        var isAtEnd = false
-        for segment in segments {
-            if isAtEnd { return false }
-            if case .rest = segment { return true }
-            let end = rest.firstIndex(of: 0x2F)
-            if case .literal(let bytes) = segment, !rest[..<(end ?? rest.endIndex)].elementsEqual(bytes) {
-                return false
+        topic.utf8.withUnsafeBytes { topic in
+            var start = 0
+            var isAtEnd = false
+            var isMatch = true
+            forEachSegment { segment in
+                guard isMatch, !isAtEnd else { return isMatch = false }
+                if case .rest = segment { return isAtEnd = true }
+                var end = start
+                while end < topic.count, topic[end] != 0x2F { end += 1 }
+                if case .literal(let bytes) = segment, !bytes.elementsEqual(topic[start..<end]) { isMatch = false }
+                isAtEnd = end == topic.count
+                start = end + 1
             }
-            if let end { rest = rest[(end + 1)...] } else { isAtEnd = true }
+            return isMatch && isAtEnd
         }
-        return isAtEnd
     }
 }
