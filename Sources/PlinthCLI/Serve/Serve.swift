@@ -73,6 +73,12 @@ struct Serve: AsyncParsableCommand {
     )
     var maximumStreams: String?
 
+    @Option(help: ArgumentHelp("Topics that one stream may name (default: 10000).", valueName: "count"))
+    var maximumTopics: String?
+
+    @Option(help: ArgumentHelp("Patterns that one stream may have (default: 100).", valueName: "count"))
+    var maximumPatterns: String?
+
     @Option(
         help: ArgumentHelp(
             "How often a stream without events gets a comment, or off (default: 10s).",
@@ -136,7 +142,8 @@ struct Serve: AsyncParsableCommand {
             "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "basePath": basePath,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
             "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
-            "maximumStreams": maximumStreams, "heartbeat": heartbeat, "writeTimeout": writeTimeout,
+            "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
+            "heartbeat": heartbeat, "writeTimeout": writeTimeout,
             "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "transport": transport, "reactors": reactors,
             "logLevel": logLevel,
         ]
@@ -152,11 +159,14 @@ struct Serve: AsyncParsableCommand {
 
         let hub = try await Hub(history: try history(settings), options: try streams(settings))
         let service = HubService(hub, configuration: try service(settings), logger: logger)
-        let endpoints = HubEndpoints(
+        var endpoints = HubEndpoints(
             service,
             maximumEventSize: try settings.integer("maximumEventSize", in: 1...(1 << 30)) ?? 1 << 20,
             retry: try settings.duration("retry") ?? nil
         )
+        endpoints.maximumTopics = try settings.integer("maximumTopics", in: 1...1_000_000) ?? endpoints.maximumTopics
+        endpoints.maximumPatterns =
+            try settings.integer("maximumPatterns", in: 1...1_000_000) ?? endpoints.maximumPatterns
         var basePath = settings.string("basePath") ?? ""
         while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
         let routes: Routes

@@ -29,6 +29,19 @@ public struct HubEndpoints: Sendable {
     ///
     /// 1 MiB unless set; more is 413.
     public var maximumEventSize: Int
+    /// The most topics that one stream may name.
+    ///
+    /// More is 400, with the code `bad-selector`.
+    ///
+    /// Default: 10,000.
+    public var maximumTopics = 10_000
+    /// The most patterns that one stream may have.
+    ///
+    /// Each takes part in what a new topic costs, and in what is looked at when the stream reads history. More is 400, with
+    /// the code `bad-selector`.
+    ///
+    /// Default: 100.
+    public var maximumPatterns = 100
     /// The reconnection time that each stream begins with; nil, unless set, for none.
     public var retry: Duration?
 
@@ -138,14 +151,19 @@ public struct HubEndpoints: Sendable {
     }
 
     private func subscribeToSeveral(_ request: Request) async throws -> Response {
-        var selectors: [TopicSelector] = []
-        for (name, value) in request.queryParameters {
-            switch name {
-            case "topic": selectors.append(.exact(try Self.checked("topic", value) { try Topic($0) }))
-            case "match": selectors.append(.pattern(try Self.checked("match", value) { try TopicPattern($0) }))
-            default: break
+        var wanted = StreamSelectors(maximumTopics: maximumTopics, maximumPatterns: maximumPatterns)
+        do {
+            for (name, value) in request.queryParameters {
+                switch name {
+                case "topic": try wanted.add(try Self.checked("topic", value) { try Topic($0) })
+                case "match": try wanted.add(try Self.checked("match", value) { try TopicPattern($0) })
+                default: break
+                }
             }
+        } catch let error as StreamSelectors.TooMany {
+            return error.response
         }
+        let selectors = wanted.selectors
         guard !selectors.isEmpty else {
             throw HTTPError(
                 .badRequest,
