@@ -244,6 +244,16 @@ let package = Package(
             ],
             path: "Tests/Probes/ContractTestService"
         ),
+        // What the hub's bounds promise, measured; Linux only, and without the server.
+        .executableTarget(
+            name: "hub-bounds",
+            dependencies: [
+                "PlinthHub", "PlinthEvents",
+                .target(name: "PlinthReactor", condition: .when(platforms: [.linux])),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Benchmarks/Hub/Bounds"
+        ),
         .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI", "PlinthTestSupport"]),
     ]
 )

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux)
+
+import PlinthEvents
+import PlinthHub
+
+/// What the hub's bounds promise, measured in this process, without a server.
+///
+///     hub-bounds memory EVENTS PER-TOPIC TOPIC-BYTES DATA-BYTES PATTERN(0|1) LIMIT-MiB
+///     hub-bounds patterns [STREAMS PATTERNS TOPICS]
+///     hub-bounds leave [STREAMS TOPICS]
+///     hub-bounds deliver single|pattern|several SUBSCRIBERS EVENTS
+///
+/// `Benchmarks/Hub/bounds.sh` runs them all.
+@main
+enum Bounds {
+    static func main() async throws {
+        let arguments = CommandLine.arguments.dropFirst()
+        let numbers = arguments.compactMap { Int($0) }
+        switch arguments.first {
+        case "memory" where numbers.count == 6: try await memory(numbers)
+        case "patterns": try await patterns(numbers.count == 3 ? numbers : [1000, 100, 100_000])
+        case "leave": try await leave(numbers.count == 2 ? numbers : [10_000, 1000])
+        case "deliver" where numbers.count == 2:
+            try await deliver(arguments.dropFirst().first ?? "single", numbers[0], numbers[1])
+        default: print("usage: hub-bounds memory|patterns|leave|deliver …, as Benchmarks/Hub/bounds.sh runs it")
+        }
+    }
+}
+
+#else
+
+@main
+enum Bounds {
+    static func main() { print("the reactor, and so this benchmark, is for Linux") }
+}
+
+#endif

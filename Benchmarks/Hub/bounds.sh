@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the hub's bounds promise, measured without a server: memory beside what is counted, streams of many patterns, streams
+# of many topics that leave. Linux; the machine to itself for the times of `patterns`.
+#
+#   Benchmarks/Hub/bounds.sh [memory|patterns|leave|deliver]…      the first three unless named
+#
+# `deliver` counts instructions of a delivery with valgrind's callgrind, which repeats to a percent.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+scratch=${SCRATCH:-$PWD/.build}/none
+swift build -c release --disable-default-traits --scratch-path "$scratch" --product hub-bounds 2>&1 | tail -1 >&2
+program=$(swift build -c release --disable-default-traits --scratch-path "$scratch" --show-bin-path)/hub-bounds
+
+[ $# -gt 0 ] || set -- memory patterns leave
+for what in "$@"; do
+    case $what in
+    memory)
+        echo "| topic, bytes | data, bytes | events a topic | pattern subscriber | limit, MiB | held | counted, KiB | RSS growth, KiB | RSS / counted |"
+        echo "|---|---|---|---|---|---|---|---|---|"
+        # A process each, so that no run finds room that another has left.
+        for pattern in 0 1; do
+            for topic in 10 100 1000; do
+                for data in 10 100 1000 10000; do
+                    "$program" memory $((60000000 / (topic + data + 400))) 1 $topic $data $pattern 0
+                done
+            done
+            "$program" memory 100000 100 10 10 $pattern 0
+            "$program" memory 100000 100 1000 1000 $pattern 0
+            # Three times the limit, so that old events leave; of topics that come and go, and of some that stay.
+            "$program" memory 300000 1 10 10 $pattern 32
+            "$program" memory 100000 1 1000 100 $pattern 32
+            "$program" memory 300000 1000 100 100 $pattern 32
+        done
+        ;;
+    patterns) "$program" patterns ;;
+    leave) for round in 1 2 3; do "$program" leave; done ;;
+    deliver)
+        for kind in single pattern several; do
+            for events in 1000 2000; do
+                valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" deliver $kind 100 $events 2>&1 \
+                    | grep -E 'refs|deliveries'
+            done
+        done
+        echo "the difference of the two, over 100,000, is what a delivery takes"
+        ;;
+    *) echo "bounds.sh: no $what; there are memory, patterns, leave, deliver" >&2; exit 64 ;;
+    esac
+done
