@@ -8,7 +8,7 @@
 SCRATCH ?= $(CURDIR)/.build
 export SCRATCH
 
-.PHONY: help run test unit browser examples lint docs fuzz bench check tools clean
+.PHONY: help run test unit browser examples lint docs fuzz faults bench check tools clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ docs:
 ## make fuzz       a minute of random input
 fuzz:
 	@Fuzz/run.sh 60 "$(SCRATCH)/fuzz"
+
+## make faults     a minute of clients that leave in the middle of everything, against release builds
+faults:
+	@Tests/FaultTests/run.sh 60
 
 ## make bench      the benchmarks; see docs/performance.md
 bench:

@@ -218,6 +218,11 @@ let package = Package(
             path: "Tests/Probes/ServerProbe"
         ),
         .executableTarget(
+            name: "fault-probe",
+            dependencies: ["PlinthServer"],
+            path: "Tests/Probes/FaultProbe"
+        ),
+        .executableTarget(
             name: "event-source-probe",
             dependencies: ["PlinthClient", "PlinthTestSupport"],
             path: "Tests/Probes/EventSourceProbe"
