@@ -99,6 +99,7 @@ let package = Package(
                 .product(name: "NIOTLS", package: "swift-nio", condition: server),
                 .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras", condition: server),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2", condition: server),
+                .product(name: "NIOHPACK", package: "swift-nio-http2", condition: server),
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
@@ -193,6 +194,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio", condition: server),
                 .product(name: "NIOPosix", package: "swift-nio", condition: server),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
             ]
         ),
         .testTarget(

@@ -2,6 +2,7 @@
 
 #if Command && Server
 import Foundation
+import PlinthTestSupport
 import Testing
 
 /// `plinth serve`, run as a process and asked over HTTP by curl.
@@ -195,6 +196,44 @@ struct ServeTests {
         let missing = try fails(["--port", "0", "--tls-certificate", "/no/chain.pem", "--tls-key", "/no/key.pem"])
         #expect(missing.status != 0)
         #expect(missing.errors.contains("/no/"), "\(missing.errors)")
+    }
+
+    @Test("a minimum version of TLS that there is not, or for no TLS, is exit status 64")
+    func badMinimumVersion() throws {
+        for arguments in [["--tls-minimum", "1.1"], ["--tls-minimum", "1.3"]] {
+            let result = try fails(["--port", "0"] + arguments)
+            #expect(result.status == 64)
+            #expect(result.errors.contains("--tls-minimum"), "\(result.errors)")
+        }
+    }
+
+    @Test("--tls-minimum 1.3 refuses clients of TLS 1.2, which are served without it", arguments: [true, false])
+    func minimumVersion(isGiven: Bool) async throws {
+        let folder = try Folder()
+        let certificate = try folder.file("certificate.pem", "")
+        let key = try folder.file("key.pem", "")
+        let made = try await ChildProcess.run(
+            "openssl",
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                "-subj",
+                "/CN=localhost", "-keyout", key, "-out", certificate,
+            ]
+        )
+        try #require(made.status == 0, "\(made.errors)")
+        let server = try Server(
+            ["--tls-certificate", certificate, "--tls-key", key] + (isGiven ? ["--tls-minimum", "1.3"] : [])
+        )
+        for (version, isServed) in [("-tls1_1", false), ("-tls1_2", !isGiven), ("-tls1_3", true)] {
+            let client = try await ChildProcess.run(
+                "openssl",
+                [
+                    "s_client", version, "-cipher", "DEFAULT@SECLEVEL=0", "-connect",
+                    "\(server.address.dropFirst("https://".count))",
+                ]
+            )
+            #expect((client.status == 0) == isServed, "\(version): \(client.errors)")
+        }
     }
 
     @Test("a port that is in use is exit status 1, in words")

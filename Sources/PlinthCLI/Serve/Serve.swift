@@ -44,6 +44,11 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The certificate's key in PEM form.", valueName: "file"))
     var tlsKey: String?
 
+    @Option(
+        help: ArgumentHelp("The oldest version of TLS that is spoken: 1.2 or 1.3 (default: 1.2).", valueName: "version")
+    )
+    var tlsMinimum: String?
+
     @Option(help: ArgumentHelp("A path under which everything is, such as /hub (default: none).", valueName: "path"))
     var basePath: String?
 
@@ -139,7 +144,8 @@ struct Serve: AsyncParsableCommand {
 
     private var options: [String: String] {
         let all: [String: String?] = [
-            "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "basePath": basePath,
+            "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "tlsMinimum": tlsMinimum,
+            "basePath": basePath,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
             "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
             "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
@@ -226,10 +232,17 @@ struct Serve: AsyncParsableCommand {
         let host = settings.string("host") ?? "127.0.0.1"
         let port = try settings.integer("port", in: 0...65535) ?? 8080
         var configuration = ConnectorConfiguration()
+        let minimum = try settings.choice("tlsMinimum", ["1.2", "1.3"])
         switch (settings.string("tlsCertificate"), settings.string("tlsKey")) {
         case (let certificate?, let key?):
-            let identity = try TLSIdentity(certificateChain: certificate, privateKey: key)
+            let identity = try TLSIdentity(
+                certificateChain: certificate,
+                privateKey: key,
+                minimumVersion: minimum == "1.3" ? .tls13 : .tls12
+            )
             configuration.addresses = [.tls(host: host, port: port, identity: identity)]
+        case (nil, nil) where minimum != nil:
+            throw ServeSettings.Failure(description: "--tls-minimum needs --tls-certificate and --tls-key")
         case (nil, nil): configuration.addresses = [.tcp(host: host, port: port)]
         default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key go together")
         }

@@ -62,16 +62,34 @@ public struct ListenAddress: Sendable {
 
 /// A server's certificate and key.
 public struct TLSIdentity: Sendable {
-    let configuration: TLSConfiguration
+    private(set) var configuration: TLSConfiguration
+
+    /// A version of TLS.
+    public struct ProtocolVersion: Sendable, Hashable {
+        let version: TLSVersion
+
+        /// TLS 1.2 (RFC 5246).
+        public static let tls12 = ProtocolVersion(version: .tlsv12)
+        /// TLS 1.3 (RFC 8446).
+        public static let tls13 = ProtocolVersion(version: .tlsv13)
+    }
 
     /// Certificate and key from files in PEM form.
+    ///
+    /// Clients that speak older versions only are refused in the handshake; TLS 1.0 and 1.1 cannot be had here (RFC 8996).
     ///
     /// - Parameters:
     ///   - certificateChain: The path of the file with the server's certificate, then those between it and the root.
     ///   - privateKey: The path of the file with the key.
     ///   - password: The key's password, if it has one.
+    ///   - minimumVersion: The oldest version of TLS that is spoken. Default: TLS 1.2.
     /// - Throws: ``ConnectorError`` that names the file if it cannot be read or used.
-    public init(certificateChain: String, privateKey: String, password: String? = nil) throws {
+    public init(
+        certificateChain: String,
+        privateKey: String,
+        password: String? = nil,
+        minimumVersion: ProtocolVersion = .tls12
+    ) throws {
         let chain: [NIOSSLCertificate]
         do {
             chain = try NIOSSLCertificate.fromPEMFile(certificateChain)
@@ -98,17 +116,24 @@ public struct TLSIdentity: Sendable {
                 "the key at \(privateKey) cannot be read: \(error); it must be in PEM form, and its password right"
             )
         }
-        configuration = .makeServerConfiguration(
+        var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) },
             privateKey: .privateKey(key)
         )
+        configuration.minimumTLSVersion = minimumVersion.version
+        self.configuration = configuration
     }
 
     /// Whatever the TLS library can be told, such as client certificates.
     ///
-    /// The protocols it offers are set by the connector.
+    /// The protocols it offers (ALPN) are set by the connector. A `minimumTLSVersion` before TLS 1.2, which is what that
+    /// library has unless it is set, is taken for TLS 1.2.
     public init(configuration: TLSConfiguration) {
         self.configuration = configuration
+        switch configuration.minimumTLSVersion {
+        case .tlsv1, .tlsv11: self.configuration.minimumTLSVersion = .tlsv12
+        default: break
+        }
     }
 }
 
