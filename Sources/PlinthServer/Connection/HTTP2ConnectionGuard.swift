@@ -15,12 +15,14 @@ final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     typealias OutboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
+    private let wire: HTTP2Wire
     private let loop: LoopContext
     private let grace: Duration
     private var context: ChannelHandlerContext?
     private var hasSaidGoodbye = false
 
-    init(loop: LoopContext, grace: Duration) {
+    init(wire: HTTP2Wire, loop: LoopContext, grace: Duration) {
+        self.wire = wire
         self.loop = loop
         self.grace = grace
     }
@@ -57,8 +59,10 @@ final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The protocol handler has said what it had to say (GOAWAY); errors of one stream close that stream alone.
-        if error is NIOHTTP2Errors.StreamError { return }
+        // The protocol handler has written GOAWAY, unless the error is about one stream, which it has reset: that closes
+        // this stream alone, and a client that makes many is sent GOAWAY for it.
+        if wire.hasSentError { return wire.closeInOrder() }
+        if error is any NIOHTTP2Error { return }
         context.close(promise: nil)
     }
 

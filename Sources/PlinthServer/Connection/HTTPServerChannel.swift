@@ -78,19 +78,26 @@ struct HTTPServerChannel: ServerChildChannel {
         }
     }
 
+    /// The most streams that a client may have open on one HTTP/2 connection; one more is refused by itself.
+    static let maximumStreams = 256
+
     /// Sets a connection up for HTTP/2, each stream of which is a channel of its own.
     static func configureHTTP2(_ channel: any Channel, _ server: ServerContext, _ loop: LoopContext, isSecure: Bool)
         throws
     {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            HTTP2Setting(parameter: .maxConcurrentStreams, value: 256),
+            // What the client reads instead is written by the wire.
+            HTTP2Setting(parameter: .maxConcurrentStreams, value: HTTP2Wire.acceptedStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: server.configuration.maximumHeadSize),
         ]
         var streams = NIOHTTP2Handler.StreamConfiguration()
         streams.outboundBufferSizeHighWatermark = 16 * 1024
         streams.outboundBufferSizeLowWatermark = 1
         let manager = connectionManager(channel, server)
+        let limit = NIOLoopBound(HTTP2StreamLimit(maximum: maximumStreams), eventLoop: channel.eventLoop)
+        let wire = HTTP2Wire(loop: loop, maximumStreams: maximumStreams)
+        try channel.pipeline.syncOperations.addHandler(wire)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server,
             connectionConfiguration: connection,
@@ -99,7 +106,9 @@ struct HTTPServerChannel: ServerChildChannel {
             streamDelegate: manager.http2StreamDelegate
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
+                guard try limit.value.admit(stream) else { return }
                 try stream.pipeline.syncOperations.addHandlers(
+                    HTTP2HostCheck(),
                     HTTP2FramePayloadToHTTP1ServerCodec(),
                     RequestHandler<HTTP2Output>(
                         server: server,
@@ -111,7 +120,7 @@ struct HTTPServerChannel: ServerChildChannel {
                 )
             }
         }
-        let guardian = HTTP2ConnectionGuard(loop: loop, grace: server.configuration.shutdownTimeout)
+        let guardian = HTTP2ConnectionGuard(wire: wire, loop: loop, grace: server.configuration.shutdownTimeout)
         try channel.pipeline.syncOperations.addHandlers(guardian, manager)
         // The preface, written as the protocol's handler was added, may have found the client gone.
         guard channel.isActive else { return }
