@@ -291,6 +291,85 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.authorization] == nil)
     }
 
+    @Test("credentials that a redirect took away stay away, back at the first origin, too", arguments: [false, true])
+    func credentialsAfterAnotherOrigin(_ returns: Bool) throws {
+        var rules = try Rules("http://user:pass@a.example/s") { configuration in
+            configuration.headerFields = [.cookie: "c", .proxyAuthorization: "p", .userAgent: "a"]
+            configuration.reconnectsToOriginalURL = returns
+        }
+        func credentials(_ rules: Rules) -> [String?] {
+            [.authorization, .cookie, .proxyAuthorization].map { rules.request?.headerFields[$0] }
+        }
+        let all = ["Basic dXNlcjpwYXNz", "c", "p"]
+        #expect(rules.connect() == "GET http://a.example/s")
+        #expect(credentials(rules) == all)
+        #expect(rules.redirect(307, "http://a.example/2") == "GET http://a.example/2")
+        #expect(credentials(rules) == all)
+        #expect(rules.redirect(307, "http://b.example/") == "GET http://b.example/")
+        #expect(credentials(rules) == [nil, nil, nil])
+        #expect(rules.redirect(307, "http://a.example/chosen-by-b") == "GET http://a.example/chosen-by-b")
+        #expect(credentials(rules) == [nil, nil, nil])
+        #expect(rules.redirect(307, "/3") == "GET http://a.example/3")
+        #expect(credentials(rules) == [nil, nil, nil])
+        #expect(rules.request?.headerFields[.userAgent] == "a")
+        _ = rules.open()
+        _ = rules.end()
+        // The next attempt begins where that one ended, or where the first one did.
+        #expect(rules.connect() == "GET http://a.example/\(returns ? "s" : "3")")
+        #expect(credentials(rules) == (returns ? all : [nil, nil, nil]))
+        _ = rules.redirect(307, "http://b.example/")
+        _ = rules.redirect(307, "http://a.example/s")
+        #expect(credentials(rules) == [nil, nil, nil])
+        _ = rules.open()
+        _ = rules.end()
+        #expect(rules.connect() == "GET http://a.example/s")
+        #expect(credentials(rules) == all)
+    }
+
+    @Test("a redirect that was not followed to its end takes no credentials away")
+    func credentialsAfterFailure() throws {
+        var rules = try Rules("http://user:pass@a.example/s")
+        _ = rules.connect()
+        _ = rules.redirect(307, "http://b.example/")
+        _ = rules.fail()
+        #expect(rules.connect() == "GET http://a.example/s")
+        #expect(rules.request?.headerFields[.authorization] == "Basic dXNlcjpwYXNz")
+    }
+
+    @Test("a URL's user name is sent as Basic, unless there is an Authorization, and is in no message")
+    func userInformation() throws {
+        var rules = try Rules("http://user:p%40ss@a.example/s")
+        #expect(rules.connect([.authorization: "Bearer b"]) == "GET http://a.example/s")
+        #expect(rules.request?.headerFields[.authorization] == "Bearer b")
+        #expect(rules.connect() == "GET http://a.example/s")
+        #expect(rules.request?.headerFields[.authorization] == "Basic dXNlcjpwQHNz")
+        #expect(rules.redirect(307, "http://other:word@a.example/t") == "GET http://a.example/t")
+        #expect(rules.request?.headerFields[.authorization] == "Basic b3RoZXI6d29yZA==")
+        guard case .stop(let error?) = rules.machine.received(.init(status: 404), at: .zero, date: 0) else {
+            Issue.record("404 is for good")
+            return
+        }
+        #expect(!error.description.contains("word") && !error.description.contains("other"))
+        _ = rules.connect()
+        for location in ["http://u:secret@b.example/", "ftp://u:secret@b/", "http://u:secret@b:x/"] {
+            let head = EventSourceResponseHead(status: 302, headerFields: [.location: location])
+            switch rules.machine.received(head, at: .zero, date: 0) {
+            case .stop(let error?), .wait(_, let error): #expect(!error.description.contains("secret"))
+            default: Issue.record("\(location) is followed")
+            }
+        }
+    }
+
+    @Test("a user name that another origin brings in is refused, wherever it leads")
+    func foreignUserInformation() throws {
+        for location in ["http://u:p@b.example/", "http://u:p@a.example/"] {
+            var rules = try Rules("http://a.example/s")
+            _ = rules.connect()
+            _ = rules.redirect(302, "http://b.example/")
+            #expect(rules.redirect(302, location) == "stop redirectRefused")
+        }
+    }
+
     @Test("it connects again to where redirects led, and to the original URL on demand", arguments: [false, true])
     func afterRedirect(_ returns: Bool) throws {
         var rules = try Rules { $0.reconnectsToOriginalURL = returns }

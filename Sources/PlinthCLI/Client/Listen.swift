@@ -2,7 +2,6 @@
 
 #if Command && Client
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
 import PlinthClient
 
@@ -125,7 +124,7 @@ struct Listen: AsyncParsableCommand {
         } catch {
             throw leave(74, "\(error)")
         }
-        let source = EventSource(url, configuration: try configuration(file), transport: try transport())
+        let source = EventSource(url, configuration: try configuration(file), transport: try request.transport())
         let timer = time.flatMap(TimeText.duration).map { time in
             Task {
                 // What --for asks for; closing the source ends the loop below.
@@ -155,12 +154,6 @@ struct Listen: AsyncParsableCommand {
         let saved = file?.id ?? ""
         configuration.lastEventID = saved.isEmpty ? lastEventID ?? "" : saved
         return configuration
-    }
-
-    private func transport() throws -> AsyncHTTPClientTransport {
-        var configuration = AsyncHTTPClientTransport.configuration
-        if let tls = try request.tls() { configuration.tlsConfiguration = tls }
-        return AsyncHTTPClientTransport(configuration: configuration)
     }
 
     /// Prints what comes, until the source is closed or there have been enough.

@@ -27,8 +27,24 @@ struct RequestOptions: ParsableArguments {
     @Flag(help: "Trust any certificate. For trying things out: anybody may be in the middle.")
     var insecure = false
 
+    @Option(
+        help: ArgumentHelp(
+            """
+            A proxy, http://[user:password@]host[:port] or socks5://host[:port]; an empty one for none (default: that of \
+            https_proxy, http_proxy or all_proxy). Hosts in no_proxy, and this machine, are reached without it.
+            """,
+            valueName: "url"
+        )
+    )
+    var proxy: String?
+
     func validate() throws {
         _ = try fields()
+        do throws(ProxySettings.Failure) {
+            if let proxy, !proxy.isEmpty { _ = try ProxySettings.parse(proxy, from: "--proxy") }
+        } catch {
+            throw ValidationError("\(error)")
+        }
         if insecure, caCertificates != nil {
             throw ValidationError("--insecure and --ca-certificates exclude each other.")
         }
@@ -66,14 +82,45 @@ struct RequestOptions: ParsableArguments {
         return configuration
     }
 
+    /// How a URL is reached: its user name as a field, and through the proxy if there is one for it.
+    ///
+    /// To be asked again for the target of a redirect, which may have another proxy or none.
+    ///
+    /// - Parameter url: The URL, which may have a user name and a password.
+    /// - Throws: `ValidationError` for a URL or a proxy that is none.
+    func route(to url: String) throws -> RequestRoute {
+        guard let address = try? HTTPAddress(url) else {
+            throw ValidationError("The URL is not a valid one: \(HTTPAddress.redacted(url))")
+        }
+        var fields = try fields()
+        if fields[.authorization] == nil { fields[.authorization] = address.basicAuthorization }
+        let tls = try tls()
+        do throws(ProxySettings.Failure) {
+            return RequestRoute(to: address, fields: fields, proxy: try proxies.proxy(for: address), tls: tls)
+        } catch {
+            throw ValidationError("\(error)")
+        }
+    }
+
+    /// Brings an event source's requests to servers, each by the proxy for its URL; redirects included.
+    func transport() throws -> any EventSourceTransport {
+        RoutedTransport(proxies: proxies, tls: try tls())
+    }
+
+    private var proxies: ProxySettings {
+        ProxySettings(option: proxy, environment: ProcessInfo.processInfo.environment)
+    }
+
     /// Complains about a URL that is none.
     static func check(_ url: String) throws {
         let scheme = url.prefix { $0 != ":" }.lowercased()
+        let text = HTTPAddress.redacted(url)
         guard ["http", "https"].contains(scheme), url.dropFirst(scheme.count).hasPrefix("://") else {
-            throw ValidationError("The URL has to begin with http:// or https://, and this does not: \(url)")
+            throw ValidationError("The URL has to begin with http:// or https://, and this does not: \(text)")
         }
-        guard let host = URL(string: url)?.host(), !host.isEmpty else {
-            throw ValidationError("The URL is not a valid one: \(url)")
+        // The client's parser, and the one of the library below it: both have to take it.
+        guard let address = try? HTTPAddress(url), let host = URL(string: address.string)?.host(), !host.isEmpty else {
+            throw ValidationError("The URL is not a valid one: \(text)")
         }
     }
 }

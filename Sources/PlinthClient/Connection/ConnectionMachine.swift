@@ -28,10 +28,8 @@ struct ConnectionMachine: Sendable {
     private let original: HTTPAddress
     private var collector: EventCollector
 
-    // What the next attempt asks for: redirects are remembered.
-    private var address: HTTPAddress
-    private var method: HTTPRequest.Method
-    private var body: [UInt8]?
+    /// What the next attempt asks for: redirects are remembered.
+    private var start: Target
 
     // Of the attempt.
     private var headerFields: HTTPFields = [:]
@@ -50,15 +48,16 @@ struct ConnectionMachine: Sendable {
         var address: HTTPAddress
         var method: HTTPRequest.Method
         var body: [UInt8]?
+        /// Whether another origin had a say in the address. Credentials are then not sent, also not to the first origin:
+        /// the other one chose the URL that would get them.
+        var hasLeftOrigin = false
     }
 
     init(address: HTTPAddress, configuration: EventSourceConfiguration, lastEventID: String) {
         self.configuration = configuration
         original = address
-        self.address = address
-        method = configuration.method
-        body = configuration.body
-        target = Target(address: address, method: configuration.method, body: configuration.body)
+        start = Target(address: address, method: configuration.method, body: configuration.body)
+        target = start
         collector = EventCollector(
             lastEventID: lastEventID,
             maximumEventSize: configuration.maximumEventSize,
@@ -81,7 +80,9 @@ struct ConnectionMachine: Sendable {
         redirects = 0
         openedAt = nil
         hasEvent = false
-        target = Target(address: address, method: method, body: body)
+        target = start
+        // The URL that was configured is nobody else's choice, whatever led to it.
+        if target.address.string == original.string { target.hasLeftOrigin = false }
         return .connect(request())
     }
 
@@ -101,9 +102,12 @@ struct ConnectionMachine: Sendable {
         } else {
             fields[.lastEventID] = id
         }
-        // "If request's current URL's origin is not same origin with locationURL's origin, then … remove" credentials.
-        if !target.address.hasSameOrigin(as: original) {
+        if target.hasLeftOrigin {
+            // "If request's current URL's origin is not same origin with locationURL's origin, then … remove" credentials;
+            // removed from the request, they stay removed, wherever it is redirected next.
             for name in configuration.sensitiveHeaderFields { fields[values: name] = [] }
+        } else if fields[.authorization] == nil {
+            fields[.authorization] = target.address.basicAuthorization ?? original.basicAuthorization
         }
         if target.body == nil && configuration.body != nil {
             // "For each headerName of request-body-header name, delete headerName from request's header list."
@@ -138,9 +142,7 @@ struct ConnectionMachine: Sendable {
             return redirect(head.status, to: location, at: now)
         }
         // Reconnecting asks the same request again, whose URL is by now the last one.
-        if !configuration.reconnectsToOriginalURL {
-            (address, method, body) = (target.address, target.method, target.body)
-        }
+        if !configuration.reconnectsToOriginalURL { start = target }
         if head.status == 204 { return .stop(nil) }
         guard head.status == 200 else { return unexpected(head, at: now, date: date) }
         let type = MediaType(head.headerFields)
@@ -207,7 +209,7 @@ struct ConnectionMachine: Sendable {
             return .stop(
                 EventSourceError(
                     .redirectRefused,
-                    "\(from) redirects to the scheme \(scheme), which is not HTTP: \(location.debugDescription).",
+                    "\(from) redirects to the scheme \(scheme), which is not HTTP: \(Self.quoted(location)).",
                     status: status
                 )
             )
@@ -223,17 +225,19 @@ struct ConnectionMachine: Sendable {
                 at: now
             )
         }
-        if next.hasCredentials && !next.hasSameOrigin(as: target.address) {
+        let hasLeftOrigin = target.hasLeftOrigin || !next.hasSameOrigin(as: target.address)
+        if next.hasCredentials && hasLeftOrigin {
             return .stop(
                 EventSourceError(
                     .redirectRefused,
-                    "\(from) redirects to another origin with a user name: \(location.debugDescription).",
+                    "\(from) redirects to another origin with a user name: \(Self.quoted(location)).",
                     status: status
                 )
             )
         }
         redirects += 1
         target.address = next
+        target.hasLeftOrigin = hasLeftOrigin
         let isPost = target.method == .post
         if (status == 301 || status == 302) && isPost
             || status == 303 && target.method != .get && target.method != .head
@@ -244,11 +248,17 @@ struct ConnectionMachine: Sendable {
         return .connect(request())
     }
 
+    /// A `Location` for a message: without a password, escaped, and no longer than a line or two.
+    private static func quoted(_ location: String) -> String {
+        let text = HTTPAddress.redacted(location)
+        return (text.utf8.count > 200 ? text.prefix(200) + "…" : text[...]).debugDescription
+    }
+
     private mutating func invalid(_ location: String, _ status: Int, at now: Duration) -> Action {
         failed(
             EventSourceError(
                 .invalidRedirect,
-                "\(target.address.string) redirects to what is no URL: \(location.debugDescription).",
+                "\(target.address.string) redirects to what is no URL: \(Self.quoted(location)).",
                 status: status
             ),
             at: now

@@ -1,29 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
 /// A URL of HTTP or HTTPS, parsed and resolved as the [URL standard](https://url.spec.whatwg.org/#url-parsing) does it,
 /// as far as it matters to a request.
 ///
 /// Hosts stay as they are written, in lower case: names in other scripts are the transport's business.
-struct HTTPAddress: Sendable, Hashable {
+package struct HTTPAddress: Sendable, Hashable {
     /// Why a reference leads nowhere.
-    enum Failure: Error, Equatable {
+    package enum Failure: Error, Equatable {
         case invalid
         /// It has another scheme.
         case scheme(String)
     }
 
-    private(set) var scheme: String
-    /// User name and password with the at sign; empty for none.
-    private(set) var credentials: String
-    private(set) var host: String
+    /// `http` or `https`.
+    package private(set) var scheme: String
+    /// User name and password as they are written, with the at sign; empty for none.
+    private var credentials: String
+    /// In lower case; an IPv6 address stands in brackets.
+    package private(set) var host: String
     /// Nil for the scheme's own.
-    private(set) var port: Int?
+    package private(set) var port: Int?
     /// The path, which begins with a slash, and the query.
     private(set) var path: String
     private(set) var query: String?
 
     /// Parses an absolute URL.
-    init(_ text: String) throws(Failure) {
+    package init(_ text: String) throws(Failure) {
         try self.init(text, base: nil)
     }
 
@@ -32,14 +40,58 @@ struct HTTPAddress: Sendable, Hashable {
         try HTTPAddress(reference, base: self)
     }
 
-    var string: String {
-        let port = port.map { ":\($0)" } ?? ""
-        return "\(scheme)://\(credentials)\(host)\(port)\(path)" + (query.map { "?\($0)" } ?? "")
-    }
+    /// The URL without user name and password, which belong neither into a request line nor into any text.
+    package var string: String { "\(scheme)://\(authority)\(target)" }
+
+    /// Host and port as the field `Host` has them.
+    package var authority: String { host + (port.map { ":\($0)" } ?? "") }
+
+    /// Path and query, as a request line has them.
+    package var target: String { path + (query.map { "?\($0)" } ?? "") }
 
     var hasCredentials: Bool { !credentials.isEmpty }
 
-    func hasSameOrigin(as other: HTTPAddress) -> Bool {
+    /// User name and password as the field `Authorization` has them (RFC 7617), percent-decoded; nil if there are none.
+    package var basicAuthorization: String? {
+        guard hasCredentials else { return nil }
+        let parts = credentials.utf8.dropLast().split(
+            separator: UInt8(ascii: ":"),
+            maxSplits: 1,
+            omittingEmptySubsequences: false
+        )
+        let password = parts.count > 1 ? Self.percentDecoded(parts[1]) : []
+        let text = Self.percentDecoded(parts[0]) + [UInt8(ascii: ":")] + password
+        return "Basic " + Data(text).base64EncodedString()
+    }
+
+    /// A text that may be a URL, for messages: without what may be a user name and a password.
+    ///
+    /// The text need not be a valid URL. All up to its last at sign counts: a password may have a slash that should have
+    /// been encoded.
+    package static func redacted(_ text: String) -> String {
+        guard let at = text.utf8.lastIndex(of: UInt8(ascii: "@")) else { return text }
+        let scheme = text.utf8[..<at].firstRange(of: "://".utf8)
+        return String(text[..<(scheme?.upperBound ?? text.startIndex)]) + "…" + String(text[at...])
+    }
+
+    private static func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var rest = Array(text)[...]
+        while let byte = rest.popFirst() {
+            let digits = rest.prefix(2)
+            if byte == UInt8(ascii: "%"), digits.count == 2, digits.allSatisfy(isHexDigit),
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            {
+                result.append(value)
+                rest = rest.dropFirst(2)
+            } else {
+                result.append(byte)
+            }
+        }
+        return result
+    }
+
+    package func hasSameOrigin(as other: HTTPAddress) -> Bool {
         scheme == other.scheme && host == other.host && port == other.port
     }
 

@@ -34,7 +34,7 @@ public final class EventSource: Sendable {
         var observers: [Int: AsyncStream<ReadyState>.Continuation] = [:]
     }
 
-    /// The URL that it was made with.
+    /// The URL that it was made with, also with the user name and password that it may have.
     public let url: String
 
     /// How it connects, waits, and what it accepts.
@@ -47,7 +47,8 @@ public final class EventSource: Sendable {
     /// An event source that connects by a transport of one's own.
     ///
     /// - Parameters:
-    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so.
+    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so. A user
+    ///     name and a password are sent as `Authorization: Basic`, unless that field is configured.
     ///   - configuration: How it connects, waits, and what it accepts; as browsers do unless given.
     ///   - transport: What brings its requests to the server.
     public init(
@@ -171,7 +172,8 @@ public final class EventSource: Sendable {
         } catch {
             throw EventSourceError(
                 .invalidURL,
-                "The URL of an event source has to be absolute, of HTTP or HTTPS: \(url.debugDescription)."
+                "The URL of an event source has to be absolute, of HTTP or HTTPS: "
+                    + "\(HTTPAddress.redacted(url).debugDescription)."
             )
         }
         let begun = state.withLock { state -> (Result<EventSourceRun?, EventSourceError>) in

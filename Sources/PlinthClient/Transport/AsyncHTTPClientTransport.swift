@@ -94,7 +94,8 @@ extension EventSource {
     /// An event source that connects with AsyncHTTPClient.
     ///
     /// - Parameters:
-    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so.
+    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so. A user
+    ///     name and a password are sent as `Authorization: Basic`, unless that field is configured.
     ///   - configuration: How it connects, waits, and what it accepts; as browsers do unless given.
     public convenience init(_ url: String, configuration: EventSourceConfiguration = EventSourceConfiguration()) {
         self.init(url, configuration: configuration, transport: AsyncHTTPClientTransport.shared)
