@@ -2,11 +2,7 @@
 
 #if Server
 
-import Logging
-import Metrics
 import NIOCore
-import NIOEmbedded
-import NIOPosix
 import Plinth
 import PlinthHub
 import PlinthTestSupport
@@ -84,10 +80,13 @@ struct ReentryTests {
             Route.get("/stream", stream)
             HubEndpoints(service).routes()
         }
-        let connection = try await TestingConnection(Chain([routes.router]), vanishingAt: flush, unread: unread)
+        let flushed = Recorder<Void>()
+        let connection = try await TestingConnection(Chain([routes.router])) {
+            VanishingClient(at: flush, unread: unread, flushed: flushed)
+        }
         try await connection.receive(sent.bytes)
         // A client that is still there leaves when it has its answer, or when it is asked for the body.
-        if sent == .upload { try await connection.flushed.first() } else { try await connection.isQuiet() }
+        if sent == .upload { try await flushed.first() } else { try await connection.isQuiet() }
         try await connection.close()
         let server = connection.server
         _ = try await wait(for: "the end of \(sent.rawValue), vanishing at flush \(flush)") {
@@ -98,62 +97,50 @@ struct ReentryTests {
         // Every permit is back.
         #expect(service.limit.count == 0)
     }
-}
 
-/// A connection on NIO's testing channel, set up as an accepted one is.
-struct TestingConnection {
-    let server: ServerContext
-    let channel: NIOAsyncTestingChannel
-    let flushed = Recorder<Void>()
-    private let loop: NIOAsyncTestingEventLoop
+    /// A client whose socket takes nothing.
+    private final class Deaf: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+        private var writes: [EventLoopPromise<Void>] = []
 
-    init(_ chain: Chain, vanishingAt flush: Int, unread: [UInt8]) async throws {
-        let loop = NIOAsyncTestingEventLoop()
-        let channel = NIOAsyncTestingChannel(loop: loop)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let server = ServerContext(
-            chain: chain,
-            configuration: ConnectorConfiguration(),
-            logger: logger,
-            metrics: EventStreamMetricsRegistry(factory: NOOPMetricsHandler.instance),
-            threadPool: .singleton,
-            group: loop
-        )
-        self.loop = loop
-        self.channel = channel
-        self.server = server
-        try await loop.executeInContext { [flushed] in
-            let client = VanishingClient(at: flush, unread: unread, flushed: flushed)
-            try channel.pipeline.syncOperations.addHandler(client)
+        func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+            if let promise { writes.append(promise) }
         }
-        try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
-        try await loop.executeInContext {
-            _ = HTTPServerChannel(server: server, isSecure: false).setup(channel: channel, logger: logger)
+
+        func flush(context: ChannelHandlerContext) {}
+
+        func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+            for write in writes { write.fail(ChannelError.ioOnClosedChannel) }
+            writes = []
+            context.close(mode: mode, promise: promise)
         }
     }
 
-    /// Bytes arrive from the client.
-    func receive(_ bytes: [UInt8]) async throws {
-        try await loop.executeInContext { [channel] in
-            guard channel.isActive else { return }
-            channel.pipeline.syncOperations.fireChannelRead(NIOAny(ByteBuffer(bytes: bytes)))
-            channel.pipeline.syncOperations.fireChannelReadComplete()
-        }
-    }
-
-    /// Waits until nothing but the connection itself is under way, or not even that.
-    func isQuiet() async throws {
-        try await wait(for: "the end of requests") { [server, loop] in
-            while server.activities.count > 1 {
-                await loop.run()
-                await Task.yield()
+    @Test("a client that takes not even the head of a hub's stream is timed out, and begins no other request meanwhile")
+    func deaf() async throws {
+        let ends = StreamRecorder()
+        let service = HubService(try await Hub(observer: ends))
+        let others = Recorder<Void>()
+        let routes = try Routes {
+            Route.get("/text") { _ in
+                others.record()
+                return .text("text")
             }
+            HubEndpoints(service).routes()
         }
-    }
-
-    /// The client leaves.
-    func close() async throws {
-        try? await channel.close().get()
+        let connection = try await TestingConnection(
+            Chain([routes.router]),
+            configuration: ConnectorConfiguration(writeTimeout: .milliseconds(1))
+        ) { Deaf() }
+        try await connection.receive(Array("GET /topics/a HTTP/1.1\r\nHost: a\r\n\r\nGET /text HTTP/1.1\r\n".utf8))
+        try await connection.isQuiet()
+        try await connection.receive(Array("Host: a\r\n\r\n".utf8))
+        try await connection.isClosed()
+        #expect(try await ends.ends.first() == [.timedOut])
+        #expect(others.values.isEmpty)
+        #expect(service.limit.count == 0)
+        let server = connection.server
+        _ = try await wait(for: "the end") { await server.activities.wait() }
     }
 }
 

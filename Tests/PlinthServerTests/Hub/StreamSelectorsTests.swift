@@ -2,7 +2,9 @@
 
 #if Server
 
+import Plinth
 import PlinthHub
+import PlinthTestSupport
 import Testing
 
 @testable import PlinthServer
