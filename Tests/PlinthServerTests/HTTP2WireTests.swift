@@ -22,8 +22,12 @@ extension HTTP2Client {
 
     /// A request of literal fields that enter no table.
     static func request(_ fields: [(String, String)], stream: UInt32) -> [UInt8] {
-        let block = fields.flatMap { name, value in
-            [0, UInt8(name.utf8.count)] + Array(name.utf8) + [UInt8(value.utf8.count)] + Array(value.utf8)
+        var block: [UInt8] = []
+        for (name, value) in fields {
+            block += [0, UInt8(name.utf8.count)]
+            block += Array(name.utf8)
+            block.append(UInt8(value.utf8.count))
+            block += Array(value.utf8)
         }
         return frame(type: 1, flags: 5, stream: stream, block)
     }
@@ -86,7 +90,9 @@ struct HTTP2WireTests {
                 try await client.send(HTTP2Client.acknowledgement)
             }
             let last: UInt32 = 513
-            try await client.send((0..<257).flatMap { HTTP2Client.get("/", stream: 2 * $0 + 1) })
+            var requests: [UInt8] = []
+            for number in UInt32(0)..<257 { requests += HTTP2Client.get("/", stream: 2 * number + 1) }
+            try await client.send(requests)
             var heads: Set<UInt32> = []
             var refusal: HTTP2Client.Frame?
             while heads.count < 256 || refusal == nil {
@@ -115,9 +121,11 @@ struct HTTP2WireTests {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
             let settings = HTTP2Client.frame(type: 4, flags: 0, stream: 0, [0, 4, 0, 1, 0, 0])
-            let bytes =
-                HTTP2Client.preface.prefix(24) + settings + HTTP2Client.get("/", stream: 1)
-                + HTTP2Client.acknowledgement + HTTP2Client.get("/", stream: 3)
+            var bytes = Array(HTTP2Client.preface.prefix(24))
+            bytes += settings
+            bytes += HTTP2Client.get("/", stream: 1)
+            bytes += HTTP2Client.acknowledgement
+            bytes += HTTP2Client.get("/", stream: 3)
             var rest = bytes[...]
             while !rest.isEmpty {
                 try await client.send(Array(rest.prefix(size)))
@@ -163,15 +171,17 @@ struct HTTP2WireTests {
         }
     }
 
-    @Test(
-        "an error of the connection is told by GOAWAY, and the connection then closes in order",
-        arguments: [
-            // PROTOCOL_ERROR: no SETTINGS behind the preface, an acknowledgement of nothing. FRAME_SIZE_ERROR: a PING of 3 bytes.
-            (Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + HTTP2Client.get("/", stream: 1), UInt8(1)),
-            (HTTP2Client.preface + HTTP2Client.frame(type: 0, flags: 0, stream: 0, [1, 2, 3]), 1),
-            (HTTP2Client.preface + HTTP2Client.frame(type: 6, flags: 0, stream: 0, [1, 2, 3]), 6),
-        ]
-    )
+    /// What a client sends, and the code of the GOAWAY for it.
+    static let errors: [([UInt8], UInt8)] = [
+        // PROTOCOL_ERROR: no SETTINGS behind the preface.
+        (Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + HTTP2Client.get("/", stream: 1), 1),
+        // PROTOCOL_ERROR: DATA of no stream.
+        (HTTP2Client.preface + HTTP2Client.frame(type: 0, flags: 0, stream: 0, [1, 2, 3]), 1),
+        // FRAME_SIZE_ERROR: a PING of three bytes.
+        (HTTP2Client.preface + HTTP2Client.frame(type: 6, flags: 0, stream: 0, [1, 2, 3]), 6),
+    ]
+
+    @Test("an error of the connection is told by GOAWAY, and the connection then closes in order", arguments: errors)
     func goodbye(bytes: [UInt8], code: UInt8) async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
@@ -241,7 +251,7 @@ struct HTTP2WireTests {
 
     @Test(
         "`Host` may repeat what `:authority` says, and say nothing else",
-        arguments: [(["test"], true), (["test", "test"], false), (["other"], false), ([""], false), (["a b"], false)]
+        arguments: zip([["test"], ["test", "test"], ["other"], [""], ["a b"]], [true, false, false, false, false])
     )
     func hostBesideAuthority(hosts: [String], isAllowed: Bool) async throws {
         try await withServer([Self.authority]) { server in
