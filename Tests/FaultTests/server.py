@@ -16,7 +16,8 @@ class Server:
     has_application = False
     """Whether it has the probe's routes beside the hub's."""
     deadline = 0.0
-    """How long it may take from SIGTERM to its end: the timeouts of the connector and of the hub, and time for a busy machine."""
+    """How long it may take from SIGTERM to its end: the timeouts of the connector (its
+    shutdown, then what ignores its cancellation) and of the hub, and time for a busy machine."""
 
     backtrace = (
         "enable=yes,interactive=no,color=no,output-to=stderr,threads=crashed,limit=20,images=none,registers=none,"
@@ -141,7 +142,7 @@ class Probe(Server):
     """The probe: a hub and an application's streams, plain, with TLS and on a Unix socket, with short deadlines."""
 
     has_application = True
-    deadline = 3 + 3 + 6
+    deadline = 3 + 5 + 3 + 4
 
     def __init__(self, program, files, transport, executor):
         path = os.path.join(files.folder, "socket")
@@ -159,7 +160,7 @@ class Probe(Server):
 class Command(Server):
     """`plinth serve`, with its usual deadlines, on a plain port or on one with TLS."""
 
-    deadline = 10 + 10 + 6
+    deadline = 10 + 5 + 10 + 5
 
     def __init__(self, program, files, transport, way):
         command = [program, "serve", "--port", "0", "--log-level", "warning", "--transport", transport]
