@@ -120,6 +120,8 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
                 .product(name: "NIOCore", package: "swift-nio", condition: client),
                 .product(name: "NIOHTTP1", package: "swift-nio", condition: client),
+                .product(name: "NIOPosix", package: "swift-nio", condition: client),
+                .product(name: "NIOSSL", package: "swift-nio-ssl", condition: client),
             ]
         ),
         .target(name: "PlinthTesting", dependencies: ["Plinth"]),

@@ -58,6 +58,8 @@ struct ConnectionMachineTests {
 
         mutating func end() -> String { say(machine.failed(EventSourceError(.streamEnded, ""), at: now)) }
 
+        mutating func breakOff() -> String { say(machine.failed(EventSourceError(.connectionLost, ""), at: now)) }
+
         mutating func fail() -> String { say(machine.failed(EventSourceError(.connectionFailed, ""), at: now)) }
     }
 
@@ -422,17 +424,105 @@ struct ConnectionMachineTests {
         _ = rules.connect()
         _ = rules.open()
         rules.now += .seconds(59)
-        #expect(rules.end() == "streamEnded 14.5 seconds")
+        #expect(rules.breakOff() == "connectionLost 14.5 seconds")
         _ = rules.connect()
         _ = rules.open()
         rules.now += .seconds(60)
-        #expect(rules.end() == "streamEnded 11.0 seconds")
+        #expect(rules.breakOff() == "connectionLost 11.0 seconds")
         _ = rules.connect()
         #expect(rules.fail() == "connectionFailed 12.0 seconds")
         _ = rules.connect()
         _ = rules.open()
         _ = rules.bytes("data: a\n\n")
         #expect(rules.end() == "streamEnded 11.0 seconds")
+    }
+
+    @Test(
+        "a stream that ends properly after a second, or the reconnection time, resets the back-off without an event",
+        arguments: [
+            ("retry: 500\n", 0.9, false), ("retry: 500\n", 1, true), ("retry: 0\n", 0.9, false),
+            ("retry: 0\n", 1, true),
+            ("retry: 5000\n", 4.9, false), ("retry: 5000\n", 5, true), ("", 2.9, false), ("", 3, true),
+            // No longer than a connection that breaks off needs.
+            ("retry: 3000000\n", 59, false), ("retry: 3000000\n", 60, true),
+        ]
+    )
+    func properEnd(_ retry: String, _ seconds: Double, _ resets: Bool) throws {
+        var rules = try Rules { $0.backoff = .exponential(base: .seconds(2), cap: .seconds(60)) }
+        for _ in 0..<3 {
+            _ = rules.connect()
+            _ = rules.fail()
+        }
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes(retry + ":\n")
+        rules.now += .seconds(seconds)
+        _ = rules.end()
+        #expect(rules.machine.failures == (resets ? 1 : 4))
+    }
+
+    @Test("a server that ends each stream at once is asked less and less, also if it wants none of it")
+    func endsAtOnce() throws {
+        var rules = try Rules { configuration in
+            configuration.backoff = .exponential(base: .seconds(1), cap: .seconds(30))
+            configuration.random = { 1 }
+        }
+        for delay in [1, 2, 4, 8, 16, 30, 30] {
+            _ = rules.connect()
+            _ = rules.open()
+            _ = rules.bytes("retry: 0\n\n")
+            #expect(rules.end() == "streamEnded \(delay).0 seconds")
+        }
+    }
+
+    @Test(
+        "a stream cannot set a reconnection time above the maximum",
+        arguments: [
+            ("3600000", "3600.0"), ("3600001", "3600.0"), ("9007199254740991", "3600.0"),
+            ("99999999999999999999999", "3600.0"), ("3599999", "3599.999"),
+        ]
+    )
+    func maximumReconnectionTime(_ retry: String, _ delay: String) throws {
+        var rules = try Rules()
+        _ = rules.connect()
+        _ = rules.open()
+        _ = rules.bytes("retry: \(retry)\n\n")
+        #expect(rules.end() == "streamEnded \(delay) seconds")
+        var short = try Rules { configuration in
+            configuration.maximumReconnectionTime = .seconds(10)
+            configuration.reconnectionTime = .seconds(20)
+        }
+        _ = short.connect()
+        // What the program itself has chosen is not the stream's.
+        #expect(short.fail() == "connectionFailed 20.0 seconds")
+        _ = short.connect()
+        _ = short.open()
+        _ = short.bytes("retry: \(retry)\n\n")
+        #expect(short.end() == "streamEnded 10.0 seconds")
+    }
+
+    @Test("a last event ID is sent up to the maximum, in bytes of UTF-8")
+    func longLastEventID() throws {
+        for (id, isSent) in [("1234", true), ("12345", false), ("éé", true), ("ééé", false)] {
+            var rules = try Rules(lastEventID: id) { $0.maximumLastEventIDSize = 4 }
+            _ = rules.connect()
+            #expect(rules.request?.headerFields[.lastEventID] == (isSent ? id : nil))
+            _ = rules.open()
+            #expect(rules.bytes("data: a\n\n").events.map(\.lastEventID) == [id])
+        }
+        var rules = try Rules(lastEventID: String(repeating: "x", count: 4096))
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] != nil)
+        rules = try Rules(lastEventID: String(repeating: "x", count: 4097))
+        _ = rules.connect()
+        #expect(rules.request?.headerFields[.lastEventID] == nil)
+    }
+
+    @Test("statuses that pass are those of overload, gateways and proxies")
+    func transientStatuses() {
+        let statuses = EventSourceConfiguration.transientStatuses
+        #expect(statuses == Set([408, 425, 429, 500, 502, 503, 504, 509]).union(520...530))
+        #expect(EventSourceConfiguration().retryableStatuses.isEmpty)
     }
 
     @Test("the jitter is full: from nothing to the limit")
@@ -460,7 +550,7 @@ struct ConnectionMachineTests {
         // The server's own date, if it gave one, is what its other dates are by.
         let fields: HTTPFields = [.retryAfter: value, .date: "Sun, 06 Nov 1994 08:49:37 GMT"]
         #expect(rules.head(429, fields, date: 0) == "unexpectedStatus \(delay) seconds")
-        #expect(rules.head(500) == "stop unexpectedStatus")
+        #expect(rules.head(501) == "stop unexpectedStatus")
     }
 
     @Test("after so many failures in a row it is over")

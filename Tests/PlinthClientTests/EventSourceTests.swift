@@ -275,6 +275,185 @@ struct EventSourceTests {
         #expect(try await reader.first(2).last == "open")
     }
 
+    @Test("the idle timeout covers the wait for an answer, of each attempt anew", arguments: [0, 3])
+    func idleTimeoutOfAnswers(_ redirects: Int) async throws {
+        let clock = ManualClock()
+        let redirect = ScriptedTransport.Answer.response(307, ["Location": "/next"])
+        let answers = Array(repeating: redirect, count: redirects) + [.silence]
+        let transport = ScriptedTransport(answers + answers + [.open([])])
+        let reader = Reader(Self.source(transport, clock: clock) { $0.idleTimeout = .seconds(10) })
+        for attempt in 1...2 {
+            try await transport.requests.first((redirects + 1) * attempt)
+            try await clock.waitForSleepers()
+            clock.advance(by: .seconds(10))
+            #expect(try await reader.first(attempt).last == "retry idleTimeout 3.0 seconds")
+            try await clock.waitForSleepers()
+            clock.advance(by: .seconds(3))
+        }
+        #expect(try await reader.first(3).last == "open")
+    }
+
+    @Test("a response timeout may be longer than the idle timeout, which then is that of the stream alone")
+    func bothTimeouts() async throws {
+        let clock = ManualClock()
+        let transport = ScriptedTransport([.silence, .open([])])
+        let source = Self.source(transport, clock: clock) { configuration in
+            configuration.idleTimeout = .seconds(10)
+            configuration.responseTimeout = .seconds(25)
+        }
+        let reader = Reader(source)
+        try await transport.requests.first(1)
+        for _ in 0..<2 {
+            try await clock.waitForSleepers(2)
+            clock.advance(by: .seconds(10))
+        }
+        try await clock.waitForSleepers(2)
+        clock.advance(by: .seconds(5))
+        #expect(try await reader.first(1) == ["retry responseTimeout 3.0 seconds"])
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        try await reader.lines.first(2)
+        // Twice: the source may have begun to wait for bytes only when the first ten seconds were over.
+        for _ in 0..<2 {
+            try await clock.waitForSleepers()
+            clock.advance(by: .seconds(10))
+        }
+        #expect(try await reader.first(3).last == "retry idleTimeout 3.0 seconds")
+    }
+
+    @Test(
+        "what the server decided holds, also when a time limit ends at the same moment",
+        arguments: [(204, "end"), (404, "failed unexpectedStatus"), (503, "retry unexpectedStatus 3.0 seconds")]
+    )
+    func lateTimer(_ status: Int, _ line: String) async throws {
+        let clock = ManualClock()
+        let transport = LateTransport(status: status)
+        var configuration = EventSourceConfiguration.plain(clock)
+        configuration.responseTimeout = .seconds(5)
+        configuration.retryableStatuses = [503]
+        let reader = Reader(EventSource("http://a.example/", configuration: configuration, transport: transport))
+        try await transport.requests.first(1)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(5))
+        #expect(try await reader.first(1) == [line])
+        #expect(transport.requests.values.count == 1)
+    }
+
+    /// Answers each request at the moment when it is cancelled.
+    private final class LateTransport: EventSourceTransport {
+        let requests = Recorder<EventSourceRequest>()
+        private let status: Int
+
+        init(status: Int) {
+            self.status = status
+        }
+
+        func send(_ request: EventSourceRequest) async throws -> EventSourceResponse {
+            requests.record(request)
+            let (cancelled, continuation) = AsyncStream.makeStream(of: Void.self)
+            for await _ in cancelled {}
+            continuation.finish()
+            return EventSourceResponse(head: .init(status: status), body: AsyncStream<[UInt8]> { $0.finish() })
+        }
+    }
+
+    @Test("a timer whose attempt has ended interrupts neither a wait nor the next attempt; a restart does")
+    func staleTimers() async {
+        let run = EventSourceRun(lastEventID: "", wantsMessages: true)
+        let first = run.beginAttempt()
+        run.interrupt(.responseTimeout, of: first)
+        #expect(run.isInterrupted)
+        #expect(run.endAttempt() == .responseTimeout)
+        #expect(!run.isInterrupted)
+        // During the wait that follows, and during the next attempt.
+        let (gate, opening) = AsyncStream.makeStream(of: Void.self)
+        let operation = Task {
+            for await _ in gate {}
+            return Task.isCancelled
+        }
+        run.interrupt(.idleTimeout, of: first)
+        let wait = Task { await run.interruptible(operation) }
+        run.interrupt(.idleTimeout, of: first)
+        opening.finish()
+        #expect(await !wait.value)
+        #expect(!run.isInterrupted && !run.takeRestart())
+        let second = run.beginAttempt()
+        run.interrupt(.responseTimeout, of: first)
+        #expect(!run.isInterrupted)
+        run.restart()
+        run.interrupt(.idleTimeout, of: second)
+        #expect(run.endAttempt() == .restart)
+        run.restart()
+        #expect(run.takeRestart() && !run.takeRestart())
+    }
+
+    @Test("why there is no connection is a code of its own, which is tried again, and a label of metrics")
+    func unreachable() async throws {
+        let clock = ManualClock()
+        let metrics = TestMetrics()
+        let failure = EventSourceTransportError(.nameNotFound, "the name of the host cannot be resolved.")
+        let transport = ScriptedTransport([.unreachable(failure), .open([])])
+        let source = Self.source(transport, clock: clock) { $0.metricsFactory = metrics }
+        var iterator = source.messages.makeAsyncIterator()
+        guard case .disconnected(let error, _)? = try await iterator.next() else {
+            Issue.record("the first attempt fails")
+            return
+        }
+        #expect(error.code == .nameNotFound)
+        #expect(error.message == "http://a.example/: the name of the host cannot be resolved.")
+        let dimensions = [("source", "default"), ("reason", "nameNotFound")]
+        #expect(try metrics.expectCounter("plinth_client_failures_total", dimensions).totalValue == 1)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        guard case .opened? = try await iterator.next() else {
+            Issue.record("the second attempt opens")
+            return
+        }
+    }
+
+    @Test("what the server says about its refusal is in the error")
+    func reason() async throws {
+        let json = ["Content-Type": "application/json"]
+        let transport = ScriptedTransport([
+            .response(401, json, [#"{"error":"token expired "#, #"at 12:00","code":"token-expired"}"#])
+        ])
+        let error = await #expect(throws: EventSourceError.self) { for try await _ in Self.source(transport) {} }
+        #expect(error?.reason == "token expired at 12:00")
+        #expect(error?.reasonCode == "token-expired")
+        #expect(error?.message.contains("status 401 and not 200: token expired at 12:00 (token-expired).") == true)
+    }
+
+    @Test("a refusal whose body does not end is not waited for longer than a second, and read no further than 4 KiB")
+    func unfinishedReason() async throws {
+        let clock = ManualClock()
+        let text = ["Content-Type": "text/plain"]
+        let transport = ScriptedTransport([.unfinished(403, text, ["not ", "you"])])
+        let reader = Reader(Self.source(transport, clock: clock))
+        try await transport.requests.first(1)
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(1))
+        #expect(try await reader.first(1) == ["failed unexpectedStatus"])
+        try await transport.closed.first(1)
+        // As much as is kept has come: no time needs to pass.
+        let long = ScriptedTransport([.unfinished(403, text, [String(repeating: "x", count: 4096)])])
+        let error = await #expect(throws: EventSourceError.self) { for try await _ in Self.source(long) {} }
+        #expect(error?.reason == String(repeating: "x", count: 300) + "…")
+    }
+
+    @Test("a last event ID that is too long is handed out, and not sent")
+    func longID() async throws {
+        let clock = ManualClock()
+        let transport = ScriptedTransport([.stream(["id: 123456789\ndata: a\n\n"]), .open(["data: b\n\n"])])
+        let source = Self.source(transport, clock: clock) { $0.maximumLastEventIDSize = 8 }
+        let reader = Reader(source)
+        try await reader.lines.first(3)
+        #expect(source.lastEventID == "123456789")
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        try await reader.lines.first(5)
+        #expect(transport.requests.values.last?.headerFields[.init("Last-Event-ID") ?? .accept] == nil)
+    }
+
     @Test("a slow reader does not trip the idle timeout")
     func slowReader() async throws {
         let clock = ManualClock()

@@ -75,6 +75,56 @@ struct RealServerTests {
         try await resumes(from: port, subscribe: "/topics/a", publish: "/topics/a")
     }
 
+    @Test("Plinth's hub: the largest events that it takes are read with the defaults, whatever their line ends")
+    func largestEvents() async throws {
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve", "--port", "0", "--log-level", "error"])
+        defer { hub.terminate() }
+        let line = try await hub.output(until: "\n")
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })
+        let url = "http://127.0.0.1:\(port)/topics/"
+        let maximum = 1 << 20
+        // Each line end is a line more on the wire; a topic of the longest kind is in each ID.
+        let topic = String(repeating: "t", count: 1000)
+        let type = String(repeating: "e", count: 2000)
+        let bodies = ["x", "\n", "\r", "\r\n", "é", "\0", "\u{FEFF}"].map { unit in
+            String(repeating: unit, count: maximum / unit.utf8.count)
+        }
+        for body in bodies {
+            var request = HTTPClientRequest(url: "\(url)\(topic)?type=\(type)")
+            request.method = .POST
+            request.headers.add(name: "Content-Type", value: "text/plain")
+            request.body = .bytes(ByteBuffer(string: body))
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            #expect(response.status == .ok)
+        }
+        // The ID with the topic is that of streams of several topics.
+        for query in ["\(topic)?last-event-id=earliest", "?match=**&last-event-id=earliest"] {
+            let base = query.hasPrefix("?") ? String(url.dropLast()) : url
+            var configuration = EventSourceConfiguration()
+            configuration.maximumAttempts = 3
+            let source = EventSource(base + query, configuration: configuration)
+            var read = 0
+            for try await event in source {
+                #expect(event.type == type)
+                #expect(event.data.utf8.elementsEqual(Self.normalised(bodies[read])), "\(event.data.utf8.count) bytes")
+                read += 1
+                if read == bodies.count { break }
+            }
+            #expect(read == bodies.count)
+        }
+    }
+
+    /// A text's bytes with each line end, of any kind, as LF.
+    private static func normalised(_ text: String) -> [UInt8] {
+        var result: [UInt8] = []
+        var last: UInt8 = 0
+        for byte in text.utf8 {
+            if byte != 0x0A || last != 0x0D { result.append(byte == 0x0D ? 0x0A : byte) }
+            last = byte
+        }
+        return result
+    }
+
     @Test("nchan: nothing is lost or comes twice when the proxy in front of it is restarted")
     func nchan() async throws {
         let server = try await Nginx(

@@ -107,7 +107,7 @@ struct ServerTests {
         let reader = Reader(EventSource("http://127.0.0.1:\(port)/", configuration: configuration))
         #expect(
             try await reader.first(3) == [
-                "retry connectionFailed 0.001 seconds", "retry connectionFailed 0.001 seconds",
+                "retry connectionRefused 0.001 seconds", "retry connectionRefused 0.001 seconds",
                 "failed tooManyAttempts",
             ]
         )
@@ -182,6 +182,19 @@ struct ServerTests {
         #expect(fields["user-agent"] == "a")
     }
 
+    @Test("a URL's user name is sent as Basic, and not in the request line")
+    func userInformation() async throws {
+        let server = try ScriptedServer([.status("307 T", "Location: /b")], [.head, .hold])
+        let url = server.url.replacing("http://", with: "http://user:p%40ss@")
+        let reader = Reader(EventSource(url + "a", configuration: EventSourceConfiguration()))
+        try await reader.lines.first(1)
+        #expect(server.requests.values.map(\.line) == ["GET /a HTTP/1.1", "GET /b HTTP/1.1"])
+        #expect(
+            server.requests.values.map { $0.fields["authorization"] }
+                == Array(repeating: "Basic dXNlcjpwQHNz", count: 2)
+        )
+    }
+
     @Test("a body is sent again with each attempt, and with redirects that keep it")
     func body() async throws {
         let server = try ScriptedServer(
@@ -235,6 +248,63 @@ struct ServerTests {
             let error = await #expect(throws: EventSourceError.self) { try await iterator.next() }
             #expect(error?.code == .tooLarge)
         }
+    }
+
+    @Test("a server that accepts and never answers is given up after the idle timeout")
+    func silentServer() async throws {
+        let server = try ScriptedServer([.head, .send("id: 1\ndata: a\n\n")], [.hold], [.head, .hold])
+        let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(500) })
+        #expect(
+            try await reader.first(5) == [
+                "open", "message: a", "retry streamEnded 0.001 seconds", "retry idleTimeout 0.001 seconds", "open",
+            ]
+        )
+        #expect(server.requests.values.map { $0.fields["last-event-id"] } == [nil, "1", "1"])
+    }
+
+    @Test("the server's reason is read of a body that comes in pieces, and of one that does not end")
+    func reason() async throws {
+        let head = "HTTP/1.1 401 No\r\nContent-Type: application/json\r\n"
+        let body = #"{"error":"token expired","code":"token-expired"}"#
+        for script in [
+            [Step.send(head + "Content-Length: \(body.utf8.count)\r\n\r\n"), .drip(body)],
+            [.send(head + "\r\n" + body)],
+            [.send(head + "Content-Length: 1000\r\n\r\n" + body), .hold],
+        ] {
+            let server = try ScriptedServer(script)
+            let error = await #expect(throws: EventSourceError.self) { for try await _ in Self.source(server) {} }
+            #expect(error?.reason == "token expired" && error?.reasonCode == "token-expired")
+        }
+    }
+
+    @Test("a name that is none, a server of TLS, and one that closes are told apart")
+    func causes() async throws {
+        func code(_ url: String) async -> EventSourceError? {
+            var configuration = EventSourceConfiguration()
+            configuration.maximumAttempts = 2
+            configuration.backoff = .none
+            configuration.reconnectionTime = .zero
+            let source = EventSource(url, configuration: configuration)
+            do {
+                for try await message in source.messages {
+                    if case .disconnected(let error, _) = message { return error }
+                }
+            } catch {
+                return error
+            }
+            return nil
+        }
+        let name = await code("http://plinth-test.invalid/")
+        #expect(name?.code == .nameNotFound, "\(String(describing: name))")
+        // The alert that a server of TLS sends when what comes is no TLS.
+        let tls = try ScriptedServer([.send([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x32])])
+        let alert = await code(tls.url)
+        #expect(alert?.code == .tlsServer, "\(String(describing: alert))")
+        #expect(alert?.message.contains("https://") == true)
+        let closing = try ScriptedServer([])
+        let closed = await code(closing.url)
+        #expect(closed?.code == .connectionFailed)
+        #expect(closed?.message.contains("closed the connection without an answer") == true)
     }
 
     @Test("a silent stream is given up after the idle timeout")

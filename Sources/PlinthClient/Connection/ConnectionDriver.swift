@@ -37,29 +37,28 @@ struct ConnectionDriver: Sendable {
         var machine = start
         while !run.isClosed {
             await run.waitForRoom()
+            let number = run.beginAttempt()
             let before = machine
-            let (after, ending) = await run.interruptible(
+            let (after, ended) = await run.interruptible(
                 Task {
                     var machine = before
-                    let ending = await attempt(&machine)
-                    return (machine, ending)
+                    let ended = await attempt(&machine, number)
+                    return (machine, ended)
                 }
             )
             machine = after
+            let interruption = run.endAttempt()
             if run.isClosed { return }
-            var action = ending
-            switch run.takeInterruption() {
-            case .restart?:
+            // What the server decided holds, whatever ran out at the same time.
+            if case .stop(let error)? = ended {
+                stop(error)
+                return
+            }
+            if interruption == .restart {
                 restart(&machine)
                 continue
-            case .idleTimeout?:
-                let message = "No byte came for \(configuration.idleTimeout ?? .zero)."
-                action = machine.failed(EventSourceError(.idleTimeout, message), at: time.now())
-            case .responseTimeout?:
-                let message = "No response came within \(configuration.responseTimeout ?? .zero)."
-                action = machine.failed(EventSourceError(.responseTimeout, message), at: time.now())
-            case nil: break
             }
+            let action = ended ?? machine.failed(timedOut(interruption), at: time.now())
             guard case .wait(let delay, let error) = action else {
                 if case .stop(let error) = action { stop(error) }
                 return
@@ -72,8 +71,16 @@ struct ConnectionDriver: Sendable {
             )
             mark(.disconnected(error, retryIn: delay))
             await wait(delay)
-            if run.takeInterruption() != nil { restart(&machine) }
+            if run.takeRestart() { restart(&machine) }
         }
+    }
+
+    private func timedOut(_ interruption: EventSourceRun.Interruption?) -> EventSourceError {
+        guard interruption == .responseTimeout else {
+            return EventSourceError(.idleTimeout, "No byte came for \(configuration.idleTimeout ?? .zero).")
+        }
+        let limit = configuration.responseTimeout ?? .zero
+        return EventSourceError(.responseTimeout, "No response came within \(limit).")
     }
 
     private func restart(_ machine: inout ConnectionMachine) {
@@ -109,57 +116,97 @@ struct ConnectionDriver: Sendable {
     // MARK: - One attempt
 
     /// Makes one attempt, and reads the stream that it leads to, to its end.
+    ///
+    /// - Returns: What follows from how it ended; nil if it was interrupted before that.
     @concurrent
-    private func attempt(_ machine: inout ConnectionMachine) async -> ConnectionMachine.Action {
-        let limit = watch(configuration.responseTimeout, .responseTimeout)
+    private func attempt(_ machine: inout ConnectionMachine, _ number: Int) async -> ConnectionMachine.Action? {
+        let limit = timer(configuration.responseTimeout, .responseTimeout, of: number)
         defer { limit?.cancel() }
+        let watch = IdleWatch(time: time)
+        let idle = configuration.idleTimeout.map { limit in
+            Task { [run] in
+                if await watch.expires(after: limit) { run.interrupt(.idleTimeout, of: number) }
+            }
+        }
+        defer { idle?.cancel() }
         var action: ConnectionMachine.Action
         do {
             let provided = try await configuration.headerProvider?() ?? [:]
             action = machine.connect(adding: provided)
         } catch {
-            return machine.failed(headers: error, at: time.now())
+            return run.isInterrupted ? nil : machine.failed(headers: error, at: time.now())
         }
         while case .connect(let request) = action {
-            if run.isInterrupted { return action }
-            metrics.requested()
-            let response: EventSourceResponse
+            if run.isInterrupted { return nil }
+            report(request, machine)
+            // Where a response has a time limit of its own, that one may be longer.
+            if configuration.responseTimeout == nil { watch.begin() }
+            var response: EventSourceResponse
             do {
                 response = try await transport.send(request)
-            } catch let error as EventSourceError {
-                return .stop(error)
             } catch {
-                let message = "\(request.url) did not answer."
-                return machine.failed(EventSourceError(.connectionFailed, message, cause: error), at: time.now())
+                return run.isInterrupted ? nil : failed(request, error, &machine)
             }
-            action = machine.received(response.head, at: time.now(), date: TimeSource.date)
+            watch.end()
+            var reason: ServerReason?
+            if ServerReason.isLookedFor(in: response.head) {
+                limit?.cancel()
+                reason = await self.reason(&response, number)
+            }
+            action = machine.received(response.head, reason: reason, at: time.now(), date: TimeSource.date)
             guard case .read(let head) = action else { continue }
+            if run.isInterrupted { return nil }
             limit?.cancel()
-            return await read(response.body, of: head, &machine)
+            return await read(response.body, of: head, &machine, watch)
         }
         return action
     }
 
-    @concurrent
-    private func read(
-        _ body: any EventSourceResponseBody,
-        of head: EventSourceResponseHead,
-        _ machine: inout ConnectionMachine
-    ) async -> ConnectionMachine.Action {
-        if run.isInterrupted { return .read(head) }
-        setState(.open)
-        metrics.streamOpened()
-        defer { metrics.streamEnded() }
-        configuration.logger.debug("event source is open", metadata: ["url": "\(head.url)"])
-        mark(.opened(head))
-
-        guard let limit = configuration.idleTimeout else { return await read(body, of: head, &machine, nil) }
-        let watch = IdleWatch(time: time)
-        let task = Task { [run] in
-            if await watch.expires(after: limit) { run.interrupt(.idleTimeout) }
+    private func report(_ request: EventSourceRequest, _ machine: ConnectionMachine) {
+        metrics.requested()
+        if !machine.lastEventID.isEmpty, request.headerFields[.lastEventID] == nil {
+            configuration.logger.info(
+                "event source does not send its last event ID, which is too long",
+                metadata: [
+                    "bytes": "\(machine.lastEventID.utf8.count)",
+                    "maximumLastEventIDSize": "\(configuration.maximumLastEventIDSize)",
+                ]
+            )
         }
-        defer { task.cancel() }
-        return await read(body, of: head, &machine, watch)
+    }
+
+    private func failed(
+        _ request: EventSourceRequest,
+        _ error: any Error,
+        _ machine: inout ConnectionMachine
+    ) -> ConnectionMachine.Action {
+        switch error {
+        case let error as EventSourceError:
+            return .stop(error)
+        case let error as EventSourceTransportError:
+            let message = "\(request.url): \(error.message)"
+            return machine.failed(EventSourceError(error.code, message, cause: error.cause), at: time.now())
+        default:
+            let message = "\(request.url) did not answer."
+            return machine.failed(EventSourceError(.connectionFailed, message, cause: error), at: time.now())
+        }
+    }
+
+    /// Reads what the server says about its refusal, as far as it comes in time.
+    ///
+    /// Time that runs out cancels the attempt, whose outcome is no longer in question.
+    @concurrent
+    private func reason(_ response: inout EventSourceResponse, _ number: Int) async -> ServerReason? {
+        let limit = timer(ServerReason.timeout, .reasonTimeout, of: number)
+        defer { limit?.cancel() }
+        var bytes: [UInt8] = []
+        while bytes.count < ServerReason.maximumSize {
+            let isMore = try? await response.body.next { part in
+                for index in 0..<min(part.count, ServerReason.maximumSize - bytes.count) { bytes.append(part[index]) }
+            }
+            guard isMore == true else { break }
+        }
+        return ServerReason(bytes, response.head.headerFields)
     }
 
     @concurrent
@@ -167,25 +214,32 @@ struct ConnectionDriver: Sendable {
         _ body: any EventSourceResponseBody,
         of head: EventSourceResponseHead,
         _ machine: inout ConnectionMachine,
-        _ watch: IdleWatch?
-    ) async -> ConnectionMachine.Action {
+        _ watch: IdleWatch
+    ) async -> ConnectionMachine.Action? {
+        setState(.open)
+        metrics.streamOpened()
+        defer { metrics.streamEnded() }
+        configuration.logger.debug("event source is open", metadata: ["url": "\(head.url)"])
+        mark(.opened(head))
         var body = body
         while true {
             await run.waitForRoom()
-            if run.isClosed { return .read(head) }
+            if run.isInterrupted { return nil }
             var batch = EventBatch()
             var action: ConnectionMachine.Action?
             do {
-                watch?.begin()
+                watch.begin()
                 let isMore = try await body.next { bytes in
                     action = machine.received(bytes, into: &batch)
                 }
-                watch?.end()
+                watch.end()
                 guard isMore else {
+                    if run.isInterrupted { return nil }
                     let message = "The server ended the event stream of \(head.url)."
                     return machine.failed(EventSourceError(.streamEnded, message), at: time.now())
                 }
             } catch {
+                if run.isInterrupted { return nil }
                 let message = "The event stream of \(head.url) broke off."
                 return machine.failed(EventSourceError(.connectionLost, message, cause: error), at: time.now())
             }
@@ -195,11 +249,15 @@ struct ConnectionDriver: Sendable {
         }
     }
 
-    private func watch(_ limit: Duration?, _ interruption: EventSourceRun.Interruption) -> Task<Void, Never>? {
+    private func timer(
+        _ limit: Duration?,
+        _ interruption: EventSourceRun.Interruption,
+        of number: Int
+    ) -> Task<Void, Never>? {
         guard let limit else { return nil }
         return Task { [run, time] in
             guard (try? await time.sleep(limit)) != nil, !Task.isCancelled else { return }
-            run.interrupt(interruption)
+            run.interrupt(interruption, of: number)
         }
     }
 }

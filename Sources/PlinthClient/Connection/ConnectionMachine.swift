@@ -48,8 +48,9 @@ struct ConnectionMachine: Sendable {
         var address: HTTPAddress
         var method: HTTPRequest.Method
         var body: [UInt8]?
-        /// Whether another origin had a say in the address. Credentials are then not sent, also not to the first origin:
-        /// the other one chose the URL that would get them.
+        /// Whether another origin had a say in the address.
+        ///
+        /// Credentials are then not sent, also not to the first origin: the other one chose the URL that would get them.
         var hasLeftOrigin = false
     }
 
@@ -68,8 +69,11 @@ struct ConnectionMachine: Sendable {
     /// The last event ID that the stream has committed.
     var lastEventID: String { collector.lastEventID }
 
-    /// The reconnection time in force.
-    var reconnectionTime: Duration { collector.reconnectionTime ?? max(configuration.reconnectionTime, .zero) }
+    /// The reconnection time in force: the stream's, up to a maximum, or the configured one.
+    var reconnectionTime: Duration {
+        guard let asked = collector.reconnectionTime else { return max(configuration.reconnectionTime, .zero) }
+        return max(min(asked, configuration.maximumReconnectionTime), .zero)
+    }
 
     // MARK: - Attempts
 
@@ -81,7 +85,7 @@ struct ConnectionMachine: Sendable {
         openedAt = nil
         hasEvent = false
         target = start
-        // The URL that was configured is nobody else's choice, whatever led to it.
+        // The program chose the URL that was configured, whatever led back to it.
         if target.address.string == original.string { target.hasLeftOrigin = false }
         return .connect(request())
     }
@@ -96,12 +100,10 @@ struct ConnectionMachine: Sendable {
         if fields[.accept] == nil { fields[.accept] = "text/event-stream" }
         if fields[.cacheControl] == nil { fields[.cacheControl] = "no-cache" }
         // "If the EventSource object's last event ID string is not the empty string … UTF-8 encoded".
+        // One that the server cannot take, because its head would be too large, would end the source for good (431).
         let id = collector.lastEventID
-        if id.isEmpty {
-            fields[.lastEventID] = nil
-        } else {
-            fields[.lastEventID] = id
-        }
+        let isSent = !id.isEmpty && id.utf8.count <= configuration.maximumLastEventIDSize
+        fields[.lastEventID] = isSent ? id : nil
         if target.hasLeftOrigin {
             // "If request's current URL's origin is not same origin with locationURL's origin, then … remove" credentials;
             // removed from the request, they stay removed, wherever it is redirected next.
@@ -129,10 +131,16 @@ struct ConnectionMachine: Sendable {
     ///
     /// - Parameters:
     ///   - head: The head.
+    ///   - reason: What the server says about its refusal, if it is one.
     ///   - now: The time.
     ///   - date: Seconds since the beginning of 1970, for a `Retry-After` that is a date.
     /// - Returns: What to do next.
-    mutating func received(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
+    mutating func received(
+        _ head: EventSourceResponseHead,
+        reason: ServerReason? = nil,
+        at now: Duration,
+        date: Int
+    ) -> Action {
         var head = head
         head.url = target.address.string
         // A redirect status without a `Location` is a response like any other.
@@ -144,7 +152,7 @@ struct ConnectionMachine: Sendable {
         // Reconnecting asks the same request again, whose URL is by now the last one.
         if !configuration.reconnectsToOriginalURL { start = target }
         if head.status == 204 { return .stop(nil) }
-        guard head.status == 200 else { return unexpected(head, at: now, date: date) }
+        guard head.status == 200 else { return unexpected(head, reason, at: now, date: date) }
         let type = MediaType(head.headerFields)
         guard type?.essence == "text/event-stream" else {
             let found = head.headerFields[.contentType].map { "its Content-Type is \($0.debugDescription)" }
@@ -182,15 +190,22 @@ struct ConnectionMachine: Sendable {
         return .read(head)
     }
 
-    private mutating func unexpected(_ head: EventSourceResponseHead, at now: Duration, date: Int) -> Action {
+    private mutating func unexpected(
+        _ head: EventSourceResponseHead,
+        _ reason: ServerReason?,
+        at now: Duration,
+        date: Int
+    ) -> Action {
         let isRetried = configuration.retryableStatuses.contains(head.status)
-        let advice = isRetried ? "" : " Add the status to retryableStatuses if it passes."
-        let error = EventSourceError(
+        var error = EventSourceError(
             .unexpectedStatus,
-            "\(head.url) answered with status \(head.status) and not 200."
-                + (Self.redirectStatuses.contains(head.status) ? " It has no Location to follow." : advice),
+            "\(head.url) answered with status \(head.status) and not 200\(reason.map { ": \($0)" } ?? "")."
+                + (Self.redirectStatuses.contains(head.status) ? " It has no Location to follow." : ""),
             status: head.status
         )
+        if !isRetried, head.status >= 400 { error.advice = "Add the status to retryableStatuses if it passes." }
+        error.reason = reason?.text
+        error.reasonCode = reason?.code
         guard isRetried else { return .stop(error) }
         let asked = RetryAfter.delay(in: head.headerFields, now: date) ?? .zero
         return failed(error, at: now, atLeast: min(asked, configuration.maximumRetryAfter))
@@ -275,14 +290,14 @@ struct ConnectionMachine: Sendable {
         do {
             try collector.collect(bytes, into: &batch)
         } catch {
-            return .stop(
-                EventSourceError(
-                    .tooLarge,
-                    "The event stream of \(target.address.string) goes beyond maximumEventSize, "
-                        + "\(configuration.maximumEventSize) bytes. Raise it if the server can be trusted.",
-                    cause: error
-                )
+            let maximum = configuration.maximumEventSize
+            var failure = EventSourceError(
+                .tooLarge,
+                "An event of \(target.address.string) is larger than \(maximum) bytes.",
+                cause: error
             )
+            failure.advice = "Raise maximumEventSize if the server can be trusted."
+            return .stop(failure)
         }
         if batch.events.count > count { hasEvent = true }
         return nil
@@ -296,22 +311,32 @@ struct ConnectionMachine: Sendable {
     private mutating func failed(_ error: EventSourceError, at now: Duration, atLeast minimum: Duration) -> Action {
         // The unfinished event is gone, and its ID with it.
         collector.reset()
-        if let openedAt, hasEvent || now - openedAt >= configuration.backoff.resetTime { failures = 0 }
+        if let openedAt, hasEvent || now - openedAt >= healthyTime(error) { failures = 0 }
         openedAt = nil
         failures += 1
         if let maximum = configuration.maximumAttempts, failures >= maximum {
-            return .stop(
-                EventSourceError(
-                    .tooManyAttempts,
-                    "\(failures) attempts in a row failed, as many as maximumAttempts allows. The last one: "
-                        + error.message,
-                    status: error.status,
-                    cause: error.cause ?? error
-                )
+            var last = EventSourceError(
+                .tooManyAttempts,
+                "\(failures) attempts in a row failed, as many as maximumAttempts allows. The last one: "
+                    + error.message,
+                status: error.status,
+                cause: error.cause ?? error
             )
+            last.reason = error.reason
+            last.reasonCode = error.reasonCode
+            return .stop(last)
         }
         let added = configuration.backoff.delay(failures: failures, random: configuration.random())
         return .wait(max(reconnectionTime + added, minimum), error)
+    }
+
+    /// How long a connection without an event has to have been open so that it counts as no failure.
+    ///
+    /// A proper end after a while is what proxies and platforms do to healthy streams that have nothing to say. One that
+    /// comes sooner is a server's that ends at once, which is asked less and less, also if it sets `retry: 0`.
+    private func healthyTime(_ error: EventSourceError) -> Duration {
+        let resetTime = configuration.backoff.resetTime
+        return error.code == .streamEnded ? min(max(.seconds(1), reconnectionTime), resetTime) : resetTime
     }
 
     /// The reader wants a new connection: nothing failed.

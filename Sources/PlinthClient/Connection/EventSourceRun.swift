@@ -13,6 +13,8 @@ final class EventSourceRun: Sendable {
         case restart
         case idleTimeout
         case responseTimeout
+        /// The server was too slow to say why it refuses.
+        case reasonTimeout
     }
 
     /// What a batch may weigh before the driver waits.
@@ -28,6 +30,10 @@ final class EventSourceRun: Sendable {
         var isFinished = false
         var error: EventSourceError?
         var interruption: Interruption?
+        /// How many attempts have begun.
+        var attempts = 0
+        /// The number of the attempt that is under way.
+        var attempt: Int?
         /// Cancels what the driver is doing.
         var operation: (@Sendable () -> Void)?
     }
@@ -135,9 +141,24 @@ final class EventSourceRun: Sendable {
         operation?()
     }
 
-    /// Interrupts what the driver is doing, if anything.
-    func interrupt(_ interruption: Interruption) {
+    /// Interrupts what the driver is doing, for a new connection.
+    func restart() {
+        interrupt(.restart) { _ in true }
+    }
+
+    /// Interrupts an attempt whose time is over.
+    ///
+    /// - Parameters:
+    ///   - interruption: What ran out.
+    ///   - attempt: The number of the attempt. A timer that fires when its attempt has ended does nothing: neither to the
+    ///     attempt's outcome nor to the wait or the attempt that follows.
+    func interrupt(_ interruption: Interruption, of attempt: Int) {
+        interrupt(interruption) { $0.attempt == attempt }
+    }
+
+    private func interrupt(_ interruption: Interruption, if isCurrent: (State) -> Bool) {
         let (writer, operation) = state.withLock { state -> (Waiter?, (@Sendable () -> Void)?) in
+            guard isCurrent(state) else { return (nil, nil) }
             if state.interruption != .restart { state.interruption = interruption }
             defer { (state.writer, state.operation) = (nil, nil) }
             return (state.writer, state.operation)
@@ -205,11 +226,30 @@ final class EventSourceRun: Sendable {
     /// Whether it is interrupted, or closed.
     var isInterrupted: Bool { state.withLock { isClosed || $0.interruption != nil } }
 
-    /// What the driver's operation was interrupted for, which is then over; nil if it was not.
-    func takeInterruption() -> Interruption? {
+    /// Begins an attempt, with a number that its timers are bound to.
+    func beginAttempt() -> Int {
+        state.withLock { state in
+            state.attempts += 1
+            state.attempt = state.attempts
+            return state.attempts
+        }
+    }
+
+    /// Ends the attempt: what its timers do from now on is too late.
+    ///
+    /// - Returns: What it was interrupted for; nil if it was not.
+    func endAttempt() -> Interruption? {
+        state.withLock { state in
+            defer { (state.attempt, state.interruption) = (nil, nil) }
+            return state.interruption
+        }
+    }
+
+    /// Whether a restart was asked for during a wait, which is then dealt with.
+    func takeRestart() -> Bool {
         state.withLock { state in
             defer { state.interruption = nil }
-            return state.interruption
+            return state.interruption == .restart
         }
     }
 }

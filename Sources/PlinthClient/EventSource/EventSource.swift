@@ -159,7 +159,7 @@ public final class EventSource: Sendable {
     /// A wait for the next attempt ends, too. What was received is still handed out. Without an iteration nothing
     /// happens.
     public func restart() {
-        state.withLock { $0.run }?.interrupt(.restart)
+        state.withLock { $0.run }?.restart()
     }
 
     // MARK: - Iterations

@@ -13,9 +13,10 @@ public struct EventSourceBackoff: Sendable, Hashable {
     /// The longest time added after any number of failures.
     public let cap: Duration
 
-    /// How long a connection has to be open, without an event, so that it counts as no failure.
+    /// How long a connection has to be open, without an event, so that it counts as no failure when it breaks off.
     ///
-    /// One that brought an event does at once.
+    /// One that brought an event does at once. One that the server ends properly does after 1 second, or after the
+    /// reconnection time if that is longer, but not after more than this time.
     public let resetTime: Duration
 
     /// Nothing is added.
@@ -26,7 +27,8 @@ public struct EventSourceBackoff: Sendable, Hashable {
     /// - Parameters:
     ///   - base: The longest time added after the first failure; 1 second unless given.
     ///   - cap: The longest time added after any number of failures; 30 seconds unless given.
-    ///   - resetTime: How long a connection has to be open so that it counts as no failure; 60 seconds unless given.
+    ///   - resetTime: How long a connection has to be open so that it counts as no failure when it breaks off; 60 seconds
+    ///     unless given.
     /// - Returns: The back-off.
     public static func exponential(
         base: Duration = .seconds(1),

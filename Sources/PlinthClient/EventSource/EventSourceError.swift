@@ -7,6 +7,8 @@ public struct EventSourceError: Error, CustomStringConvertible {
         private enum Value: String {
             case invalidURL, unexpectedStatus, unexpectedContentType, unexpectedCharset, compressed, redirectRefused
             case invalidRedirect, tooManyRedirects, tooLarge, tooManyAttempts, alreadyIterated
+            case nameNotFound, connectionRefused, connectionTimeout, certificateRejected, handshakeFailed
+            case plaintextServer, tlsServer, proxyFailed
             case connectionFailed, connectionLost, streamEnded, idleTimeout, responseTimeout, headersUnavailable
             case missingTerminator
         }
@@ -51,7 +53,23 @@ public struct EventSourceError: Error, CustomStringConvertible {
         public static let tooManyAttempts = Code(value: .tooManyAttempts)
         /// The source is being iterated already.
         public static let alreadyIterated = Code(value: .alreadyIterated)
-        /// No connection, or none that brought a response.
+        /// The host's name has no address.
+        public static let nameNotFound = Code(value: .nameNotFound)
+        /// Nothing accepts connections there: the host refused, or cannot be reached.
+        public static let connectionRefused = Code(value: .connectionRefused)
+        /// The connection could not be made in the transport's time for it.
+        public static let connectionTimeout = Code(value: .connectionTimeout)
+        /// The server's certificate is not trusted, or is another host's.
+        public static let certificateRejected = Code(value: .certificateRejected)
+        /// The TLS handshake failed for another reason.
+        public static let handshakeFailed = Code(value: .handshakeFailed)
+        /// The URL is of HTTPS, and the server speaks no TLS.
+        public static let plaintextServer = Code(value: .plaintextServer)
+        /// The URL is of HTTP, and the server speaks TLS.
+        public static let tlsServer = Code(value: .tlsServer)
+        /// The proxy refused, or answered with what is no answer of a proxy.
+        public static let proxyFailed = Code(value: .proxyFailed)
+        /// No connection, or none that brought a response, for a reason that has no code of its own.
         public static let connectionFailed = Code(value: .connectionFailed)
         /// The connection broke in the middle of the stream.
         public static let connectionLost = Code(value: .connectionLost)
@@ -74,13 +92,30 @@ public struct EventSourceError: Error, CustomStringConvertible {
     public let code: Code
 
     /// What is wrong, where, and what to do about it.
-    public let message: String
+    public var message: String { advice.map { "\(text) \($0)" } ?? text }
+
+    /// What is wrong, and where.
+    package let text: String
+
+    /// What to do about it, in words of the library; the command has its own.
+    package internal(set) var advice: String?
 
     /// The status of the response, if it is about one.
     public let status: Int?
 
     /// The error of the transport, the parser or the header provider that caused it.
     public let cause: (any Error)?
+
+    /// What the server said about its refusal, if it did, with a status of 400 and more: the `error` of its JSON, or its
+    /// text.
+    ///
+    /// At most 300 characters, on one line, without control characters; part of ``message``.
+    public internal(set) var reason: String?
+
+    /// The `code` beside the reason, if the server gave one; shortened and cleaned as ``reason`` is.
+    ///
+    /// The server chose it, so it is no metric's label.
+    public internal(set) var reasonCode: String?
 
     /// Creates an error, for a transport of one's own: thrown by it, it ends the source for good.
     ///
@@ -91,7 +126,7 @@ public struct EventSourceError: Error, CustomStringConvertible {
     ///   - cause: The error that caused it, if there is one; nil unless given.
     public init(_ code: Code, _ message: String, status: Int? = nil, cause: (any Error)? = nil) {
         self.code = code
-        self.message = message
+        text = message
         self.status = status
         self.cause = cause
     }

@@ -17,9 +17,9 @@ extension AsyncSequence where Element == UInt8 {
     /// - Parameters:
     ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
     ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 1 MiB unless given, `.max` for no limit.
+    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
     /// - Returns: The events.
-    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 1 << 20)
+    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
     {
         ResponseEvents(self, until: terminator, maximumEventSize: maximumEventSize) {
@@ -39,9 +39,9 @@ extension AsyncSequence where Element: Collection<UInt8>, Element: SendableMetat
     /// - Parameters:
     ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
     ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 1 MiB unless given, `.max` for no limit.
+    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
     /// - Returns: The events.
-    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 1 << 20)
+    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
     {
         ResponseEvents(self, until: terminator, maximumEventSize: maximumEventSize) {
@@ -66,9 +66,9 @@ extension AsyncSequence where Element == ByteBuffer {
     /// - Parameters:
     ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
     ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 1 MiB unless given, `.max` for no limit.
+    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
     /// - Returns: The events.
-    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 1 << 20)
+    public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
     {
         ResponseEvents(self, until: terminator, maximumEventSize: maximumEventSize) {

@@ -29,7 +29,7 @@ public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether an event is the one.
-    func matches(_ event: EventSource.Event) -> Bool {
+    package func matches(_ event: EventSource.Event) -> Bool {
         switch kind {
         case .data(let data): event.data.utf8.elementsEqual(data.utf8)
         case .type(let type): event.type.utf8.elementsEqual(type.utf8)

@@ -28,6 +28,7 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
             let allocator = AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 256 * 1024)
             return channel.setOption(.recvAllocator, value: allocator).flatMapThrowing {
                 try ResponseBodyHandler.add(to: channel)
+                try TLSAlertDetector.add(to: channel)
             }
         }
         return configuration
@@ -62,14 +63,21 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
     ///
     /// - Parameter request: The request.
     /// - Returns: The response.
-    /// - Throws: The client's error if there is no response.
+    /// - Throws: ``EventSourceTransportError`` if there is no response, with the client's error as its cause; or a
+    ///   `CancellationError`.
     @concurrent public func send(_ request: EventSourceRequest) async throws -> EventSourceResponse {
         var outgoing = HTTPClientRequest(url: request.url)
         outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
         for field in request.headerFields { outgoing.headers.add(name: field.name.rawName, value: field.value) }
         if let body = request.body { outgoing.body = .bytes(ByteBuffer(bytes: body)) }
         // The source has limits of its own.
-        let response = try await client.execute(outgoing, deadline: .distantFuture)
+        let response: HTTPClientResponse
+        do {
+            response = try await client.execute(outgoing, deadline: .distantFuture)
+        } catch {
+            if Task.isCancelled { throw CancellationError() }
+            throw EventSourceTransportError.of(error)
+        }
         var head = EventSourceResponseHead(status: Int(response.status.code))
         for (name, value) in response.headers {
             guard let name = HTTPField.Name(name) else { continue }

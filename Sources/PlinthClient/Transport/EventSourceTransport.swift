@@ -15,8 +15,8 @@ public protocol EventSourceTransport: Sendable {
     ///
     /// - Parameter request: The request.
     /// - Returns: The response, whose body is read as it comes.
-    /// - Throws: Any error if there is no response: the source then tries again. An ``EventSourceError`` ends it for
-    ///   good.
+    /// - Throws: Any error if there is no response: the source then tries again. An ``EventSourceTransportError`` says why
+    ///   there is none. An ``EventSourceError`` ends the source for good.
     @concurrent func send(_ request: EventSourceRequest) async throws -> EventSourceResponse
 }
 

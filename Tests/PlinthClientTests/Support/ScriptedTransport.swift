@@ -10,6 +10,8 @@ final class ScriptedTransport: EventSourceTransport {
     enum Answer: Sendable {
         /// A head, and a body that ends after these chunks.
         case response(Int, [String: String] = [:], [String] = [])
+        /// A head, and a body that stays open after these chunks.
+        case unfinished(Int, [String: String], [String])
         /// An event stream that ends after these chunks.
         case stream([String])
         /// An event stream that stays open after these chunks.
@@ -20,6 +22,8 @@ final class ScriptedTransport: EventSourceTransport {
         case silence
         /// No connection.
         case failure
+        /// No connection, for a reason.
+        case unreachable(EventSourceTransportError)
         /// An error that is for good.
         case refusal(EventSourceError)
     }
@@ -44,6 +48,8 @@ final class ScriptedTransport: EventSourceTransport {
         switch answer {
         case .response(let status, let fields, let chunks):
             return response(status, fields, Body(chunks, number, closed))
+        case .unfinished(let status, let fields, let chunks):
+            return response(status, fields, Body(chunks, staysOpen: true, number, closed))
         case .stream(let chunks):
             return response(200, ["Content-Type": "text/event-stream"], Body(chunks, number, closed))
         case .open(let chunks):
@@ -58,6 +64,8 @@ final class ScriptedTransport: EventSourceTransport {
             throw Failure()
         case .failure:
             throw Failure()
+        case .unreachable(let error):
+            throw error
         case .refusal(let error):
             throw error
         }
