@@ -78,9 +78,7 @@ struct Bench: AsyncParsableCommand {
     func run() async throws {
         StandardStreams.ignoreBrokenPipes()
         let run = BenchRun(
-            url: topicURL,
-            fields: try request.fields(),
-            tls: try request.tls(),
+            route: try request.route(to: topicURL),
             isHTTP1: isHTTP1,
             subscribers: subscribers,
             rate: rate,

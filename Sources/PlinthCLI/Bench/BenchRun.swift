@@ -5,14 +5,11 @@ import AsyncHTTPClient
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
-import NIOSSL
 import Synchronization
 
 /// A run of `plinth bench`: opens streams, publishes, waits for the last deliveries.
 struct BenchRun: Sendable {
-    let url: String
-    let fields: HTTPFields
-    let tls: TLSConfiguration?
+    let route: RequestRoute
     let isHTTP1: Bool
     let subscribers: Int
     let rate: Double
@@ -83,7 +80,7 @@ struct BenchRun: Sendable {
 
     private var configuration: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-        if let tls { configuration.tlsConfiguration = tls }
+        route.configure(&configuration)
         if isHTTP1 { configuration.httpVersion = .http1Only }
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = subscribers + publishers
         configuration.connectionPool.retryConnectionEstablishment = false
@@ -94,8 +91,8 @@ struct BenchRun: Sendable {
 
     /// Opens all streams, so many at once.
     private func open(_ client: HTTPClient, _ record: BenchRecord) async throws -> [HTTPClient.Task<Void>] {
-        var request = try HTTPClient.Request(url: url)
-        for field in fields { request.headers.add(name: field.name.rawName, value: field.value) }
+        var request = try HTTPClient.Request(url: route.url)
+        for field in route.fields { request.headers.add(name: field.name.rawName, value: field.value) }
         request.headers.replaceOrAdd(name: "Accept", value: "text/event-stream")
         var tasks: [HTTPClient.Task<Void>] = []
         var progress = Progress("opening streams", of: subscribers)
@@ -159,9 +156,9 @@ struct BenchRun: Sendable {
         _ published: Publishing,
         isMeasured: Bool
     ) async {
-        var request = HTTPClientRequest(url: url)
+        var request = HTTPClientRequest(url: route.url)
         request.method = .POST
-        for field in fields { request.headers.add(name: field.name.rawName, value: field.value) }
+        for field in route.fields { request.headers.add(name: field.name.rawName, value: field.value) }
         let sent = MonotonicNanoseconds.now
         request.body = .bytes(ByteBuffer(string: BenchEvent.text(number, at: sent, size: size)))
         var failure: String?

@@ -57,6 +57,7 @@ struct ProxySettings: Sendable {
     /// The proxy for a URL; nil to connect to its host.
     ///
     /// - Parameter address: The URL. One of this machine never has a proxy, and one that `NO_PROXY` names has none.
+    /// - Returns: The proxy.
     /// - Throws: ``Failure`` if the proxy for this URL cannot be used; what does not concern the URL is not looked at.
     func proxy(for address: HTTPAddress) throws(Failure) -> Proxy? {
         let host = HostName(address.host)
@@ -123,7 +124,9 @@ struct ProxySettings: Sendable {
 private struct HostName {
     /// In lower case, without a dot at its end.
     let name: String
-    /// The 4 or 16 bytes of an address; nil for a name. An IPv4 address that is written as an IPv6 one has 4.
+    /// The 4 or 16 bytes of an address; nil for a name.
+    ///
+    /// An IPv4 address that is written as an IPv6 one has 4.
     let address: [UInt8]?
 
     init(_ text: some StringProtocol) {

@@ -2,7 +2,6 @@
 
 #if Command && Client
 import ArgumentParser
-import AsyncHTTPClient
 import Foundation
 import HTTPTypes
 import NIOSSL
@@ -87,6 +86,7 @@ struct RequestOptions: ParsableArguments {
     /// To be asked again for the target of a redirect, which may have another proxy or none.
     ///
     /// - Parameter url: The URL, which may have a user name and a password.
+    /// - Returns: What to ask for, and how.
     /// - Throws: `ValidationError` for a URL or a proxy that is none.
     func route(to url: String) throws -> RequestRoute {
         guard let address = try? HTTPAddress(url) else {

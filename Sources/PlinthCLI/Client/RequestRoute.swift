@@ -126,7 +126,16 @@ final class RoutedTransport: EventSourceTransport {
         var request = request
         request.url = route.url
         request.headerFields = route.fields
-        return try await transport(route).send(request)
+        do {
+            return try await transport(route).send(request)
+        } catch let error as EventSourceTransportError {
+            // What could not be reached is then the proxy: it resolves the names of servers, and connects to them.
+            guard let proxy, [.nameNotFound, .connectionRefused, .connectionTimeout].contains(error.code) else {
+                throw error
+            }
+            let message = "the proxy \(proxy.host), port \(proxy.port), cannot be reached: \(error.message)"
+            throw EventSourceTransportError(.proxyFailed, message, cause: error.cause)
+        }
     }
 
     private func transport(_ route: RequestRoute) -> AsyncHTTPClientTransport {
