@@ -107,7 +107,8 @@ struct ServeTests {
             ("topic-events", "100"), ("topic-bytes", "1000000"), ("history-events", "1000"),
             ("history-bytes", "10000000"), ("history-age", "1h"), ("maximum-event-size", "1000"),
             ("maximum-streams", "10"), ("heartbeat", "off"), ("write-timeout", "90s"), ("maximum-age", "7d"),
-            ("retry", "250ms"), ("gaps", "close"), ("transport", "event-loops"), ("reactors", "2"),
+            ("retry", "250ms"), ("gaps", "close"), ("gap-type", "lost"), ("transport", "event-loops"),
+            ("reactors", "2"),
             ("log-level", "error"), ("host", "127.0.0.1"), ("base-path", "/hub"),
         ]
         func check(_ server: Server) throws {
@@ -116,6 +117,8 @@ struct ServeTests {
             #expect(HubProcess.read(output, until: "id: ").contains("retry: 250\n"))
             kill(curl.processIdentifier, SIGKILL)
             curl.waitUntilExit()
+            let reserved = try ask("-d", "x", "\(server.address)/topics/a?type=lost")
+            #expect(reserved.contains("\"code\":\"type-reserved\""), "\(reserved)")
             let large = String(repeating: "x", count: 1001)
             #expect(try ask("-d", large, "-w", "%{http_code}", "\(server.address)/topics/a").hasSuffix("413"))
             #expect(try ask("-w", "%{http_code}", server.address).hasSuffix("308"))
@@ -143,7 +146,8 @@ struct ServeTests {
             ("maximum-event-size", "0"), ("heartbeat", "soon"), ("heartbeat", "5 s"), ("history-age", "1y"),
             ("write-timeout", "99999999999999999999"), ("maximum-age", "9223372036854775807d"), ("gaps", "ignore"),
             ("transport", "pigeon"), ("reactors", "0"), ("log-level", "loud"), ("base-path", "hub"),
-            ("base-path", "/:id"), ("maximum-streams", "-5"), ("retry", ""),
+            ("base-path", "/:id"), ("maximum-streams", "-5"), ("retry", ""), ("gap-type", "message"),
+            ("gap-type", "a\nb"),
         ]
     )
     func badValues(name: String, value: String) throws {

@@ -66,6 +66,37 @@ struct HubTests {
         #expect(held.entries.map(\.event.data) == ["1", "2", "3"])
     }
 
+    @Test("an event of the hub's own type is refused with all that came with it, by every way to publish")
+    func reservedType() async throws {
+        let history = MemoryHistory.make()
+        let hub = try await Hub(history: history, options: StreamOptions(gapType: "lost"), observer: nil)
+        #expect(hub.reservedTypes == ["lost"])
+        let forged = try ServerSentEvent(type: "lost", data: "{}")
+        let single = await #expect(throws: HubError.self) { try await hub.publish(forged, to: topic("a")) }
+        #expect(single?.code == .typeReserved)
+        #expect(single?.index == 0)
+        let batch = [try event("1", "a"), NewEvent(forged, topics: [try topic("a")]), try event("2", "a")]
+        let several = await #expect(throws: HubError.self) { try await hub.publish(batch) }
+        #expect(several?.index == 1)
+        #expect(several?.code.description == "type-reserved")
+        #expect(try await hub.status().published == 0)
+        // Others that look like it are publishers' own, and so is `gap` where that is not the hub's.
+        for type in ["gap", "Lost", " lost", "lost ", "lo\u{301}st", "losť"] {
+            try await hub.publish(ServerSentEvent(type: type, data: ""), to: topic("a"))
+        }
+        #expect(history.readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries.count == 6)
+    }
+
+    @Test(
+        "a hub whose own events could not be told from others is not made",
+        arguments: ["", "message", "a\nb", "a\r"]
+    )
+    func badGapType(type: String) async throws {
+        let error = await #expect(throws: HubError.self) { try await Hub(options: StreamOptions(gapType: type)) }
+        #expect(error?.code == .badOptions)
+        #expect(error?.option == "gapType")
+    }
+
     @Test("a live subscriber gets what comes from then on", arguments: Kind.allCases)
     func live(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())

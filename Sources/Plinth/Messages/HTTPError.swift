@@ -21,6 +21,10 @@ public struct HTTPError: ResponseError, CustomStringConvertible {
     ///
     /// It reaches the client.
     public var message: String
+    /// What was wrong, for programs: a short name that does not change.
+    ///
+    /// Nil for none. It is not in ``response``; interceptors that answer in a form of their own may send it.
+    public var code: String?
     /// More header fields of the response.
     public var headers: HTTPFields
 
@@ -29,10 +33,17 @@ public struct HTTPError: ResponseError, CustomStringConvertible {
     /// - Parameters:
     ///   - status: The status of the response.
     ///   - message: What the client is told; the status's reason phrase unless given.
+    ///   - code: What was wrong, for programs; none unless given.
     ///   - headers: More header fields, such as `Retry-After`.
-    public init(_ status: HTTPResponse.Status, _ message: String? = nil, headers: HTTPFields = [:]) {
+    public init(
+        _ status: HTTPResponse.Status,
+        _ message: String? = nil,
+        code: String? = nil,
+        headers: HTTPFields = [:]
+    ) {
         self.status = status
         self.message = message ?? status.reasonPhrase
+        self.code = code
         self.headers = headers
     }
 

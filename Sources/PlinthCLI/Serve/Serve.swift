@@ -116,6 +116,14 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "The type of the event that tells of a gap, which publishers cannot use (default: gap).",
+            valueName: "type"
+        )
+    )
+    var gapType: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Who holds connections: automatic or event-loops (default: automatic, on Linux a thread of the hub's own).",
             valueName: "what"
         )
@@ -150,8 +158,8 @@ struct Serve: AsyncParsableCommand {
             "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
             "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
             "heartbeat": heartbeat, "writeTimeout": writeTimeout,
-            "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "transport": transport, "reactors": reactors,
-            "logLevel": logLevel,
+            "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "gapType": gapType, "transport": transport,
+            "reactors": reactors, "logLevel": logLevel,
         ]
         return all.compactMapValues { $0 }
     }
@@ -163,7 +171,14 @@ struct Serve: AsyncParsableCommand {
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         logger.logLevel = try settings.choice("logLevel", levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
 
-        let hub = try await Hub(history: try history(settings), options: try streams(settings))
+        let hub: Hub
+        do {
+            hub = try await Hub(history: try history(settings), options: try streams(settings))
+        } catch let error as HubError {
+            // The hub's options have the names of the settings' keys.
+            let name = error.option.map { "\(ServeSettings.name($0)): " } ?? ""
+            throw ServeSettings.Failure(description: name + error.message)
+        }
         let service = HubService(hub, configuration: try service(settings), logger: logger)
         var endpoints = HubEndpoints(
             service,
@@ -216,6 +231,7 @@ struct Serve: AsyncParsableCommand {
         if let timeout = try settings.duration("writeTimeout") { options.writeTimeout = timeout }
         if let age = try settings.duration("maximumAge") { options.maximumAge = age }
         if try settings.choice("gaps", ["tell", "close"]) == "close" { options.gapPolicy = .close }
+        if let type = settings.string("gapType") { options.gapType = type }
         return options
     }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlinthEvents
+
 /// What holds for all streams of a hub.
 public struct StreamOptions: Sendable {
     /// What happens to a subscriber that needs events which history no longer holds.
@@ -27,7 +29,10 @@ public struct StreamOptions: Sendable {
     ///
     /// It is told, unless set.
     public var gapPolicy: GapPolicy
-    /// The type of the event that tells of a gap; `gap` unless set.
+    /// The type of the event that tells of a gap.
+    ///
+    /// Default: `gap`. Publishers cannot publish events of this type. It is not empty, has no line break, and is not
+    /// `message`, the type of events without one: a hub with any of these is not made.
     public var gapType: String
 
     /// Options.
@@ -37,7 +42,7 @@ public struct StreamOptions: Sendable {
     ///   - writeTimeout: How long a connection may take nothing of what waits for it; nil for as long as it likes.
     ///   - maximumAge: How long a stream lasts at most; nil for no limit.
     ///   - gapPolicy: What happens to a subscriber that needs events which history no longer holds.
-    ///   - gapType: The type of the event that tells of a gap, without line breaks.
+    ///   - gapType: The type of the event that tells of a gap: not empty, not `message`, without line breaks.
     public init(
         heartbeat: Duration? = .seconds(10),
         writeTimeout: Duration? = .seconds(60),
@@ -50,5 +55,26 @@ public struct StreamOptions: Sendable {
         self.maximumAge = maximumAge
         self.gapPolicy = gapPolicy
         self.gapType = gapType
+    }
+}
+
+extension StreamOptions {
+    /// The types of the hub's own events.
+    ///
+    /// - Throws: ``HubError`` if one of them cannot be a type, or is that of publishers' events.
+    func reservedTypes() throws -> [String] {
+        try Self.check("gapType", gapType)
+        return [gapType]
+    }
+
+    private static func check(_ name: String, _ type: String) throws {
+        do {
+            _ = try ServerSentEvent.EventType(type)
+        } catch {
+            throw HubError.badOption(name, error.message)
+        }
+        if type.utf8.elementsEqual("message".utf8) {
+            throw HubError.badOption(name, "`message` is the type of events without one; choose another")
+        }
     }
 }

@@ -12,6 +12,10 @@ public struct NewEvent: Sendable {
     public let isRestricted: Bool
     /// The ID that its publisher chose, where that is allowed.
     public let requestedID: EventID?
+    /// Its type; nil for `message`.
+    public let type: String?
+    /// Its reconnection time; nil if it has none.
+    public let retry: Duration?
     /// The lines of the event without its ID, with room for what stands before them.
     let encoded: [UInt8]
 
@@ -44,12 +48,10 @@ public struct NewEvent: Sendable {
         event.encode(into: &bytes)
         // Without the blank line, which comes behind the ID.
         bytes.removeLast()
-        self.init(encoded: bytes, topics: topics, isRestricted: isRestricted, requestedID: requestedID)
-    }
-
-    init(encoded: [UInt8], topics: [Topic], isRestricted: Bool, requestedID: EventID?) {
         precondition(!topics.isEmpty, "an event has at least one topic")
-        self.encoded = encoded
+        encoded = bytes
+        type = event.type
+        retry = event.retry
         self.topics = topics.count == 1 ? topics : topics.uniqued()
         self.isRestricted = isRestricted
         self.requestedID = requestedID

@@ -29,6 +29,10 @@ public final class Hub: Sendable {
     package let history: any History
     /// What holds for all streams.
     public let options: StreamOptions
+    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType``.
+    ///
+    /// What a client reads in an event of such a type is the hub's word and no publisher's.
+    public let reservedTypes: [String]
     private let observer: (any HubObserver)?
     private let fanOut: FanOut
     private let local: LocalGroup
@@ -43,7 +47,8 @@ public final class Hub: Sendable {
     ///   - history: Where events are kept; in memory unless given. It belongs to one hub.
     ///   - options: Heartbeat, timeouts and what is done about gaps, for all streams.
     ///   - observer: Is told of streams as they begin and end.
-    /// - Throws: What the history throws if it cannot be opened.
+    /// - Throws: ``HubError`` with the code `badOptions` if an option cannot be used; what the history throws if it cannot
+    ///   be opened.
     public convenience init(
         history: any History = MemoryHistory(),
         options: StreamOptions = StreamOptions(),
@@ -58,6 +63,7 @@ public final class Hub: Sendable {
         observer: (any HubObserver)?,
         factory: any MetricsFactory
     ) async throws {
+        reservedTypes = try options.reservedTypes()
         self.history = history
         self.options = options
         self.observer = observer
@@ -82,7 +88,8 @@ public final class Hub: Sendable {
     ///   - topic: Its topic.
     ///   - isRestricted: Whether only those may see it to whom the topic is allowed.
     /// - Returns: The event's ID, once the event is in history. Subscribers get it soon after.
-    /// - Throws: What the history throws; then nobody has seen the event, nor will.
+    /// - Throws: ``HubError`` with the code `typeReserved` for an event of one of the ``reservedTypes``; what the history
+    ///   throws. Then nobody has seen the event, nor will.
     @discardableResult
     public func publish(_ event: ServerSentEvent, to topic: Topic, isRestricted: Bool = false) async throws -> EventID {
         let ids = try await publish([NewEvent(event, topics: [topic], isRestricted: isRestricted)])
@@ -94,10 +101,14 @@ public final class Hub: Sendable {
     ///
     /// - Parameter events: The events, in their order.
     /// - Returns: Their IDs, once they are in history.
-    /// - Throws: What the history throws; then nobody has seen any of the events, nor will.
+    /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if one is of one of the
+    ///   ``reservedTypes``; what the history throws. Then nobody has seen any of the events, nor will.
     @discardableResult
     public func publish(_ events: [NewEvent]) async throws -> [EventID] {
         guard !events.isEmpty else { return [] }
+        for (index, event) in events.enumerated() {
+            if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
+        }
         guard let metrics else { return try await append(events) }
         let start = HubTime.now()
         do {
@@ -108,6 +119,11 @@ public final class Hub: Sendable {
             metrics.publishFailed()
             throw error
         }
+    }
+
+    /// Whether a type is one of the ``reservedTypes``, compared by bytes as clients do.
+    package func isReserved(_ type: String) -> Bool {
+        reservedTypes.contains { $0.utf8.elementsEqual(type.utf8) }
     }
 
     private func append(_ events: [NewEvent]) async throws -> [EventID] {

@@ -12,16 +12,34 @@ struct EventUpload {
     struct Failure: Error, CustomStringConvertible {
         let description: String
         let status: HTTPResponse.Status
+        /// The same for programs.
+        let code: String
+        let headers: HTTPFields
+
+        init(_ description: String, _ error: HTTPError) {
+            self.description = description
+            status = error.status
+            code = error.jsonCode
+            headers = error.headers
+        }
     }
 
     private let topic: Topic
+    private let isReserved: (String) -> Bool
     private var parser: ServerSentEventParser
     private(set) var failure: Failure?
     private var count = 0
     private var lastID: PlinthHub.EventID?
 
-    init(topic: Topic, maximumEventSize: Int) {
+    /// The upload of a request.
+    ///
+    /// - Parameters:
+    ///   - topic: The topic of its events.
+    ///   - maximumEventSize: The most bytes of an event's data.
+    ///   - isReserved: Whether only the hub's own events have a type; an event of such a type ends the upload.
+    init(topic: Topic, maximumEventSize: Int, isReserved: @escaping (String) -> Bool) {
         self.topic = topic
+        self.isReserved = isReserved
         // A line has a field's name, too.
         let line = maximumEventSize.addingReportingOverflow(16)
         parser = ServerSentEventParser(
@@ -36,29 +54,29 @@ struct EventUpload {
     mutating func parse(_ bytes: [UInt8]) -> [NewEvent] {
         guard failure == nil else { return [] }
         var events: [NewEvent] = []
-        var isText = true
-        var tooLarge: ServerSentEventParserError?
+        // The first event that cannot be taken; those before it are.
+        var refusal: HTTPError?
         let topics = [topic]
         do {
             try parser.parseBorrowed(
                 bytes,
                 event: { view in
-                    guard isText else { return }
-                    if let event = Self.event(view) {
-                        events.append(NewEvent(event, topics: topics))
+                    guard refusal == nil else { return }
+                    guard let event = Self.event(view) else {
+                        refusal = HTTPError(.badRequest, .badField, "it is not valid UTF-8, and an event is text")
+                        return
+                    }
+                    if let type = event.type, isReserved(type) {
+                        refusal = .typeReserved(type)
                     } else {
-                        isText = false
+                        events.append(NewEvent(event, topics: topics))
                     }
                 }
             )
         } catch {
-            tooLarge = error
+            refusal = refusal ?? HTTPError(.contentTooLarge, .tooLarge, "\(error)")
         }
-        if !isText {
-            fail(after: events.count, "it is not valid UTF-8, and an event is text", .badRequest)
-        } else if let tooLarge {
-            fail(after: events.count, "\(tooLarge)", .contentTooLarge)
-        }
+        if let refusal { fail(after: events.count, refusal) }
         return events
     }
 
@@ -70,16 +88,17 @@ struct EventUpload {
             // What comes of two line ends had not ended.
             try parser.parseBorrowed([0x0A, 0x0A] as [UInt8], event: { _ in isUnfinished = true })
         } catch {
-            return fail(after: 0, "\(error)", .contentTooLarge)
+            return fail(after: 0, HTTPError(.contentTooLarge, .tooLarge, "\(error)"))
         }
         if isUnfinished {
-            fail(after: 0, "the body ends inside it, before a blank line; it is not published", .badRequest)
+            let reason = "the body ends inside it, before a blank line; it is not published"
+            fail(after: 0, HTTPError(.badRequest, .badField, reason))
         }
     }
 
     /// History did not take the next events.
-    func refused(_ reason: String, _ status: HTTPResponse.Status) -> Failure {
-        Failure(description: "event \(count + 1) or one behind it: \(reason)", status: status)
+    func refused(_ error: HTTPError) -> Failure {
+        Failure("event \(count + 1) or one behind it: \(error.message)", error)
     }
 
     mutating func accepted(_ ids: [PlinthHub.EventID]) {
@@ -88,15 +107,16 @@ struct EventUpload {
     }
 
     /// What the publisher is told: how many events are in history, the ID of the last, and why there are no more.
-    func report(error: String?) -> String {
+    func report(_ failure: Failure?) -> String {
         let id = lastID.map { JSONText.quoted($0.description) } ?? "null"
-        let reason = error.map { ",\"error\":\(JSONText.quoted($0))" } ?? ""
+        let reason =
+            failure.map { ",\"error\":\(JSONText.quoted($0.description)),\"code\":\(JSONText.quoted($0.code))" } ?? ""
         return "{\"id\":\(id),\"count\":\(count)\(reason)}"
     }
 
     /// The upload ends at the event behind those that are in history and so many more.
-    private mutating func fail(after events: Int, _ reason: String, _ status: HTTPResponse.Status) {
-        failure = Failure(description: "event \(count + events + 1): \(reason)", status: status)
+    private mutating func fail(after events: Int, _ error: HTTPError) {
+        failure = Failure("event \(count + events + 1): \(error.message)", error)
     }
 
     /// The event, unless its type or its data is not UTF-8: it is refused and not repaired, as in any other body.

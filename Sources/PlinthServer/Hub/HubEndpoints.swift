@@ -75,22 +75,37 @@ public struct HubEndpoints: Sendable {
 
     private func publish(_ request: Request) async throws -> Response {
         let topic = try topic(request)
-        guard !request.lacksLength else { throw HTTPError(.lengthRequired, Self.lengthRequired) }
-        if request.isEventStream { return try await publishAll(request, topic) }
         let type = try eventType(request.queryParameters["type"])
         let retry = try retryTime(request.queryParameters["retry"])
+        guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
+        if request.isEventStream { return try await publishAll(request, topic) }
         let bytes = try await request.body.collect(upTo: maximumEventSize)
         guard let data = String(validating: bytes, as: UTF8.self) else {
-            throw HTTPError(.badRequest, "the body is not valid UTF-8, and an event's data is text")
+            throw HTTPError(.badRequest, .badField, "the body is not valid UTF-8, and an event's data is text")
         }
         let event: ServerSentEvent
         do {
             event = try ServerSentEvent(type: type, data: data, retry: retry)
         } catch {
-            throw HTTPError(.badRequest, "\(error)")
+            throw HTTPError(.badRequest, .badField, "\(error)")
         }
-        let id = try await service.hub.publish(event, to: topic)
+        let id: EventID
+        do {
+            id = try await service.hub.publish(event, to: topic)
+        } catch {
+            throw try refusal(error, request)
+        }
         return .json("{\"id\":\(JSONText.quoted(id.description))}", status: .created)
+    }
+
+    /// Why events were not published.
+    ///
+    /// - Throws: `CancellationError`, if the client has left.
+    private func refusal(_ error: any Error, _ request: Request) throws -> HTTPError {
+        if error is CancellationError { throw error }
+        if let error = HTTPError(hub: error) { return error }
+        request.logger.error("history takes no events", metadata: ["error": "\(error)"])
+        return .notTaken
     }
 
     private static let lengthRequired =
@@ -99,6 +114,7 @@ public struct HubEndpoints: Sendable {
 
     private func eventType(_ text: String?) throws -> String? {
         guard let text, !text.isEmpty else { return nil }
+        if service.hub.isReserved(text) { throw HTTPError.typeReserved(text) }
         return text
     }
 
@@ -106,14 +122,15 @@ public struct HubEndpoints: Sendable {
         guard let text else { return nil }
         guard let milliseconds = Int64(text), milliseconds >= 0, milliseconds <= 1 << 53 - 1, text.utf8.first != 0x2B
         else {
-            throw HTTPError(.badRequest, "`retry` is not a number of milliseconds from 0 to 2^53 − 1")
+            throw HTTPError(.badRequest, .badField, "`retry` is not a number of milliseconds from 0 to 2^53 − 1")
         }
         return .milliseconds(milliseconds)
     }
 
     /// Each event of an event stream, in its order; the stream is read no faster than history takes its events.
     private func publishAll(_ request: Request, _ topic: Topic) async throws -> Response {
-        var upload = EventUpload(topic: topic, maximumEventSize: maximumEventSize)
+        let hub = service.hub
+        var upload = EventUpload(topic: topic, maximumEventSize: maximumEventSize, isReserved: hub.isReserved)
         do {
             for try await bytes in request.body {
                 let events = upload.parse(bytes)
@@ -122,25 +139,27 @@ public struct HubEndpoints: Sendable {
             }
             upload.finish()
             if let failure = upload.failure { throw failure }
-        } catch let error as EventUpload.Failure {
-            return .json(upload.report(error: error.description), status: error.status)
+        } catch let failure as EventUpload.Failure {
+            return report(upload, failure)
         } catch let error as HTTPError {
-            return .json(upload.report(error: error.message), status: error.status)
+            return report(upload, EventUpload.Failure(error.message, error))
         }
-        return .json(upload.report(error: nil), status: .created)
+        return .json(upload.report(nil), status: .created)
+    }
+
+    /// An upload that has failed: what is published, and why there is no more.
+    private func report(_ upload: EventUpload, _ failure: EventUpload.Failure) -> Response {
+        var response = Response.json(upload.report(failure), status: failure.status)
+        response.headers.append(contentsOf: failure.headers)
+        return response
     }
 
     /// Puts events of an upload into history.
     private func append(_ events: [NewEvent], of upload: EventUpload, _ request: Request) async throws -> [EventID] {
         do {
             return try await service.hub.publish(events)
-        } catch let error as HistoryError {
-            throw upload.refused(error.description, .badRequest)
-        } catch is CancellationError {
-            throw CancellationError()
         } catch {
-            request.logger.error("history takes no events", metadata: ["error": "\(error)"])
-            throw upload.refused("history takes no events; send again from here", .internalServerError)
+            throw upload.refused(try refusal(error, request))
         }
     }
 
@@ -155,8 +174,8 @@ public struct HubEndpoints: Sendable {
         do {
             for (name, value) in request.queryParameters {
                 switch name {
-                case "topic": try wanted.add(try Self.checked("topic", value) { try Topic($0) })
-                case "match": try wanted.add(try Self.checked("match", value) { try TopicPattern($0) })
+                case "topic": try wanted.add(try Self.checked("topic", .badTopic, value) { try Topic($0) })
+                case "match": try wanted.add(try Self.checked("match", .badSelector, value) { try TopicPattern($0) })
                 default: break
                 }
             }
@@ -167,6 +186,7 @@ public struct HubEndpoints: Sendable {
         guard !selectors.isEmpty else {
             throw HTTPError(
                 .badRequest,
+                .badSelector,
                 "say what to subscribe to: `?topic=NAME` or `?match=PATTERN`, once or more often"
             )
         }
@@ -199,6 +219,7 @@ public struct HubEndpoints: Sendable {
         guard let id = EventID(utf8: bytes) else {
             throw HTTPError(
                 .badRequest,
+                .badID,
                 "the last event ID is too long or has a control character: no event has such an ID"
             )
         }
@@ -223,7 +244,7 @@ public struct HubEndpoints: Sendable {
         var top = 0
         if let text = request.queryParameters["top"] {
             guard let number = Int(text), (0...1000).contains(number) else {
-                throw HTTPError(.badRequest, "`top` is not a number from 0 to 1000")
+                throw HTTPError(.badRequest, .badField, "`top` is not a number from 0 to 1000")
             }
             top = number
         }
@@ -231,15 +252,19 @@ public struct HubEndpoints: Sendable {
     }
 
     private func topic(_ request: Request) throws -> Topic {
-        try Self.checked("topic", try request.pathParameters.require("topic")) { try Topic($0) }
+        try Self.checked("topic", .badTopic, try request.pathParameters.require("topic")) { try Topic($0) }
     }
 
-    private static func checked<Value>(_ what: String, _ text: String, _ make: (String) throws -> Value) throws -> Value
-    {
+    private static func checked<Value>(
+        _ what: String,
+        _ code: HubErrorCode,
+        _ text: String,
+        _ make: (String) throws -> Value
+    ) throws -> Value {
         do {
             return try make(text)
         } catch {
-            throw HTTPError(.badRequest, "bad \(what): \(error)")
+            throw HTTPError(.badRequest, code, "bad \(what): \(error)")
         }
     }
 }
@@ -266,24 +291,6 @@ extension String {
         guard let end = start.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
         return start[...end]
     }
-}
-
-extension Interceptor {
-    /// Says errors in JSON.
-    static let hubErrors = Interceptor(
-        "hub-errors",
-        error: { context, error in
-            switch error.cause {
-            case let error as HTTPError:
-                var response = Response.json("{\"error\":\(JSONText.quoted(error.message))}", status: error.status)
-                response.headers.append(contentsOf: error.headers)
-                context.response = response
-            case let error as HistoryError:
-                context.response = .json("{\"error\":\(JSONText.quoted(error.description))}", status: .badRequest)
-            default: throw error
-            }
-        }
-    )
 }
 
 #endif

@@ -119,6 +119,28 @@ struct HubPublishTests {
         }
     }
 
+    @Test("the type of the hub's own events cannot be published, whatever the body; renamed, its old name can")
+    func reservedType() async throws {
+        try await withHub { hub in
+            let uploads = "Content-Type: text/event-stream\r\n"
+            for (fields, body) in [("", "{}"), ("", nil), (uploads, "data: x\n\n")] as [(String, String?)] {
+                let response = try await hub.request("POST", "/topics/a?type=g%61p", fields, body: body)
+                #expect(response.status == 400)
+                #expect(try Answer(response).code == "type-reserved", "\(response.body)")
+            }
+            #expect(try await hub.hub.status().published == 0)
+        }
+        try await withHub(options: StreamOptions(gapType: "lost")) { hub in
+            let id = try await hub.post("/topics/a?type=gap", "mine")
+            let refused = try await hub.request("POST", "/topics/a?type=lost", body: "{}")
+            #expect(try Answer(refused).code == "type-reserved")
+            // The hub's own gap takes another way.
+            let events = try await hub.events(2, "/topics/a", "Last-Event-ID: unknown\r\n")
+            #expect(events.map(\.type) == ["lost", "gap"])
+            #expect(events[1].id == id)
+        }
+    }
+
     @Test("a body that is not UTF-8 is 400")
     func notUTF8() async throws {
         try await withHub { hub in

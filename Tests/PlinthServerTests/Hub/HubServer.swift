@@ -78,6 +78,7 @@ struct Answer: Decodable {
     var id: String?
     var count: Int?
     var error: String?
+    var code: String?
     var removed: Int?
 
     init(_ response: TestResponse) throws {

@@ -121,11 +121,13 @@ struct HubUploadTests {
             }
             try await client.send("9\r\ndata: 4\n\n\r\n")
             let response = try await client.response()
-            #expect(response.status == 500)
+            #expect(response.status == 503)
+            #expect(response["Retry-After"] == "1")
             let answer = try Answer(response)
             #expect(answer.count == 3)
             #expect(answer.id == subscriber.lastEventID)
             #expect(answer.error?.hasPrefix("event 4 or one behind it: history takes no events") ?? false)
+            #expect(answer.code == "not-taken")
             #expect(try await hub.hub.status().published == 3)
             subscriber.raw.close()
         }
@@ -215,6 +217,25 @@ struct HubUploadTests {
             #expect(answer.count == 1)
             #expect(answer.error?.hasPrefix("event 2: it is not valid UTF-8") == true, "\(response.body)")
             #expect(answer.id == (try await published(hub, 1)).last?.id)
+        }
+    }
+
+    @Test("an event of the hub's own type ends the upload at that event, and what came before it is published")
+    func reservedType() async throws {
+        try await withHub(options: StreamOptions(gapType: "lost")) { hub in
+            let forged = "data: 1\n\nevent: gap\ndata: 2\n\nevent: lost\ndata: {}\n\ndata: 4\n\n"
+            let response = try await upload(hub, forged)
+            #expect(response.status == 400)
+            let answer = try Answer(response)
+            #expect(answer.code == "type-reserved")
+            #expect(answer.count == 2)
+            #expect(answer.error?.hasPrefix("event 3: ") == true, "\(response.body)")
+            let events = try await published(hub, 2)
+            #expect(events.map(\.data) == ["1", "2"])
+            #expect(answer.id == events.last?.id)
+            let none = try await upload(hub, "event: lost\ndata: {}\n\n")
+            #expect(none.body.hasPrefix("{\"id\":null,\"count\":0,\"error\":\"event 1: "))
+            #expect(try await hub.hub.status().published == 2)
         }
     }
 
