@@ -14,6 +14,11 @@ public struct Request: Sendable {
     public var remoteAddress: String?
     /// Whether the connection is encrypted.
     public var isSecure: Bool
+    /// Whether the socket that accepted the connection listens on a loopback address, which only programs of the same
+    /// machine reach.
+    ///
+    /// False on a Unix socket.
+    public var isOnLoopback: Bool
     /// Tells this request from others in logs: unique in this process.
     public var id: String
     /// A logger whose lines carry ``id``.
@@ -37,6 +42,7 @@ public struct Request: Sendable {
     ///   - body: Empty unless given.
     ///   - remoteAddress: The other end; unknown unless given.
     ///   - isSecure: Whether the connection is encrypted; not unless given.
+    ///   - isOnLoopback: Whether the socket that accepted it listens on a loopback address; not unless given.
     ///   - id: A new one unless given.
     ///   - logger: One that keeps quiet unless given.
     public init(
@@ -45,6 +51,7 @@ public struct Request: Sendable {
         body: RequestBody = .empty,
         remoteAddress: String? = nil,
         isSecure: Bool = false,
+        isOnLoopback: Bool = false,
         id: String = RequestID.next(),
         logger: Logger = Logger(label: "plinth.request") { _ in SwiftLogNoOpLogHandler() }
     ) {
@@ -53,6 +60,7 @@ public struct Request: Sendable {
         self.body = body
         self.remoteAddress = remoteAddress
         self.isSecure = isSecure
+        self.isOnLoopback = isOnLoopback
         self.id = id
         self.logger = logger
         self.pathParameters = PathParameters()

@@ -318,6 +318,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             body: body?.body ?? .empty,
             remoteAddress: context?.channel.remoteAddress?.ipAddress,
             isSecure: isSecure,
+            isOnLoopback: context?.channel.isOfLoopbackListener ?? false,
             id: id,
             logger: logger
         )
