@@ -165,6 +165,61 @@ struct LastEventIDTests {
         #expect(request.lastEventID == expected)
     }
 
+    @Test(
+        "the query's parameter has every spelling that servers and polyfills use",
+        arguments: [
+            "last-event-id", "lastEventId", "lastEventID", "Last-Event-ID", "Last-Event-Id", "last_event_id",
+            "lasteventid",
+            "LAST_EVENT_ID", "last%2Devent%2Did",
+        ]
+    )
+    func spellings(name: String) {
+        #expect(Request.get("/?\(name)=7").lastEventID == "7")
+        #expect(Request.get("/?a=1&\(name)=a%2Fb&b=2").lastEventID == "a/b")
+    }
+
+    @Test(
+        "a name that only looks like it is another parameter",
+        arguments: [
+            "last-event", "last-event-ids", "last.event.id", "event-id", "last-event-id%5B%5D", "la%C5%BFt-event-id",
+            "last-event-id%00", "last-event-id-----------------------", "xlast-event-id", "last%20event%20id",
+        ]
+    )
+    func otherNames(name: String) {
+        #expect(Request.get("/?\(name)=7").lastEventID == nil)
+        #expect(Request.get("/?last-event-id=1&\(name)=7").lastEventID == "1")
+    }
+
+    @Test(
+        "of several the last counts that is not empty: what was appended is newer than what it was appended to",
+        arguments: [
+            ("/?last-event-id=1&lastEventId=2", "2"), ("/?lastEventId=2&last-event-id=1", "1"),
+            ("/?last-event-id=1&last-event-id=2", "2"), ("/?last-event-id=1&lastEventId=", "1"),
+            ("/?lastEventId=&last_event_id=&Last-Event-ID=3", "3"),
+        ]
+    )
+    func several(target: String, expected: String) {
+        #expect(Request.get(target).lastEventID == expected)
+        var request = Request.get(target)
+        request.head.headerFields[.lastEventID] = "header"
+        #expect(request.lastEventID == "header")
+    }
+
+    @Test("an ID that no event can have is told from none")
+    func malformed() {
+        #expect(Request.get("/").resumePoint() == .none)
+        #expect(Request.get("/?last-event-id=").resumePoint() == .none)
+        #expect(Request.get("/?last-event-id=1").resumePoint() == .after("1"))
+        for text in ["%00", "a%0Ab", "a%0D"] {
+            #expect(Request.get("/?last-event-id=\(text)").resumePoint() == .malformed, "\(text)")
+        }
+        var request = Request.get("/?last-event-id=1")
+        request.head.headerFields.append(HTTPField(name: .lastEventID, value: [0x61, 0xFF]))
+        #expect(request.resumePoint() == .malformed)
+        request.head.headerFields[.lastEventID] = ""
+        #expect(request.resumePoint() == .none)
+    }
+
     @Test("a header that is not UTF-8 is none")
     func invalid() {
         var request = Request.get("/")
