@@ -64,7 +64,7 @@ struct DistributorGapTests {
         for number in 1...5 { try delivery.publish(event("\(number)", "a")) }
         let start = isUnknown ? LocatedStart(position: nil, unknown: eventID("x")) : LocatedStart(position: Position(1))
         let slot = delivery.add(try exact("a"), from: start, form: Delivery.chunked)
-        #expect(delivery.sink.take(slot).text == "0\r\n\r\n")
+        #expect(delivery.sink.take(slot).text == Delivery.chunkedFarewell)
         #expect(delivery.takeEnded() == ["\(slot) lagged"])
         #expect(delivery.distributor.tally.gaps == 1)
         // Who asks for the earliest, or for what is there, is not.

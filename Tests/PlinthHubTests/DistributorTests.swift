@@ -245,8 +245,8 @@ struct DistributorTests {
         let bare = delivery.add(try exact("a"))
         delivery.distributor.end(chunked, .serverDraining, delivery.sink, now: delivery.now)
         delivery.distributor.end(bare, .ended, delivery.sink, now: delivery.now)
-        #expect(delivery.sink.take(chunked).text == "0\r\n\r\n")
-        #expect(delivery.sink.take(bare).text == "")
+        #expect(delivery.sink.take(chunked).text == Delivery.chunkedFarewell)
+        #expect(delivery.sink.take(bare).text == Delivery.bareFarewell)
         #expect(delivery.takeEnded() == ["\(chunked) server-draining", "\(bare) ended"])
         #expect(delivery.distributor.count == 0)
         // Twice is once.
@@ -268,9 +268,9 @@ struct DistributorTests {
         // Neither events nor a second end come behind it.
         try delivery.publish(event("3", "a"))
         delivery.distributor.end(slot, .lagged, delivery.sink, now: delivery.now)
-        for _ in 0..<60 { delivery.isWritable(slot, room: 1) }
+        for _ in 0..<80 { delivery.isWritable(slot, room: 1) }
         let events = room == 0 ? [] : room <= 23 ? [1] : [1, 2]
-        let text = events.map { "11\r\n\(sent("\($0)", $0))\r\n" }.joined() + "0\r\n\r\n"
+        let text = events.map { "11\r\n\(sent("\($0)", $0))\r\n" }.joined() + Delivery.chunkedFarewell
         #expect("11\r\n\(sent("1", 1))\r\n".utf8.count == 23)
         #expect(delivery.sink.take(slot).text == text)
         #expect(delivery.takeEnded() == ["\(slot) ended"])

@@ -54,6 +54,60 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.count == slots.count)
     }
 
+    @Test("a heartbeat can be an event: of its type, without an ID, in both forms", arguments: [true, false])
+    func heartbeatEvent(isChunked: Bool) async throws {
+        let options = StreamOptions(heartbeat: .seconds(10), heartbeatEvent: "still-here")
+        var delivery = try await Delivery(options: options)
+        let slot = delivery.add(try exact("a"), form: StreamForm(isChunked: isChunked, namesTopic: true))
+        for _ in 0..<101 { delivery.advance(by: .milliseconds(100)) }
+        let text = "event: still-here\ndata: \n\n"
+        #expect(delivery.sink.take(slot).text == (isChunked ? "1a\r\n\(text)\r\n" : text))
+        #expect(delivery.distributor.tally.heartbeats == 1)
+        var parser = ServerSentEventParser()
+        var events: [ServerSentEvent] = []
+        try parser.parse(Array("id: 7\n\n\(text)".utf8)) { events.append($0) }
+        #expect(events.map(\.type) == ["still-here"])
+        #expect(parser.lastEventID == "7")
+    }
+
+    @Test("each stream that ends gets a reconnection time of its own, within the range, whatever ends it")
+    func farewells() async throws {
+        let options = StreamOptions(retry: .milliseconds(500)...(.milliseconds(900)))
+        // Not the deterministic one of `Delivery`.
+        let memory = MemoryHistory.make()
+        var distributor = Distributor(history: memory, options: options, head: .zero)
+        let sink = TestSink()
+        let now = HubTime(nanoseconds: 1_000_000_000)
+        var times: Set<Duration> = []
+        let start = LocatedStart(position: .zero)
+        for number in 0..<500 {
+            let slot = distributor.add(Selection([try exact("a")]), start, Delivery.bare, now: now)
+            distributor.end(slot, StreamEnd.allCases[number % StreamEnd.allCases.count], sink, now: now)
+            var parser = ServerSentEventParser()
+            try parser.parse(Array(sink.take(slot).text.utf8)) { _ in Issue.record("an event") }
+            let time = try #require(parser.reconnectionTime)
+            #expect(time >= .milliseconds(500) && time <= .milliseconds(900))
+            times.insert(time)
+        }
+        #expect(times.count > 100, "\(times.count) times for 500 streams")
+    }
+
+    @Test("reconnection times are whole milliseconds, whatever the range is, and longer by a factor")
+    func drawing() {
+        func draw(_ range: ClosedRange<Duration>, times factor: Int64 = 1, isLowest: Bool = true) -> Duration {
+            var options = StreamOptions(retry: range)
+            options.random = { isLowest ? $0.lowerBound : $0.upperBound }
+            return options.drawRetry(times: factor)
+        }
+        #expect(draw(.seconds(2)...(.seconds(4))) == .seconds(2))
+        #expect(draw(.seconds(2)...(.seconds(4)), times: 4, isLowest: false) == .seconds(16))
+        #expect(draw(.nanoseconds(1_999_999)...(.nanoseconds(2_999_999)), isLowest: false) == .milliseconds(2))
+        #expect(draw(.seconds(-5)...(.seconds(-1))) == .zero)
+        let longest = draw(.seconds(Int64.max)...(.seconds(Int64.max)), times: 4, isLowest: false)
+        #expect(longest == .milliseconds(Int64.max / 1_000_000 * 4))
+        #expect(StreamOptions(retry: .zero...(.seconds(Int64.max))).retryBlock(times: 4).starts(with: "retry: ".utf8))
+    }
+
     @Test("where events come often enough there are no heartbeats")
     func busy() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1)))
@@ -178,11 +232,11 @@ struct DistributorTimingTests {
         #expect(delivery.takeEnded() == [])
         for _ in 0..<2 { delivery.advance(by: .milliseconds(100)) }
         #expect(delivery.takeEnded().sorted() == ["\(idle) expired", "\(busy) expired"])
-        #expect(delivery.sink.take(idle).text.hasSuffix("0\r\n\r\n"))
-        #expect(delivery.sink.take(busy).text.hasSuffix("0\r\n\r\n"))
+        #expect(delivery.sink.take(idle).text.hasSuffix(Delivery.chunkedFarewell))
+        #expect(delivery.sink.take(busy).text.hasSuffix(Delivery.chunkedFarewell))
         delivery.isWritable(blocked)
         #expect(delivery.takeEnded() == ["\(blocked) expired"])
-        #expect(delivery.sink.take(blocked).text.hasSuffix("data: y\nid: 1-20\n\n\r\n0\r\n\r\n"))
+        #expect(delivery.sink.take(blocked).text.hasSuffix("data: y\nid: 1-20\n\n\r\n" + Delivery.chunkedFarewell))
     }
 
     @Test("one that does not even take its end is closed after the timeout, for its own reason")

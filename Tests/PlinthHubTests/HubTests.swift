@@ -71,7 +71,7 @@ struct HubTests {
         let history = MemoryHistory.make()
         let hub = try await Hub(history: history, options: StreamOptions(gapType: "lost"), observer: nil)
         #expect(hub.reservedTypes == ["lost"])
-        let forged = try ServerSentEvent(type: "lost", data: "{}")
+        let forged = ServerSentEvent(type: "lost", data: "{}")
         let single = await #expect(throws: HubError.self) { try await hub.publish(forged, to: topic("a")) }
         #expect(single?.code == .typeReserved)
         #expect(single?.index == 0)
@@ -85,6 +85,71 @@ struct HubTests {
             try await hub.publish(ServerSentEvent(type: type, data: ""), to: topic("a"))
         }
         #expect(history.readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries.count == 6)
+    }
+
+    @Test("the type of heartbeats is the hub's own, too, and no other that it has")
+    func reservedHeartbeat() async throws {
+        let hub = try await Hub(options: StreamOptions(heartbeatEvent: "tick"))
+        #expect(hub.reservedTypes == ["gap", "tick"])
+        for type in ["gap", "tick"] {
+            let error = await #expect(throws: HubError.self) {
+                try await hub.publish(ServerSentEvent(type: type, data: ""), to: topic("a"))
+            }
+            #expect(error?.code == .typeReserved)
+        }
+        for type in ["gap", "", "message", "a\nb"] {
+            let error = await #expect(throws: HubError.self) {
+                try await Hub(options: StreamOptions(heartbeatEvent: type))
+            }
+            #expect(error?.option == "heartbeatEvent", "\(type)")
+        }
+    }
+
+    @Test(
+        "a reconnection time is published within 100 ms and the longest, and history holds that",
+        arguments: [
+            (nil, nil), (0, 100), (99, 100), (100, 100), (101, 101), (60_000, 60_000), (60_001, 60_000),
+            (9_007_199_254_740_991, 60_000),
+        ] as [(Int64?, Int64?)]
+    )
+    func clampsRetry(given: Int64?, held: Int64?) async throws {
+        let history = MemoryHistory.make(acceptsIDs: true)
+        let options = StreamOptions(maximumRetry: .seconds(60))
+        let hub = try await Hub(history: history, options: options, observer: nil)
+        let retry = given.map { Duration.milliseconds($0) }
+        let event = ServerSentEvent(type: "t\u{301}", data: "one\n\ntwo\n: x\nid: y\n", retry: retry)
+        try await hub.publish(event, to: topic("a"))
+        let new = NewEvent(
+            event,
+            topics: [try topic("a"), try topic("b")],
+            isRestricted: true,
+            requestedID: eventID("mine")
+        )
+        try await hub.publish([try PlinthHubTests.event("first", "a"), new])
+        let entries = history.readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries ?? []
+        try #require(entries.count == 3)
+        for entry in [entries[0], entries[2]] {
+            #expect(entry.event.retry == held.map { .milliseconds($0) })
+            #expect(entry.event.type == event.type)
+            #expect(entry.event.data == event.data)
+        }
+        #expect(entries[2].topics.map(\.name) == ["a", "b"])
+        #expect(entries[2].isRestricted)
+        #expect(entries[2].id == eventID("mine"))
+    }
+
+    @Test("the longest reconnection time of publishers is an hour, and never below 100 ms")
+    func longestRetry() async throws {
+        for (longest, held) in [(nil, .seconds(3600)), (.zero, .milliseconds(100)), (.seconds(-1), .milliseconds(100))]
+            as [(Duration?, Duration)]
+        {
+            let history = MemoryHistory.make()
+            let options = longest.map { StreamOptions(maximumRetry: $0) } ?? StreamOptions()
+            let hub = try await Hub(history: history, options: options, observer: nil)
+            try await hub.publish(ServerSentEvent(data: "", retry: .seconds(1 << 40)), to: topic("a"))
+            let entries = history.readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries
+            #expect(entries?.first?.event.retry == held)
+        }
     }
 
     @Test(

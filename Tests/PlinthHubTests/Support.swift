@@ -176,6 +176,9 @@ final class TestSink: StreamSink {
 struct Delivery {
     static let bare = StreamForm(isChunked: false, namesTopic: false)
     static let chunked = StreamForm(isChunked: true, namesTopic: false)
+    /// What a stream gets before its body is complete, where the shortest reconnection time is drawn.
+    static let bareFarewell = "retry: 2000\n\n"
+    static let chunkedFarewell = "d\r\n\(bareFarewell)\r\n0\r\n\r\n"
 
     final class Box: Sendable {
         private let entries = Mutex<[HistoryEntry]>([])
@@ -205,6 +208,8 @@ struct Delivery {
         self.clock = clock
         memory = .make(topic: topic, total: total, clock: clock)
         let history: any History = isLate ? YieldingHistory(memory) : memory
+        var options = options
+        options.random = { $0.lowerBound }
         distributor = Distributor(history: history, options: options, head: .zero)
         let box = self.box
         _ = try await memory.open { box.add($0) }

@@ -48,7 +48,7 @@ extension Distributor {
         }
         let due = timing.heartbeat(states[slot].lastWrite, slot)
         guard now.nanoseconds >= due else { return min(due, expires) }
-        let bytes = FrameRun.heartbeat(isChunked: states[slot].form.isChunked)
+        let bytes = states[slot].form.isChunked ? heartbeat.chunked : heartbeat.bare
         switch bytes.withUnsafeBytes({ sink.write($0, to: slot) }) {
         case .took(let taken):
             tally.heartbeats += 1

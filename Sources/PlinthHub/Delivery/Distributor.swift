@@ -77,6 +77,10 @@ package struct Distributor {
     let timing: StreamTiming
     let gapType: String
     let gapPolicy: StreamOptions.GapPolicy
+    /// What is sent to idle streams, in both forms.
+    let heartbeat: (chunked: [UInt8], bare: [UInt8])
+    /// Draws each stream's reconnection time.
+    private let options: StreamOptions
     /// The last event that was brought out, or skipped.
     var head: Position
     var states: ContiguousArray<State> = []
@@ -124,6 +128,8 @@ package struct Distributor {
         timing = StreamTiming(options)
         gapType = options.gapType
         gapPolicy = options.gapPolicy
+        heartbeat = FrameRun.heartbeat(options.heartbeatBlock)
+        self.options = options
     }
 
     // MARK: - Coming and going
@@ -178,11 +184,11 @@ package struct Distributor {
         ended.append(Ended(slot: slot, reason: reason))
     }
 
-    /// Ends a stream properly: what is under way is completed, and the body is.
+    /// Ends a stream properly: what is under way is completed, a reconnection time follows, and the body is complete.
     package mutating func end(_ slot: Int, _ reason: StreamEnd, _ sink: some StreamSink, now: HubTime) {
         guard states.indices.contains(slot), states[slot].phase != .free, states[slot].phase != .ending else { return }
         details[slot].end = reason
-        let last = states[slot].form.isChunked ? FrameRun.lastChunk : []
+        let last = farewell(isChunked: states[slot].form.isChunked)
         if details[slot].restStart < details[slot].restEnd {
             // The connection waits for room: the rest of an event comes before the end.
             details[slot].rest = Array(details[slot].rest[details[slot].restStart..<details[slot].restEnd]) + last
@@ -196,6 +202,13 @@ package struct Distributor {
         stalls(slot, now)
         keep(slot, last, 0..<last.count)
         if !wasBlocked { writeRest(slot, sink, now: now) }
+    }
+
+    /// The end of a body, behind a reconnection time of the stream's own: what ends many streams at once must not have
+    /// their clients come back at once, and an event of a publisher's may have given all of them the same time.
+    private func farewell(isChunked: Bool) -> [UInt8] {
+        let retry = EventFrame(text: options.retryBlock())
+        return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? FrameRun.lastChunk : [])
     }
 
     /// The subscribers, for those that end some of them.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlinthEvents
+
 /// Events that go out in one write, in their order.
 ///
 /// A single one is written from where it lies; several are put together, once for all who get the same.
@@ -16,7 +18,14 @@ struct FrameRun {
     private static let chunkedHeartbeat = Array("2\r\n:\n\r\n".utf8)
     private static let bareHeartbeat = Array(":\n".utf8)
 
-    static func heartbeat(isChunked: Bool) -> [UInt8] { isChunked ? chunkedHeartbeat : bareHeartbeat }
+    /// A heartbeat in both forms: an event, or a comment if there is none.
+    static func heartbeat(_ event: ServerSentEvent?) -> (chunked: [UInt8], bare: [UInt8]) {
+        guard let event else { return (chunkedHeartbeat, bareHeartbeat) }
+        var text: [UInt8] = []
+        event.encode(into: &text)
+        let frame = EventFrame(text: text)
+        return (Array(frame.bytes[frame.chunked]), Array(frame.bytes[frame.bare]))
+    }
 
     var frames: Int { ends.count }
     var isEmpty: Bool { ends.isEmpty }

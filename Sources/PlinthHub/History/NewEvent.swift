@@ -15,6 +15,8 @@ public struct NewEvent: Sendable {
     /// Its type; nil for `message`.
     public let type: String?
     /// Its reconnection time; nil if it has none.
+    ///
+    /// A hub publishes it clamped: ``StreamOptions/maximumRetry``.
     public let retry: Duration?
     /// The lines of the event without its ID, with room for what stands before them.
     let encoded: [UInt8]
@@ -48,13 +50,45 @@ public struct NewEvent: Sendable {
         event.encode(into: &bytes)
         // Without the blank line, which comes behind the ID.
         bytes.removeLast()
+        self.init(
+            encoded: bytes,
+            type: event.type,
+            retry: event.retry,
+            topics: topics,
+            isRestricted: isRestricted,
+            requestedID: requestedID
+        )
+    }
+
+    init(
+        encoded: [UInt8],
+        type: String? = nil,
+        retry: Duration? = nil,
+        topics: [Topic],
+        isRestricted: Bool,
+        requestedID: EventID?
+    ) {
         precondition(!topics.isEmpty, "an event has at least one topic")
-        encoded = bytes
-        type = event.type
-        retry = event.retry
+        self.encoded = encoded
+        self.type = type
+        self.retry = retry
         self.topics = topics.count == 1 ? topics : topics.uniqued()
         self.isRestricted = isRestricted
         self.requestedID = requestedID
+    }
+
+    /// The same event with a reconnection time within a range, if it has one.
+    func clampingRetry(to range: ClosedRange<Duration>) -> NewEvent {
+        guard let retry, !range.contains(retry) else { return self }
+        var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
+        var event: ServerSentEvent?
+        // It was encoded here, and without limits there is nothing that could be thrown.
+        try? parser.parse(encoded[Self.prefix...] + [0x0A]) { event = $0 }
+        let clamped = min(max(retry, range.lowerBound), range.upperBound)
+        guard let event, let copy = try? ServerSentEvent(type: event.type, data: event.data, retry: clamped) else {
+            return self
+        }
+        return NewEvent(copy, topics: topics, isRestricted: isRestricted, requestedID: requestedID)
     }
 
     /// Roughly the bytes that it will take in memory.

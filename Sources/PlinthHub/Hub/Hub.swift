@@ -29,7 +29,8 @@ public final class Hub: Sendable {
     package let history: any History
     /// What holds for all streams.
     public let options: StreamOptions
-    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType``.
+    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType`` and, if there is one,
+    /// ``StreamOptions/heartbeatEvent``.
     ///
     /// What a client reads in an event of such a type is the hub's word and no publisher's.
     public let reservedTypes: [String]
@@ -84,7 +85,8 @@ public final class Hub: Sendable {
     /// Publishes an event.
     ///
     /// - Parameters:
-    ///   - event: Its type, data and reconnection time; its ID is not used.
+    ///   - event: Its type, data and reconnection time, which is clamped (``StreamOptions/maximumRetry``); its ID is not
+    ///     used.
     ///   - topic: Its topic.
     ///   - isRestricted: Whether only those may see it to whom the topic is allowed.
     /// - Returns: The event's ID, once the event is in history. Subscribers get it soon after.
@@ -127,6 +129,11 @@ public final class Hub: Sendable {
     }
 
     private func append(_ events: [NewEvent]) async throws -> [EventID] {
+        let retry = options.publishedRetry
+        var events = events
+        for (index, event) in events.enumerated() where event.retry.map({ !retry.contains($0) }) ?? false {
+            events[index] = event.clampingRetry(to: retry)
+        }
         if let ids = try history.appendNow(events) { return ids }
         return try await history.append(events)
     }

@@ -70,6 +70,8 @@ final class Fixture: Sendable {
         history: (MemoryHistory) -> any History = { $0 }
     ) async throws {
         let memory = MemoryHistory(topic: limits)
+        var options = options
+        options.random = { $0.lowerBound }
         let reactor = try Reactor(
             history: history(memory),
             options: options,
@@ -105,7 +107,8 @@ final class Fixture: Sendable {
         entries.dropFirst(position).flatMap { $0.frame.bytes[$0.frame.chunked] }
     }
 
-    static let lastChunk = Array("0\r\n\r\n".utf8)
+    /// The end of a body, behind the reconnection time that the fixture's streams get.
+    static let lastChunk = Array("d\r\nretry: 2000\n\n\r\n0\r\n\r\n".utf8)
 
     /// A client whose connection the reactor adopts.
     ///
