@@ -147,11 +147,11 @@ class HubPage(HubCase):
         page = self.watch("t")
         self.publish("t", "1", type="price-changed")
         self.publish("t", "2", type="error")
-        self.publish("t", "3", type="gap")
+        self.publish("t", "3", type="gaps")
         self.publish("t", "4")
         self.shows(page, "1", "2", "3", "4")
         types = page.evaluate("[...document.querySelectorAll('#events .type')].map((e) => e.textContent)")
-        self.assertEqual(types, ["price-changed", "error", "gap", "message"])
+        self.assertEqual(types, ["price-changed", "error", "gaps", "message"])
         self.assertClean(page)
 
     def test_a_pattern_shows_all_its_topics(self):
@@ -386,6 +386,30 @@ class HubStream(HubCase):
         kinds = page.evaluate("[...document.querySelectorAll('#events li')].map((e) => e.className)")
         self.assertEqual([kind for kind in kinds if kind != "note"], ["event", "gap", "event"])
         page.screenshot(self.output("hub-gap.png"))
+        self.assertEqual(page.evaluate("window.violations"), [])
+
+    def test_the_hubs_own_events_are_known_by_their_types(self):
+        options = ["--gap-type", "lost", "--heartbeat-event", "tick", "--heartbeat", "100ms"]
+        self.server.stop()
+        self.server = self.start(HubServer(*options))
+        page = self.watch("t")
+        self.publish("t", "1", type="gap")
+        self.shows(page, "1")
+        # While this stream has five heartbeats the page's has about as many, which are nothing that it shows.
+        with urllib.request.urlopen(f"{self.server.url}/topics/t", timeout=10) as stream:
+            for _ in range(5):
+                while stream.readline() != b"event: tick\n":
+                    pass
+        self.publish("t", "2")
+        self.shows(page, "1", "2")
+        self.assertEqual(page.evaluate("document.querySelectorAll('#events .gap').length"), 0)
+        self.server.stop()
+        page.wait(f"{STATE} == 'reconnecting'", "the page says that the hub is gone")
+        self.server = self.start(HubServer(*options, port=self.server.port))
+        self.is_live(page, timeout=30)
+        self.publish("t", "3")
+        self.shows(page, "1", "2", "3")
+        page.wait("document.querySelectorAll('#events .gap').length == 1", "the gap is told")
         self.assertEqual(page.evaluate("window.violations"), [])
 
     def test_a_crash_is_survived_too(self):

@@ -29,6 +29,16 @@ struct ServeTests {
         return String(decoding: data, as: UTF8.self)
     }
 
+    /// The status of the answer.
+    private func status(_ arguments: String...) throws -> String { try status(arguments) }
+
+    private func status(_ arguments: [String]) throws -> String {
+        let (process, output) = try Self.curl(["-o", "/dev/null", "-w", "%{http_code}"] + arguments)
+        let data = output.fileHandleForReading.readDataToEndOfFile()
+        process.waitUntilExit()
+        return String(decoding: data, as: UTF8.self)
+    }
+
     /// How many of five events of a topic a server keeps.
     private func kept(_ server: Server, base: String = "") throws -> String {
         for number in 1...5 { _ = try ask("-d", "\(number)", "\(server.address)/topics/a") }
@@ -107,7 +117,9 @@ struct ServeTests {
             ("topic-events", "100"), ("topic-bytes", "1000000"), ("history-events", "1000"),
             ("history-bytes", "10000000"), ("history-age", "1h"), ("maximum-event-size", "1000"),
             ("maximum-streams", "10"), ("heartbeat", "off"), ("write-timeout", "90s"), ("maximum-age", "7d"),
-            ("retry", "250ms"), ("gaps", "close"), ("gap-type", "lost"), ("transport", "event-loops"),
+            ("retry", "250ms-250ms"), ("maximum-retry", "20s"), ("heartbeat-event", "tick"),
+            ("allow-host", "hub.internal,other.internal"), ("public-origin", "https://hub.example"), ("gaps", "close"),
+            ("gap-type", "lost"), ("transport", "event-loops"),
             ("reactors", "2"),
             ("log-level", "error"), ("host", "127.0.0.1"), ("base-path", "/hub"),
         ]
@@ -115,6 +127,16 @@ struct ServeTests {
             #expect(server.address.hasSuffix("/hub"))
             let (curl, output) = try Self.curl(["-N", "\(server.address)/topics/a"])
             #expect(HubProcess.read(output, until: "id: ").contains("retry: 250\n"))
+            _ = try ask("-d", "x", "\(server.address)/topics/a?retry=9999999")
+            #expect(HubProcess.read(output, until: "data: x").contains("retry: 20000\n"))
+            let settings = try ask("\(server.address)/hub.json")
+            #expect(settings == "{\"gapType\":\"lost\",\"heartbeatEvent\":\"tick\"}\n")
+            for host in ["hub.internal", "other.internal:1", "hub.example", "localhost"] {
+                #expect(try status("-H", "Host: \(host)", "\(server.address)/status") == "200", "\(host)")
+            }
+            #expect(try status("-H", "Host: evil.example", "\(server.address)/status") == "421")
+            let foreign = ["-H", "Origin: http://localhost", "-H", "Host: localhost"]
+            #expect(try status(foreign + ["-d", "x", "\(server.address)/topics/a"]) == "403")
             kill(curl.processIdentifier, SIGKILL)
             curl.waitUntilExit()
             let reserved = try ask("-d", "x", "\(server.address)/topics/a?type=lost")
@@ -146,7 +168,10 @@ struct ServeTests {
             ("maximum-event-size", "0"), ("heartbeat", "soon"), ("heartbeat", "5 s"), ("history-age", "1y"),
             ("write-timeout", "99999999999999999999"), ("maximum-age", "9223372036854775807d"), ("gaps", "ignore"),
             ("transport", "pigeon"), ("reactors", "0"), ("log-level", "loud"), ("base-path", "hub"),
-            ("base-path", "/:id"), ("maximum-streams", "-5"), ("retry", ""), ("gap-type", "message"),
+            ("base-path", "/:id"), ("maximum-streams", "-5"), ("retry", ""),
+            ("retry", "4s-2s"), ("retry", "off"), ("retry", "2s-"), ("maximum-retry", "off"), ("maximum-retry", "soon"),
+            ("heartbeat-event", "gap"), ("heartbeat-event", "message"), ("allow-host", "http://hub"),
+            ("public-origin", "hub.example"), ("public-origin", "https://hub.example/path"), ("gap-type", "message"),
             ("gap-type", "a\nb"),
         ]
     )
@@ -249,6 +274,107 @@ struct ServeTests {
         #expect(result.errors.contains("plinth serve: "))
         #expect(result.errors.contains(port), "\(result.errors)")
         #expect(result.errors.contains("in use"), "\(result.errors)")
+    }
+
+    @Test("several hosts and origins are given by several options, or by an array in the file")
+    func lists() throws {
+        func check(_ server: Server) throws {
+            for host in ["a.internal", "b.internal", "c.example", "d.example"] {
+                #expect(try status("-H", "Host: \(host)", "\(server.address)/status") == "200", "\(host)")
+            }
+        }
+        try check(
+            Server([
+                "--allow-host", "a.internal", "--allow-host", "b.internal", "--public-origin", "https://c.example",
+                "--public-origin", "http://d.example:8080",
+            ])
+        )
+        let folder = try Folder()
+        let file = try folder.file(
+            "lists.json",
+            #"{"allowHost": ["a.internal", "b.internal"], "publicOrigin": ["https://c.example", "http://d.example:8080"]}"#
+        )
+        try check(Server(["--config", file]))
+    }
+
+    @Test("on a loopback address pages of others reach nothing: neither by a name of theirs nor by a form")
+    func fence() throws {
+        let server = try Server()
+        let topic = "\(server.address)/topics/a"
+        let own = String(server.address.dropFirst("http://".count))
+        for host in ["localhost", "localhost:1", "hub.localhost:8080", "127.0.0.1", "[::1]:8080", own] {
+            #expect(try status("-H", "Host: \(host)", "\(server.address)/status") == "200", "\(host)")
+            #expect(try status("-H", "Host: \(host)", "-d", "x", topic) == "201", "\(host)")
+            #expect(
+                try status("-H", "Host: \(host)", "-H", "Origin: http://\(host)", "-d", "x", topic) == "201",
+                "\(host)"
+            )
+            let foreign = ["-H", "Host: \(host)", "-H", "Origin: http://evil.example", "-d", "x", topic]
+            #expect(try status(foreign) == "403", "\(host)")
+            #expect(try status("-H", "Host: \(host)", "-H", "Sec-Fetch-Site: cross-site", "-d", "x", topic) == "403")
+        }
+        for path in ["/", "/status", "/topics/a", "/hub-worker.js", "/nothing"] {
+            #expect(try status("-H", "Host: evil.example", server.address + path) == "421", "\(path)")
+        }
+        let answer = try ask("-H", "Host: evil.example", "-d", "x", topic)
+        #expect(answer.contains("\"code\":\"host-foreign\""), "\(answer)")
+        #expect(answer.contains("--allow-host") && answer.contains("--public-origin"), "\(answer)")
+        // No browser sends a request without it.
+        #expect(try status("-0", "-H", "Host:", "-H", "Origin: http://evil.example", "-d", "x", topic) == "201")
+    }
+
+    @Test("on an address that others reach there is no fence; a name that is loopback here is one of this server's")
+    func hosts() throws {
+        let open = try Server(["--host", "0.0.0.0"])
+        let port = open.address.split(separator: ":").last ?? ""
+        #expect(try status("-H", "Host: evil.example", "http://127.0.0.1:\(port)/status") == "200")
+        let named = try Server(["--host", "localhost"])
+        #expect(try status("\(named.address)/status") == "200")
+        #expect(try status("-H", "Host: evil.example", "\(named.address)/status") == "421")
+        let other = try Server(["--host", "127.0.0.9"])
+        #expect(try status("-H", "Host: 127.0.0.9", "\(other.address)/status") == "200")
+    }
+
+    @Test("over HTTP/2 the authority is the host")
+    func fenceOverHTTP2() throws {
+        let server = try Server()
+        let arguments = ["--http2-prior-knowledge", "\(server.address)/status"]
+        #expect(try status(arguments) == "200")
+        #expect(try status(["-H", "Host: evil.example"] + arguments) == "421")
+    }
+
+    @Test("behind nginx the public origin opens the fence, whether or not nginx passes the host on")
+    func fenceBehindProxy() async throws {
+        for passesHost in [true, false] {
+            let port = try LoopbackPort.free()
+            let header = passesHost ? "proxy_set_header Host $host;" : ""
+            let nginx = try await Nginx(
+                "location / { proxy_pass http://127.0.0.1:\(port); proxy_http_version 1.1; \(header) }"
+            )
+            let topic = "http://127.0.0.1:\(nginx.port)/topics/a"
+            let page = ["-H", "Host: hub.example", "-H", "Origin: https://hub.example", "-d", "x", topic]
+            func check(_ options: [String], read: String, published: String, byPage: String) throws {
+                let server = try Server(options, port: ["--port", "\(port)"])
+                #expect(try status("-H", "Host: hub.example", topic, "-I") == read, "\(passesHost) \(options)")
+                #expect(
+                    try status("-H", "Host: hub.example", "-d", "x", topic) == published,
+                    "\(passesHost) \(options)"
+                )
+                #expect(try status(page) == byPage, "\(passesHost) \(options)")
+                withExtendedLifetime(server) {}
+            }
+            // Where nginx passes it on, the name is foreign; where not, it is nginx's own, and the page is foreign.
+            try check(
+                [],
+                read: passesHost ? "421" : "200",
+                published: passesHost ? "421" : "201",
+                byPage: passesHost ? "421" : "403"
+            )
+            let allowed = ["--allow-host", "hub.example"]
+            try check(allowed, read: "200", published: "201", byPage: passesHost ? "201" : "403")
+            let origin = ["--public-origin", "https://hub.example"]
+            try check(origin, read: "200", published: "201", byPage: "201")
+        }
     }
 
     @Test("a stream of events longer than any limit of a body is published")

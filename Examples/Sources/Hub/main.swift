@@ -17,5 +17,7 @@ let routes = try Routes {
 }
 let chain = try Chain.default(routes) { stack in
     stack.staticResources = [try .staticResources(counterPage, at: "/counter")]
+    // It listens on this machine alone, which keeps no page out of it.
+    stack.interceptors = [.loopbackFence()]
 }
 try await serve(chain, alongside: [service], settings: settings)

@@ -37,7 +37,7 @@ public struct FormParameters: Sendable, RandomAccessCollection {
     ///   - limit: The most pairs to accept.
     ///   - place: How messages call it.
     /// - Throws: ``HTTPError`` with status 400 for more pairs than `limit`, and for one that is malformed, by position.
-    init(decoding text: some Collection<UInt8>, limit: Int, place: String) throws {
+    package init(decoding text: some Collection<UInt8>, limit: Int, place: String) throws {
         var parts = Parts(rest: Array(text)[...])
         while let part = parts.next() {
             guard pairs.count < limit else {

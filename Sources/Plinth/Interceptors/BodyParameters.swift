@@ -43,7 +43,7 @@ extension Request {
     }
 
     /// The body in one array, refused by its `Content-Length` already if that is too long.
-    func collectBody(upTo limit: Int) async throws -> [UInt8] {
+    package func collectBody(upTo limit: Int) async throws -> [UInt8] {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit {
             throw HTTPError.contentTooLarge(limit: limit)
         }
@@ -52,10 +52,10 @@ extension Request {
 }
 
 /// The type and subtype of a `Content-Type` (RFC 9110, section 8.3.1), without parameters and in lower case.
-struct MediaType {
-    let essence: String
+package struct MediaType {
+    package let essence: String
 
-    init(_ field: String?) {
+    package init(_ field: String?) {
         let end = field?.utf8.firstIndex(of: UInt8(ascii: ";"))
         essence =
             field.map { String($0[..<(end ?? $0.endIndex)]).lowercased() }.map { text in
@@ -63,7 +63,7 @@ struct MediaType {
             } ?? ""
     }
 
-    var isForm: Bool { essence == "application/x-www-form-urlencoded" }
+    package var isForm: Bool { essence == "application/x-www-form-urlencoded" }
 
     var isJSON: Bool {
         essence == "application/json" || (essence.hasPrefix("application/") && essence.hasSuffix("+json"))

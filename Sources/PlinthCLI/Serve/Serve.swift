@@ -25,7 +25,13 @@ struct Serve: AsyncParsableCommand {
             the file. Times are 250ms, 90s, 5m, 12h, 7d; a number alone is seconds.
 
             History is kept in memory: it ends with the process, and subscribers that resume after that are told of \
-            the gap. SIGTERM and SIGINT end every stream properly.
+            the gap.
+
+            On a loopback address requests are answered if their host is this machine's (localhost, 127.0.0.1, the \
+            --host), an --allow-host or that of a --public-origin, and pages of other origins cannot publish: behind a \
+            proxy give --public-origin. In the environment and in the file several are separated by commas.
+
+            SIGTERM and SIGINT end every stream properly.
             """
     )
 
@@ -86,11 +92,19 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How often a stream without events gets a comment, or off (default: 10s).",
+            "How often a stream without events gets a heartbeat, or off (default: 10s).",
             valueName: "time"
         )
     )
     var heartbeat: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The type of an event to send as the heartbeat, which publishers cannot use (default: none, a comment).",
+            valueName: "type"
+        )
+    )
+    var heartbeatEvent: String?
 
     @Option(
         help: ArgumentHelp(
@@ -103,8 +117,38 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long a stream lasts at most, or off (default: off).", valueName: "time"))
     var maximumAge: String?
 
-    @Option(help: ArgumentHelp("The reconnection time that clients are told (default: their own).", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "The reconnection time that clients get, each at random within it (default: 2s-4s).",
+            valueName: "time[-time]"
+        )
+    )
     var retry: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest reconnection time that a publisher may give clients (default: 1h).",
+            valueName: "time"
+        )
+    )
+    var maximumRetry: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "On a loopback address, one more name of this server; may be repeated (default: none).",
+            valueName: "host"
+        )
+    )
+    var allowHost: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Where browsers see this server, such as https://hub.example; may be repeated. On a loopback address only its "
+                + "pages may publish then (default: none).",
+            valueName: "origin"
+        )
+    )
+    var publicOrigin: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -159,7 +203,9 @@ struct Serve: AsyncParsableCommand {
             "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
             "heartbeat": heartbeat, "writeTimeout": writeTimeout,
             "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "gapType": gapType, "transport": transport,
-            "reactors": reactors, "logLevel": logLevel,
+            "reactors": reactors, "logLevel": logLevel, "heartbeatEvent": heartbeatEvent, "maximumRetry": maximumRetry,
+            "allowHost": allowHost.isEmpty ? nil : allowHost.joined(separator: ","),
+            "publicOrigin": publicOrigin.isEmpty ? nil : publicOrigin.joined(separator: ","),
         ]
         return all.compactMapValues { $0 }
     }
@@ -182,8 +228,7 @@ struct Serve: AsyncParsableCommand {
         let service = HubService(hub, configuration: try service(settings), logger: logger)
         var endpoints = HubEndpoints(
             service,
-            maximumEventSize: try settings.integer("maximumEventSize", in: 1...(1 << 30)) ?? 1 << 20,
-            retry: try settings.duration("retry") ?? nil
+            maximumEventSize: try settings.integer("maximumEventSize", in: 1...(1 << 30)) ?? 1 << 20
         )
         endpoints.maximumTopics = try settings.integer("maximumTopics", in: 1...1_000_000) ?? endpoints.maximumTopics
         endpoints.maximumPatterns =
@@ -198,7 +243,11 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ServeSettings.Failure(description: "--base-path: \(error)")
         }
-        let connector = Connector(chain(routes, logger), configuration: try connector(settings), logger: logger)
+        let connector = Connector(
+            chain(routes, try fence(settings), logger),
+            configuration: try connector(settings),
+            logger: logger
+        )
         async let running: Void = connector.runService(alongside: [service])
         let scheme = settings.string("tlsCertificate") == nil ? "http" : "https"
         for address in try await connector.listeningAddresses() {
@@ -208,10 +257,30 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// What a request passes: less than in a service with pages of its own, since nearly all of them publish.
-    private func chain(_ routes: Routes, _ logger: Logger) -> Chain {
-        var stack: [Interceptor] = [.errorResponses(), .notFound(), .queryParameters(), routes.router]
+    private func chain(_ routes: Routes, _ fence: LoopbackFence, _ logger: Logger) -> Chain {
+        var stack: [Interceptor] = [
+            .errorResponses(), .hubErrorResponses(), .loopbackFence(fence), .queryParameters(), routes.router,
+        ]
         if logger.logLevel <= .debug { stack.insert(.requestLog(level: .debug), at: 0) }
         return Chain(stack)
+    }
+
+    private func fence(_ settings: ServeSettings) throws -> LoopbackFence {
+        let hosts = settings.list("allowHost")
+        let origins = settings.list("publicOrigin")
+        do {
+            _ = try LoopbackFence(hosts: hosts)
+        } catch {
+            throw ServeSettings.Failure(description: "--allow-host: \(error)")
+        }
+        do {
+            _ = try LoopbackFence(publicOrigins: origins)
+        } catch {
+            throw ServeSettings.Failure(description: "--public-origin: \(error)")
+        }
+        // An address that is no name, such as `::1`, names itself; what cannot be bound is said by the connector.
+        let host = settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
+        return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
     }
 
     private func history(_ settings: ServeSettings) throws -> MemoryHistory {
@@ -232,6 +301,13 @@ struct Serve: AsyncParsableCommand {
         if let age = try settings.duration("maximumAge") { options.maximumAge = age }
         if try settings.choice("gaps", ["tell", "close"]) == "close" { options.gapPolicy = .close }
         if let type = settings.string("gapType") { options.gapType = type }
+        if let type = settings.string("heartbeatEvent") { options.heartbeatEvent = type }
+        if let retry = try settings.durations("retry") { options.retry = retry }
+        switch try settings.duration("maximumRetry") {
+        case .some(.some(let longest)): options.maximumRetry = longest
+        case .some(.none): throw ServeSettings.Failure(description: "--maximum-retry is off, and has to be a time")
+        case .none: break
+        }
         return options
     }
 

@@ -4,11 +4,12 @@
 
 import HTTPTypes
 import Plinth
+import PlinthHub
 
 extension HubEndpoints {
     /// The page and its files; without the slash at its end the place leads there, since all its addresses are relative.
     func page(_ prefix: String) -> [Route] {
-        var routes = HubPage.files.map { file in
+        var routes = (HubPage.files + [HubPage.settings(service.hub.options)]).map { file in
             Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in
                 Self.respond(file, request)
             }

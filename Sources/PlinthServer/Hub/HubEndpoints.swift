@@ -13,13 +13,15 @@ import PlinthHub
 /// | the same with `Content-Type: text/event-stream` | 201, `{"id":…,"count":…}`: each event of the body is published |
 /// | `GET topics/{topic}` | the stream of a topic |
 /// | `GET topics?topic=…&match=…` | one stream of several topics and patterns; behind each ID a tab and the topic |
+/// | `POST topics` with a form of these | the same, for more topics than a URL holds |
 /// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events leave history |
 /// | `GET status`, with `?top=` | the hub's figures, and its most recent topics |
 /// | `GET` of the place itself | the page |
 ///
-/// A stream begins after the ID that the header `Last-Event-ID` or the query's `last-event-id` names, with the oldest event
-/// held if that is `earliest`, and otherwise with what is published from then on. What is wrong with a request is said in
-/// JSON: `{"error":…}`.
+/// A stream begins after the ID that the header `Last-Event-ID` or the query's `last-event-id` names
+/// (``/Plinth/Request/lastEventID``: any spelling will do), with the oldest event held if that is `earliest`, and otherwise
+/// with what is published from then on. An ID that is no event's, whatever is wrong with it, is told as a gap. What is
+/// wrong with a request is said in JSON: `{"error":…,"code":…}`; <doc:HubOverHTTP> lists the codes.
 ///
 /// Whoever may do what is decided by interceptors in front of the routes.
 public struct HubEndpoints: Sendable {
@@ -27,7 +29,9 @@ public struct HubEndpoints: Sendable {
     public let service: HubService
     /// The most bytes of an event's data.
     ///
-    /// 1 MiB unless set; more is 413.
+    /// 1 MiB unless set; more is 413. Clients have limits, too, and count type and ID with the data: what is published
+    /// here has to fit `maximumEventSize` of their `EventSourceConfiguration`, which is larger unless set. Choose the two
+    /// together, the reader's being the larger: a client ends for good at an event that it cannot hold.
     public var maximumEventSize: Int
     /// The most topics that one stream may name.
     ///
@@ -42,19 +46,15 @@ public struct HubEndpoints: Sendable {
     ///
     /// Default: 100.
     public var maximumPatterns = 100
-    /// The reconnection time that each stream begins with; nil, unless set, for none.
-    public var retry: Duration?
 
     /// Endpoints of a hub.
     ///
     /// - Parameters:
     ///   - service: The hub's service, which runs beside the connector.
     ///   - maximumEventSize: The most bytes of an event's data; 1 MiB unless given.
-    ///   - retry: The reconnection time that each stream begins with; none unless given.
-    public init(_ service: HubService, maximumEventSize: Int = 1 << 20, retry: Duration? = nil) {
+    public init(_ service: HubService, maximumEventSize: Int = 1 << 20) {
         self.service = service
         self.maximumEventSize = max(1, maximumEventSize)
-        self.retry = retry
     }
 
     /// The routes.
@@ -66,9 +66,26 @@ public struct HubEndpoints: Sendable {
             Route.post("/topics/*topic", name: "\(prefix)/topics/ publish") { try await publish($0) }
             Route.get("/topics/*topic", name: "\(prefix)/topics/ subscribe") { try await subscribe($0) }
             Route.get("/topics", name: "\(prefix)/topics subscribe to several") { try await subscribeToSeveral($0) }
+            Route.post("/topics", name: "\(prefix)/topics subscribe by a form") { try await subscribeByForm($0) }
             Route.delete("/topics/*topic", name: "\(prefix)/topics/ purge") { try await purge($0) }
             Route.get("/status", name: "\(prefix)/status") { try await status($0) }
+            Self.otherMethods("/topics/*topic", prefix, "DELETE, GET, HEAD, OPTIONS, POST")
+            Self.otherMethods("/topics", prefix, "GET, HEAD, OPTIONS, POST")
+            Self.otherMethods("/status", prefix, "GET, HEAD, OPTIONS")
         } + page(prefix)
+    }
+
+    /// Answers all other methods of a path as the router does, but in JSON.
+    private static func otherMethods(_ path: String, _ prefix: String, _ allowed: String) -> Route {
+        Route.any(path, name: "\(prefix)\(path) other methods") { request in
+            if request.method == .options { return Response(status: .noContent, headers: [.allow: allowed]) }
+            throw HTTPError(
+                .methodNotAllowed,
+                .methodNotAllowed,
+                "this path answers \(allowed)",
+                headers: [.allow: allowed]
+            )
+        }
     }
 
     // MARK: - Publishing
@@ -120,11 +137,11 @@ public struct HubEndpoints: Sendable {
 
     private func retryTime(_ text: String?) throws -> Duration? {
         guard let text else { return nil }
-        guard let milliseconds = Int64(text), milliseconds >= 0, milliseconds <= 1 << 53 - 1, text.utf8.first != 0x2B
-        else {
-            throw HTTPError(.badRequest, .badField, "`retry` is not a number of milliseconds from 0 to 2^53 − 1")
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            throw HTTPError(.badRequest, .badField, "`retry` is not a number of milliseconds: digits, without a sign")
         }
-        return .milliseconds(milliseconds)
+        // The hub clamps it: to what is more than fits no limit of its own is needed.
+        return .milliseconds(min(Int64(text) ?? .max, 1 << 53 - 1))
     }
 
     /// Each event of an event stream, in its order; the stream is read no faster than history takes its events.
@@ -170,9 +187,54 @@ public struct HubEndpoints: Sendable {
     }
 
     private func subscribeToSeveral(_ request: Request) async throws -> Response {
+        try await stream(request, Selection(try selectors(request.queryParameters, "?")), namesTopic: true)
+    }
+
+    /// The most bytes of a form that subscribes: 64 KiB.
+    private static let maximumFormSize = 64 << 10
+
+    /// Subscribes to more topics than fit a URL.
+    ///
+    /// The query says what a `POST` is: one with `topic` will publish to several topics.
+    private func subscribeByForm(_ request: Request) async throws -> Response {
+        let query = request.queryParameters
+        guard query["match"] == nil else {
+            throw HTTPError(
+                .badRequest,
+                .badSelector,
+                "`match` in the query of a POST means nothing; to subscribe put it into a form in the body, or use GET"
+            )
+        }
+        guard query["topic"] == nil else {
+            throw HTTPError(
+                .methodNotAllowed,
+                .methodNotAllowed,
+                "with `topic` in its query this path answers GET, HEAD, OPTIONS; to publish use POST topics/NAME, and to "
+                    + "subscribe put the topics into a form in the body",
+                headers: [.allow: "GET, HEAD, OPTIONS"]
+            )
+        }
+        guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
+        guard MediaType(request.headers[.contentType]).isForm else {
+            throw HTTPError(
+                .unsupportedMediaType,
+                .mediaType,
+                "to subscribe send `topic` and `match` as application/x-www-form-urlencoded; to publish use POST topics/NAME"
+            )
+        }
+        guard request.admitsEventStream else {
+            throw HTTPError(.notAcceptable, .notAcceptable, "the answer is text/event-stream, which `Accept` excludes")
+        }
+        let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
+        let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
+        return try await stream(request, Selection(try selectors(form, "")), namesTopic: true, form: form)
+    }
+
+    /// What the parameters of a query or a form mean.
+    private func selectors(_ parameters: FormParameters, _ mark: String) throws -> [TopicSelector] {
         var wanted = StreamSelectors(maximumTopics: maximumTopics, maximumPatterns: maximumPatterns)
         do {
-            for (name, value) in request.queryParameters {
+            for (name, value) in parameters {
                 switch name {
                 case "topic": try wanted.add(try Self.checked("topic", .badTopic, value) { try Topic($0) })
                 case "match": try wanted.add(try Self.checked("match", .badSelector, value) { try TopicPattern($0) })
@@ -180,29 +242,33 @@ public struct HubEndpoints: Sendable {
                 }
             }
         } catch let error as StreamSelectors.TooMany {
-            return error.response
+            throw HTTPError(.badRequest, .badSelector, error.message)
         }
         let selectors = wanted.selectors
         guard !selectors.isEmpty else {
             throw HTTPError(
                 .badRequest,
                 .badSelector,
-                "say what to subscribe to: `?topic=NAME` or `?match=PATTERN`, once or more often"
+                "say what to subscribe to: `\(mark)topic=NAME` or `\(mark)match=PATTERN`, once or more often"
             )
         }
-        return try await stream(request, Selection(selectors), namesTopic: true)
+        return selectors
     }
 
-    private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) async throws -> Response {
-        guard let permit = service.limit.take() else { return Self.full }
-        let start = try start(request)
+    private func stream(
+        _ request: Request,
+        _ selection: Selection,
+        namesTopic: Bool,
+        form: FormParameters = FormParameters()
+    ) async throws -> Response {
+        guard let permit = service.limit.take() else { return full }
+        let start = start(request, form)
         let body = HubStreamBody(
             service: service,
             selection: selection,
             start: start,
             located: try await service.hub.locate(start),
             namesTopic: namesTopic,
-            retry: retry,
             attachment: nil,
             permit: permit
         )
@@ -211,28 +277,34 @@ public struct HubEndpoints: Sendable {
 
     /// Where a stream begins.
     ///
-    /// What follows a tab is the topic that a stream of several put there.
-    private func start(_ request: Request) throws -> StreamStart {
-        guard let text = request.lastEventID else { return .live }
-        let bytes = Array(text.utf8.prefix { $0 != 0x09 })
-        if bytes == Array("earliest".utf8) { return .earliest }
-        guard let id = EventID(utf8: bytes) else {
-            throw HTTPError(
-                .badRequest,
-                .badID,
-                "the last event ID is too long or has a control character: no event has such an ID"
-            )
+    /// What follows a tab is the topic that a stream of several put there. An ID that none of a hub's could be is one that
+    /// history does not know, and leads to a gap: a browser that got an error would give up for good, and one that began
+    /// with what comes next would miss events in silence.
+    private func start(_ request: Request, _ form: FormParameters) -> StreamStart {
+        switch request.resumePoint(form: form) {
+        case .none: return .live
+        case .malformed: return .after(Self.malformed)
+        case .after(let text):
+            let bytes = Array(text.utf8.prefix { $0 != 0x09 })
+            if bytes == Array("earliest".utf8) { return .earliest }
+            return .after(EventID(utf8: bytes) ?? Self.malformed)
         }
-        return .after(id)
     }
+
+    /// Stands for an ID that cannot be told in a gap, being too long or having control characters.
+    ///
+    /// Reserved: no event has it.
+    private static let malformed = EventID(trusted: Array("#malformed".utf8))
 
     /// At the limit.
     ///
     /// Any other status makes a browser's `EventSource` give up for good.
-    private static let full = Response(
-        headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache"],
-        body: .string("retry: 10000\n\n")
-    )
+    private var full: Response {
+        Response(
+            headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache, no-transform"],
+            body: .bytes(service.hub.options.retryBlock(times: 4))
+        )
+    }
 
     // MARK: - Operating
 
@@ -278,18 +350,35 @@ extension Request {
     }
 
     /// Whether the body is an event stream.
-    fileprivate var isEventStream: Bool {
-        guard let type = headers[.contentType] else { return false }
-        let essence = type.prefix { $0 != ";" }.lowercased()
-        return essence.trimmingSpaces == "text/event-stream"
+    fileprivate var isEventStream: Bool { MediaType(headers[.contentType]).essence == "text/event-stream" }
+
+    /// Whether `Accept` admits an event stream (RFC 9110, section 12.5.1): the most specific range that names it decides.
+    fileprivate var admitsEventStream: Bool {
+        guard let accept = headers[.accept] else { return true }
+        var best = (specificity: -1, isAdmitted: false)
+        for range in accept.split(separator: ",") {
+            guard
+                let specificity = ["*/*", "text/*", "text/event-stream"].firstIndex(
+                    of: MediaType(String(range)).essence
+                ),
+                specificity > best.specificity
+            else { continue }
+            best = (specificity, !range.excludesItself)
+        }
+        return best.isAdmitted
     }
 }
 
-extension String {
-    fileprivate var trimmingSpaces: Substring {
-        let start = drop { $0 == " " || $0 == "\t" }
-        guard let end = start.lastIndex(where: { $0 != " " && $0 != "\t" }) else { return "" }
-        return start[...end]
+extension Substring {
+    /// Whether the quality of a media range is 0.
+    fileprivate var excludesItself: Bool {
+        split(separator: ";").dropFirst().contains { parameter in
+            let text = parameter.utf8.filter { $0 != 0x20 && $0 != 0x09 }
+            guard text.count > 2, text[0] | 0x20 == UInt8(ascii: "q"), text[1] == UInt8(ascii: "=") else {
+                return false
+            }
+            return text.dropFirst(2).allSatisfy { $0 == UInt8(ascii: "0") || $0 == UInt8(ascii: ".") }
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 #if Server
 
 import HTTPTypes
-import Plinth
+public import Plinth
 import PlinthHub
 
 /// What is wrong with a request to a hub, for programs: the `code` beside `error` in an answer.
@@ -21,6 +21,9 @@ enum HubErrorCode: String, CaseIterable {
     case lengthRequired = "length-required"
     case tooLarge = "too-large"
     case mediaType = "media-type"
+    case notAcceptable = "not-acceptable"
+    case hostForeign = "host-foreign"
+    case originForeign = "origin-foreign"
     case notTaken = "not-taken"
     case failed
 
@@ -34,6 +37,7 @@ enum HubErrorCode: String, CaseIterable {
             case .lengthRequired: .lengthRequired
             case .contentTooLarge: .tooLarge
             case .unsupportedMediaType: .mediaType
+            case .notAcceptable: .notAcceptable
             default: status.kind == .serverError ? .failed : .badField
             }
     }
@@ -94,6 +98,24 @@ extension Interceptor {
             context.response = error.json
         }
     )
+
+    /// Answers errors as a hub's endpoints do, in JSON with a code, for a chain that serves nothing else: those of
+    /// interceptors before the routes, and 404 where no route matches.
+    ///
+    /// - Returns: The interceptor `hub-error-responses`.
+    public static func hubErrorResponses() -> Interceptor {
+        Interceptor(
+            "hub-error-responses",
+            leave: { context in
+                guard context.response == nil else { return }
+                context.response = HTTPError(.notFound, .notFound, "nothing here answers this request").json
+            },
+            error: { context, error in
+                guard let error = HTTPError(hub: error.cause) else { throw error }
+                context.response = error.json
+            }
+        )
+    }
 }
 
 #endif

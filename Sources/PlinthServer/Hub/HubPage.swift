@@ -2,6 +2,8 @@
 
 #if Server
 
+import PlinthHub
+
 /// The page of a hub, and what it loads: the files in `Page/`, which the package manager compiles in, so that a server needs
 /// no files beside it.
 ///
@@ -25,6 +27,13 @@ enum HubPage {
             for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             entityTag = "\"\(String(hash, radix: 16))\""
         }
+    }
+
+    /// How the page tells the hub's own events from others.
+    static func settings(_ options: StreamOptions) -> File {
+        let heartbeat = options.heartbeatEvent.map(JSONText.quoted) ?? "null"
+        let text = "{\"gapType\":\(JSONText.quoted(options.gapType)),\"heartbeatEvent\":\(heartbeat)}\n"
+        return File("hub.json", "application/json", Array(text.utf8))
     }
 
     static let files = [

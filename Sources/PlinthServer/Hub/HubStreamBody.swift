@@ -22,7 +22,6 @@ struct HubStreamBody: HandedOverBody {
     let start: StreamStart
     let located: LocatedStart
     let namesTopic: Bool
-    let retry: Duration?
     let attachment: (any Sendable)?
     let permit: StreamPermit
 
@@ -43,16 +42,30 @@ struct HubStreamBody: HandedOverBody {
     var preamble: [UInt8] {
         var bytes: [UInt8] = []
         EventStreamBlock.comment("").encode(into: &bytes)
-        if let retry, let block = try? EventStreamBlock.retry(retry) { block.encode(into: &bytes) }
+        bytes += service.hub.options.retryBlock()
         if case .live = start, let position = located.position {
             let id = try? ServerSentEvent.EventID(service.hub.history.id(at: position).description)
-            if let id { EventStreamBlock.lastEventID(id).encode(into: &bytes) }
+            if let id {
+                // In one block with the reconnection time: some readers make an event of each blank line.
+                bytes.removeLast()
+                EventStreamBlock.lastEventID(id).encode(into: &bytes)
+            }
         }
         return bytes
     }
 
     func eventStream() -> EventStream {
-        EventStream { events in
+        let hub = service.hub.options
+        var options = EventStreamOptions(
+            heartbeat: .off,
+            retry: hub.drawRetry(),
+            writeTimeout: hub.writeTimeout,
+            maximumAge: hub.maximumAge
+        )
+        if let interval = hub.heartbeat {
+            options.heartbeat = hub.heartbeatBlock.map { .event($0, every: interval) } ?? .every(interval)
+        }
+        return EventStream(options: options) { events in
             defer { permit.release() }
             try await service.hub.subscribe(selection, from: start) { updates in
                 for try await update in updates {

@@ -10,14 +10,9 @@ import PlinthHub
 /// A pattern costs a step for each new topic and for each event that is read in history, and a topic costs memory: a stream
 /// that is cheap to ask for must not be dear to serve.
 struct StreamSelectors {
-    /// More was named than a stream may have.
+    /// More was named than a stream may have: the bound, and the option that sets it.
     struct TooMany: Error {
         let message: String
-
-        /// 400, with the bound and the option that sets it.
-        var response: Response {
-            .json("{\"error\":\(JSONText.quoted(message)),\"code\":\"bad-selector\"}", status: .badRequest)
-        }
     }
 
     private let maximumTopics: Int

@@ -7,12 +7,22 @@ import Foundation
 import Plinth
 import PlinthHub
 import PlinthServer
+import Synchronization
 import Testing
 
 extension Held {
     /// More events of 10 kB than fit between a server and a client that does not read: the reactor lets the kernel hold
     /// less.
     fileprivate var plenty: Int { self == .reactor ? 300 : 900 }
+}
+
+/// Draws one number after the other, from behind the start of a range.
+private final class Draws: Sendable {
+    private let count = Atomic<Int64>(0)
+
+    func next(_ range: ClosedRange<Int64>) -> Int64 {
+        range.lowerBound + count.add(1, ordering: .relaxed).newValue
+    }
 }
 
 /// Streams on sockets of the hub's own, and on event loops: a client must not be able to tell.
@@ -139,7 +149,8 @@ struct HubHandOffTests {
             #expect(client.head[all: "Connection"] == ["close"])
             let id = try await hub.post("/topics/a?type=t", "x\ny")
             _ = try await client.events(1)
-            #expect(client.text == ":\nevent: t\ndata: x\ndata: y\nid: \(id)\n\n")
+            #expect(client.text.hasPrefix(":\n"))
+            #expect(client.text.hasSuffix("\n\nevent: t\ndata: x\ndata: y\nid: \(id)\n\n"))
             let stop = Task { try await hub.server.shutDown() }
             #expect(try await client.end().count == 1)
             client.raw.close()
@@ -150,12 +161,15 @@ struct HubHandOffTests {
 
     @Test("each event is one chunk", arguments: Held.allCases)
     func exactBytes(held: Held) async throws {
-        try await withHub(held.configuration) { hub in
+        try await withHub(held.configuration, random: { $0.lowerBound }) { hub in
             let client = try await hub.server.requesting("/topics/a?last-event-id=earliest")
             let head = TestResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(head["Transfer-Encoding"] == "chunked")
             #expect(head[all: "Connection"] == ["close"])
-            #expect(try await client.read(until: "\n\r\n") == "2\r\n:\n\r\n")
+            let opening = try await client.read(until: "retry: 2000\n\n\r\n").split(separator: "\r\n")
+            #expect(opening.count == 2)
+            #expect(opening.first.flatMap { Int($0, radix: 16) } == opening.last?.utf8.count)
+            #expect(opening.last?.hasPrefix(":\n") == true)
             let id = try await hub.post("/topics/a", "x")
             let block = "data: x\nid: \(id)\n\n"
             #expect(try await client.read(until: "\n\n\r\n") == "\(String(block.count, radix: 16))\r\n\(block)\r\n")
@@ -252,6 +266,62 @@ struct HubHandOffTests {
         }
     }
 
+    @Test("heartbeats can be events, which do not move the place to resume from", arguments: Held.allCases)
+    func heartbeatEvents(held: Held) async throws {
+        let options = StreamOptions(heartbeat: .milliseconds(40), heartbeatEvent: "still-here")
+        try await withHub(held.configuration, options: options) { hub in
+            let clients = [
+                try await hub.subscribe("/topics/a?last-event-id=earliest"),
+                try await hub.subscribe("/topics?match=**&last-event-id=earliest", version: "1.0"),
+            ]
+            let id = try await hub.post("/topics/a", "x")
+            for client in clients {
+                let seen = try await client.events { $0.data == "x" }.count
+                let events = try await client.events(seen + 3)
+                for event in events where event.data != "x" {
+                    #expect(event.type == "still-here")
+                    #expect(event.data == "")
+                }
+                #expect(client.lastEventID.hasPrefix(id))
+                client.raw.close()
+            }
+            let forged = try await hub.request("POST", "/topics/a?type=still-here", body: "")
+            #expect(try Answer(forged).code == "type-reserved")
+        }
+    }
+
+    @Test("before the hub ends a stream it gives it a reconnection time of its own", arguments: Held.allCases)
+    func drainsApart(held: Held) async throws {
+        let draws = Draws()
+        let options = StreamOptions(heartbeat: nil, retry: .milliseconds(1000)...(.milliseconds(9000)))
+        // Each stream draws once when it opens and once when it ends.
+        try await withHub(held.configuration, options: options, random: { draws.next($0) }) { hub in
+            var clients: [StreamClient] = []
+            for number in 1...20 {
+                let client = try await hub.subscribe("/topics/a")
+                try await client.text(containing: "id: ")
+                #expect(client.reconnectionTime == .milliseconds(1000 + number))
+                clients.append(client)
+            }
+            // All are given the same by an event, and forget it.
+            try await hub.post("/topics/a?retry=200", "x")
+            for client in clients {
+                _ = try await client.events(1)
+                #expect(client.reconnectionTime == .milliseconds(200))
+            }
+            let stop = Task { try await hub.server.shutDown() }
+            var times: Set<Duration> = []
+            for client in clients {
+                #expect(try await client.end().count == 1)
+                #expect(client.isComplete)
+                times.insert(try #require(client.reconnectionTime))
+                client.raw.close()
+            }
+            try await stop.value
+            #expect(times == Set((21...40).map { .milliseconds(1000 + $0) }))
+        }
+    }
+
     @Test("a stream ends, properly, when it has had its time", arguments: Held.allCases)
     func expires(held: Held) async throws {
         try await withHub(held.configuration, options: StreamOptions(maximumAge: .milliseconds(200))) { hub in
@@ -316,6 +386,7 @@ struct HubHandOffTests {
         try await withHub(
             held.configuration,
             options: StreamOptions(heartbeat: nil),
+            random: { $0.lowerBound },
             configure: { $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)] }
         ) { hub in
             let plain = "http://127.0.0.1:\(hub.port)"

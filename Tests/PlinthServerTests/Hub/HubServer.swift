@@ -21,19 +21,27 @@ struct HubServer: Sendable {
     var port: Int { server.port }
 
     /// Sends a request on a connection of its own and reads the response.
-    func request(_ method: String, _ target: String, _ fields: String = "", body: String? = nil) async throws
-        -> TestResponse
-    {
-        try await request(method, target, fields, bytes: body.map { Array($0.utf8) })
+    func request(
+        _ method: String,
+        _ target: String,
+        _ fields: String = "",
+        body: String? = nil,
+        host: String = "test"
+    ) async throws -> TestResponse {
+        try await request(method, target, fields, bytes: body.map { Array($0.utf8) }, host: host)
     }
 
     /// Sends a request on a connection of its own and reads the response.
-    func request(_ method: String, _ target: String, _ fields: String = "", bytes: [UInt8]?) async throws
-        -> TestResponse
-    {
+    func request(
+        _ method: String,
+        _ target: String,
+        _ fields: String = "",
+        bytes: [UInt8]?,
+        host: String = "test"
+    ) async throws -> TestResponse {
         let client = try await server.client()
         let length = bytes.map { "Content-Length: \($0.count)\r\n" } ?? ""
-        let head = "\(method) \(target) HTTP/1.1\r\nHost: test\r\n\(length)\(fields)\r\n"
+        let head = "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\n\(length)\(fields)\r\n"
         _ = try await client.sendWhatFits(Array(head.utf8) + (bytes ?? []), within: 15)
         return try await client.response(hasBody: method != "HEAD")
     }
@@ -119,17 +127,20 @@ func withHub<Result>(
     options: StreamOptions = StreamOptions(),
     basePath: String = "",
     maximumEventSize: Int = 1 << 20,
-    retry: Duration? = nil,
+    interceptors: [Interceptor] = [],
+    random: (@Sendable (ClosedRange<Int64>) -> Int64)? = nil,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
     configure: (inout ConnectorConfiguration) -> Void = { _ in },
     isIdleAfterwards: Bool = true,
     _ body: (HubServer) async throws -> Result
 ) async throws -> Result {
     let streams = StreamRecorder()
+    var options = options
+    if let random { options.random = random }
     let hub = try await Hub(history: history, options: options, observer: streams)
     let service = HubService(hub, configuration: configuration, logger: logger)
-    let endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize, retry: retry)
-    let chain = Chain.default(try Routes(endpoints.routes(basePath)))
+    let endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize)
+    let chain = Chain.default(try Routes(endpoints.routes(basePath))) { $0.interceptors = interceptors }
     var connection = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(3))
     configure(&connection)
     let connector = Connector(chain, configuration: connection, logger: logger)

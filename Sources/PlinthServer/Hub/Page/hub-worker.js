@@ -9,6 +9,8 @@
 const keptEvents = 500; // What a tab shows, so that more need not wait for it.
 const keptText = 64 * 1024; // Characters of an event's data, and of a line that has not ended.
 const minuteOfPolls = 60;
+const longestRetry = 3_600_000; // In milliseconds; a longer timer than 2^31 − 1 would fire at once.
+const shortestRetry = 250;
 
 // MARK: The wire format
 
@@ -97,12 +99,26 @@ class EventStreamParser {
   }
 }
 
-// An event of a stream of several topics has its topic behind its ID. What has none is the hub's own word: a gap.
+// An event of a stream of several topics has its topic behind its ID.
 function withTopic(event) {
+  const isGap = event.type === settings.gapType;
   const tab = event.id.indexOf("\t");
-  if (tab === -1) return { ...event, topic: null };
-  return { ...event, id: event.id.slice(0, tab), topic: event.id.slice(tab + 1) };
+  if (tab === -1) return { ...event, topic: null, isGap };
+  return { ...event, id: event.id.slice(0, tab), topic: event.id.slice(tab + 1), isGap };
 }
+
+// MARK: The hub's own events
+
+// Their types, which no publisher can use. They may have changed when the hub is another one.
+let settings = { gapType: "gap", heartbeatEvent: null };
+
+async function readSettings(signal) {
+  const response = await fetch("hub.json", { cache: "no-cache", signal });
+  if (!response.ok) throw new Refusal(`the hub answered ${response.status}`);
+  settings = await response.json();
+}
+
+const isHeartbeat = (event) => settings.heartbeatEvent !== null && event.type === settings.heartbeatEvent;
 
 // MARK: What is watched
 
@@ -274,6 +290,7 @@ async function keepStreaming(union, signal) {
         served = union;
         announce("live");
       };
+      await readSettings(signal);
       await readStream(union.join("&"), parser, signal, onOpen, () => {
         // A block that is only an ID moves the position, too.
         lastID = parser.lastID.split("\t", 1)[0];
@@ -283,7 +300,7 @@ async function keepStreaming(union, signal) {
       reason = wordsFor(error);
     }
     if (signal.aborted) return;
-    retry = Math.max(parser.retry ?? retry, 250);
+    retry = Math.min(Math.max(parser.retry ?? retry, shortestRetry), longestRetry);
     failures = performance.now() - began > 5000 ? 0 : failures + 1;
     announce("reconnecting", reason);
     // Doubled each time up to 15 s, and not by all browsers at the same moment.
@@ -324,9 +341,10 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
 }
 
 function deliver(raw) {
+  if (isHeartbeat(raw)) return;
   const event = { ...withTopic(raw), time: Date.now() };
   for (const tab of tabs) {
-    if (tab.watch && (event.topic === null || matches(tab.watch, event.topic))) tab.offer(event);
+    if (tab.watch && (event.isGap || (event.topic !== null && matches(tab.watch, event.topic)))) tab.offer(event);
   }
 }
 
@@ -356,16 +374,18 @@ async function readEarlier(tab, watch) {
   const atMost = setTimeout(() => stop.abort(), 8000);
   let isWhole = true;
   const parser = new EventStreamParser("earliest", (raw) => {
+    if (isHeartbeat(raw)) return;
     clearTimeout(quiet);
     quiet = setTimeout(() => stop.abort(), 250);
     const event = withTopic(raw);
-    if (event.topic === null) return;
+    if (event.isGap) return;
     count += 1;
     events.push(event);
     if (events.length >= 2 * keptEvents) events.splice(0, keptEvents);
   });
   const began = performance.now();
   try {
+    await readSettings(stop.signal);
     await readStream(parameter(watch), parser, stop.signal, () => {}, () => {});
   } catch (error) {
     if (!stop.signal.aborted) {

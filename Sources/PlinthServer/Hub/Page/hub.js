@@ -400,7 +400,7 @@ element("clear").addEventListener("click", () => {
 const shown = new WeakMap();
 
 function receive({ events, missed }) {
-  const count = events.filter((event) => event.topic !== null).length + missed;
+  const count = events.filter((event) => !event.isGap).length + missed;
   seen += count;
   unseen += count;
   pending.push(...events);
@@ -468,7 +468,7 @@ function makeItem(entry) {
     if (entry.time) item.append(make("time", "", timeText(entry.time)));
     return item;
   }
-  if (entry.topic === null) {
+  if (entry.isGap) {
     item.className = "gap";
     item.append(make("p", "", gapText(entry)), make("time", "", timeText(entry.time)));
     return item;

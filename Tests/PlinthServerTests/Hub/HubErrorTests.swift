@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import PlinthTestSupport
+import Foundation
+import Plinth
+import Testing
+
+@testable import PlinthHub
+@testable import PlinthServer
+
+/// The codes of a hub's errors, as documented.
+@Suite("The hub's endpoints: errors")
+struct HubErrorTests {
+    /// A row of the table in the documentation.
+    struct Row: Hashable {
+        var code: String
+        var status: Int
+    }
+
+    private static let form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    private static let stream = "Content-Type: text/event-stream\r\n"
+
+    /// A request for each code that a request can cause: method, target, fields, body.
+    static let requests: [(code: String, String, String, String, String?)] = [
+        ("bad-topic", "POST", "/topics/a%00", "", "x"), ("bad-topic", "GET", "/topics/*", "", nil),
+        ("bad-topic", "DELETE", "/topics/%7F", "", nil), ("bad-topic", "GET", "/topics?topic=", "", nil),
+        ("bad-topic", "POST", "/topics", form, "topic=*"),
+        ("bad-selector", "GET", "/topics", "", nil), ("bad-selector", "GET", "/topics?match=a*", "", nil),
+        ("bad-selector", "POST", "/topics", form, "other=1"), ("bad-selector", "POST", "/topics", form, ""),
+        ("bad-selector", "POST", "/topics?match=a", form, "topic=a"),
+        ("bad-selector", "POST", "/topics?match=a&topic=b", "", "x"),
+        ("bad-field", "POST", "/topics/a?retry=soon", "", "x"), ("bad-field", "POST", "/topics/a?type=a%0Ab", "", "x"),
+        ("bad-field", "GET", "/status?top=many", "", nil), ("bad-field", "POST", "/topics/a", stream, "data: half"),
+        ("bad-field", "POST", "/topics", form, "topic=%zz"),
+        ("type-reserved", "POST", "/topics/a?type=gap", "", "x"),
+        ("type-reserved", "POST", "/topics/a", stream, "event: gap\ndata\n\n"),
+        ("not-found", "GET", "/nothing", "", nil), ("not-found", "POST", "/topics/", "", "x"),
+        ("method-not-allowed", "PUT", "/topics/a", "", "x"), ("method-not-allowed", "DELETE", "/topics", "", nil),
+        ("method-not-allowed", "POST", "/status", "", "x"),
+        ("method-not-allowed", "POST", "/topics?topic=a", form, "x"),
+        ("not-acceptable", "POST", "/topics", form + "Accept: text/html\r\n", "topic=a"),
+        ("length-required", "POST", "/topics/a", "", nil), ("length-required", "POST", "/topics", form, nil),
+        ("too-large", "POST", "/topics/a", "", String(repeating: "x", count: 1001)),
+        ("too-large", "POST", "/topics/a", stream, "data: \(String(repeating: "x", count: 1001))\n\n"),
+        ("too-large", "POST", "/topics", form, String(repeating: "x", count: 65_537)),
+        ("media-type", "POST", "/topics", "", "topic=a"),
+        ("media-type", "POST", "/topics", "Content-Type: application/json\r\n", "{}"),
+        ("host-foreign", "GET", "/status", "", nil),
+        ("origin-foreign", "POST", "/topics/a", "Origin: http://evil.example\r\n", "x"),
+    ]
+
+    /// Those that need more than a request: their tests are beside.
+    static let others: Set<String> = ["bad-id", "timeout", "failed", "not-taken"]
+
+    private static func table() throws -> [Row] {
+        var root = URL(fileURLWithPath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let file = root.appendingPathComponent("Sources/PlinthServer/PlinthServer.docc/HubOverHTTP.md")
+        return try String(contentsOf: file, encoding: .utf8).split(separator: "\n").compactMap { line in
+            let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+            guard cells.count == 3, let status = Int(cells[1]) else { return nil }
+            return Row(code: cells[0].trimmingCharacters(in: ["`"]), status: status)
+        }
+    }
+
+    @Test("the documentation has all codes, and each request that is refused has its code and its status")
+    func documented() async throws {
+        let rows = try Self.table()
+        #expect(Set(rows.map(\.code)) == Set(HubErrorCode.allCases.map(\.rawValue)))
+        #expect(rows.count == HubErrorCode.allCases.count)
+        #expect(Set(Self.requests.map(\.code)).union(Self.others) == Set(rows.map(\.code)))
+        let statuses = Dictionary(uniqueKeysWithValues: rows.map { ($0.code, $0.status) })
+        try await withHub(maximumEventSize: 1000, interceptors: [.hubErrorResponses(), .loopbackFence()]) { hub in
+            for (code, method, target, fields, body) in Self.requests {
+                let host = code == "host-foreign" ? "evil.example" : "localhost"
+                let response = try await hub.request(method, target, fields, body: body, host: host)
+                #expect(response.status == statuses[code], "\(method) \(target): \(response)")
+                let answer = try Answer(response)
+                #expect(answer.code == code, "\(method) \(target): \(response.body)")
+                #expect(answer.error?.isEmpty == false)
+            }
+            #expect(hub.streams.begun.values.isEmpty)
+            #expect(try await hub.hub.status().published == 0)
+        }
+    }
+
+    @Test("errors that need more than a request have the statuses that are documented")
+    func errors() async throws {
+        let statuses = Dictionary(uniqueKeysWithValues: try Self.table().map { ($0.code, $0.status) })
+        let id = HistoryError(code: .idReserved, description: "")
+        for error in [id, HTTPError.notTaken, HTTPError(.requestTimeout), HTTPError(.internalServerError)]
+            as [any Error]
+        {
+            let answer = try #require(HTTPError(hub: error))
+            #expect(answer.status.code == statuses[answer.jsonCode], "\(error)")
+            #expect(Self.others.contains(answer.jsonCode), "\(error)")
+        }
+        #expect(HTTPError(hub: CancellationError()) == nil)
+        #expect(HTTPError.notTaken.json.headers[.retryAfter] == "1")
+    }
+
+    @Test("a body that does not come in time has a code")
+    func timeout() async throws {
+        try await withHub(configure: { $0.bodyTimeout = .milliseconds(50) }) { hub in
+            let client = try await hub.server.client()
+            try await client.send("POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc")
+            let response = try await client.response()
+            #expect(response.status == 408)
+            #expect(try Answer(response).code == "timeout")
+        }
+    }
+}
+
+#endif
