@@ -13,7 +13,10 @@ struct Decode: ParsableCommand {
             block had a retry field. "type" is "message" if the event names none; "id" is the event's own ID: null if \
             it has none, "" if it resets the last event ID. Invalid UTF-8 is repaired with U+FFFD. Events are printed \
             as they arrive. An event without its blank line at the end of input is not printed, as browsers do not \
-            dispatch it.
+            dispatch it; a note on standard error says so.
+
+            Control characters, DEL, C1 controls, line and paragraph separators and the controls of bidirectional text \
+            are escaped in the JSON, so that a terminal obeys none of them.
 
             With --comments, what dispatches no event is printed too: a comment as {"comment":…}, with all that \
             follows the colon, as soon as its line ends, so before the event within whose lines it stands; and a block \
@@ -46,6 +49,12 @@ struct Decode: ParsableCommand {
         } catch {
             StandardStreams.complain("plinth decode: \(error.message)")
             throw ExitCode(1)
+        }
+        if decoder.endsUnfinished() {
+            let what = comments ? "an event, a comment or a block" : "an event"
+            StandardStreams.complain(
+                "plinth decode: the input ends within \(what), before the blank line behind it; that is not printed"
+            )
         }
     }
 }

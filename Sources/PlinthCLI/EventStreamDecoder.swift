@@ -12,6 +12,27 @@ package struct EventStreamDecoder {
         self.includesComments = includesComments
     }
 
+    /// Whether the stream, if it has ended, ended within an event, or within a comment or a block that would be printed.
+    ///
+    /// Called once, after the last bytes.
+    package mutating func endsUnfinished() -> Bool {
+        var isUnfinished = false
+        let includesComments = includesComments
+        do throws(ServerSentEventParserError) {
+            // If two line ends complete an event, the stream ended inside it.
+            try parser.parseBorrowed(
+                ([0x0A, 0x0A] as [UInt8]).span,
+                event: { _ in isUnfinished = true },
+                comment: { _ in isUnfinished = isUnfinished || includesComments },
+                fields: { _ in isUnfinished = isUnfinished || includesComments }
+            )
+        } catch {
+            // The bound is passed by the event's last line feed: there is an event.
+            return true
+        }
+        return isUnfinished
+    }
+
     /// Appends the lines that `bytes` complete.
     package mutating func decode(
         _ bytes: Span<UInt8>,

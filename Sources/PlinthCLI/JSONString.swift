@@ -3,6 +3,9 @@
 /// Strings as JSON writes them (RFC 8259, section 7).
 package enum JSONString {
     /// Appends `text` with what JSON does not allow in a string escaped, and what is not UTF-8 repaired.
+    ///
+    /// Escaped, too, is what JSON allows and a terminal obeys: see ``TerminalText/isControl(_:)``. A reader of JSON gets
+    /// the text as it was.
     package static func appendEscaped(_ text: Span<UInt8>, to output: inout [UInt8]) {
         text.withUnsafeBytes { text in
             guard let start = text.baseAddress else { return }
@@ -16,14 +19,16 @@ package enum JSONString {
                 }
                 let byte = text[at]
                 if byte < 0x80 {
-                    appendEscape(byte, to: &output)
+                    appendEscape(UInt32(byte), to: &output)
                     at += 1
                 } else {
                     let (count, isValid) = sequence(UnsafeRawBufferPointer(rebasing: text[at...]))
-                    if isValid {
-                        output.append(contentsOf: text[at..<(at + count)])
-                    } else {
+                    if !isValid {
                         output.append(contentsOf: [0xEF, 0xBF, 0xBD])
+                    } else if let control = control(UnsafeRawBufferPointer(rebasing: text[at..<(at + count)])) {
+                        appendEscape(control, to: &output)
+                    } else {
+                        output.append(contentsOf: text[at..<(at + count)])
                     }
                     at += count
                 }
@@ -31,34 +36,38 @@ package enum JSONString {
         }
     }
 
-    /// The number of bytes at the start that stand for themselves: ASCII but for controls, quotes and backslashes.
+    /// The number of bytes at the start that stand for themselves: ASCII but for controls, quotes, backslashes and DEL.
     private static func plainCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
         var at = 0
-        // Eight at a time: the top bit is set of bytes that are less than 0x20, equal to a quote or a backslash, or not
-        // ASCII; and perhaps of those after such a one, which the byte loop sorts out.
+        // Eight at a time: the top bit is set of bytes that are less than 0x20, equal to a quote, a backslash or DEL, or
+        // not ASCII; and perhaps of those after such a one, which the byte loop sorts out.
         while bytes.count - at >= 8 {
             let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
             let quotes = word ^ (ones &* 0x22)
             let backslashes = word ^ (ones &* 0x5C)
+            let deletes = word ^ (ones &* 0x7F)
             let special =
                 ((word &- ones &* 0x20) & ~word) | ((quotes &- ones) & ~quotes) | ((backslashes &- ones) & ~backslashes)
+                | ((deletes &- ones) & ~deletes)
             if (special | word) & tops != 0 { break }
             at += 8
         }
         while at < bytes.count {
             let byte = bytes[at]
-            if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { break }
+            if byte < 0x20 || byte >= 0x7F || byte == 0x22 || byte == 0x5C { break }
             at += 1
         }
         return at
     }
 
-    private static func appendEscape(_ byte: UInt8, to output: inout [UInt8]) {
+    /// Appends a scalar of the first plane as an escape.
+    private static func appendEscape(_ scalar: UInt32, to output: inout [UInt8]) {
         output.append(0x5C)
-        switch byte {
-        case 0x22, 0x5C: output.append(byte)
+        switch scalar {
+        case 0x22: output.append(0x22)
+        case 0x5C: output.append(0x5C)
         case 0x08: output.append(UInt8(ascii: "b"))
         case 0x09: output.append(UInt8(ascii: "t"))
         case 0x0A: output.append(UInt8(ascii: "n"))
@@ -66,10 +75,17 @@ package enum JSONString {
         case 0x0D: output.append(UInt8(ascii: "r"))
         default:
             let digits: StaticString = "0123456789abcdef"
-            output.append(contentsOf: [0x75, 0x30, 0x30])
-            output.append(digits.utf8Start[Int(byte >> 4)])
-            output.append(digits.utf8Start[Int(byte & 15)])
+            output.append(UInt8(ascii: "u"))
+            for shift: UInt32 in [12, 8, 4, 0] { output.append(digits.utf8Start[Int((scalar >> shift) & 15)]) }
         }
+    }
+
+    /// The scalar of a valid sequence of several bytes, if a terminal obeys it; those have two bytes or three.
+    private static func control(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
+        guard bytes.count < 4 else { return nil }
+        var scalar = UInt32(bytes[0]) & (bytes.count == 2 ? 0x1F : 0x0F)
+        for byte in bytes.dropFirst() { scalar = scalar << 6 | UInt32(byte & 0x3F) }
+        return TerminalText.isControl(scalar) ? scalar : nil
     }
 
     /// The length of the UTF-8 sequence at the start; or of the maximal part of one that is cut off, which the Encoding

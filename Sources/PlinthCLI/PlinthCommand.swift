@@ -12,6 +12,11 @@ struct PlinthCommand: AsyncParsableCommand {
         subcommands: subcommands
     )
 
+    static func main() async {
+        StandardStreams.prepare()
+        await main(nil)
+    }
+
     private static var subcommands: [any ParsableCommand.Type] {
         var commands: [any ParsableCommand.Type] = []
         #if Server

@@ -51,16 +51,7 @@ struct BenchTests {
     @Test("over TLS, with HTTP/2 and without; a certificate that nobody signed is refused unless told otherwise")
     func tls() throws {
         let folder = try Folder()
-        let (certificate, key) = (folder.url.path + "/certificate.pem", folder.url.path + "/key.pem")
-        let openssl = Process()
-        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
-        openssl.arguments =
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext"
-            .split(separator: " ").map(String.init)
-            + ["subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-        openssl.standardError = FileHandle.nullDevice
-        try openssl.run()
-        openssl.waitUntilExit()
+        let (certificate, key) = try folder.certificate()
         let hub = try HubProcess(["--tls-certificate", certificate, "--tls-key", key])
         #expect(hub.address.hasPrefix("https://"))
         let options = ["--subscribers", "150", "--rate", "20", "--for", "500ms", "--warm-up", "0s", hub.address]

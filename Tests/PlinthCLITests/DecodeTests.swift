@@ -35,9 +35,15 @@ struct DecodeTests {
         ("data: a\ndata\ndata: b\n\n", #"{"type":"message","data":"a\n\nb","id":null}"# + "\n"),
         (
             "data: \"\\\u{8}\u{C}\t\u{1}\u{1F}\u{7F}/\n\n",
-            #"{"type":"message","data":"\"\\\b\f\t\u0001\u001f"# + "\u{7F}" + #"/","id":null}"# + "\n"
+            #"{"type":"message","data":"\"\\\b\f\t\u0001\u001f\u007f/","id":null}"# + "\n"
         ),
-        ("data: é漢🎉\u{2028}\n\n", #"{"type":"message","data":"é漢🎉"# + "\u{2028}" + #"","id":null}"# + "\n"),
+        ("data: é漢🎉\u{2028}\n\n", #"{"type":"message","data":"é漢🎉\u2028","id":null}"# + "\n"),
+        ("event: \u{80}\nid: \u{9F}\ndata: \u{A0}\n\n", #"{"type":"\u0080","data":"\#u{A0}","id":"\u009f"}"# + "\n"),
+        (
+            "data: \u{2027}\u{2029}\u{202A}\u{202E}\u{202F}\u{2065}\u{2066}\u{2069}\u{206A}\n\n",
+            #"{"type":"message","data":"\#u{2027}\u2029\u202a\u202e\#u{202F}\#u{2065}\u2066\u2069\#u{206A}","id":null}"#
+                + "\n"
+        ),
         ("event: \"\nid: \\\ndata:\n\n", #"{"type":"\"","data":"","id":"\\"}"# + "\n"),
         (": c\nid: 1\n\nretry: 5\n\ndata: unfinished\n", ""),
     ]
@@ -85,11 +91,44 @@ struct DecodeTests {
     @Test("characters to escape are found at every place")
     func places() throws {
         for count in 0..<40 {
-            for (text, escaped) in [("\"", #"\""#), ("\u{1}", #"\u0001"#), ("é", "é"), ("\\", #"\\"#)] {
+            for (text, escaped) in [
+                ("\"", #"\""#), ("\u{1}", #"\u0001"#), ("é", "é"), ("\\", #"\\"#), ("\u{7F}", #"\u007f"#),
+                ("\u{9B}", #"\u009b"#), ("\u{7E}", "~"),
+            ] {
                 let before = String(repeating: "a", count: count)
                 let line = try Self.decode("data: \(before)\(text)bcdefghijk\n\n")
                 #expect(line == "{\"type\":\"message\",\"data\":\"\(before)\(escaped)bcdefghijk\",\"id\":null}\n")
             }
         }
+    }
+
+    private static let unfinished: [(stream: String, isUnfinished: Bool, withComments: Bool)] = [
+        ("", false, false), ("data: a\n\n", false, false), ("data: a\r\r", false, false), ("data: a\n\r", false, false),
+        ("data: a\n", true, true), ("data: a\r", true, true), ("data: a", true, true), ("data", true, true),
+        ("data: a\n\ndata: b\nid: 1", true, true), ("id: 1\n", false, true), (": c", false, true),
+        (": c\n", false, false), ("retry: 5\n", false, true), ("dat", false, false), ("event: e\n", false, false),
+    ]
+
+    @Test("an event that the stream ends within is noticed, and so is with comments what else would be printed")
+    func unfinished() throws {
+        for (stream, isUnfinished, withComments) in Self.unfinished {
+            for split in 0...stream.utf8.count {
+                for (comments, expected) in [(false, isUnfinished), (true, withComments)] {
+                    var decoder = EventStreamDecoder(includesComments: comments)
+                    var output: [UInt8] = []
+                    let bytes = Array(stream.utf8)
+                    for part in [bytes[..<split], bytes[split...]] where !part.isEmpty {
+                        try decoder.decode(Array(part).span, into: &output)
+                    }
+                    let found = decoder.endsUnfinished()
+                    #expect(found == expected, "\(stream.debugDescription) \(comments)")
+                }
+            }
+        }
+        var full = EventStreamDecoder(maximumSize: 7)
+        var output: [UInt8] = []
+        try full.decode(Array("data: a\ndata: b".utf8).span, into: &output)
+        let found = full.endsUnfinished()
+        #expect(found)
     }
 }

@@ -9,9 +9,10 @@ struct EventLinesTests {
         _ form: EventLines.Form,
         _ pieces: [[UInt8]],
         type: String? = nil,
-        maximum: Int = .max
+        maximum: Int = .max,
+        invalid: EventLines.Invalid = .fail
     ) -> (batch: EventLines.Batch, error: String?) {
-        var lines = EventLines(form, type: type, maximumLineSize: maximum)
+        var lines = EventLines(form, type: type, maximumLineSize: maximum, invalid: invalid)
         var batch = EventLines.Batch()
         do throws(EventJSONError) {
             for piece in pieces { try lines.append(piece, to: &batch) }
@@ -74,5 +75,66 @@ struct EventLinesTests {
         #expect(long.batch.count == 1)
         #expect(batch(.json, [Array("{}".utf8)]).error?.hasPrefix("line 1: none of the keys") == true)
         #expect(batch(.json, [Array("{\"data\":\"a\"}\n[1]\n".utf8)]).error == "line 2: it is not a JSON object")
+    }
+
+    @Test("lines that no event can be made of are skipped or mended, split anywhere, with their number")
+    func invalid() {
+        let input = Array("a\n\u{1}é".utf8) + [0xC3, 0x0A] + Array("éééé\n123456789\n\nz".utf8)
+        for split in 0...input.count {
+            let pieces = [Array(input[..<split]), Array(input[split...])]
+            let (skipped, error) = batch(.text, pieces, maximum: 7, invalid: .skip)
+            #expect(error == nil)
+            #expect(text(skipped) == "data: a\n\ndata: \n\ndata: z\n\n")
+            #expect(skipped.lines == [1, 5, 6] && skipped.skipped == 3)
+            #expect(skipped.notes.map { $0.prefix { $0 != ":" } } == ["line 2", "line 3", "line 4"])
+            let (mended, failure) = batch(.text, pieces, maximum: 7, invalid: .replace)
+            #expect(failure == nil)
+            let data = ["a", "\u{1}é\u{FFFD}", "ééé", "1234567", "", "z"]
+            #expect(text(mended) == data.map { "data: \($0)\n\n" }.joined())
+            #expect(mended.notes.map { $0.prefix { $0 != ":" } } == ["line 3", "line 4"] && mended.skipped == 0)
+        }
+    }
+
+    @Test("of JSON, what is not UTF-8 is mended, and what is no event is skipped or an error")
+    func invalidJSON() {
+        let broken = Array(#"{"data":"a"#.utf8) + [0xFF] + Array("\"}\n".utf8)
+        #expect(text(batch(.json, [broken], invalid: .replace).batch) == "data: a\u{FFFD}\n\n")
+        let mixed = Array("{\"data\":\"1\",\"id\":\"x\"}\n[]\n".utf8) + broken + Array("{\"data\":\"2\"}\n".utf8)
+        let skipped = batch(.json, [mixed], invalid: .skip)
+        #expect(skipped.error == nil && skipped.batch.lines == [1, 4] && skipped.batch.skipped == 2)
+        #expect(skipped.batch.events.map(\.id) == ["x", "x"])
+        #expect(batch(.json, [mixed], invalid: .replace).error == "line 2: it is not a JSON object")
+        #expect(batch(.json, [broken], maximum: 5, invalid: .replace).error == "line 1: it is longer than 5 bytes")
+    }
+
+    @Test("of a line without an end no more is kept than a line may have, and it is noted once")
+    func endless() throws {
+        for (invalid, kept) in [(EventLines.Invalid.skip, 0), (.replace, 1000)] {
+            var lines = EventLines(.text, maximumLineSize: 1000, invalid: invalid)
+            var batch = EventLines.Batch()
+            for _ in 0..<1000 { try lines.append(Array(repeating: 0x61, count: 10_000), to: &batch) }
+            #expect(lines.keptByteCount == kept)
+            #expect(batch.notes.count == 1)
+            try lines.append(Array("\nnext\n".utf8), to: &batch)
+            #expect(text(batch).hasSuffix("data: next\n\n") && batch.lines.last == 2)
+        }
+    }
+
+    @Test("a batch gives up its first events, and knows the ID behind which to resume")
+    func batches() throws {
+        var lines = EventLines(.json)
+        var batch = EventLines.Batch()
+        var later = EventLines.Batch()
+        let first = "{\"data\":\"1\"}\n{\"data\":\"2\",\"id\":\"b\"}\n{\"data\":\"3\"}\n"
+        try lines.append(Array(first.utf8), to: &batch)
+        try lines.append(Array("{\"data\":\"4\",\"id\":\"d\"}\n{\"id\":\"e\"}\n".utf8), to: &later)
+        batch.append(later)
+        #expect(batch.lastID == "e" && batch.lines == [1, 2, 3, 4])
+        #expect((0...5).map { batch.lastID(ofFirst: $0) } == [nil, nil, "b", "b", "d", "d"])
+        for (count, rest) in [(0, "1234"), (1, "234"), (2, "4"), (5, "4"), (1, "")] {
+            batch.removeFirst(count)
+            #expect(text(batch) == rest.map { "data: \($0)\n\n" }.joined())
+            #expect(batch.count == rest.count)
+        }
     }
 }

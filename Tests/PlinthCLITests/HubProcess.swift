@@ -21,6 +21,21 @@ final class Folder {
         try text.write(to: file, atomically: true, encoding: .utf8)
         return file.path
     }
+
+    /// Makes a certificate for 127.0.0.1 that signs itself, and its key.
+    func certificate() throws -> (certificate: String, key: String) {
+        let (certificate, key) = (url.path + "/certificate.pem", url.path + "/key.pem")
+        let openssl = Process()
+        openssl.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
+        openssl.arguments =
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext"
+            .split(separator: " ").map(String.init)
+            + ["subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+        openssl.standardError = FileHandle.nullDevice
+        try openssl.run()
+        openssl.waitUntilExit()
+        return (certificate, key)
+    }
 }
 
 /// `plinth serve` as a process, which has said where it listens.

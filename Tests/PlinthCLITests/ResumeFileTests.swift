@@ -74,4 +74,18 @@ struct ResumeFileTests {
             #expect(error?.description.contains(path) == true)
         }
     }
+
+    @Test("a named pipe and a device are refused at once", .timeLimit(.minutes(1)))
+    func pipes() throws {
+        try withPath { path in
+            #expect(mkfifo(path, 0o600) == 0)
+            for path in [path, "/dev/zero"] {
+                for isWritten in [false, true] {
+                    let error = #expect(throws: ResumeFile.Failure.self) { try id(path, isWritten: isWritten) }
+                    #expect(error?.description.contains("no regular file") == true)
+                }
+            }
+        }
+        #expect(throws: ResumeFile.Failure.self) { try id("/") }
+    }
 }

@@ -2,8 +2,6 @@
 
 #if Command && Client
 import ArgumentParser
-import AsyncHTTPClient
-import PlinthClient
 
 /// `plinth bench`: what a hub does with so many subscribers.
 struct Bench: AsyncParsableCommand {
@@ -76,7 +74,6 @@ struct Bench: AsyncParsableCommand {
     }
 
     func run() async throws {
-        StandardStreams.ignoreBrokenPipes()
         let run = BenchRun(
             route: try request.route(to: topicURL),
             isHTTP1: isHTTP1,
@@ -91,11 +88,11 @@ struct Bench: AsyncParsableCommand {
         let report: BenchReport
         do {
             report = try await run.run()
-        } catch let failure as BenchFailure {
-            StandardStreams.complain("plinth bench: \(failure)")
+        } catch {
+            StandardStreams.complain("plinth bench: \(error)")
             throw ExitCode(1)
         }
-        StandardStreams.say(json ? report.json : report.text)
+        for line in json ? [report.json] : report.lines { StandardStreams.say(line) }
         if !report.isClean { throw ExitCode(1) }
     }
 

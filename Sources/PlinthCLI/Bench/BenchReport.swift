@@ -29,7 +29,7 @@ struct BenchReport {
 
     private static let parts = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)]
 
-    var text: String {
+    var lines: [String] {
         func times(_ sorted: [UInt32]) -> String {
             Self.parts.map { "\($0.0) \(Self.milliseconds(Self.percentile($0.1, of: sorted)))" }
                 .joined(separator: "  ")
@@ -45,7 +45,7 @@ struct BenchReport {
             "lost \(lost)  duplicated \(duplicated)  out of order \(outOfOrder)  broken streams \(broken)",
         ]
         if publishFailures > 0 { lines.append("\(publishFailures) events were not accepted") }
-        return lines.joined(separator: "\n")
+        return lines
     }
 
     var json: String {

@@ -9,6 +9,7 @@ import Synchronization
 
 /// A run of `plinth bench`: opens streams, publishes, waits for the last deliveries.
 struct BenchRun: Sendable {
+    /// How the topic is reached.
     let route: RequestRoute
     let isHTTP1: Bool
     let subscribers: Int
@@ -160,14 +161,13 @@ struct BenchRun: Sendable {
         request.method = .POST
         for field in route.fields { request.headers.add(name: field.name.rawName, value: field.value) }
         let sent = MonotonicNanoseconds.now
-        request.body = .bytes(ByteBuffer(string: BenchEvent.text(number, at: sent, size: size)))
+        let data = Array(BenchEvent.text(number, at: sent, size: size).utf8)
         var failure: String?
         do {
-            let response = try await client.execute(request, timeout: .seconds(30))
-            _ = try await response.body.collect(upTo: 1 << 16)
-            if !(200..<300).contains(response.status.code) { failure = "\(response.status)" }
+            let answer = try await HTTPExchange.perform(request, body: data, with: client, within: .seconds(30))
+            if !answer.isSuccess { failure = answer.title }
         } catch {
-            failure = "\(error)"
+            failure = error.reason
         }
         let took = UInt32(clamping: (MonotonicNanoseconds.now - sent) / 1000)
         published.state.withLock { published in
@@ -225,11 +225,11 @@ private struct Progress {
         lastShown = now
         let filled = 30 * min(done, count) / max(count, 1)
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
-        StandardStreams.show("\r\(bar) \(what) \(done) of \(count)\u{1B}[K")
+        StandardStreams.overwrite("\(bar) \(what) \(done) of \(count)")
     }
 
     func clear() {
-        if StandardStreams.isErrorTerminal { StandardStreams.show("\r\u{1B}[K") }
+        StandardStreams.overwrite("")
     }
 }
 #endif

@@ -66,7 +66,10 @@ final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
             record.change { $0.opened += 1 }
             return task.eventLoop.makeSucceededVoidFuture()
         }
-        return task.eventLoop.makeFailedFuture(BenchFailure("a stream was answered with \(head.status), \(type)"))
+        let status = TerminalText.visible("\(head.status)", upTo: 100)
+        return task.eventLoop.makeFailedFuture(
+            BenchFailure("a stream was answered with \(status), \(TerminalText.visible(type, upTo: 100))")
+        )
     }
 
     func didReceiveBodyPart(task: HTTPClient.Task<Void>, _ buffer: ByteBuffer) -> EventLoopFuture<Void> {
@@ -117,7 +120,7 @@ final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
         let isOpen = self.isOpen
         record.change { counts in
             if isOpen { counts.ended += 1 } else { counts.failed += 1 }
-            counts.failure = counts.failure ?? "\(error)"
+            counts.failure = counts.failure ?? ConnectionCause.text(error)
         }
     }
 }

@@ -73,20 +73,7 @@ struct EventText {
     }
 
     /// Text without what a terminal would obey.
-    static func visible(_ text: Substring) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            switch scalar.value {
-            case 0x09: result.unicodeScalars.append(scalar)
-            // The signs for control characters.
-            case 0..<0x20: result.unicodeScalars.append(Unicode.Scalar(0x2400 + scalar.value) ?? "?")
-            case 0x7F: result.unicodeScalars.append("\u{2421}")
-            case 0x80..<0xA0, 0x202A...0x202E, 0x2066...0x2069: result.unicodeScalars.append("\u{FFFD}")
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
+    static func visible(_ text: Substring) -> String { TerminalText.visible(text) }
 
     private static func styled(_ text: String, _ style: String, _ colours: Bool) -> String {
         colours ? "\u{1B}[\(style)m\(text)\u{1B}[0m" : text

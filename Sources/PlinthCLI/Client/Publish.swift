@@ -2,9 +2,15 @@
 
 #if Command && Client
 import ArgumentParser
-import AsyncHTTPClient
 import PlinthClient
 import PlinthEvents
+
+/// What becomes of events whose type the hub reserves.
+enum ReservedTypes: String, ExpressibleByArgument, CaseIterable {
+    case skip, fail
+}
+
+extension EventLines.Invalid: ExpressibleByArgument {}
 
 /// `plinth publish`: events into a topic.
 struct Publish: AsyncParsableCommand {
@@ -23,7 +29,14 @@ struct Publish: AsyncParsableCommand {
             With --lines each line of standard input is an event, as soon as it is there; with --json each is a line \
             {"type":…,"data":…,"id":…} as plinth listen --json and plinth decode print it, and the hub gives the event \
             an ID of its own. Events go out in their order, those together that come while others are on their way, and \
-            no more are read than fit. How many are acknowledged is said on standard error.
+            no more are read than fit. How many are acknowledged is said on standard error. A line that is not UTF-8, \
+            longer than --maximum-size or, with --json, no event ends the command after all that came before it was \
+            published; --invalid skip leaves it out with a note, --invalid replace puts U+FFFD for what is not UTF-8 and \
+            publishes the beginning of a text that is too long.
+
+            A hub has types of its own, such as that of the events that report gaps, and refuses events of these. From \
+            --lines and --json such an event is left out with a note, so that a bridge between two hubs passes a gap; \
+            with --reserved fail it ends the command.
 
             With --resume-file the "id" of the last event that was acknowledged is kept in a file, for plinth listen \
             --resume-from: a bridge between two hubs that loses nothing when either side is killed:
@@ -33,8 +46,11 @@ struct Publish: AsyncParsableCommand {
             An event may come twice then, if the process ended between the answer and the file. The same holds for \
             --retry-for, which sends again what was not answered.
 
-            Exit status: 0 if all events were acknowledged; 1 if not, and which is said on standard error; 64 for a \
-            mistake on the command line; 74 if the resume file cannot be used.
+            A server that answers 307 or 308 leads elsewhere, which is said and followed, 20 times at most; Authorization \
+            and Cookie are sent to the URL's own origin only.
+
+            Exit status: 0 if all events were acknowledged, but for those that were skipped; 1 if not, and which is said \
+            on standard error; 64 for a mistake on the command line; 74 if the resume file cannot be used.
             """
     )
 
@@ -71,6 +87,22 @@ struct Publish: AsyncParsableCommand {
     )
     var retryFor: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What becomes of a line of which no event can be made: fail, skip or replace (default: fail).",
+            valueName: "what"
+        )
+    )
+    var invalid: EventLines.Invalid?
+
+    @Option(
+        help: ArgumentHelp(
+            "What becomes of a line whose event has a type of the hub's own: skip or fail (default: skip).",
+            valueName: "what"
+        )
+    )
+    var reserved: ReservedTypes?
+
     @Option(help: ArgumentHelp("How long to wait for an answer (default: 30s).", valueName: "time"))
     var timeout: String?
 
@@ -82,6 +114,9 @@ struct Publish: AsyncParsableCommand {
         if lines, json { throw ValidationError("--lines and --json exclude each other.") }
         if data != nil, lines || json { throw ValidationError("With --lines and --json the data is standard input.") }
         if retry != nil, lines || json { throw ValidationError("--retry is for a single event.") }
+        if invalid != nil || reserved != nil, !lines, !json {
+            throw ValidationError("--invalid and --reserved are for --lines and --json.")
+        }
         if resumeFile != nil, !json { throw ValidationError("--resume-file needs --json: other lines have no ID.") }
         if maximumSize < 1 { throw ValidationError("--maximum-size is at least 1 byte.") }
         for (name, text) in [("--retry", retry), ("--retry-for", retryFor), ("--timeout", timeout)] {
@@ -99,40 +134,40 @@ struct Publish: AsyncParsableCommand {
     }
 
     func run() async throws {
-        StandardStreams.ignoreBrokenPipes()
-        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-        if let tls = try request.tls() { configuration.tlsConfiguration = tls }
-        configuration.connectionPool.retryConnectionEstablishment = false
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        // What is wrong with the options is a mistake on the command line, and said before anything is read.
+        _ = try request.route(to: url)
         let publisher = HubPublisher(
-            client: client,
             url: url,
-            fields: try request.fields(),
-            timeout: timeout.flatMap(TimeText.duration) ?? .seconds(30)
+            options: request,
+            timeout: timeout.flatMap(TimeText.duration) ?? .seconds(30),
+            note: complain
         )
-        let status = await publish(publisher)
-        // What was sent is answered: nothing is lost if closing the connection fails.
-        try? await client.shutdown()
+        let status = lines || json ? await publishLines(publisher) : await publishOne(publisher)
+        await publisher.close()
         if status != 0 { throw ExitCode(status) }
     }
 
-    private func publish(_ publisher: HubPublisher) async -> Int32 {
-        if lines || json {
-            var file: ResumeFile?
-            do {
-                file = try resumeFile.map { path throws(ResumeFile.Failure) in try ResumeFile(path) }
-            } catch {
-                complain("\(error)")
-                return 74
-            }
-            var run = PublishRun(
-                publisher: publisher,
-                file: file,
-                retryTime: retryFor.flatMap(TimeText.duration) ?? .zero
-            )
-            return await run.run(EventLines(json ? .json : .text, type: type, maximumLineSize: maximumSize))
+    private func publishLines(_ publisher: HubPublisher) async -> Int32 {
+        var file: ResumeFile?
+        do {
+            file = try resumeFile.map { path throws(ResumeFile.Failure) in try ResumeFile(path) }
+        } catch {
+            complain("\(error)")
+            return 74
         }
-        return await publishOne(publisher)
+        var run = PublishRun(
+            publisher: publisher,
+            file: file,
+            retryTime: retryFor.flatMap(TimeText.duration) ?? .zero,
+            skipsReserved: reserved != .fail
+        )
+        let lines = EventLines(
+            json ? .json : .text,
+            type: type,
+            maximumLineSize: maximumSize,
+            invalid: invalid ?? .fail
+        )
+        return await run.run(lines)
     }
 
     private func publishOne(_ publisher: HubPublisher) async -> Int32 {
@@ -141,18 +176,24 @@ struct Publish: AsyncParsableCommand {
             bytes = Array(data.utf8)
         } else {
             bytes = []
-            while case let more = StandardStreams.read(64 * 1024), !more.isEmpty {
-                bytes += more
-                guard bytes.count <= maximumSize else {
-                    complain("standard input is longer than \(maximumSize) bytes; nothing was published")
-                    return 1
+            do {
+                while case let more = try StandardStreams.read(64 * 1024), !more.isEmpty {
+                    bytes += more
+                    guard bytes.count <= maximumSize else {
+                        complain("standard input is longer than \(maximumSize) bytes; nothing was published")
+                        return 1
+                    }
                 }
+            } catch {
+                complain("\(error); nothing was published")
+                return 1
             }
             if bytes.last == 0x0A { bytes.removeLast() }
         }
         do {
             let milliseconds = retry.flatMap(TimeText.duration).map { "\($0.wholeMilliseconds)" }
-            StandardStreams.say(try await publisher.publish(data: bytes, type: type, retry: milliseconds))
+            let id = try await publisher.publish(data: bytes, type: type, retry: milliseconds)
+            StandardStreams.say(TerminalText.visible(id, upTo: HubPublisher.maximumText))
             return 0
         } catch let failure as HubPublisher.Failure {
             let state =

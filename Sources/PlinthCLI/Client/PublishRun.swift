@@ -9,14 +9,19 @@ struct PublishRun {
     let file: ResumeFile?
     /// How long what was not answered is sent again.
     let retryTime: Duration
+    /// Whether an event whose type the hub reserves is left out, instead of being the last.
+    let skipsReserved: Bool
     private var acknowledged = 0
+    /// Lines that were left out: no event could be made of them, or the hub reserves their type.
+    private var skipped = 0
     private var lastID = ""
     private var lastShown = ContinuousClock.now
 
-    init(publisher: HubPublisher, file: ResumeFile?, retryTime: Duration) {
+    init(publisher: HubPublisher, file: ResumeFile?, retryTime: Duration, skipsReserved: Bool) {
         self.publisher = publisher
         self.file = file
         self.retryTime = retryTime
+        self.skipsReserved = skipsReserved
     }
 
     /// Publishes until standard input ends, or something fails.
@@ -26,40 +31,35 @@ struct PublishRun {
         let input = StandardInput(lines)
         while true {
             let next = await input.next()
+            skipped += next.batch.skipped
             if next.batch.count > 0 || next.batch.lastID != nil {
                 let status = await publish(next.batch)
                 if status != 0 { return status }
             }
             if let failure = next.failure {
-                say("\(failure); it and what follows are not published")
+                say(failure)
                 return report(1)
             }
             if next.isEnd { return report(0) }
         }
     }
 
-    private mutating func publish(_ batch: EventLines.Batch) async -> Int32 {
+    private mutating func publish(_ next: EventLines.Batch) async -> Int32 {
+        var batch = next
         do {
-            if batch.count > 0 {
-                lastID = try await send(batch)
-                acknowledged += batch.count
+            while batch.count > 0 {
+                do {
+                    lastID = try await send(batch)
+                    acknowledged += batch.count
+                    break
+                } catch let failure as HubPublisher.Failure {
+                    let status = try handle(failure, &batch)
+                    if status != 0 { return status }
+                }
             }
-            if let id = batch.lastID { try file?.write(id) }
+            if let id = next.lastID { try file?.write(id) }
             showProgress()
             return 0
-        } catch let failure as HubPublisher.Failure {
-            let accepted = min(failure.accepted, batch.count)
-            acknowledged += accepted
-            say(failure.reason)
-            let first = accepted < batch.lines.count ? batch.lines[accepted] : batch.lines.last ?? 0
-            let last = batch.lines.last ?? first
-            let which = first == last ? "line \(first)" : "lines \(first) to \(last)"
-            say(
-                failure.kind == .unanswered
-                    ? "the events of \(which) may or may not have been published; what follows was not"
-                    : "the events from line \(first) on were not published"
-            )
-            return report(1)
         } catch let failure as ResumeFile.Failure {
             say("\(failure)")
             return report(74)
@@ -67,6 +67,34 @@ struct PublishRun {
             say("\(error)")
             return report(1)
         }
+    }
+
+    /// Removes what the hub took, and the event behind it if that is to be left out.
+    ///
+    /// - Returns: The exit status; 0 to publish the rest.
+    private mutating func handle(_ failure: HubPublisher.Failure, _ batch: inout EventLines.Batch) throws -> Int32 {
+        let accepted = min(failure.accepted, batch.count)
+        acknowledged += accepted
+        if let id = failure.lastID { lastID = id }
+        if let id = batch.lastID(ofFirst: accepted) { try file?.write(id) }
+        let last = batch.lines.last ?? 0
+        batch.removeFirst(accepted)
+        if failure.isReserved, skipsReserved, let event = batch.events.first {
+            say("line \(event.line): \(failure.reason); the event is skipped")
+            skipped += 1
+            if let id = event.id { try file?.write(id) }
+            batch.removeFirst(1)
+            return 0
+        }
+        say(failure.reason)
+        let first = batch.lines.first ?? last
+        let which = first == last ? "line \(first)" : "lines \(first) to \(last)"
+        say(
+            failure.kind == .unanswered
+                ? "the events of \(which) may or may not have been published; what follows was not"
+                : "the events from line \(first) on were not published"
+        )
+        return report(1)
     }
 
     private func send(_ batch: EventLines.Batch) async throws -> String {
@@ -88,15 +116,16 @@ struct PublishRun {
     /// On a terminal, a line that is written over.
     private mutating func showProgress() {
         let now = ContinuousClock.now
-        guard StandardStreams.isErrorTerminal, now - lastShown > .milliseconds(100) else { return }
+        guard now - lastShown > .milliseconds(100) else { return }
         lastShown = now
-        StandardStreams.show("\r\(acknowledged) events acknowledged\u{1B}[K")
+        StandardStreams.overwrite("\(acknowledged) events acknowledged")
     }
 
     private func report(_ status: Int32) -> Int32 {
-        let clear = StandardStreams.isErrorTerminal ? "\r\u{1B}[K" : ""
-        let last = lastID.isEmpty ? "" : "; the last is \(EventText.visible(lastID[...]))"
-        StandardStreams.complain("\(clear)\(acknowledged) events acknowledged\(last)")
+        StandardStreams.overwrite("")
+        let left = skipped == 0 ? "" : ", \(skipped) lines skipped"
+        let last = lastID.isEmpty ? "" : "; the last is \(TerminalText.visible(lastID, upTo: HubPublisher.maximumText))"
+        StandardStreams.complain("\(acknowledged) events acknowledged\(left)\(last)")
         return status
     }
 

@@ -66,9 +66,9 @@ struct RequestRoute: Sendable {
     }
 
     /// What a client is configured by: two routes that are equal in it can share a client.
-    fileprivate var key: Key { Key(proxy: proxy, isAbsoluteForm: isAbsoluteForm) }
+    var key: Key { Key(proxy: proxy, isAbsoluteForm: isAbsoluteForm) }
 
-    fileprivate struct Key: Hashable {
+    struct Key: Hashable {
         let proxy: ProxySettings.Proxy?
         let isAbsoluteForm: Bool
     }

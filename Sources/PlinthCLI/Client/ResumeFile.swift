@@ -32,10 +32,11 @@ final class ResumeFile {
     /// - Parameters:
     ///   - path: Its path.
     ///   - isWritten: Whether it is to be written; one that is only read need not exist.
-    /// - Throws: ``Failure`` if it cannot be opened, or holds something else.
+    /// - Throws: ``Failure`` if it cannot be opened or read, is no regular file, or holds something else.
     init(_ path: String, isWritten: Bool = true) throws(Failure) {
         self.path = path
-        let flags = (isWritten ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC
+        // Opening a named pipe without a writer would wait for one.
+        let flags = (isWritten ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK
         descriptor = open(path, flags, 0o644)
         length = 0
         id = ""
@@ -43,8 +44,17 @@ final class ResumeFile {
             if !isWritten, errno == ENOENT { return }
             throw Failure(description: "the resume file \(path) cannot be opened: \(String(cString: strerror(errno)))")
         }
-        let bytes = [UInt8](unsafeUninitializedCapacity: 2 * Self.maximumLength) { buffer, count in
-            count = max(0, pread(descriptor, buffer.baseAddress, buffer.count, 0))
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw Failure(description: "the resume file \(path) is no regular file, so that it cannot hold an event ID")
+        }
+        var count = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: 2 * Self.maximumLength) { buffer, filled in
+            count = pread(descriptor, buffer.baseAddress, buffer.count, 0)
+            filled = max(0, count)
+        }
+        guard count >= 0 else {
+            throw Failure(description: "the resume file \(path) cannot be read: \(String(cString: strerror(errno)))")
         }
         length = bytes.count
         let line = bytes.prefix { $0 != 0x0A }
@@ -75,7 +85,9 @@ final class ResumeFile {
         if bytes.count < length { bytes.append(contentsOf: repeatElement(0x0A, count: length - bytes.count)) }
         let written = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
         guard written == bytes.count else {
-            throw Failure(description: "the resume file \(path) cannot be written: \(String(cString: strerror(errno)))")
+            // A part is written where the disk becomes full.
+            let reason = written < 0 ? String(cString: strerror(errno)) : "no space is left for all of the ID"
+            throw Failure(description: "the resume file \(path) cannot be written: \(reason)")
         }
         length = bytes.count
         self.id = id

@@ -12,7 +12,8 @@ final class StandardInput: Sendable {
     /// What has gathered, and what ends it.
     struct Lines: Sendable {
         var batch = EventLines.Batch()
-        var failure: EventJSONError?
+        /// What ended it too early, in words.
+        var failure: String?
         var isEnd = false
     }
 
@@ -69,27 +70,30 @@ final class StandardInput: Sendable {
 
     private func read(_ lines: inout EventLines) {
         while true {
-            let bytes = StandardStreams.read(64 * 1024)
             var batch = EventLines.Batch()
-            var failure: EventJSONError?
-            do throws(EventJSONError) {
-                if bytes.isEmpty { try lines.finish(&batch) } else { try lines.append(bytes, to: &batch) }
+            var isEnd = false
+            var failure: String?
+            do {
+                let bytes = try StandardStreams.read(64 * 1024)
+                isEnd = bytes.isEmpty
+                if isEnd { try lines.finish(&batch) } else { try lines.append(bytes, to: &batch) }
             } catch {
-                failure = error
+                isEnd = true
+                failure =
+                    error is StandardStreams.ReadFailure
+                    ? "\(error); what follows is not published" : "\(error); it and what follows are not published"
             }
-            let isEnd = bytes.isEmpty || failure != nil
+            // Here, before others gather: there is one for each line that is wrong, and no bound for those.
+            for note in batch.takeNotes() { StandardStreams.complain("plinth publish: \(note)") }
             add(batch, failure, isEnd)
             if isEnd { return }
             waitForRoom()
         }
     }
 
-    private func add(_ batch: EventLines.Batch, _ failure: EventJSONError?, _ isEnd: Bool) {
+    private func add(_ batch: EventLines.Batch, _ failure: String?, _ isEnd: Bool) {
         let given = state.withLock { state -> (CheckedContinuation<Lines, Never>, Lines)? in
-            state.lines.batch.bytes += batch.bytes
-            state.lines.batch.count += batch.count
-            state.lines.batch.lines += batch.lines
-            state.lines.batch.lastID = batch.lastID ?? state.lines.batch.lastID
+            state.lines.batch.append(batch)
             state.lines.failure = failure
             state.lines.isEnd = isEnd
             guard batch.count > 0 || batch.lastID != nil || isEnd, let waiting = state.waiting.take() else {

@@ -73,7 +73,8 @@ struct New: ParsableCommand {
             StandardStreams.complain("plinth new: \(error)")
             throw ExitCode(1)
         }
-        StandardStreams.say("\nnext: cd \(name) && swift run")
+        StandardStreams.say("")
+        StandardStreams.say("next: cd \(name) && swift run")
     }
 
     private var dependency: String {

@@ -36,7 +36,7 @@ package struct HTTPAddress: Sendable, Hashable {
     }
 
     /// Resolves the reference of a `Location` field.
-    func resolve(_ reference: String) throws(Failure) -> HTTPAddress {
+    package func resolve(_ reference: String) throws(Failure) -> HTTPAddress {
         try HTTPAddress(reference, base: self)
     }
 

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Command && Client && Server
+import PlinthTestSupport
+import Foundation
+import Testing
+
+@testable import PlinthCLI
+
+/// `plinth publish` against servers that a test scripts.
+@Suite("plinth publish")
+struct PublishTests {
+    private func publish(_ arguments: [String], input: String = "") throws -> Tool.Result {
+        try Tool.run(["publish"] + arguments, input: input)
+    }
+
+    private static let published = ScriptedHub.Answer.status("201 Created", body: #"{"id":"x-1"}"#)
+
+    /// Whether a text has anything that a terminal would obey, but for line feeds.
+    private func isObeyed(_ text: String) -> Bool {
+        text.unicodeScalars.contains { $0 != "\n" && TerminalText.isControl($0.value) }
+    }
+
+    // MARK: - Reserved types
+
+    /// A hub that reserves the type `gap`, as `plinth serve` does, and keeps the data of the events that it takes.
+    private func reservingHub(_ taken: Recorder<String>) throws -> ScriptedHub {
+        try ScriptedHub { request in
+            var count = 0
+            for block in request.body.components(separatedBy: "\n\n").dropLast() {
+                let lines = block.components(separatedBy: "\n")
+                guard !lines.contains("event: gap") else {
+                    let id = count == 0 ? "null" : "\"h-\(taken.values.count)\""
+                    let reason = "event \(count + 1): gap is a type of the hub's own"
+                    let body = #"{"id":\#(id),"count":\#(count),"error":"\#(reason)","code":"type-reserved"}"#
+                    return .status("400 Bad Request", body: body)
+                }
+                taken.record(lines.first { $0.hasPrefix("data: ") }.map { String($0.dropFirst(6)) } ?? "")
+                count += 1
+            }
+            return .status("201 Created", body: #"{"id":"h-\#(taken.values.count)","count":\#(count)}"#)
+        }
+    }
+
+    private let withGaps = #"""
+        {"type":"gap","data":"{}","id":"g-0"}
+        {"type":"a","data":"1","id":"f-1"}
+        {"type":"gap","data":"{}","id":"g-1"}
+        {"type":"gap","data":"{}","id":"g-2"}
+        {"type":"a","data":"2","id":"f-2"}
+        {"type":"gap","data":"{}","id":"g-3"}
+
+        """#
+
+    @Test("an event of a reserved type is skipped with a note, and the resume file moves behind it")
+    func skipsReserved() throws {
+        let taken = Recorder<String>()
+        let hub = try reservingHub(taken)
+        let folder = try Folder()
+        let file = try folder.file("id", "")
+        let result = try publish(["--json", "--resume-file", file, hub.url()], input: withGaps)
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(taken.values == ["1", "2"])
+        for line in [1, 3, 4, 6] { #expect(result.errors.contains("plinth publish: line \(line): ")) }
+        #expect(result.errors.contains("the event is skipped"))
+        let report = "2 events acknowledged, 4 lines skipped; the last is h-2\n"
+        #expect(result.errors.hasSuffix(report), "\(result.errors)")
+        #expect(try String(contentsOfFile: file, encoding: .utf8).hasPrefix("g-3\n"))
+    }
+
+    @Test("--reserved fail stops at it; what came before is published and kept in the resume file")
+    func stopsAtReserved() throws {
+        let taken = Recorder<String>()
+        let hub = try reservingHub(taken)
+        let folder = try Folder()
+        let file = try folder.file("id", "")
+        let input = withGaps.split(separator: "\n").dropFirst().joined(separator: "\n")
+        let result = try publish(["--json", "--reserved", "fail", "--resume-file", file, hub.url()], input: input)
+        #expect(result.status == 1)
+        #expect(taken.values == ["1"])
+        #expect(result.errors.contains("the events from line 2 on were not published"), "\(result.errors)")
+        #expect(try String(contentsOfFile: file, encoding: .utf8) == "f-1\n")
+        let lines = try publish(["--lines", "--type", "gap", hub.url()], input: "1\n2\n")
+        #expect(lines.status == 0)
+        #expect(lines.errors.contains("0 events acknowledged, 2 lines skipped"), "\(lines.errors)")
+    }
+
+    @Test("a report that claims more than was sent, or less than nothing, ends the run")
+    func absurdReports() throws {
+        for count in ["99", "-5", "9223372036854775807", "1e400"] {
+            let hub = try ScriptedHub { _ in
+                .status("400 Bad Request", body: #"{"id":"x","count":\#(count),"error":"e","code":"type-reserved"}"#)
+            }
+            let result = try publish(["--lines", hub.url()], input: "1\n2\n")
+            #expect(result.errors.contains("events acknowledged"), "\(result.errors)")
+            #expect(hub.requests.values.count <= 2)
+        }
+    }
+
+    // MARK: - Lines of which no event can be made
+
+    @Test("a line that is not UTF-8 or too long: the end after all before it, or skipped with a note, or mended")
+    func invalidLines() throws {
+        let input = Data("one\n".utf8) + Data([0xFF, 0x41, 0x0A]) + Data("two\n1234567890é\nthree".utf8)
+        func run(_ invalid: String?) throws -> (result: Tool.Result, body: String) {
+            let hub = try ScriptedHub { _ in Self.published }
+            let options = invalid.map { ["--invalid", $0] } ?? []
+            let result = try Tool.run(
+                ["publish", "--lines", "--maximum-size", "11"] + options + [hub.url()],
+                input: input
+            )
+            return (result, hub.requests.values.map(\.body).joined())
+        }
+        for invalid in [nil, "fail"] {
+            let (failed, body) = try run(invalid)
+            #expect(failed.status == 1)
+            #expect(failed.errors.contains("line 2: it is not UTF-8"), "\(failed.errors)")
+            #expect(body == "data: one\n\n")
+        }
+        let (skipped, rest) = try run("skip")
+        #expect(skipped.status == 0)
+        #expect(skipped.errors.contains("line 2: it is not UTF-8, and an event is text; it is skipped"))
+        #expect(skipped.errors.contains("line 4: it is longer than 11 bytes; it is skipped"))
+        #expect(skipped.errors.contains("3 events acknowledged, 2 lines skipped"), "\(skipped.errors)")
+        #expect(rest == "data: one\n\ndata: two\n\ndata: three\n\n")
+        let (mended, all) = try run("replace")
+        #expect(mended.status == 0)
+        #expect(mended.errors.contains("line 4: it is longer than 11 bytes; the rest of it is left out"))
+        #expect(all == "data: one\n\ndata: \u{FFFD}A\n\ndata: two\n\ndata: 1234567890\n\ndata: three\n\n")
+        #expect(try publish(["--invalid", "skip", "http://localhost/", "x"]).status == 64)
+    }
+
+    @Test("standard input that cannot be read is said to be so, and nothing is published")
+    func unreadable() throws {
+        let hub = try ScriptedHub { _ in Self.published }
+        for arguments in [[hub.url()], ["--lines", hub.url()]] {
+            let shell = Process()
+            shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+            shell.arguments = ["-c", "exec \"$0\" publish \"$@\" </", try Product.path("plinth")] + arguments
+            let errors = Pipe()
+            shell.standardError = errors
+            try shell.run()
+            let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            shell.waitUntilExit()
+            #expect(shell.terminationStatus == 1)
+            #expect(text.contains("cannot read standard input: "), "\(text)")
+        }
+        #expect(hub.requests.values.isEmpty)
+    }
+
+    // MARK: - What a server says
+
+    private static let hostile = #"a\u001b]0;title\u0007\u009b31m\u202e\u2028\u007f\nb"#
+
+    @Test("nothing that a server says is obeyed by a terminal, and a long text is cut")
+    func hostileText() throws {
+        let long = String(repeating: "x", count: 50_000)
+        let id = try ScriptedHub { _ in .status("201 Created", body: #"{"id":"\#(Self.hostile)"}"#) }
+        let one = try publish([id.url(), "x"])
+        #expect(one.status == 0 && !isObeyed(one.output) && one.output.hasPrefix("a␛]0;title"), "\(one)")
+        let lines = try publish(["--lines", id.url()], input: "x\n")
+        #expect(lines.status == 0 && !isObeyed(lines.errors) && lines.errors.contains("the last is a␛]0;title"))
+        let json = try ScriptedHub { _ in
+            .status("403 For\u{1B}[31mbidden", body: #"{"error":"\#(Self.hostile)\#(long)"}"#)
+        }
+        let text = try ScriptedHub { _ in .status("403 Forbidden", body: "no \u{9B}31m\u{1B}[31m \(long)\(long)\(long)")
+        }
+        for hub in [json, text] {
+            for arguments in [[hub.url(), "x"], ["--lines", hub.url()]] {
+                let result = try publish(arguments, input: "x\n")
+                #expect(result.status == 1 && !isObeyed(result.errors), "\(result.errors)")
+                #expect(result.errors.contains("the server answered 403 ") && result.errors.utf8.count < 3000)
+            }
+        }
+    }
+
+    @Test("the server's reason is shown although the end of the answer never comes; without one, that is unknown")
+    func endlessAnswers() throws {
+        let head = ScriptedHub.Answer.head("422 Unprocessable Content", ["Content-Length: 1000"])
+        let refusing = try ScriptedHub { _ in .hold(head + "because of the moon") }
+        let refused = try publish(["--timeout", "300ms", refusing.url(), "x"])
+        #expect(refused.status == 1)
+        #expect(refused.errors.contains("422 Unprocessable Content: because of the moon; nothing was published"))
+        let accepting = try ScriptedHub { _ in
+            .hold(ScriptedHub.Answer.head("201 Created", ["Content-Length: 1000"]) + "{")
+        }
+        let unknown = try publish(["--timeout", "300ms", accepting.url(), "x"])
+        #expect(unknown.status == 1)
+        #expect(unknown.errors.contains("may or may not have been published"), "\(unknown.errors)")
+        let silent = try ScriptedHub { _ in .send("") }
+        let closed = try publish([silent.url(), "x"])
+        #expect(closed.errors.contains("closed the connection without an answer"), "\(closed.errors)")
+        #expect(closed.errors.contains("may or may not have been published"), "\(closed.errors)")
+    }
+
+    @Test("what was not sent is not published for certain: a connection refused, a certificate untrusted, no TLS there")
+    func notSent() throws {
+        let folder = try Folder()
+        let (certificate, key) = try folder.certificate()
+        let secure = try HubProcess(["--tls-certificate", certificate, "--tls-key", key])
+        let plain = try ScriptedHub { _ in Self.published }
+        let cases = [
+            ("http://127.0.0.1:1/topics/a", "refused"),
+            ("\(secure.address)/topics/a", "--ca-certificates"),
+            ("https://127.0.0.1:\(plain.port)/topics/a", "http://"),
+        ]
+        for (url, cause) in cases {
+            let one = try publish(["--timeout", "5s", url, "x"])
+            #expect(one.status == 1 && one.errors.contains(cause), "\(one.errors)")
+            #expect(one.errors.contains("nothing was published") && !one.errors.contains("may "), "\(one.errors)")
+            let lines = try publish(["--timeout", "5s", "--lines", url], input: "1\n2\n")
+            #expect(lines.errors.contains("the events from line 1 on were not published"), "\(lines.errors)")
+        }
+        #expect(try publish(["--ca-certificates", certificate, "\(secure.address)/topics/a", "x"]).status == 0)
+    }
+
+    // MARK: - Redirects
+
+    @Test("307 and 308 are followed with method and body, and the message has their target", arguments: [307, 308])
+    func redirects(status: Int) throws {
+        let target = try ScriptedHub { _ in Self.published }
+        let hub = try ScriptedHub { _ in .status("\(status) Elsewhere", "Location: \(target.url("/topics/b?type=t"))") }
+        let one = try publish(["--type", "t", hub.url(), "hello"])
+        #expect(one.status == 0 && one.output == "x-1\n")
+        #expect(one.errors.contains("the server answered \(status) Elsewhere and leads to \(target.url("/topics/b"))"))
+        #expect(target.requests.values[0].line == "POST /topics/b?type=t HTTP/1.1")
+        #expect(target.requests.values[0].body == "hello")
+        let lines = try publish(["--lines", hub.url()], input: "1\n2\n")
+        #expect(lines.status == 0)
+        #expect(target.requests.values[1].body == "data: 1\n\ndata: 2\n\n")
+        #expect(target.requests.values[1].fields["content-type"] == "text/event-stream")
+    }
+
+    @Test("a 301 is not followed, and where it leads is said; no Location, one that is none, and a circle end it")
+    func otherRedirects() throws {
+        let moved = try ScriptedHub { _ in .status("301 Moved Permanently", "Location: /topics/\u{1B}b") }
+        let result = try publish([moved.url(), "x"])
+        #expect(result.status == 1 && result.errors.contains("it leads to /topics/␛b"), "\(result.errors)")
+        let missing = try ScriptedHub { _ in .status("308 Permanent Redirect") }
+        #expect(
+            try publish([missing.url(), "x"]).errors.contains("does not say where it leads; nothing was published")
+        )
+        let other = try ScriptedHub { _ in .status("308 Permanent Redirect", "Location: ftp://example.org/") }
+        #expect(try publish([other.url(), "x"]).errors.contains("what is no URL of HTTP: ftp://example.org/"))
+        let circle = try ScriptedHub { _ in .status("307 Temporary Redirect", "Location: ?again") }
+        let endless = try publish([circle.url(), "x"])
+        #expect(endless.status == 1 && endless.errors.contains("more than 20 times"), "\(endless.errors)")
+        #expect(circle.requests.values.count == 21)
+    }
+
+    @Test("credentials go to the URL's own origin only, and not again where another led back to it")
+    func redirectedCredentials() throws {
+        let back = Recorder<String>()
+        let second = try ScriptedHub { _ in .status("307 Temporary Redirect", "Location: \(back.values[0])") }
+        let first = try ScriptedHub { request in
+            switch request.line.split(separator: " ")[1] {
+            case "/topics/a": .status("308 Permanent Redirect", "Location: /topics/b")
+            case "/topics/b": .status("308 Permanent Redirect", "Location: \(second.url("/topics/c", user: "x:y@"))")
+            default: Self.published
+            }
+        }
+        back.record(first.url("/topics/d"))
+        let options = ["--header", "Cookie: a=b", "--header", "X-Other: c"]
+        let result = try publish(options + [first.url(user: "me:se%20cret@"), "hello"])
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(!result.errors.contains("se%20cret") && !result.errors.contains("x:y"), "\(result.errors)")
+        let requests = first.requests.values
+        let basic = "Basic " + Data("me:se cret".utf8).base64EncodedString()
+        #expect(requests.map { $0.fields["authorization"] } == [basic, basic, nil])
+        #expect(requests.map { $0.fields["cookie"] } == ["a=b", "a=b", nil])
+        #expect(second.requests.values.map { $0.fields["authorization"] } == [nil])
+        #expect(second.requests.values.map { $0.fields["cookie"] } == [nil])
+        #expect((requests + second.requests.values).allSatisfy { $0.fields["x-other"] == "c" && $0.body == "hello" })
+    }
+
+    @Test("from https to http no credentials are followed; without any the redirect is")
+    func downgrade() throws {
+        let target = try ScriptedHub { _ in Self.published }
+        let folder = try Folder()
+        let (certificate, key) = try folder.certificate()
+        let server = Process()
+        server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        server.arguments = [
+            "python3", "-c",
+            """
+            import http.server, ssl, sys
+            class Handler(http.server.BaseHTTPRequestHandler):
+                def do_POST(self):
+                    self.rfile.read(int(self.headers["Content-Length"]))
+                    self.send_response(308)
+                    self.send_header("Location", sys.argv[1])
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                def log_message(self, *arguments): pass
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(sys.argv[2], sys.argv[3])
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            print(server.server_port, flush=True)
+            server.serve_forever()
+            """,
+            target.url(), certificate, key,
+        ]
+        let output = Pipe()
+        server.standardOutput = output
+        server.standardError = FileHandle.nullDevice
+        try server.run()
+        defer {
+            server.terminate()
+            server.waitUntilExit()
+        }
+        let url = "https://127.0.0.1:\(HubProcess.read(output, until: "\n").dropLast())/topics/a"
+        let options = ["--ca-certificates", certificate]
+        for secret in ["Authorization: Bearer x", "Cookie: a=b"] {
+            let refused = try publish(options + ["--header", secret, url, "x"])
+            #expect(refused.status == 1 && refused.errors.contains("leads from https to http"), "\(refused.errors)")
+        }
+        #expect(target.requests.values.isEmpty)
+        #expect(try publish(options + [url, "x"]).status == 0)
+        #expect(target.requests.values.count == 1)
+    }
+
+    // MARK: - Credentials
+
+    @Test("a user name in the URL is sent as Basic by publish and bench, and never printed")
+    func userInformation() throws {
+        let hub = try ScriptedHub { _ in .status("403 Forbidden", body: "no") }
+        let basic = "Basic " + Data("me:secret".utf8).base64EncodedString()
+        for (command, arguments) in [("publish", ["x"]), ("bench", [])] {
+            for url in [hub.url(user: "me:secret@"), "http://me:secret@127.0.0.1:1/topics/a"] {
+                let result = try Tool.run([command, url] + arguments, input: "")
+                #expect(result.status == 1)
+                #expect(!(result.errors + result.output).contains("secret"), "\(result)")
+            }
+        }
+        #expect(hub.requests.values.count >= 2)
+        #expect(hub.requests.values.allSatisfy { $0.fields["authorization"] == basic })
+    }
+
+    // MARK: - Descriptors
+
+    @Test("what is meant for a closed standard output is written into no file that took its number")
+    func closedOutput() throws {
+        let hub = try HubProcess()
+        _ = try publish(["\(hub.address)/topics/a", "the data"])
+        let folder = try Folder()
+        let file = folder.url.appendingPathComponent("id").path
+        let shell = Process()
+        shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+        shell.arguments = [
+            "-c",
+            "exec \"$0\" listen --last-event-id earliest --resume-file \"$1\" --count 1 --for 10s \"$2\" >&- 2>&-",
+            try Product.path("plinth"), file, "\(hub.address)/topics/a",
+        ]
+        try shell.run()
+        shell.waitUntilExit()
+        #expect(shell.terminationStatus == 1)
+        #expect(try String(contentsOfFile: file, encoding: .utf8).isEmpty)
+    }
+}
+#endif

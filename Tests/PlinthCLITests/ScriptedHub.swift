@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if os(Linux) && Command && Client && Server
+
+import PlinthTestSupport
+import Foundation
+import Glibc
+
+/// A server whose answers a test writes, byte by byte: a socket, and a thread for each connection.
+///
+/// A connection takes one request.
+final class ScriptedHub: Sendable {
+    enum Answer: Sendable {
+        /// The bytes, and the end of the connection.
+        case send(String)
+        /// The bytes, and then nothing until the client leaves.
+        case hold(String)
+
+        static func status(_ status: String, _ fields: String..., body: String = "") -> Answer {
+            .send(head(status, fields + ["Content-Length: \(body.utf8.count)"]) + body)
+        }
+
+        static func head(_ status: String, _ fields: [String]) -> String {
+            "HTTP/1.1 \(status)\r\nConnection: close\r\n" + fields.map { $0 + "\r\n" }.joined() + "\r\n"
+        }
+    }
+
+    struct Request: Sendable {
+        var line: String
+        /// By their names in lower case.
+        var fields: [String: String]
+        var body: String
+    }
+
+    let port: Int
+    let requests = Recorder<Request>()
+
+    /// Its address, of localhost by this name or another.
+    func url(_ path: String = "/topics/a", host: String = "127.0.0.1", user: String = "") -> String {
+        "http://\(user)\(host):\(port)\(path)"
+    }
+
+    private let listener: CInt
+
+    /// Starts a server.
+    ///
+    /// - Parameter answer: What a request is answered with.
+    /// - Throws: An error of the system if there is no port.
+    init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
+        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let listener = listener
+        let isListening = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, size) == 0 && listen(listener, 128) == 0 && getsockname(listener, $0, &size) == 0
+            }
+        }
+        guard isListening else { throw POSIXError(.EADDRNOTAVAIL) }
+        port = Int(UInt16(bigEndian: address.sin_port))
+        let requests = requests
+        Thread.detachNewThread {
+            while case let connection = accept(listener, nil, nil), connection >= 0 {
+                // Programs that other tests start meanwhile are not to inherit it.
+                _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
+                Thread.detachNewThread {
+                    Self.serve(connection, requests, answer)
+                    close(connection)
+                }
+            }
+            // Here and not in `deinit`: its number may then be another server's when it is accepted from.
+            close(listener)
+        }
+    }
+
+    deinit {
+        // Wakes the thread that accepts.
+        shutdown(listener, Int32(SHUT_RDWR))
+    }
+
+    private static func serve(_ connection: CInt, _ requests: Recorder<Request>, _ answer: (Request) -> Answer) {
+        guard let request = read(connection) else { return }
+        requests.record(request)
+        switch answer(request) {
+        case .send(let text):
+            send(text, to: connection)
+            // Without a reset, even if the client has more to send.
+            shutdown(connection, Int32(SHUT_WR))
+            waitForEnd(connection)
+        case .hold(let text):
+            send(text, to: connection)
+            waitForEnd(connection)
+        }
+    }
+
+    private static func waitForEnd(_ connection: CInt) {
+        var bytes = [UInt8](repeating: 0, count: 65_536)
+        while recv(connection, &bytes, bytes.count, 0) > 0 {}
+    }
+
+    private static func send(_ text: String, to connection: CInt) {
+        let bytes = Array(text.utf8)
+        var at = 0
+        while at < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(connection, $0.baseAddress?.advanced(by: at), bytes.count - at, Int32(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { return }
+            at += count
+        }
+    }
+
+    private static func read(_ connection: CInt) -> Request? {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        func more() -> Bool {
+            let count = recv(connection, &buffer, buffer.count, 0)
+            if count > 0 { bytes += buffer[..<count] }
+            return count > 0
+        }
+        while true {
+            if let end = bytes.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound {
+                let lines = String(decoding: bytes[..<end], as: UTF8.self).components(separatedBy: "\r\n")
+                var fields: [String: String] = [:]
+                for line in lines.dropFirst() {
+                    let parts = line.split(separator: ":", maxSplits: 1)
+                    guard parts.count == 2 else { continue }
+                    fields[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
+                }
+                let length = fields["content-length"].flatMap { Int($0) } ?? 0
+                while bytes.count < end + length { guard more() else { return nil } }
+                return Request(
+                    line: lines.first ?? "",
+                    fields: fields,
+                    body: String(decoding: bytes[end...], as: UTF8.self)
+                )
+            }
+            guard more() else { return nil }
+        }
+    }
+}
+
+#endif
