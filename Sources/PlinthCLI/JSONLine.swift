@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Reads a line of JSON (RFC 8259) that holds an object of strings and whole numbers.
+/// Reads a line of JSON (RFC 8259) that holds the object of an event, or a file that holds one of settings.
 ///
-/// By hand, since the readers at hand take the last of two equal keys and do not tell where an error is.
+/// Foundation's readers take the last of two equal keys, report no place, and take `true` for a number.
 struct JSONLine: ~Escapable {
     struct Failure: Error {
         let reason: String
@@ -25,48 +25,158 @@ struct JSONLine: ~Escapable {
     }
 
     private mutating func object() throws(Failure) -> EventObject {
-        guard peek() == UInt8(ascii: "{") else { throw Failure(reason: "it is not a JSON object") }
-        at += 1
+        try begin()
         var object = EventObject()
         var keys: Set<String> = []
+        while let key = try key(besides: &keys) {
+            switch key {
+            case "type": object.type = try optionalString(key)
+            case "data": object.data = try optionalString(key)
+            case "id": object.id = try optionalString(key)
+            case "comment": object.comment = try optionalString(key)
+            case "retry": object.retry = try optionalNumber(key)
+            default:
+                throw Failure(
+                    reason: "the key \(Self.quoted(key)) is unknown; known are type, data, id, retry and comment"
+                )
+            }
+        }
+        try end("the end of the line")
+        return object
+    }
+
+    // MARK: - An object
+
+    private mutating func begin() throws(Failure) {
+        skipSpaces()
+        guard peek() == UInt8(ascii: "{") else { throw Failure(reason: "it is not a JSON object") }
+        at += 1
+    }
+
+    /// The next key of the object, before whose value it then stands; nil at the object's end.
+    ///
+    /// - Parameter keys: Those that came before it; empty at the object's beginning.
+    /// - Returns: The key.
+    /// - Throws: ``Failure`` if something else stands there, or the key is there twice.
+    private mutating func key(besides keys: inout Set<String>) throws(Failure) -> String? {
         skipSpaces()
         if peek() == UInt8(ascii: "}") {
             at += 1
-        } else {
-            while true {
-                skipSpaces()
-                guard peek() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
-                let key = try string()
-                guard keys.insert(key).inserted else {
-                    throw Failure(reason: "the key \(Self.quoted(key)) is there twice")
-                }
-                skipSpaces()
-                guard peek() == UInt8(ascii: ":") else { throw unexpected("a colon") }
-                at += 1
-                skipSpaces()
-                switch key {
-                case "type": object.type = try optionalString(key)
-                case "data": object.data = try optionalString(key)
-                case "id": object.id = try optionalString(key)
-                case "comment": object.comment = try optionalString(key)
-                case "retry": object.retry = try optionalNumber(key)
-                default:
-                    throw Failure(
-                        reason: "the key \(Self.quoted(key)) is unknown; known are type, data, id, retry and comment"
-                    )
-                }
-                skipSpaces()
-                if peek() == UInt8(ascii: "}") {
-                    at += 1
-                    break
-                }
-                guard peek() == UInt8(ascii: ",") else { throw unexpected("a comma or the end of the object") }
-                at += 1
-            }
+            return nil
         }
+        if !keys.isEmpty {
+            guard peek() == UInt8(ascii: ",") else { throw unexpected("a comma or the end of the object") }
+            at += 1
+            skipSpaces()
+        }
+        guard peek() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
+        let key = try string()
+        guard keys.insert(key).inserted else { throw Failure(reason: "the key \(Self.quoted(key)) is there twice") }
         skipSpaces()
-        guard at == bytes.count else { throw unexpected("the end of the line") }
-        return object
+        guard peek() == UInt8(ascii: ":") else { throw unexpected("a colon") }
+        at += 1
+        skipSpaces()
+        return key
+    }
+
+    private mutating func end(_ expected: String) throws(Failure) {
+        skipSpaces()
+        guard at == bytes.count else { throw unexpected(expected) }
+    }
+
+    // MARK: - Settings
+
+    /// A member of an object of settings.
+    struct Setting: Equatable {
+        enum Value: Equatable {
+            case text(String)
+            /// As it is written.
+            case number(String)
+            case list([String])
+            /// A value that no setting has: `true`, `false`, `null`, an object, a list of other things than texts.
+            case other(String)
+        }
+
+        let key: String
+        /// The line of its value, from 1.
+        let line: Int
+        let value: Value
+    }
+
+    /// The members of an object of settings, in their order.
+    ///
+    /// - Throws: ``Failure``, whose reason begins with the line, if it is not a JSON object, or a key is there twice.
+    static func settings(_ bytes: Span<UInt8>) throws(Failure) -> [Setting] {
+        var file = JSONLine(bytes)
+        do throws(Failure) {
+            return try file.settings()
+        } catch {
+            throw Failure(reason: "line \(file.lineNumber): \(error.reason)")
+        }
+    }
+
+    /// The line at which it stands, from 1.
+    private var lineNumber: Int {
+        var number = 1
+        for index in 0..<min(at, bytes.count) where bytes[index] == 0x0A { number += 1 }
+        return number
+    }
+
+    private mutating func settings() throws(Failure) -> [Setting] {
+        // Some editors begin a file with a byte order mark.
+        if bytes.count >= 3, bytes[0] == 0xEF, bytes[1] == 0xBB, bytes[2] == 0xBF { at = 3 }
+        try begin()
+        var settings: [Setting] = []
+        var keys: Set<String> = []
+        while let key = try key(besides: &keys) {
+            let line = lineNumber
+            settings.append(Setting(key: key, line: line, value: try setting()))
+        }
+        try end("the end of the file")
+        return settings
+    }
+
+    private mutating func setting() throws(Failure) -> Setting.Value {
+        switch peek() {
+        case UInt8(ascii: "\""): return .text(try string())
+        case UInt8(ascii: "-"), .some(0x30...0x39): return .number(try number())
+        case UInt8(ascii: "["): return try list()
+        case UInt8(ascii: "{"):
+            throw Failure(reason: "a value is an object; the settings stand side by side, in one object")
+        default:
+            for word: StaticString in ["true", "false", "null"] where skip(word) { return .other("\(word)") }
+            throw unexpected("a value")
+        }
+    }
+
+    private mutating func number() throws(Failure) -> String {
+        let start = at
+        while let byte = peek(), (0x30...0x39).contains(byte) || "+-.eE".utf8.contains(byte) { at += 1 }
+        let text = Self.text(bytes.extracting(start..<at)) ?? ""
+        guard Double(text) != nil else { throw Failure(reason: "\(text) is no number") }
+        return text
+    }
+
+    private mutating func list() throws(Failure) -> Setting.Value {
+        at += 1
+        var texts: [String] = []
+        skipSpaces()
+        if peek() == UInt8(ascii: "]") {
+            at += 1
+            return .list([])
+        }
+        while true {
+            skipSpaces()
+            guard peek() == UInt8(ascii: "\"") else { throw unexpected("a text in quotes") }
+            texts.append(try string())
+            skipSpaces()
+            if peek() == UInt8(ascii: "]") {
+                at += 1
+                return .list(texts)
+            }
+            guard peek() == UInt8(ascii: ",") else { throw unexpected("a comma or the end of the list") }
+            at += 1
+        }
     }
 
     // MARK: - Values
@@ -98,11 +208,14 @@ struct JSONLine: ~Escapable {
         return number
     }
 
-    private mutating func skipNull() -> Bool {
-        guard bytes.count - at >= 4, bytes[at] == UInt8(ascii: "n"), bytes[at + 1] == UInt8(ascii: "u"),
-            bytes[at + 2] == UInt8(ascii: "l"), bytes[at + 3] == UInt8(ascii: "l")
-        else { return false }
-        at += 4
+    private mutating func skipNull() -> Bool { skip("null") }
+
+    /// Skips a word, if it stands here.
+    private mutating func skip(_ word: StaticString) -> Bool {
+        let count = word.utf8CodeUnitCount
+        guard bytes.count - at >= count else { return false }
+        for index in 0..<count where bytes[at + index] != word.utf8Start[index] { return false }
+        at += count
         return true
     }
 
@@ -202,7 +315,7 @@ struct JSONLine: ~Escapable {
     }
 
     /// A key as it can be printed, whatever it holds.
-    private static func quoted(_ key: String) -> String {
+    static func quoted(_ key: String) -> String {
         var output: [UInt8] = [0x22]
         JSONString.appendEscaped(Array(key.utf8.prefix(100)).span, to: &output)
         return String(decoding: output + [0x22], as: UTF8.self)

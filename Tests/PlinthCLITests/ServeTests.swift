@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command && Server
+import PlinthTestSupport
 import Foundation
 import PlinthTestSupport
 import Testing
@@ -195,7 +196,13 @@ struct ServeTests {
         "values of the wrong kind in a file are exit status 64, too",
         arguments: [
             (#"{"port": 80.5}"#, "--port"), (#"{"port": 0, "gaps": 1}"#, "--gaps"),
-            (#"{"port": 0, "heartbeat": -1}"#, "--heartbeat"),
+            (#"{"port": 0, "heartbeat": -1}"#, "--heartbeat"), ("{\"port\": 0,\n \"reactors\": true}", "line 2: "),
+            (#"{"port": false}"#, "\"port\" is false"), (#"{"port": null}"#, "leave the key out"),
+            (#"{"port": 0, "gaps": {"gaps": "close"}}"#, "is an object"), (#"{"port": [0]}"#, "a text in quotes"),
+            (#"{"port": ["0"]}"#, "--port (line 1 of "), (#"{"port": 0, "host": 1}"#, "--host (line 1 of "),
+            (#"{"port": 0, "port": 1}"#, "twice"), ("[]", "not a JSON object"), ("", "not a JSON object"),
+            ("{\"port\": 0}\n\n}", "line 3: the end of the file is missing"),
+            (#"{"port": 1.2.3}"#, "1.2.3 is no number"),
         ]
     )
     func badFileValues(text: String, name: String) throws {
@@ -215,6 +222,76 @@ struct ServeTests {
             #expect(result.status == 64)
             #expect(result.errors.contains(file), "\(result.errors)")
         }
+    }
+
+    @Test(
+        "a key of the file that is no option is exit status 64: with its line, and what was meant",
+        arguments: [
+            ("{\n\n\"historyByte\": 5}", "line 3: the key \"historyByte\" is unknown; did you mean \"historyBytes\"?"),
+            (#"{"history-bytes": 5}"#, "did you mean \"historyBytes\"?"), (#"{"prot": 5}"#, "did you mean \"port\"?"),
+            (#"{"colour": "red"}"#, "known are basePath, "), (#"{"\u001b[31m": "red"}"#, "\"\\u001b[31m\" is unknown"),
+            (#"{"config": "other"}"#, "\"config\" is unknown"),
+        ]
+    )
+    func unknownKeys(text: String, message: String) throws {
+        let folder = try Folder()
+        let file = try folder.file("serve.json", text)
+        let result = try fails(["--port", "0", "--config", file])
+        #expect(result.status == 64)
+        #expect(result.errors.contains(file) && result.errors.contains(message), "\(result.errors)")
+    }
+
+    @Test("a file without an end is refused, and one may come through a pipe or be named by the environment")
+    func otherFiles() throws {
+        #expect(try fails(["--port", "0", "--config", "/dev/zero"]).errors.contains("larger than"))
+        let folder = try Folder()
+        let file = try folder.file("serve.json", "\u{FEFF}{\"port\": 0, \"topicEvents\": 3}")
+        #expect(try kept(Server(environment: ["PLINTH_CONFIG": file], port: [])) == "3")
+        let pipe = folder.url.appendingPathComponent("pipe").path
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let writer = Process()
+        writer.executableURL = URL(fileURLWithPath: "/bin/sh")
+        writer.arguments = ["-c", "cat \"$0\" > \"$1\"", file, pipe]
+        try writer.run()
+        #expect(try kept(Server(["--config", pipe], port: [])) == "3")
+        writer.waitUntilExit()
+    }
+
+    @Test("a variable that begins as ours do and is no option is named with what was meant, and the hub serves")
+    func unknownVariables() throws {
+        let environment = ["PLINTH_HISTROY_BYTES": "5", "PLINTH_PORT_8080_TCP": "tcp://10.0.0.1:8080"]
+        let process = try Tool.process(["serve", "--port", "0"])
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        #expect(HubProcess.read(output, until: "\n").hasPrefix("listening on "))
+        process.terminate()
+        process.waitUntilExit()
+        let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        #expect(said.contains("PLINTH_HISTROY_BYTES of the environment is no setting"), "\(said)")
+        #expect(said.contains("did you mean PLINTH_HISTORY_BYTES?") && said.contains("PLINTH_PORT_8080_TCP"))
+        let wrong = try fails([], environment: ["PLINTH_PORT": "tcp://10.0.0.1:8080"])
+        #expect(wrong.errors.contains("--port (PLINTH_PORT) is not a whole number"), "\(wrong.errors)")
+    }
+
+    @Test("a hub whose standard output has no reader serves all the same")
+    func closedOutput() throws {
+        let port = try LoopbackPort.free()
+        let process = try Tool.process(["serve", "--port", "\(port)", "--log-level", "error"])
+        let output = Pipe()
+        process.standardOutput = output
+        try output.fileHandleForReading.close()
+        try process.run()
+        let address = "http://127.0.0.1:\(port)"
+        #expect(
+            try ask("--retry", "50", "--retry-connrefused", "--retry-delay", "0", "\(address)/status").hasPrefix("{")
+        )
+        #expect(process.isRunning)
+        process.terminate()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
     }
 
     @Test("a certificate without its key, and one that is not there, do not start a server")

@@ -22,7 +22,9 @@ struct Serve: AsyncParsableCommand {
 
             Every option may also be given by the environment (--history-bytes is PLINTH_HISTORY_BYTES) and by a file \
             of JSON (--config FILE, "historyBytes": 1000000). The command line comes first, then the environment, then \
-            the file. Times are 250ms, 90s, 5m, 12h, 7d; a number alone is seconds.
+            the file. Times are 250ms, 90s, 5m, 12h, 7d; a number alone is seconds. A key of the file that is no \
+            option, or a value of another kind, is an error; a variable that begins with PLINTH_ and is no option is \
+            ignored with a note.
 
             History is kept in memory: it ends with the process, and subscribers that resume after that are told of \
             the gap.
@@ -184,7 +186,9 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            try await serve(try await ServeSettings(options: options, file: config))
+            let settings = try ServeSettings(options: options, file: config)
+            for note in settings.unknownVariables { StandardStreams.complain("plinth serve: \(note)") }
+            try await serve(settings)
         } catch let failure as ServeSettings.Failure {
             StandardStreams.complain("plinth serve: \(failure)")
             throw ExitCode(64)
@@ -194,8 +198,9 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    private var options: [String: String] {
-        let all: [String: String?] = [
+    /// What the command line has, by the keys of the file: every setting there is, nil if it was not given.
+    private var options: [String: String?] {
+        [
             "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "tlsMinimum": tlsMinimum,
             "basePath": basePath,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
@@ -207,13 +212,12 @@ struct Serve: AsyncParsableCommand {
             "allowHost": allowHost.isEmpty ? nil : allowHost.joined(separator: ","),
             "publicOrigin": publicOrigin.isEmpty ? nil : publicOrigin.joined(separator: ","),
         ]
-        return all.compactMapValues { $0 }
     }
 
     // MARK: - Parts
 
     private func serve(_ settings: ServeSettings) async throws {
-        var logger = Logger(label: "plinth") { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "plinth") { StreamLogHandler(label: $0, stream: LogLines()) }
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         logger.logLevel = try settings.choice("logLevel", levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
 
@@ -233,7 +237,7 @@ struct Serve: AsyncParsableCommand {
         endpoints.maximumTopics = try settings.integer("maximumTopics", in: 1...1_000_000) ?? endpoints.maximumTopics
         endpoints.maximumPatterns =
             try settings.integer("maximumPatterns", in: 1...1_000_000) ?? endpoints.maximumPatterns
-        var basePath = settings.string("basePath") ?? ""
+        var basePath = try settings.string("basePath") ?? ""
         while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
         let routes: Routes
         do {
@@ -249,9 +253,9 @@ struct Serve: AsyncParsableCommand {
             logger: logger
         )
         async let running: Void = connector.runService(alongside: [service])
-        let scheme = settings.string("tlsCertificate") == nil ? "http" : "https"
+        let scheme = try settings.string("tlsCertificate") == nil ? "http" : "https"
         for address in try await connector.listeningAddresses() {
-            StandardStreams.say("listening on \(scheme)://\(address)\(basePath)")
+            StandardStreams.announce("listening on \(scheme)://\(address)\(basePath)")
         }
         try await running
     }
@@ -321,11 +325,11 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func connector(_ settings: ServeSettings) throws -> ConnectorConfiguration {
-        let host = settings.string("host") ?? "127.0.0.1"
+        let host = try settings.string("host") ?? "127.0.0.1"
         let port = try settings.integer("port", in: 0...65535) ?? 8080
         var configuration = ConnectorConfiguration()
         let minimum = try settings.choice("tlsMinimum", ["1.2", "1.3"])
-        switch (settings.string("tlsCertificate"), settings.string("tlsKey")) {
+        switch (try settings.string("tlsCertificate"), try settings.string("tlsKey")) {
         case (let certificate?, let key?):
             let identity = try TLSIdentity(
                 certificateChain: certificate,
