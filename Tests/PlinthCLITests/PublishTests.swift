@@ -161,7 +161,7 @@ struct PublishTests {
         let lines = try publish(["--lines", id.url()], input: "x\n")
         #expect(lines.status == 0 && !isObeyed(lines.errors) && lines.errors.contains("the last is a␛]0;title"))
         let json = try ScriptedHub { _ in
-            .status("403 For\u{1B}[31mbidden", body: #"{"error":"\#(Self.hostile)\#(long)"}"#)
+            .status("403 Forbidden", body: #"{"error":"\#(Self.hostile)\#(long)"}"#)
         }
         let text = try ScriptedHub { _ in .status("403 Forbidden", body: "no \u{9B}31m\u{1B}[31m \(long)\(long)\(long)")
         }
@@ -176,11 +176,11 @@ struct PublishTests {
 
     @Test("the server's reason is shown although the end of the answer never comes; without one, that is unknown")
     func endlessAnswers() throws {
-        let head = ScriptedHub.Answer.head("422 Unprocessable Content", ["Content-Length: 1000"])
+        let head = ScriptedHub.Answer.head("429 Too Many Requests", ["Content-Length: 1000"])
         let refusing = try ScriptedHub { _ in .hold(head + "because of the moon") }
         let refused = try publish(["--timeout", "300ms", refusing.url(), "x"])
         #expect(refused.status == 1)
-        #expect(refused.errors.contains("422 Unprocessable Content: because of the moon; nothing was published"))
+        #expect(refused.errors.contains("429 Too Many Requests: because of the moon; nothing was published"))
         let accepting = try ScriptedHub { _ in
             .hold(ScriptedHub.Answer.head("201 Created", ["Content-Length: 1000"]) + "{")
         }
@@ -222,7 +222,7 @@ struct PublishTests {
         let hub = try ScriptedHub { _ in .status("\(status) Elsewhere", "Location: \(target.url("/topics/b?type=t"))") }
         let one = try publish(["--type", "t", hub.url(), "hello"])
         #expect(one.status == 0 && one.output == "x-1\n")
-        #expect(one.errors.contains("the server answered \(status) Elsewhere and leads to \(target.url("/topics/b"))"))
+        #expect(one.errors.contains(" and leads to \(target.url("/topics/b?type=t"))\n"), "\(one.errors)")
         #expect(target.requests.values[0].line == "POST /topics/b?type=t HTTP/1.1")
         #expect(target.requests.values[0].body == "hello")
         let lines = try publish(["--lines", hub.url()], input: "1\n2\n")
@@ -233,9 +233,9 @@ struct PublishTests {
 
     @Test("a 301 is not followed, and where it leads is said; no Location, one that is none, and a circle end it")
     func otherRedirects() throws {
-        let moved = try ScriptedHub { _ in .status("301 Moved Permanently", "Location: /topics/\u{1B}b") }
+        let moved = try ScriptedHub { _ in .status("301 Moved Permanently", "Location: /topics/\u{9B}b") }
         let result = try publish([moved.url(), "x"])
-        #expect(result.status == 1 && result.errors.contains("it leads to /topics/␛b"), "\(result.errors)")
+        #expect(result.status == 1 && result.errors.contains("it leads to /topics/\u{FFFD}b"), "\(result.errors)")
         let missing = try ScriptedHub { _ in .status("308 Permanent Redirect") }
         #expect(
             try publish([missing.url(), "x"]).errors.contains("does not say where it leads; nothing was published")

@@ -129,7 +129,7 @@ struct ServeSettings {
     /// A setting that is a text.
     func string(_ key: String) throws -> String? {
         if isFromFile(key), case .number(let number)? = settings[key]?.value {
-            throw Failure(description: "\(name(key)) is the number \(number), and has to be a text in quotes")
+            throw Failure(description: "\(place(key)) is the number \(number), and has to be a text in quotes")
         }
         return try value(key)
     }
@@ -137,11 +137,11 @@ struct ServeSettings {
     func integer(_ key: String, in range: ClosedRange<Int>) throws -> Int? {
         guard let text = try value(key) else { return nil }
         guard let number = Int(text) else {
-            throw Failure(description: "\(name(key)) is not a whole number: \(text)")
+            throw Failure(description: "\(place(key)) is not a whole number: \(text)")
         }
         guard range.contains(number) else {
             throw Failure(
-                description: "\(name(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)"
+                description: "\(place(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)"
             )
         }
         return number
@@ -154,7 +154,7 @@ struct ServeSettings {
         guard let time = TimeText.duration(text) else {
             throw Failure(
                 description:
-                    "\(name(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off, or it is too long: \(text)"
+                    "\(place(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off, or it is too long: \(text)"
             )
         }
         return .some(time)
@@ -185,7 +185,7 @@ struct ServeSettings {
     func choice(_ key: String, _ values: [String]) throws -> String? {
         guard let text = try value(key) else { return nil }
         guard values.contains(text) else {
-            throw Failure(description: "\(name(key)) is \(text), and may be \(values.joined(separator: " or "))")
+            throw Failure(description: "\(place(key)) is \(text), and may be \(values.joined(separator: " or "))")
         }
         return text
     }
@@ -193,7 +193,7 @@ struct ServeSettings {
     /// A setting as it is written, a text or a number.
     private func value(_ key: String) throws -> String? {
         if isFromFile(key), case .list? = settings[key]?.value {
-            throw Failure(description: "\(name(key)) is a list, and has to be one value")
+            throw Failure(description: "\(place(key)) is a list, and has to be one value")
         }
         return reader.string(forKey: ConfigKey(key))
     }
@@ -201,12 +201,17 @@ struct ServeSettings {
     private func isFromFile(_ key: String) -> Bool { options[key] == nil && environment[Self.variable(key)] == nil }
 
     /// A setting as messages name it: its option, and where the value was found if that is not the command line.
-    private func name(_ key: String) -> String {
-        let option = "--" + key.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
+    private func place(_ key: String) -> String {
+        let option = Self.name(key)
         if options[key] != nil { return option }
         if environment[Self.variable(key)] != nil { return "\(option) (\(Self.variable(key)))" }
         guard let file, let line = settings[key]?.line else { return option }
         return "\(option) (line \(line) of \(file))"
+    }
+
+    /// A key as all three ways to give it show it: `historyBytes` is `--history-bytes`.
+    static func name(_ key: String) -> String {
+        "--" + key.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
     }
 }
 #endif
