@@ -27,6 +27,26 @@ struct DistributorTests {
         #expect(delivery.distributor.tally.reads == 0)
     }
 
+    @Test("a turn looks at a bounded part of history, and those who are behind get on in the next")
+    func boundedTurn() async throws {
+        var delivery = try await Delivery()
+        for number in 0..<5000 { try delivery.append(event("x", "topic/\(number)")) }
+        delivery.deliver()
+        let selection = Selection([try pattern("q/*")])
+        let start = LocatedStart(position: .zero)
+        for _ in 0..<20 { _ = delivery.distributor.add(selection, start, Delivery.bare, now: delivery.now) }
+        var turns = 0
+        while !delivery.distributor.unfinished.isEmpty {
+            let before = delivery.distributor.tally.reads
+            delivery.distributor.proceed(delivery.sink, now: delivery.now)
+            // Each looks at 5,000 events, and a turn at 20,000.
+            #expect(delivery.distributor.tally.reads - before <= 4)
+            turns += 1
+        }
+        #expect(turns >= 5)
+        #expect(delivery.distributor.behind == 0)
+    }
+
     @Test("an event that matches in several ways comes once")
     func once() async throws {
         var delivery = try await Delivery()

@@ -450,6 +450,11 @@ struct HubTests {
         #expect(hub.subscriberCount == 0)
     }
 
+    private struct Short: TopicMatcher {
+        var description: String { "short" }
+        func matches(_ topic: Topic) -> Bool { topic.utf8.count == 1 }
+    }
+
     @Test("counts of presence are those of a plain list, whoever comes and goes", arguments: [1, 2, 3] as [UInt64])
     func presenceModel(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -457,7 +462,8 @@ struct HubTests {
         var present: [UInt64: Selection] = [:]
         let selections = [
             Selection([try exact("a")]), Selection([try exact("a"), try exact("b")]), Selection([try pattern("*")]),
-            Selection([.all, try exact("a")]), Selection([]),
+            Selection([.all, try exact("a")]), Selection([]), Selection([.matching(Short())]),
+            Selection([.matching(Short()), try pattern("c/*"), try pattern("*/d"), try exact("c/d"), try exact("b")]),
         ]
         for id in 0..<2000 as Range<UInt64> {
             if Bool.random(using: &random), let old = present.keys.sorted().randomElement(using: &random),

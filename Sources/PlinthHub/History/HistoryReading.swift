@@ -8,6 +8,8 @@ struct HistoryReading {
     private var bytes = 0
     /// Whether an event was looked at: one is, whatever finding out what is missing took, or a reader would never get on.
     private var hasBegun = false
+    /// How many events had been removed when what is missing was last found.
+    private(set) var removals: Int?
     private var answers = TopicAnswers()
 
     init(_ selection: Selection, _ limit: ReadLimit, after position: Position?) {
@@ -57,6 +59,7 @@ struct HistoryReading {
             guard batch.entries.isEmpty else { return false }
             misses(missing)
         }
+        removals = part.removals
         batch.through = Position(part.through)
         for entry in part.entries where !take(entry) { return false }
         return batch.work < max(1, limit.work)

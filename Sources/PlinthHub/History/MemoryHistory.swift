@@ -96,7 +96,7 @@ public final class MemoryHistory: History {
         // Patterns are asked outside of the lock, which publishers wait for: it is held for each part of the log only.
         var next = position
         while true {
-            let part = state.withLock { $0.part(after: next, selection, now: now) }
+            let part = state.withLock { $0.part(after: next, selection, known: reading.removals, now: now) }
             guard reading.take(part), part.hasMore else { return reading.batch }
             next = Position(part.through)
         }

@@ -33,6 +33,8 @@ struct MemoryHistoryState {
     private var forgotten: UInt64 = 0
     /// The last event that was removed of any.
     private var lastRemoved: UInt64 = 0
+    /// How many events were removed.
+    private var removals = 0
     private var count = 0
     /// The bytes of all entries.
     private var bytes = 0
@@ -165,6 +167,8 @@ struct MemoryHistoryState {
         var losses: [TopicLogs.Loss] = []
         /// Up to where others may have lost events that are not among these.
         var bound: UInt64?
+        /// How many events have been removed until now.
+        var removals = 0
         /// Whether ``forgotten`` counts: a topic that was named has no events.
         var lacksTopic = true
     }
@@ -175,10 +179,18 @@ struct MemoryHistoryState {
     private static let maximumLookups = 64
 
     /// What comes behind a position, whether or not a subscriber wants it; the price does not depend on what it named.
-    mutating func part(after position: Position?, _ selection: Selection, now: HubTime) -> Part {
+    ///
+    /// - Parameters:
+    ///   - position: The position.
+    ///   - selection: What the subscriber wants.
+    ///   - known: How many events had been removed when what is missing was last found, for this read; nil for its first part.
+    ///   - now: The time.
+    /// - Returns: The part; without losses if none came since.
+    mutating func part(after position: Position?, _ selection: Selection, known: Int?, now: HubTime) -> Part {
         expire(now: now)
         let after = position?.number ?? 0
         var part = Part(through: max(head.number, after))
+        part.removals = removals
         let start = log.index(after: after) { $0.position }
         let end = min(log.count, start + Self.partSize)
         for index in start..<end { if let entry = log[index].entry { part.entries.append(entry) } }
@@ -187,7 +199,7 @@ struct MemoryHistoryState {
             part.through = log[end - 1].position
         }
         // The way of nearly all: nothing at all was removed since.
-        guard lastRemoved > after else { return part }
+        guard lastRemoved > after, known != removals else { return part }
         if selection.isExact, selection.table.names <= Self.maximumLookups {
             part.lacksTopic = false
             selection.table.forEachName { topic in
@@ -238,6 +250,7 @@ struct MemoryHistoryState {
         let position = entry.position.number
         let index = log.index(after: position - 1) { $0.position }
         log[index].entry = nil
+        removals += 1
         count -= 1
         bytes -= entry.size
         lastRemoved = max(lastRemoved, position)
