@@ -73,12 +73,12 @@ extension Distributor {
 
     /// Leaves the events of those that may get others, too, to ``deliverPairs(_:_:_:)``.
     private mutating func pairOthers(of node: Int, _ pending: [Int32]) {
-        for place in 0..<index.several.places(of: node) {
-            if let slot = index.several.slot(at: place, of: node) { pair(slot, pending) }
+        for member in index.several.places(of: node) where index.several.isPresent(member) {
+            pair(member.slot, pending)
         }
         for list in index.nodes[node]?.patterns ?? [] {
-            for place in 0..<index.patterns.lists.places(of: Int(list)) {
-                if let slot = index.patterns.lists.slot(at: place, of: Int(list)) { pair(slot, pending) }
+            for member in index.patterns.lists.places(of: Int(list)) where index.patterns.lists.isPresent(member) {
+                pair(member.slot, pending)
             }
         }
         for slot in index.nodes[node]?.asked ?? [] { pair(slot, pending) }

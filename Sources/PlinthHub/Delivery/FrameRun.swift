@@ -9,7 +9,8 @@ struct FrameRun {
     private var form = StreamForm(isChunked: true, namesTopic: false)
     private var single: EventFrame?
     /// The last event whose topic was written into a frame of its own: subscribers of one round ask for the same.
-    private var named: (entry: HistoryEntry, frame: EventFrame)?
+    private var named: HistoryEntry?
+    private var namedFrame: EventFrame?
     private var bytes: [UInt8] = []
     /// Where each frame ends, and which position it has.
     private var ends: [(end: Int, position: UInt64)] = []
@@ -41,13 +42,17 @@ struct FrameRun {
     }
 
     /// Forgets the event whose frame was kept for others who get the same.
-    mutating func forget() { named = nil }
+    mutating func forget() {
+        named = nil
+        namedFrame = nil
+    }
 
     mutating func append(_ entry: HistoryEntry) {
         guard form.namesTopic else { return append(entry.frame, position: entry.position.number) }
-        if let named, named.entry === entry { return append(named.frame, position: entry.position.number) }
+        if named === entry, let namedFrame { return append(namedFrame, position: entry.position.number) }
         let frame = entry.frameWithTopic
-        named = (entry, frame)
+        named = entry
+        namedFrame = frame
         append(frame, position: entry.position.number)
     }
 

@@ -6,10 +6,10 @@
 /// more, and are closed later, when a list has more of these than members. That takes a step or two for each place, list
 /// after list, a few at a time: leaving does not cost what others named, and nothing is searched for. 12 bytes for each member.
 struct Memberships {
-    private struct Member {
+    struct Member {
         let slot: Int32
         /// Which of those that had the slot one after the other: the list is swept before 2^32 of them have.
-        let serial: UInt32
+        fileprivate let serial: UInt32
     }
 
     private var lists: ContiguousArray<ContiguousArray<Member>> = []
@@ -30,22 +30,18 @@ struct Memberships {
         counts.indices.contains(list) ? Int(counts[list]) : 0
     }
 
-    /// How many places a list has, for ``slot(at:of:)``.
-    func places(of list: Int) -> Int {
-        count(of: list) == 0 ? 0 : lists[list].count
+    /// The places of a list, those that have been left included: ``isPresent(_:)`` tells.
+    func places(of list: Int) -> ContiguousArray<Member> {
+        count(of: list) == 0 ? [] : lists[list]
     }
 
-    /// The slot in a place of a list; nil if it has left.
-    func slot(at place: Int, of list: Int) -> Int32? {
-        let member = lists[list][place]
-        return serials[Int(member.slot)] == member.serial ? member.slot : nil
-    }
+    /// Whether a place has not been left.
+    @inline(__always)
+    func isPresent(_ member: Member) -> Bool { serials[Int(member.slot)] == member.serial }
 
     /// Calls a closure with each member of a list.
     func forEach(in list: Int, _ body: (Int32) -> Void) {
-        for place in 0..<places(of: list) {
-            if let slot = slot(at: place, of: list) { body(slot) }
-        }
+        for member in places(of: list) where isPresent(member) { body(member.slot) }
     }
 
     /// Puts a slot into a list in which it is not yet.
@@ -104,7 +100,7 @@ struct Memberships {
             looked += lists[Int(list)].count
             var kept: ContiguousArray<Member> = []
             kept.reserveCapacity(count)
-            for member in lists[Int(list)] where serials[Int(member.slot)] == member.serial { kept.append(member) }
+            for member in lists[Int(list)] where isPresent(member) { kept.append(member) }
             lists[Int(list)] = kept
         }
         steps += looked
