@@ -117,7 +117,8 @@ struct ServeTests {
         let options = [
             ("topic-events", "100"), ("topic-bytes", "1000000"), ("history-events", "1000"),
             ("history-bytes", "10000000"), ("history-age", "1h"), ("maximum-event-size", "1000"),
-            ("maximum-streams", "10"), ("heartbeat", "off"), ("write-timeout", "90s"), ("maximum-age", "7d"),
+            ("maximum-streams", "10"), ("maximum-topics", "5"), ("maximum-patterns", "3"), ("heartbeat", "off"),
+            ("write-timeout", "90s"), ("maximum-age", "7d"),
             ("retry", "250ms-250ms"), ("maximum-retry", "20s"), ("heartbeat-event", "tick"),
             ("allow-host", "hub.internal,other.internal"), ("public-origin", "https://hub.example"), ("gaps", "close"),
             ("gap-type", "lost"), ("transport", "event-loops"),
@@ -142,6 +143,9 @@ struct ServeTests {
             curl.waitUntilExit()
             let reserved = try ask("-d", "x", "\(server.address)/topics/a?type=lost")
             #expect(reserved.contains("\"code\":\"type-reserved\""), "\(reserved)")
+            #expect(try ask("\(server.address)/topics?match=a&match=b&match=c&match=d").contains("at most 3 patterns"))
+            let many = (0...5).map { "topic=\($0)" }.joined(separator: "&")
+            #expect(try ask("\(server.address)/topics?\(many)").contains("at most 5 topics"))
             let large = String(repeating: "x", count: 1001)
             #expect(try ask("-d", large, "-w", "%{http_code}", "\(server.address)/topics/a").hasSuffix("413"))
             #expect(try ask("-w", "%{http_code}", server.address).hasSuffix("308"))
@@ -174,6 +178,7 @@ struct ServeTests {
             ("heartbeat-event", "gap"), ("heartbeat-event", "message"), ("allow-host", "http://hub"),
             ("public-origin", "hub.example"), ("public-origin", "https://hub.example/path"), ("gap-type", "message"),
             ("gap-type", "a\nb"),
+            ("maximum-topics", "0"), ("maximum-patterns", "many"),
         ]
     )
     func badValues(name: String, value: String) throws {

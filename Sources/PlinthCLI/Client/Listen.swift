@@ -261,13 +261,16 @@ struct Listen: AsyncParsableCommand {
     private static func body(_ text: String) throws -> [UInt8] {
         var bytes: [UInt8] = []
         if text == "-" || text == "@-" {
-            while case let more = StandardStreams.read(64 * 1024), !more.isEmpty, bytes.count <= maximumBodySize {
+            while case let more = try StandardStreams.read(64 * 1024), !more.isEmpty, bytes.count <= maximumBodySize {
                 bytes += more
             }
         } else if text.hasPrefix("@") {
             let path = String(text.dropFirst())
             do {
-                bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+                let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+                defer { try? file.close() }
+                // Bounded: the path may be that of a device without an end.
+                bytes = Array(try file.read(upToCount: maximumBodySize + 1) ?? Data())
             } catch {
                 throw ValidationError("--data: the file \(path) cannot be read: \(error.localizedDescription)")
             }

@@ -270,8 +270,8 @@ struct Serve: AsyncParsableCommand {
     }
 
     private func fence(_ settings: ServeSettings) throws -> LoopbackFence {
-        let hosts = settings.list("allowHost")
-        let origins = settings.list("publicOrigin")
+        let hosts = try settings.list("allowHost")
+        let origins = try settings.list("publicOrigin")
         do {
             _ = try LoopbackFence(hosts: hosts)
         } catch {
@@ -283,7 +283,7 @@ struct Serve: AsyncParsableCommand {
             throw ServeSettings.Failure(description: "--public-origin: \(error)")
         }
         // An address that is no name, such as `::1`, names itself; what cannot be bound is said by the connector.
-        let host = settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
+        let host = try settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
         return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
     }
 
@@ -304,8 +304,8 @@ struct Serve: AsyncParsableCommand {
         if let timeout = try settings.duration("writeTimeout") { options.writeTimeout = timeout }
         if let age = try settings.duration("maximumAge") { options.maximumAge = age }
         if try settings.choice("gaps", ["tell", "close"]) == "close" { options.gapPolicy = .close }
-        if let type = settings.string("gapType") { options.gapType = type }
-        if let type = settings.string("heartbeatEvent") { options.heartbeatEvent = type }
+        if let type = try settings.string("gapType") { options.gapType = type }
+        if let type = try settings.string("heartbeatEvent") { options.heartbeatEvent = type }
         if let retry = try settings.durations("retry") { options.retry = retry }
         switch try settings.duration("maximumRetry") {
         case .some(.some(let longest)): options.maximumRetry = longest

@@ -162,24 +162,22 @@ struct ServeSettings {
 
     /// A range of times: two with a hyphen between them, as in `2s-4s`, or one.
     func durations(_ key: String) throws -> ClosedRange<Duration>? {
-        guard let text = string(key) else { return nil }
+        guard let text = try value(key) else { return nil }
         let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         let times = parts.compactMap { TimeText.duration(String($0)) }
         guard times.count == parts.count, let first = times.first, let last = times.last else {
-            throw Failure(description: "\(Self.name(key)) is no time or range of times such as 3s or 2s-4s: \(text)")
+            throw Failure(description: "\(place(key)) is no time or range of times such as 3s or 2s-4s: \(text)")
         }
         guard first <= last else {
-            throw Failure(description: "\(Self.name(key)) is \(text), whose first time is the longer one")
+            throw Failure(description: "\(place(key)) is \(text), whose first time is the longer one")
         }
         return first...last
     }
 
     /// What may be given several times: separated by commas, or in the file an array.
-    func list(_ key: String) -> [String] {
-        if let text = string(key) {
-            return text.split(separator: ",").map { $0.filter { $0 != " " } }
-        }
-        return reader.stringArray(forKey: ConfigKey(key)) ?? []
+    func list(_ key: String) throws -> [String] {
+        if isFromFile(key), case .list(let texts)? = settings[key]?.value { return texts }
+        return try value(key)?.split(separator: ",").map { $0.filter { $0 != " " } } ?? []
     }
 
     func choice(_ key: String, _ values: [String]) throws -> String? {
