@@ -105,8 +105,13 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
     /// Puts the announced limit into NIO's SETTINGS.
     private func announce(in buffer: inout ByteBuffer) {
-        let end = buffer.writerIndex
-        for entry in stride(from: buffer.readerIndex + Self.headLength, to: end - 5, by: 6)
+        let start = buffer.readerIndex
+        guard let high: UInt8 = buffer.getInteger(at: start), let low: UInt16 = buffer.getInteger(at: start + 1) else {
+            return
+        }
+        // Other frames may follow in the same buffer.
+        let end = min(buffer.writerIndex, start + Self.headLength + (Int(high) << 16 | Int(low)))
+        for entry in stride(from: start + Self.headLength, to: end - 5, by: 6)
         where buffer.getInteger(at: entry, as: UInt16.self) == 3 {
             buffer.setInteger(maximumStreams, at: entry + 2)
         }
@@ -200,26 +205,43 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
 /// Counts the open streams of a connection, and refuses those beyond its limit (RFC 9113, section 5.1.2).
 ///
-/// Only the connection's event loop touches it.
-final class HTTP2StreamLimit {
+/// A stream counts until NIO says that it is closed, not until its channel is, which is a turn of the event loop later: a
+/// client may open the next one in the bytes behind the reset of the last.
+final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
     private let maximum: Int
-    private var open = 0
+    /// What is told of streams besides.
+    private let manager: any NIOHTTP2StreamDelegate & Sendable
+    /// The channels of the streams that were admitted and are open.
+    private let open: NIOLoopBoundBox<Set<ObjectIdentifier>>
 
-    init(maximum: Int) {
+    init(maximum: Int, manager: any NIOHTTP2StreamDelegate & Sendable, eventLoop: any EventLoop) {
         self.maximum = maximum
+        self.manager = manager
+        open = .makeBoxSendingValue([], eventLoop: eventLoop)
+    }
+
+    func streamCreated(_ id: HTTP2StreamID, channel: any Channel) {
+        manager.streamCreated(id, channel: channel)
+    }
+
+    func streamClosed(_ id: HTTP2StreamID, channel: any Channel) {
+        open.value.remove(ObjectIdentifier(channel))
+        manager.streamClosed(id, channel: channel)
     }
 
     /// Takes a new stream into account.
     ///
     /// - Returns: Whether there is room for it; if not, it has been refused.
     func admit(_ stream: any Channel) throws -> Bool {
-        guard open < maximum else {
+        guard open.value.count < maximum else {
             try stream.pipeline.syncOperations.addHandler(Refusal())
             return false
         }
-        open += 1
-        let limit = NIOLoopBound(self, eventLoop: stream.eventLoop)
-        stream.closeFuture.whenComplete { _ in limit.value.open -= 1 }
+        let name = ObjectIdentifier(stream)
+        open.value.insert(name)
+        // Of a stream that ends without having been open.
+        let open = self.open
+        stream.closeFuture.whenComplete { _ in open.value.remove(name) }
         return true
     }
 

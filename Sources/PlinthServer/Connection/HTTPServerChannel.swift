@@ -95,18 +95,22 @@ struct HTTPServerChannel: ServerChildChannel {
         streams.outboundBufferSizeHighWatermark = 16 * 1024
         streams.outboundBufferSizeLowWatermark = 1
         let manager = connectionManager(channel, server)
-        let limit = NIOLoopBound(HTTP2StreamLimit(maximum: maximumStreams), eventLoop: channel.eventLoop)
+        let limit = HTTP2StreamLimit(
+            maximum: maximumStreams,
+            // Without it the manager takes a connection for idle while streams are open.
+            manager: manager.http2StreamDelegate,
+            eventLoop: channel.eventLoop
+        )
         let wire = HTTP2Wire(loop: loop, maximumStreams: maximumStreams)
         try channel.pipeline.syncOperations.addHandler(wire)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server,
             connectionConfiguration: connection,
             streamConfiguration: streams,
-            // Without it the manager takes a connection for idle while streams are open.
-            streamDelegate: manager.http2StreamDelegate
+            streamDelegate: limit
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
-                guard try limit.value.admit(stream) else { return }
+                guard try limit.admit(stream) else { return }
                 try stream.pipeline.syncOperations.addHandlers(
                     HTTP2HostCheck(),
                     HTTP2FramePayloadToHTTP1ServerCodec(),

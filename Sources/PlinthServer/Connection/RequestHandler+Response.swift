@@ -264,6 +264,8 @@ extension RequestHandler {
         lingerEnd = .now() + server.configuration.lingerTimeout
         if Output.isSocket { context.close(mode: .output, promise: nil) }
         rearm()
+        // What was held back while a handler did not keep up is read over now.
+        resumeReading()
     }
 
     /// Reads over what comes in behind the last response.
