@@ -80,6 +80,14 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "How long an uploaded event stream may be silent between events; off for no limit (1h).",
+            valueName: "time"
+        )
+    )
+    var uploadIdleTimeout: String?
+
+    @Option(
+        help: ArgumentHelp(
             "Streams that may be open at once (default: what the limit of descriptors allows).",
             valueName: "count"
         )
@@ -205,7 +213,7 @@ struct Serve: AsyncParsableCommand {
             "basePath": basePath,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
             "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
-            "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
+            "uploadIdleTimeout": uploadIdleTimeout, "maximumStreams": maximumStreams, "maximumTopics": maximumTopics, "maximumPatterns": maximumPatterns,
             "heartbeat": heartbeat, "writeTimeout": writeTimeout,
             "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "gapType": gapType, "transport": transport,
             "reactors": reactors, "logLevel": logLevel, "heartbeatEvent": heartbeatEvent, "maximumRetry": maximumRetry,
@@ -237,6 +245,7 @@ struct Serve: AsyncParsableCommand {
         endpoints.maximumTopics = try settings.integer("maximumTopics", in: 1...1_000_000) ?? endpoints.maximumTopics
         endpoints.maximumPatterns =
             try settings.integer("maximumPatterns", in: 1...1_000_000) ?? endpoints.maximumPatterns
+        if let timeout = try settings.duration("uploadIdleTimeout") { endpoints.uploadIdleTimeout = timeout }
         var basePath = try settings.string("basePath") ?? ""
         while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
         let routes: Routes

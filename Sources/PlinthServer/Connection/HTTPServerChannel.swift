@@ -25,6 +25,7 @@ struct HTTPServerChannel: ServerChildChannel {
         channel.eventLoop.makeCompletedFuture {
             let loop = server.loop(of: channel.eventLoop)
             if let timeout = server.configuration.acknowledgementTimeout { channel.setAcknowledgementTimeout(timeout) }
+            channel.setKeepAlive()
             // Most requests fit; a buffer of NIO's usual 2 kB would stay with each open stream.
             try channel.syncOptions?.setOption(
                 .recvAllocator,
@@ -152,6 +153,21 @@ struct HTTPServerChannel: ServerChildChannel {
 }
 
 extension Channel {
+    /// Has the kernel ask peers that are silent whether they are still there (RFC 9293, section 3.8.4): after a minute, then
+    /// every 15 s, four times. An upload may be silent for longer than any timeout of the connector's.
+    fileprivate func setKeepAlive() {
+        try? syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
+        #if os(Linux)
+        // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT; a Unix socket has none of them, and needs none.
+        for (name, value) in [(4, 60), (5, 15), (6, 4)] as [(CInt, SocketOptionValue)] {
+            try? syncOptions?.setOption(
+                ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: name)),
+                value: value
+            )
+        }
+        #endif
+    }
+
     /// `TCP_USER_TIMEOUT` (RFC 5482), where there is one.
     fileprivate func setAcknowledgementTimeout(_ timeout: Duration) {
         #if os(Linux)

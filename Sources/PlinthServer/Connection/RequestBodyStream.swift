@@ -35,12 +35,19 @@ final class RequestBodyStream: RequestBodyConnection {
     private let state = Mutex(State())
     /// Called from any thread when there is room again, and, if the client waits for that, when the handler asks first.
     private let onDemand: @Sendable () -> Void
+    /// Called from any thread when another limit holds for the client's silence.
+    private let onPauseLimit: @Sendable () -> Void
     /// Whether the client sends nothing before it is told to go on.
     private let isAwaited: Bool
 
-    init(isAwaited: Bool, onDemand: @escaping @Sendable () -> Void) {
+    init(
+        isAwaited: Bool,
+        onDemand: @escaping @Sendable () -> Void,
+        onPauseLimit: @escaping @Sendable () -> Void
+    ) {
         self.isAwaited = isAwaited
         self.onDemand = onDemand
+        self.onPauseLimit = onPauseLimit
     }
 
     /// Since when a handler has waited for bytes, nil if none does.
@@ -97,7 +104,12 @@ final class RequestBodyStream: RequestBodyConnection {
         waiter?.resume(throwing: Self.drained)
     }
 
-    private static let drained = HTTPError(.serviceUnavailable, "the server is shutting down; send the rest again")
+    private static let drained = HTTPError(
+        .serviceUnavailable,
+        .notTaken,
+        "the server is shutting down; send the rest again",
+        headers: [.retryAfter: "1"]
+    )
 
     /// The handler is done: what it left unread, and what is yet to come, is discarded.
     func discard() {
@@ -118,7 +130,11 @@ final class RequestBodyStream: RequestBodyConnection {
     var body: RequestBody { RequestBody(self) }
 
     func mayPause(for limit: Duration?) {
-        state.withLock { $0.pauseLimit = limit }
+        let isOther = state.withLock { state in
+            defer { state.pauseLimit = limit }
+            return state.pauseLimit != limit
+        }
+        if isOther { onPauseLimit() }
     }
 
     private enum Taken {

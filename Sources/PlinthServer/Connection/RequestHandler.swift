@@ -294,7 +294,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         if hasBody {
             let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
             let eventLoop = loop.eventLoop
-            body = RequestBodyStream(isAwaited: expectsContinue) { eventLoop.execute { handler.value.bodyIsWanted() } }
+            body = RequestBodyStream(
+                isAwaited: expectsContinue,
+                onDemand: { eventLoop.execute { handler.value.bodyIsWanted() } },
+                onPauseLimit: { eventLoop.execute { handler.value.bodyMayPause() } }
+            )
         }
         let id = RequestID.next()
         var logger = server.logger
@@ -345,6 +349,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         guard current.receivedBytes <= server.configuration.maximumBodySize else { return }
         isBodyPaused = false
         resumeReading()
+    }
+
+    private func bodyMayPause() {
+        guard let current, !current.hasReceivedAll, !current.hasSentAll, current.writers.isEmpty else { return }
+        rearm()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -409,7 +418,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         if !current.writers.isEmpty { return server.configuration.writeTimeout }
         if !current.hasReceivedAll, current.body != nil || current.hasSentAll {
-            return server.configuration.bodyTimeout
+            return current.body?.pauseLimit ?? server.configuration.bodyTimeout
         }
         return nil
     }

@@ -48,6 +48,9 @@ struct EventUpload {
         )
     }
 
+    /// Whether an event has begun and is not complete.
+    var isWithinEvent: Bool { parser.isWithinEvent }
+
     /// The events that these bytes complete.
     ///
     /// Their IDs are the publisher's own and not used. After a failure there are none.

@@ -46,6 +46,13 @@ public struct HubEndpoints: Sendable {
     ///
     /// Default: 100.
     public var maximumPatterns = 100
+    /// How long a publisher that uploads an event stream may be silent between two events; nil for no limit.
+    ///
+    /// The upload then ends with 408 and the report of what was taken. A shutdown ends the silence at once, with 503 and the
+    /// report. Within an event the connector's ``ConnectorConfiguration/bodyTimeout`` holds.
+    ///
+    /// Default: 1 hour.
+    public var uploadIdleTimeout: Duration? = .seconds(3600)
 
     /// Endpoints of a hub.
     ///
@@ -148,11 +155,14 @@ public struct HubEndpoints: Sendable {
     private func publishAll(_ request: Request, _ topic: Topic) async throws -> Response {
         let hub = service.hub
         var upload = EventUpload(topic: topic, maximumEventSize: maximumEventSize, isReserved: hub.isReserved)
+        let pause = uploadIdleTimeout ?? .seconds(Int64.max)
+        request.body.mayPause(for: pause)
         do {
             for try await bytes in request.body {
                 let events = upload.parse(bytes)
                 if !events.isEmpty { upload.accepted(try await append(events, of: upload, request)) }
                 if let failure = upload.failure { throw failure }
+                request.body.mayPause(for: upload.isWithinEvent ? nil : pause)
             }
             upload.finish()
             if let failure = upload.failure { throw failure }

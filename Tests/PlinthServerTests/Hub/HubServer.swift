@@ -127,6 +127,7 @@ func withHub<Result>(
     options: StreamOptions = StreamOptions(),
     basePath: String = "",
     maximumEventSize: Int = 1 << 20,
+    uploadIdleTimeout: Duration? = .seconds(3600),
     interceptors: [Interceptor] = [],
     random: (@Sendable (ClosedRange<Int64>) -> Int64)? = nil,
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
@@ -139,7 +140,8 @@ func withHub<Result>(
     if let random { options.random = random }
     let hub = try await Hub(history: history, options: options, observer: streams)
     let service = HubService(hub, configuration: configuration, logger: logger)
-    let endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize)
+    var endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize)
+    endpoints.uploadIdleTimeout = uploadIdleTimeout
     let chain = Chain.default(try Routes(endpoints.routes(basePath))) { $0.interceptors = interceptors }
     var connection = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(3))
     configure(&connection)

@@ -3,6 +3,7 @@
 #if Server
 
 import PlinthTestSupport
+import Foundation
 import Plinth
 import PlinthHub
 import PlinthServer
@@ -289,6 +290,81 @@ private final class FailingHistory: History {
     func id(at position: Position) -> PlinthHub.EventID { memory.id(at: position) }
     func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
     func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
+}
+
+extension HubUploadTests {
+    private static let uploadHead =
+        "POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    /// An upload of one event, which is in history when this returns.
+    private func beginUpload(_ hub: HubServer, then rest: String = "") async throws -> RawClient {
+        let client = try await hub.server.client()
+        let text = "data: one\n\n" + rest
+        try await client.send("\(Self.uploadHead)\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n")
+        _ = try await hub.events(1, "/topics/a?last-event-id=earliest")
+        return client
+    }
+
+    @Test("an upload may be silent between events for longer than within one; a shutdown ends it with its report")
+    func silence() async throws {
+        try await withHub(configure: { $0.bodyTimeout = .milliseconds(1) }) { hub in
+            let client = try await beginUpload(hub)
+            let stop = Task { try await hub.server.shutDown() }
+            let response = try await client.response()
+            #expect(response.status == 503)
+            #expect(response["Retry-After"] != nil)
+            let answer = try Answer(response)
+            #expect(answer.count == 1)
+            #expect(answer.error?.contains("shutting down") == true)
+            #expect(response.body.contains("\"code\":\"not-taken\""))
+            client.close()
+            try await stop.value
+        }
+    }
+
+    @Test("an upload that stops within an event is a 408 that reports the events before it")
+    func stopsWithinEvent() async throws {
+        try await withHub(configure: { $0.bodyTimeout = .milliseconds(1) }) { hub in
+            let client = try await beginUpload(hub, then: "data: half")
+            let response = try await client.response()
+            #expect(response.status == 408)
+            #expect(try Answer(response).count == 1)
+            client.close()
+        }
+    }
+
+    @Test("an upload that is silent for too long is a 408 that reports what was taken")
+    func silentForTooLong() async throws {
+        try await withHub(uploadIdleTimeout: .milliseconds(1)) { hub in
+            let client = try await beginUpload(hub)
+            let response = try await client.response()
+            #expect(response.status == 408)
+            #expect(try Answer(response).count == 1)
+            client.close()
+        }
+    }
+
+    #if os(Linux)
+    @Test("the kernel asks after a publisher that is silent")
+    func keepAlive() async throws {
+        try await withHub { hub in
+            let client = try await beginUpload(hub)
+            let ports = [hub.port, try #require(client.localPort)].map { String($0, radix: 16, uppercase: true) }
+            let file = try #require(FileHandle(forReadingAtPath: "/proc/net/tcp"))
+            let table = String(decoding: try #require(try file.readToEnd()), as: UTF8.self)
+            let line = try #require(
+                table.split(separator: "\n").first { line in
+                    let fields = line.split(separator: " ")
+                    return fields.count > 5 && fields[1].hasSuffix(":" + ports[0])
+                        && fields[2].hasSuffix(":" + ports[1])
+                }
+            )
+            // The field behind the queues: which timer runs; 02 is that of keep-alive.
+            #expect(line.split(separator: " ")[5].hasPrefix("02:"), "\(line)")
+            client.close()
+        }
+    }
+    #endif
 }
 
 #endif
