@@ -153,8 +153,10 @@ struct HTTPServerChannel: ServerChildChannel {
 }
 
 extension Channel {
-    /// Has the kernel ask peers that are silent whether they are still there (RFC 9293, section 3.8.4): after a minute, then
-    /// every 15 s, four times. An upload may be silent for longer than any timeout of the connector's.
+    /// Has the kernel ask peers that are silent whether they are still there (RFC 9293, section 3.8.4).
+    ///
+    /// It asks after a minute, then every 15 s, four times. An upload may be silent for longer than any timeout of the
+    /// connector's.
     fileprivate func setKeepAlive() {
         try? syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         #if os(Linux)

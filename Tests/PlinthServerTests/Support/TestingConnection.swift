@@ -18,10 +18,7 @@ struct TestingConnection {
     let channel: NIOAsyncTestingChannel
     private let loop: NIOAsyncTestingEventLoop
 
-    /// - Parameters:
-    ///   - chain: What answers.
-    ///   - configuration: Limits.
-    ///   - client: Makes the handler at the socket's end, which behaves as the client does.
+    /// A connection whose client is the handler at the socket's end that `client` makes.
     init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
