@@ -6,7 +6,7 @@ import Testing
 
 @testable import PlinthCLI
 
-@Suite("plinth bench")
+@Suite("plinth bench", .blocking)
 struct BenchTests {
     private struct Figures: Decodable {
         struct Times: Decodable {

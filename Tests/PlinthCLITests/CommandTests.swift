@@ -46,7 +46,7 @@ struct Tool {
     }
 }
 
-@Suite("The command plinth")
+@Suite("The command plinth", .blocking)
 struct CommandTests {
     @Test("decode prints events as lines of JSON", arguments: ["1", "3", "65536"])
     func decode(_ readSize: String) throws {
@@ -94,7 +94,7 @@ struct CommandTests {
 
     @Test("decode --comments prints them, and encode reads all of it")
     func comments() throws {
-        let stream = ": c\n\nid: 1\ndata: a\n\nretry: 5\n\n"
+        let stream = ": c\nid: 1\ndata: a\n\nretry: 5\n\n"
         let lines = try Tool.run(["decode", "--comments"], input: stream)
         #expect(lines.status == 0)
         #expect(try Tool.run(["encode"], input: lines.output) == .init(output: stream, errors: "", status: 0))

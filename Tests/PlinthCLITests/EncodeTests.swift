@@ -43,7 +43,7 @@ struct EncodeTests {
         (#"{"id":"1"}"#, "id: 1\n\n"),
         (#"{"id":""}"#, "id: \n\n"),
         (#"{"id":"1","retry":5}"#, "id: 1\n\nretry: 5\n\n"),
-        (#"{"comment":" a\nb"}"#, ": a\n:b\n\n"),
+        (#"{"comment":" a\nb"}"#, ": a\n:b\n"),
         (#"{"comment":""}"#, ":\n"),
         ("", ""),
         ("  \t ", ""),
@@ -141,7 +141,6 @@ struct EncodeTests {
     func roundTrip() throws {
         let stream = """
             : a "comment"
-
             event: e\\
             id: 1
             retry: 5

@@ -7,7 +7,7 @@ import Testing
 @testable import PlinthCLI
 
 /// `plinth new`; that what it makes builds and passes its tests is checked by `Scripts/test-new.sh`.
-@Suite("plinth new")
+@Suite("plinth new", .blocking)
 struct NewTests {
     /// The folder of this package.
     private static let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent()

@@ -8,7 +8,7 @@ import Testing
 @testable import PlinthCLI
 
 /// `plinth publish` against servers that a test scripts.
-@Suite("plinth publish")
+@Suite("plinth publish", .blocking)
 struct PublishTests {
     private func publish(_ arguments: [String], input: String = "") throws -> Tool.Result {
         try Tool.run(["publish"] + arguments, input: input)
@@ -178,13 +178,13 @@ struct PublishTests {
     func endlessAnswers() throws {
         let head = ScriptedHub.Answer.head("429 Too Many Requests", ["Content-Length: 1000"])
         let refusing = try ScriptedHub { _ in .hold(head + "because of the moon") }
-        let refused = try publish(["--timeout", "300ms", refusing.url(), "x"])
+        let refused = try publish(["--timeout", "3s", refusing.url(), "x"])
         #expect(refused.status == 1)
         #expect(refused.errors.contains("429 Too Many Requests: because of the moon; nothing was published"))
         let accepting = try ScriptedHub { _ in
             .hold(ScriptedHub.Answer.head("201 Created", ["Content-Length: 1000"]) + "{")
         }
-        let unknown = try publish(["--timeout", "300ms", accepting.url(), "x"])
+        let unknown = try publish(["--timeout", "3s", accepting.url(), "x"])
         #expect(unknown.status == 1)
         #expect(unknown.errors.contains("may or may not have been published"), "\(unknown.errors)")
         let silent = try ScriptedHub { _ in .send("") }
@@ -205,10 +205,10 @@ struct PublishTests {
             ("https://127.0.0.1:\(plain.port)/topics/a", "http://"),
         ]
         for (url, cause) in cases {
-            let one = try publish(["--timeout", "5s", url, "x"])
+            let one = try publish(["--timeout", "60s", url, "x"])
             #expect(one.status == 1 && one.errors.contains(cause), "\(one.errors)")
             #expect(one.errors.contains("nothing was published") && !one.errors.contains("may "), "\(one.errors)")
-            let lines = try publish(["--timeout", "5s", "--lines", url], input: "1\n2\n")
+            let lines = try publish(["--timeout", "60s", "--lines", url], input: "1\n2\n")
             #expect(lines.errors.contains("the events from line 1 on were not published"), "\(lines.errors)")
         }
         #expect(try publish(["--ca-certificates", certificate, "\(secure.address)/topics/a", "x"]).status == 0)

@@ -3,18 +3,17 @@
 #if Command && Server
 import PlinthTestSupport
 import Foundation
-import PlinthTestSupport
 import Testing
 
 /// `plinth serve`, run as a process and asked over HTTP by curl.
-@Suite("plinth serve")
+@Suite("plinth serve", .blocking)
 struct ServeTests {
     private typealias Server = HubProcess
 
     private static func curl(_ arguments: [String]) throws -> (process: Process, output: Pipe) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/curl")
-        process.arguments = ["-sk", "-m", "20"] + arguments
+        process.arguments = ["-sk", "-m", "60"] + arguments
         let output = Pipe()
         process.standardOutput = output
         process.standardInput = FileHandle.nullDevice

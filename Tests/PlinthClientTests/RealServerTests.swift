@@ -51,8 +51,17 @@ struct RealServerTests {
         let source = EventSource("http://127.0.0.1:\(proxy.port)\(subscribe)", configuration: configuration)
         let reader = Reader(source)
         try await reader.lines.first(1)
+        var restarts = 0
         try await publish(to: "http://127.0.0.1:\(port)\(path)") { number in
-            if [200, 500, 800].contains(number) { try await proxy.restart() }
+            guard [200, 500, 800].contains(number) else { return }
+            restarts += 1
+            let opens = restarts
+            try await wait(for: "the source to be open again") {
+                while reader.lines.values.count(where: { $0 == "open" }) < opens {
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            try await proxy.restart()
         }
         let isEvent: @Sendable (String) -> Bool = { $0.hasPrefix("message: ") }
         try await wait(for: "all events, beside \(reader.lines.values.suffix(3))", within: .seconds(30)) {
@@ -68,7 +77,9 @@ struct RealServerTests {
 
     @Test("Plinth's hub: nothing is lost or comes twice when the proxy in front of it is restarted")
     func hub() async throws {
-        let hub = try ChildProcess(try Product.path("plinth"), ["serve", "--port", "0", "--log-level", "error"])
+        // The source is to be back before the proxy is restarted again.
+        let options = ["--port", "0", "--log-level", "error", "--retry", "20ms"]
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve"] + options)
         defer { hub.terminate() }
         let line = try await hub.output(until: "\n")
         let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })

@@ -37,7 +37,7 @@ package final class ChildProcess: Sendable {
         guard let path = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
             throw Missing(program: program)
         }
-        process = Process()
+        let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
@@ -45,7 +45,8 @@ package final class ChildProcess: Sendable {
         process.standardError = errors
         let ended = self.ended
         process.terminationHandler = { ended.record($0.terminationStatus) }
-        try process.run()
+        try withSignalsUnblocked { try process.run() }
+        self.process = process
         identifier = process.processIdentifier
     }
 

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Command
+import PlinthTestSupport
+import Testing
+
+/// Lets the tests of a suite block their threads: ``BlockingThreads`` runs them.
+struct BlockingTests: SuiteTrait, TestTrait, TestScoping {
+    var isRecursive: Bool { true }
+
+    func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        guard testCase != nil else { return try await function() }
+        try await withTaskExecutorPreference(BlockingThreads.shared) { try await function() }
+    }
+}
+
+extension SuiteTrait where Self == BlockingTests {
+    static var blocking: Self { Self() }
+}
+#endif
