@@ -229,7 +229,9 @@ struct ListenOptionsTests {
     func httpsProxy() throws {
         let folder = try Folder()
         let (certificate, key) = try folder.certificate("subjectAltName=DNS:plinth-test.invalid")
-        let hub = try HubProcess(["--tls-certificate", certificate, "--tls-key", key])
+        let hub = try HubProcess([
+            "--tls-certificate", certificate, "--tls-key", key, "--allow-host", "plinth-test.invalid",
+        ])
         let port = String(hub.address.split(separator: ":").last ?? "")
         let local = "https://127.0.0.1:\(port)/topics/a"
         #expect(try Tool.run(["publish", "--insecure", local, "hello"], input: "").status == 0)

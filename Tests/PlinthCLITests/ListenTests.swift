@@ -155,6 +155,7 @@ struct ListenTests {
         "mistakes on the command line are exit status 64",
         arguments: [
             ["publish", "localhost/topics/a", "x"], ["publish", "http:///topics/a", "x"], ["listen", "http://[::1/"],
+            ["listen", "http:////a"], ["listen", "http://\\a"], ["publish", "http://", "x"],
             ["publish", "--lines", "http://localhost/a", "x"],
             ["publish", "--lines", "--json", "http://localhost/a"],
             ["publish", "--type", "a\nb", "http://localhost/a", "x"],

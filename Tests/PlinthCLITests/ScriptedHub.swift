@@ -121,6 +121,13 @@ final class ScriptedHub: Sendable {
             return count > 0
         }
         while true {
+            if bytes.first == 0x16 {
+                // To the beginning of TLS a server says that it is not HTTP.
+                send("HTTP/1.1 400 Bad Request\r\n\r\n", to: connection)
+                shutdown(connection, Int32(SHUT_WR))
+                waitForEnd(connection)
+                return nil
+            }
             if let end = bytes.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound {
                 let lines = String(decoding: bytes[..<end], as: UTF8.self).components(separatedBy: "\r\n")
                 var fields: [String: String] = [:]

@@ -233,7 +233,8 @@ struct ServeTests {
         arguments: [
             ("{\n\n\"historyByte\": 5}", "line 3: the key \"historyByte\" is unknown; did you mean \"historyBytes\"?"),
             (#"{"history-bytes": 5}"#, "did you mean \"historyBytes\"?"), (#"{"prot": 5}"#, "did you mean \"port\"?"),
-            (#"{"colour": "red"}"#, "known are basePath, "), (#"{"\u001b[31m": "red"}"#, "\"\\u001b[31m\" is unknown"),
+            (#"{"colour": "red"}"#, "known are allowHost, basePath, "),
+            (#"{"\u001b[31m": "red"}"#, "\"\\u001b[31m\" is unknown"),
             (#"{"config": "other"}"#, "\"config\" is unknown"),
         ]
     )

@@ -118,6 +118,10 @@ struct RequestOptions: ParsableArguments {
         guard ["http", "https"].contains(scheme), url.dropFirst(scheme.count).hasPrefix("://") else {
             throw ValidationError("The URL has to begin with http:// or https://, and this does not: \(text)")
         }
+        // Browsers take the next part for the host. Here it was left out, or came from a variable that is empty.
+        if let next = url.dropFirst(scheme.count + 3).first, next == "/" || next == "\\" {
+            throw ValidationError("The URL names no host: \(text)")
+        }
         // The client's parser, and the one of the library below it: both have to take it.
         guard let address = try? HTTPAddress(url), let host = URL(string: address.string)?.host(), !host.isEmpty else {
             throw ValidationError("The URL is not a valid one: \(text)")
