@@ -43,7 +43,7 @@ public struct ConnectorConfiguration: Sendable {
     /// How long a client may go on sending behind the last response of its connection, so that it can read that response
     /// (RFC 9112, section 9.6).
     ///
-    /// Default: 30 seconds; one that is silent for 2 seconds is closed sooner.
+    /// Default: 30 seconds; one that is silent for 5 seconds is closed sooner.
     public var lingerTimeout: Duration
     /// How long a peer may acknowledge nothing that was sent before the kernel gives the connection up
     /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux).

@@ -113,7 +113,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     static var maximumDiscarded: Int { 256 * 1024 }
 
     /// How long a client may be silent behind its last response.
-    static var lingerPause: Duration { .seconds(2) }
+    static var lingerPause: Duration { .seconds(5) }
 
     /// A handler for a connection or a stream; `hasInput` says whether the first bytes are already here.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
