@@ -4,7 +4,7 @@ extension ChainError {
     /// The response that stands for an error that nothing else handled: its own, or a 500 without details.
     ///
     /// An error without a response of its own is logged. Where the request has been cancelled, because its client has left,
-    /// an error is the consequence: it is logged at level debug, and the response, which nobody gets, has status 499.
+    /// an error is the consequence: it is logged at level debug, and the response, which is never sent, has status 499.
     func answer(to request: Request) -> Response {
         if let known = cause as? any ResponseError { return known.response }
         log(request.logger)

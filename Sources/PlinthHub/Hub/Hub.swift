@@ -91,7 +91,7 @@ public final class Hub: Sendable {
     ///   - isRestricted: Whether only those may see it to whom the topic is allowed.
     /// - Returns: The event's ID, once the event is in history. Subscribers get it soon after.
     /// - Throws: ``HubError`` with the code `typeReserved` for an event of one of the ``reservedTypes``; what the history
-    ///   throws. Then nobody has seen the event, nor will.
+    ///   throws. The event is then in no history and reaches no subscriber.
     @discardableResult
     public func publish(_ event: ServerSentEvent, to topic: Topic, isRestricted: Bool = false) async throws -> EventID {
         let ids = try await publish([NewEvent(event, topics: [topic], isRestricted: isRestricted)])
@@ -104,7 +104,7 @@ public final class Hub: Sendable {
     /// - Parameter events: The events, in their order.
     /// - Returns: Their IDs, once they are in history.
     /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if one is of one of the
-    ///   ``reservedTypes``; what the history throws. Then nobody has seen any of the events, nor will.
+    ///   ``reservedTypes``; what the history throws. None of the events is then in history or reaches a subscriber.
     @discardableResult
     public func publish(_ events: [NewEvent]) async throws -> [EventID] {
         guard !events.isEmpty else { return [] }

@@ -7,7 +7,7 @@ import NIOHPACK
 import NIOHTTP2
 import Plinth
 
-/// What stands between the socket and NIO's HTTP/2 handler, and does on the wire what that handler leaves to nobody.
+/// Stands between the socket and NIO's HTTP/2 handler, and does on the wire what that handler does not.
 ///
 /// - **The limit of streams.** NIO enforces the `SETTINGS_MAX_CONCURRENT_STREAMS` that it announces, and 100 until the client
 ///   has acknowledged it, and ends the connection with all its streams for one too many. RFC 9113, section 5.1.2, makes that
@@ -209,7 +209,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 /// client may open the next one in the bytes behind the reset of the last.
 final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
     private let maximum: Int
-    /// What is told of streams besides.
+    /// The connection's manager, which follows the same streams.
     private let manager: any NIOHTTP2StreamDelegate & Sendable
     /// The channels of the streams that were admitted and are open.
     private let open: NIOLoopBoundBox<Set<ObjectIdentifier>>
