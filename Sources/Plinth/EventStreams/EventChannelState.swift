@@ -440,6 +440,8 @@ struct EventChannelState {
     /// Ends the stream without sending what is buffered.
     private mutating func abort(_ reason: DisconnectReason, _ actions: inout Actions) {
         discard()
+        // A transport that waits for room would not pull before this client takes something, which it may never do.
+        isWakePending = false
         end(reason, lastEvent: nil, &actions)
     }
 

@@ -7,7 +7,8 @@
 package protocol EventStreamTransport: AnyObject, Sendable {
     /// A channel has something to pull.
     ///
-    /// Called from any thread, never under the channel's lock, and not again until a pull has said that there is no more.
+    /// Called from any thread, never under the channel's lock, and not again until a pull has said that there is no more;
+    /// but once more when the client lags behind a buffer that disconnects, since a transport may be waiting for room then.
     /// The transport pulls soon, on an executor of its own. One transport may serve many channels.
     func wake(_ channel: EventChannel)
 }

@@ -122,6 +122,22 @@ struct SendingTests {
         #expect(events.pullAll(limit: 1) == ("data: 1\n\ndata: 2\n\ndata: last\n\n", .end(.applicationClosed)))
     }
 
+    @Test("a transport that waits for room in its socket hears that the client lags")
+    func lagIsHeard() {
+        let (events, wakes) = channel(.init(heartbeat: .off, buffer: .disconnect(2)))
+        events.offer("1")
+        events.offer("2")
+        #expect(wakes.taken == 1)
+        var bytes: [UInt8] = []
+        #expect(events.pull(into: &bytes, limit: 1, now: .seconds(0)) == .bytes(more: true))
+        // Now the socket is full.
+        #expect(events.offer("3") == .accepted)
+        #expect(wakes.taken == 0)
+        #expect(events.offer("4") == .closed)
+        #expect(wakes.taken == 1)
+        #expect(events.pullAll() == ("", .end(.lagged)))
+    }
+
     @Test("a pull takes one event more than its limit in bytes at most")
     func pullLimit() {
         let (events, _) = channel()
