@@ -7,7 +7,8 @@ import NIOCore
 
 /// Accepts connections while there are descriptors for them, and says when there are not.
 ///
-/// It stops before the last one is taken, looks again a second later, and every second from then on.
+/// It stops before the last one is taken and looks again every 100 ms, so that those who wait do not wait long behind
+/// others that leave. Of pauses that follow one another the first is told, and another one a minute later.
 final class AcceptNotice: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -18,6 +19,7 @@ final class AcceptNotice: ChannelDuplexHandler {
     private let bound = DescriptorLimit.acceptBound
     private var isPaused = false
     private var wantsRead = false
+    private var quietUntil = NIODeadline.uptimeNanoseconds(0)
 
     private init(_ logger: Logger) {
         self.logger = logger
@@ -55,18 +57,21 @@ final class AcceptNotice: ChannelDuplexHandler {
 
     private func pause(_ context: ChannelHandlerContext, _ error: (any Error)?) {
         isPaused = true
+        lookAgain(context)
+        let now = NIODeadline.now()
+        guard now >= quietUntil else { return }
+        quietUntil = now + .minutes(1)
         var metadata: Logger.Metadata = ["limit": "\(DescriptorLimit.current)"]
         if let error { metadata["error"] = "\(error)" }
         logger.warning(
-            "connections cannot be accepted, since the last descriptors are kept; trying again in a second",
+            "connections cannot be accepted, since the last descriptors are kept; they are when others have ended",
             metadata: metadata
         )
-        lookAgain(context)
     }
 
     private func lookAgain(_ context: ChannelHandlerContext) {
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: .seconds(1)) {
+        context.eventLoop.scheduleTask(in: .milliseconds(100)) {
             let (notice, context) = bound.value
             guard context.channel.isActive else { return }
             guard notice.hasRoom else { return notice.lookAgain(context) }
