@@ -118,9 +118,11 @@ final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
 
     func didReceiveError(task: HTTPClient.Task<Void>, _ error: any Error) {
         let isOpen = self.isOpen
+        let isOurs = error is BenchFailure || error is ServerSentEventParserError
+        let failure = isOurs ? "\(error)" : ConnectionAdvice.clause(for: error)
         record.change { counts in
             if isOpen { counts.ended += 1 } else { counts.failed += 1 }
-            counts.failure = counts.failure ?? ConnectionCause.text(error)
+            counts.failure = counts.failure ?? failure
         }
     }
 }

@@ -4,8 +4,7 @@
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
-import NIOPosix
-import NIOSSL
+import PlinthClient
 import Synchronization
 
 /// One request and its answer, within a time and with a bounded part of the answer's body.
@@ -71,15 +70,13 @@ final class HTTPExchange: Sendable {
         } catch {
             let state = exchange.state.withLock { $0 }
             if let answer = state.answer, !answer.isSuccess { return answer }
-            let isSent = state.isSent && !ConnectionCause.isOfConnecting(error)
-            throw Failure(reason: ConnectionCause.text(error), isSent: isSent)
+            if error is TimedOut { throw Failure(reason: "it took longer than \(timeout)", isSent: state.isSent) }
+            let isSent = state.isSent && EventSourceTransportError.preventing(error) == nil
+            throw Failure(reason: ConnectionAdvice.clause(for: error), isSent: isSent)
         }
     }
 
-    private struct TimedOut: Error, CustomStringConvertible {
-        let timeout: Duration
-        var description: String { "it took longer than \(timeout)" }
-    }
+    private struct TimedOut: Error {}
 
     private func run(_ request: HTTPClientRequest, _ client: HTTPClient, _ timeout: Duration) async throws -> Answer {
         // AsyncHTTPClient's own limit ends with the head; a body may take for ever.
@@ -88,7 +85,7 @@ final class HTTPExchange: Sendable {
             group.addTask { try await self.exchange(request, client) }
             group.addTask {
                 try await Task.sleep(for: timeout)
-                throw TimedOut(timeout: timeout)
+                throw TimedOut()
             }
             guard let answer = try await group.next() else { throw CancellationError() }
             return answer
@@ -127,80 +124,6 @@ final class HTTPExchange: Sendable {
                 exchange.state.withLock { $0.isSent = true }
                 return bytes.take().map { ByteBuffer(bytes: $0) }
             }
-        }
-    }
-}
-
-/// Why a request had no answer, in words that say what to do.
-enum ConnectionCause {
-    /// Whether an error is one of making a connection, before anything of the request is sent.
-    static func isOfConnecting(_ error: any Error) -> Bool {
-        switch error {
-        case is NIOConnectionError, is NIOSSLExtraError: true
-        case let error as NIOSSLError:
-            if case .handshakeFailed = error { true } else { false }
-        case let error as IOError: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
-        case let error as HTTPClientError:
-            [
-                .connectTimeout, .tlsHandshakeTimeout, .httpProxyHandshakeTimeout, .socksHandshakeTimeout,
-                .invalidProxyResponse, .proxyAuthenticationRequired, .getConnectionFromPoolTimeout, .invalidURL,
-                .emptyHost, .emptyScheme,
-            ].contains(error)
-        default: false
-        }
-    }
-
-    static func text(_ error: any Error) -> String {
-        switch error {
-        case let error as NIOConnectionError: connecting(error)
-        case let error as IOError: errorText(error.errnoCode)
-        case let error as NIOSSLError: handshake(error)
-        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
-            "the server's certificate is for another name; ask for the name it is for"
-        case is HTTPParserError: "what came is no HTTP; if the server speaks TLS, write https://"
-        case let error as HTTPClientError: client(error)
-        default: "\(error)"
-        }
-    }
-
-    private static func connecting(_ error: NIOConnectionError) -> String {
-        var causes: [String] = []
-        for failure in error.connectionErrors.map({ text($0.error) }) where !causes.contains(failure) {
-            causes.append(failure)
-        }
-        if causes.isEmpty, let unresolved = error.dnsAError ?? error.dnsAAAAError {
-            return "the name \(error.host) cannot be resolved (\(unresolved))"
-        }
-        return "no connection to \(error.host), port \(error.port): \(causes.joined(separator: "; "))"
-    }
-
-    private static func errorText(_ number: CInt) -> String {
-        switch number {
-        case ECONNREFUSED: "the connection was refused: no server listens there"
-        case ECONNRESET, EPIPE: "the server cut the connection without an answer"
-        default: String(cString: strerror(number))
-        }
-    }
-
-    private static func handshake(_ error: NIOSSLError) -> String {
-        let text = "\(error)"
-        if text.contains("CERTIFICATE_VERIFY_FAILED") {
-            return "the server's certificate is not trusted; --ca-certificates FILE trusts its issuer, --insecure any"
-        }
-        if text.contains("WRONG_VERSION_NUMBER") || text.contains("HTTP_REQUEST") {
-            return "the server does not speak TLS on this port; if it is meant, write http://"
-        }
-        return "the TLS handshake failed: \(text)"
-    }
-
-    private static func client(_ error: HTTPClientError) -> String {
-        switch error {
-        case .connectTimeout: "no connection was made in time"
-        case .tlsHandshakeTimeout: "the TLS handshake took too long; if the server does not speak TLS, write http://"
-        case .remoteConnectionClosed: "the server closed the connection without an answer"
-        case .invalidProxyResponse: "the proxy did not make a connection"
-        case .proxyAuthenticationRequired: "the proxy wants a user name and a password: --proxy http://user:…@host"
-        default: "\(error)"
         }
     }
 }

@@ -333,10 +333,7 @@ struct Listen: AsyncParsableCommand {
             let isForGood = error.advice != nil
             advice = isForGood ? error.status.map { "With --retry-status \($0) it is tried again." } : nil
         case .tooLarge: advice = "Raise --maximum-size if the server can be trusted."
-        case .certificateRejected: advice = "--ca-certificates FILE trusts the issuer of a certificate."
-        case .connectionFailed, .connectionLost, .handshakeFailed:
-            advice = error.cause.map { "(\($0))" }
-        default: advice = error.advice
+        default: advice = ConnectionAdvice.sentence(for: error.code, cause: error.cause) ?? error.advice
         }
         if let advice { text += " " + advice }
         return text

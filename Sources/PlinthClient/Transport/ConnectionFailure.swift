@@ -39,7 +39,10 @@ extension EventSourceTransportError {
     }
 
     /// What an error means, with a text for those that have no code of their own.
-    static func of(_ error: any Error) -> EventSourceTransportError {
+    ///
+    /// - Parameter error: The error.
+    /// - Returns: What it means; ``preventing(_:)`` says whether a server may have acted on the request.
+    package static func of(_ error: any Error) -> EventSourceTransportError {
         if let known = preventing(error) { return known }
         switch error {
         case let error as HTTPClientError where error == .remoteConnectionClosed:
@@ -111,7 +114,7 @@ extension EventSourceTransportError {
 
     private static func client(_ error: HTTPClientError) -> EventSourceTransportError? {
         switch error {
-        case .connectTimeout:
+        case .connectTimeout, .getConnectionFromPoolTimeout:
             return .init(.connectionTimeout, "no connection was made in time.", cause: error)
         case .tlsHandshakeTimeout:
             return .init(.handshakeFailed, "the TLS handshake was not finished in time.", cause: error)
