@@ -496,14 +496,12 @@ class HubParser(HubCase):
             (async () => {
                 // The worker's script up to its use of what only workers have.
                 const source = await (await fetch("hub-worker.js")).text();
-                const start = source.indexOf("class EventStreamParser");
-                const text = source.slice(start, source.indexOf("// MARK:", start));
-                return text;
+                const start = source.indexOf("const keptEvents");
+                return source.slice(start, source.indexOf("// MARK:", source.indexOf("class EventStreamParser")));
             })()
         """)
         cut = page.evaluate(f"""
             (() => {{
-                const keptText = 64 * 1024;
                 {result}
                 const stream = ": hello\\r\\nid: 1\\r\\ndata: a\\r\\ndata:\\r\\ndata\\r\\n\\r\\nevent: x\\rdata:  b\\rid: 2\\r\\r"
                     + "id\\ndata: c\\nretry: 70\\nretry: 7x\\n\\nid: 3\\0\\nevent: y\\n\\ndata: é\\n\\nid: 9\\n\\ndata: lost";
@@ -519,12 +517,14 @@ class HubParser(HubCase):
                     if (run([stream.slice(0, at), stream.slice(at)]) !== whole) different.push(at);
                 }}
                 if (run([...stream]) !== whole) different.push("each");
-                return [JSON.parse(whole), different];
+                const longest = run(["retry: 9999999999999999999999\\n"]);
+                return [JSON.parse(whole), different, JSON.parse(longest)[2]];
             }})()
         """)
         self.assertEqual(cut[1], [])
         events, last, retry = cut[0]
+        # A quarter of a second at least and an hour at most, which is within what a timer can wait.
         self.assertEqual([(e["type"], e["id"], e["data"]) for e in events], [
             ("message", "1", "a\n\n"), ("x", "2", " b"), ("message", "", "c"), ("message", "", "é"),
         ])
-        self.assertEqual((last, retry), ("9", 70))
+        self.assertEqual((last, retry, cut[2]), ("9", 250, 3_600_000))

@@ -84,7 +84,7 @@ class EventStreamParser {
     } else if (field === "id") {
       if (!value.includes("\0")) this.#id = value;
     } else if (field === "retry") {
-      if (/^[0-9]+$/.test(value)) this.retry = Number(value);
+      if (/^[0-9]+$/.test(value)) this.retry = Math.min(Math.max(Number(value), shortestRetry), longestRetry);
     }
   }
 
@@ -300,7 +300,7 @@ async function keepStreaming(union, signal) {
       reason = wordsFor(error);
     }
     if (signal.aborted) return;
-    retry = Math.min(Math.max(parser.retry ?? retry, shortestRetry), longestRetry);
+    retry = parser.retry ?? retry;
     failures = performance.now() - began > 5000 ? 0 : failures + 1;
     announce("reconnecting", reason);
     // Doubled each time up to 15 s, and not by all browsers at the same moment.
