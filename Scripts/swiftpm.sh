@@ -20,6 +20,7 @@ if [ "$last" != "$package" ]; then
     rm -f "$scratch"/{debug,release}.yaml "$scratch"/{debug,release}/description.json
     echo "$package" > "$scratch/last-package"
 fi
-# A backtrace of a crash is written by a program that asks questions; nobody is there to answer.
-export SWIFT_BACKTRACE=${SWIFT_BACKTRACE:-interactive=no}
+# A backtrace of a crash is written by a program that asks questions, which nobody is there to answer. All threads of all
+# the tests take it a minute, and push the one that crashed out of sight.
+export SWIFT_BACKTRACE=${SWIFT_BACKTRACE:-interactive=no,color=no,threads=crashed,images=none,registers=none}
 exec swift "$command" --package-path "$package" --scratch-path "$scratch" "$@"

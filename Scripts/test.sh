@@ -16,7 +16,8 @@ excerpt() {
     while IFS= read -r line; do
         case $line in
             ◇*) ;;
-            *✘* | *"error:"* | *"Fatal error"* | *"Test run with"* | "Build complete"* | *"… "* | "    "*passed* | "    "*FAILED* | \
+            *✘* | *"error:"* | *"Fatal error"* | *"rogram crashed"* | *" crashed:"* | *" in "*" at /"* | *"Test run with"* | \
+                "Build complete"* | *"… "* | "    "*passed* | "    "*FAILED* | \
                 "      "* | [0-9]*" passed, "*) echo "$line" ;;
             "["*/*"]"*)
                 if ((SECONDS - last >= 20)); then
@@ -40,7 +41,7 @@ suite() {
         # "Test run with 12 tests in 3 suites failed after 0.1 seconds with 2 issues."
         [[ $line =~ with\ ([0-9]+)\ tests? ]] && counted=$((counted + BASH_REMATCH[1]))
     done < <(grep -aE 'Test run with [0-9]+ tests? ' "$log")
-    bad=$(grep -acE '^✘ Test .* failed after ' "$log")
+    bad=$(grep -aE '^✘ Test .* failed after ' "$log" | grep -acv '^✘ Test run with ')
     if line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1) && [ -n "$line" ]; then
         bad=$(sed 's/.*, //; s/ failed//' <<< "$line")
         counted=$((${line%% passed*} + bad))
