@@ -78,7 +78,8 @@ struct BenchTests {
         let hub = try HubProcess(["--maximum-streams", "5"])
         let result = try Tool.run(["bench", "--subscribers", "6", "--for", "1s", hub.address], input: "")
         #expect(result.status == 1)
-        #expect(result.errors.contains("or was ended, when "), "\(result.errors)")
+        // The sixth is seen to end while streams open, or only after the run.
+        #expect(result.errors.contains("was ended"), "\(result.errors)")
     }
 
     @Test("percentiles are those of the values, however few")

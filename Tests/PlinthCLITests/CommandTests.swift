@@ -80,7 +80,7 @@ struct CommandTests {
             let errors = Pipe()
             shell.standardError = errors
             try shell.run()
-            let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            let text = String(decoding: errors.allOutput(), as: UTF8.self)
             shell.waitUntilExit()
             return (text, shell.terminationStatus)
         }
@@ -168,7 +168,7 @@ struct CommandTests {
             // Blocks until the output is there: the input is still open.
             var read = ""
             while read.utf8.count < output.utf8.count {
-                let data = standardOutput.fileHandleForReading.availableData
+                let data = standardOutput.nextOutput()
                 if data.isEmpty { break }
                 read += String(decoding: data, as: UTF8.self)
             }
@@ -196,7 +196,7 @@ struct CommandTests {
         process.waitUntilExit()
         #expect(process.terminationReason == .exit)
         #expect(process.terminationStatus == 0)
-        #expect(errors.fileHandleForReading.readDataToEndOfFile().isEmpty)
+        #expect(errors.allOutput().isEmpty)
     }
 }
 #endif

@@ -2,6 +2,7 @@
 
 #if Command && Server
 import Foundation
+import PlinthTestSupport
 import Testing
 
 /// A folder for a test's files, which goes with it.
@@ -65,7 +66,7 @@ final class HubProcess {
     static func read(_ pipe: Pipe, until mark: String) -> String {
         var text = ""
         while !text.contains(mark) {
-            let data = pipe.fileHandleForReading.availableData
+            let data = pipe.nextOutput()
             if data.isEmpty { break }
             text += String(decoding: data, as: UTF8.self)
         }

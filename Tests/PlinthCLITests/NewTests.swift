@@ -2,6 +2,7 @@
 
 #if Command
 import Foundation
+import PlinthTestSupport
 import Testing
 
 @testable import PlinthCLI
@@ -20,8 +21,8 @@ struct NewTests {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        let said = output.fileHandleForReading.readDataToEndOfFile()
-        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+        let said = output.allOutput()
+        let complaint = errors.allOutput()
         process.waitUntilExit()
         return Tool.Result(
             output: String(decoding: said, as: UTF8.self),

@@ -140,7 +140,7 @@ struct PublishTests {
             let errors = Pipe()
             shell.standardError = errors
             try shell.run()
-            let text = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            let text = String(decoding: errors.allOutput(), as: UTF8.self)
             shell.waitUntilExit()
             #expect(shell.terminationStatus == 1)
             #expect(text.contains("cannot read standard input: "), "\(text)")

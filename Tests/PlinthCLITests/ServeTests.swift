@@ -23,7 +23,7 @@ struct ServeTests {
 
     private func ask(_ arguments: String...) throws -> String {
         let (process, output) = try Self.curl(arguments)
-        let data = output.fileHandleForReading.readDataToEndOfFile()
+        let data = output.allOutput()
         process.waitUntilExit()
         #expect(process.terminationStatus == 0, "curl \(arguments)")
         return String(decoding: data, as: UTF8.self)
@@ -34,7 +34,7 @@ struct ServeTests {
 
     private func status(_ arguments: [String]) throws -> String {
         let (process, output) = try Self.curl(["-o", "/dev/null", "-w", "%{http_code}"] + arguments)
-        let data = output.fileHandleForReading.readDataToEndOfFile()
+        let data = output.allOutput()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self)
     }
@@ -57,7 +57,7 @@ struct ServeTests {
         // One that does start would run for ever.
         let said = HubProcess.read(output, until: "\n")
         if !said.isEmpty { process.terminate() }
-        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+        let complaint = errors.allOutput()
         process.waitUntilExit()
         return Tool.Result(
             output: said,
@@ -274,7 +274,7 @@ struct ServeTests {
         #expect(HubProcess.read(output, until: "\n").hasPrefix("listening on "))
         process.terminate()
         process.waitUntilExit()
-        let said = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let said = String(decoding: errors.allOutput(), as: UTF8.self)
         #expect(said.contains("PLINTH_HISTROY_BYTES of the environment is no setting"), "\(said)")
         #expect(said.contains("did you mean PLINTH_HISTORY_BYTES?") && said.contains("PLINTH_PORT_8080_TCP"))
         let wrong = try fails([], environment: ["PLINTH_PORT": "tcp://10.0.0.1:8080"])

@@ -64,7 +64,7 @@ struct RealServerTests {
             try await proxy.restart()
         }
         let isEvent: @Sendable (String) -> Bool = { $0.hasPrefix("message: ") }
-        try await wait(for: "all events, beside \(reader.lines.values.suffix(3))", within: .seconds(30)) {
+        try await wait(for: "all events, beside \(reader.lines.values.suffix(3))") {
             while reader.lines.values.count(where: isEvent) < Self.count {
                 // How many openings and retries come between is not known, so that no count of lines can be waited for.
                 try await Task.sleep(for: .milliseconds(20))

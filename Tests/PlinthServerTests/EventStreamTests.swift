@@ -296,7 +296,7 @@ struct EventStreamTests {
         let stream = Interceptor.eventStream("stream", options: .init(opens: .withFirstEvent)) { _, _ in
             started.record()
             do {
-                try await Task.sleep(for: .seconds(60))
+                try await Task.sleep(for: .seconds(600))
             } catch {
                 cancelled.record()
                 throw error
@@ -323,7 +323,7 @@ struct EventStreamTests {
             _ in
             await events.send("one")
             do {
-                try await Task.sleep(for: .seconds(60))
+                try await Task.sleep(for: .seconds(600))
             } catch {
                 cancelled.record()
             }

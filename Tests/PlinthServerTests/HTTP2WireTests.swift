@@ -72,7 +72,7 @@ extension RawClient {
 struct HTTP2WireTests {
     static let endless = Interceptor.eventStream("endless") { events, _ in
         await events.send("here")
-        try await Task.sleep(for: .seconds(60))
+        try await Task.sleep(for: .seconds(600))
     }
 
     @Test(
@@ -188,7 +188,7 @@ struct HTTP2WireTests {
             try await client.send(bytes)
             // What is still under way when the server closes: it must not turn the close into a reset.
             try await client.send([UInt8](repeating: 0, count: 10_000))
-            let (answer, ending) = try await client.readAll(within: 5)
+            let (answer, ending) = try await client.readAll()
             #expect(HTTP2Client.frames(answer).last { $0.type == 7 }?.code == code)
             #expect(ending == .end)
             client.close()
@@ -244,7 +244,7 @@ struct HTTP2WireTests {
             let response = try await client.response()
             #expect(response.status == status)
             #expect(response["Connection"] == "close")
-            #expect(try await client.readAll(within: 5).ending == .end)
+            #expect(try await client.readAll().ending == .end)
             client.close()
         }
     }

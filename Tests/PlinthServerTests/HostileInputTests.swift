@@ -141,7 +141,7 @@ struct HostileInputTests {
             let client = try await server.client()
             try await client.send(bytes)
             client.shutdownWrite()
-            let answer = try await client.readToEnd(within: 5)
+            let answer = try await client.readToEnd()
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 400"))
         }
     }
@@ -187,7 +187,7 @@ struct HostileInputTests {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for lane in 0..<4 {
                     group.addTask {
-                        let failed: [String] = try await wait(for: "random connections", within: .seconds(60)) {
+                        let failed: [String] = try await wait(for: "random connections") {
                             await onThread { Self.attack(port: port, lane: UInt64(lane), connections: 750) }
                         }
                         for failure in failed { failures.record(failure) }
@@ -235,7 +235,7 @@ struct HostileInputTests {
                 case 1: client.reset()
                 default:
                     client.shutdownWrite()
-                    _ = try client.readAllNow(within: 10)
+                    _ = try client.readAllNow()
                 }
             } catch {
                 failures.append("lane \(lane), connection \(number): \(error)")

@@ -63,11 +63,11 @@ package final class ChildProcess: Sendable {
     }
 
     /// Waits for the program's end.
-    package func result(within limit: Duration = .seconds(30)) async throws -> Result {
+    package func result(within limit: Duration = patience) async throws -> Result {
         let output = try await wait(for: "the program's output", within: limit) { [self] in
-            await onThread { self.output.fileHandleForReading.readDataToEndOfFile() }
+            await onThread { self.output.allOutput() }
         }
-        let errors = await onThread { self.errors.fileHandleForReading.readDataToEndOfFile() }
+        let errors = await onThread { self.errors.allOutput() }
         let status = try await ended.first(1, within: limit, "the program's end")[0]
         return Result(
             status: status,
@@ -77,12 +77,12 @@ package final class ChildProcess: Sendable {
     }
 
     /// Waits until the program has written a text.
-    package func output(until mark: String, within limit: Duration = .seconds(15)) async throws -> String {
+    package func output(until mark: String, within limit: Duration = patience) async throws -> String {
         try await wait(for: "\(mark.debugDescription) from the program", within: limit) { [self] in
             await onThread {
                 var text = ""
                 while !text.contains(mark) {
-                    let data = self.output.fileHandleForReading.availableData
+                    let data = self.output.nextOutput()
                     if data.isEmpty { break }
                     text += String(decoding: data, as: UTF8.self)
                 }

@@ -2,6 +2,9 @@
 
 import Synchronization
 
+/// How long tests wait for what must happen: only one that fails waits that long, on however busy a machine.
+package let patience = Duration.seconds(180)
+
 /// What a test waited for did not come.
 package struct TimedOut: Error, CustomStringConvertible {
     let what: String
@@ -15,7 +18,7 @@ package struct TimedOut: Error, CustomStringConvertible {
 /// The operation need not react to cancellation: whoever does not come back is left behind.
 package func wait<Result: Sendable>(
     for what: String,
-    within limit: Duration = .seconds(15),
+    within limit: Duration = patience,
     _ operation: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
     let race = Race<Result>()
@@ -93,7 +96,7 @@ package final class Recorder<Value: Sendable>: Sendable {
     @discardableResult
     package func first(
         _ count: Int = 1,
-        within limit: Duration = .seconds(15),
+        within limit: Duration = patience,
         _ what: String = "an event"
     ) async throws -> [Value] {
         try await waitHere(what, limit) {

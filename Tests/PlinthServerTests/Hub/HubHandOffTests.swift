@@ -88,7 +88,7 @@ struct HubHandOffTests {
             case "RST": client.raw.reset()
             default: client.raw.shutdownWrite()
             }
-            #expect(try await hub.hasEnded(1, within: .seconds(5)) == [.clientClosed])
+            #expect(try await hub.hasEnded(1) == [.clientClosed])
             if how == "half-close" { _ = try await client.raw.readAll() }
             #expect(hub.hub.subscriberCount == 1)
             try await hub.post("/topics/a", "y")
@@ -236,13 +236,13 @@ struct HubHandOffTests {
 
     @Test("a reader that stalls is closed at the deadline where there is one; others are not", arguments: Held.allCases)
     func timesOut(held: Held) async throws {
-        try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(1))) { hub in
+        try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(5))) { hub in
             let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
             let other = try await hub.subscribe("/topics/a")
             async let events = other.events(held.plenty)
             try await publishLarge(hub, 1...held.plenty)
             #expect(try await events.count == held.plenty)
-            #expect(try await hub.hasEnded(1, within: .seconds(10)) == [.timedOut])
+            #expect(try await hub.hasEnded(1) == [.timedOut])
             try await publishLarge(hub, held.plenty + 1...held.plenty + 1)
             #expect(try await other.events(held.plenty + 1).last.map(number) == held.plenty + 1)
             _ = try await stalled.raw.readAll()
@@ -365,7 +365,7 @@ struct HubHandOffTests {
             let other = try await hub.subscribe("/topics/a")
             try await publishLarge(hub, 1...held.plenty)
             _ = try await other.events(held.plenty)
-            let stop = Task { try await hub.server.shutDown(within: .seconds(8)) }
+            let stop = Task { try await hub.server.shutDown() }
             try await other.end()
             #expect(other.isComplete)
             other.raw.close()
@@ -396,7 +396,7 @@ struct HubHandOffTests {
                 ["--http1.0", plain + target], ["--http1.1", plain + target],
                 ["--http2-prior-knowledge", plain + target], ["--http1.0", secure + target],
                 ["--http1.1", secure + target], ["--http2", secure + target],
-            ].map { try ChildProcess("curl", ["-skN", "-m", "30"] + $0) }
+            ].map { try ChildProcess("curl", ["-skN", "-m", "600"] + $0) }
             for number in 0..<200 { try await hub.post("/topics/t\(number % 7)", "\(number)\n\(number)") }
             try await publishLarge(hub, 1...30)
             try await hub.post("/topics/end", "last")
@@ -408,7 +408,7 @@ struct HubHandOffTests {
             let kinds = hub.streams.begun.values
             #expect(kinds.filter { $0 == .reactor }.count == (held == .reactor ? 2 : 0))
             #expect(kinds.count == 6)
-            try await hub.server.shutDown(within: .seconds(10))
+            try await hub.server.shutDown()
             for curl in curls { #expect(try await curl.result().status == 0) }
             #expect(hub.streams.ends.values == Array(repeating: .serverDraining, count: 6))
         }
@@ -451,7 +451,7 @@ struct HubHandOffTests {
 
     /// Waits until no stream is open, and no more descriptors than so many.
     private func empty(port: Int, descriptors: Int = .max) async throws -> Counts {
-        try await wait(for: "the end of all streams", within: .seconds(30)) {
+        try await wait(for: "the end of all streams") {
             while true {
                 let counts = try await Counts(port: port)
                 if counts.subscribers == 0, counts.descriptors <= descriptors { return counts }
@@ -491,7 +491,7 @@ struct HubHandOffTests {
         }
         let log = try await server.output(until: "began event-loop")
         #expect(log.components(separatedBy: "no descriptor is left").count == 2, "\(log)")
-        for client in clients.prefix(20) { _ = try await client.read(until: "data: tick\n", within: 20) }
+        for client in clients.prefix(20) { _ = try await client.read(until: "data: tick\n") }
         for client in clients { client.close() }
         // A connection of this test's own may still be closing; one that is not warm has no reactors yet.
         let between = try await empty(port: port, descriptors: before.descriptors + (isWarm ? 1 : 9))

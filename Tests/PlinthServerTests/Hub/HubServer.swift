@@ -42,7 +42,7 @@ struct HubServer: Sendable {
         let client = try await server.client()
         let length = bytes.map { "Content-Length: \($0.count)\r\n" } ?? ""
         let head = "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\n\(length)\(fields)\r\n"
-        _ = try await client.sendWhatFits(Array(head.utf8) + (bytes ?? []), within: 15)
+        _ = try await client.sendWhatFits(Array(head.utf8) + (bytes ?? []), within: patience / .seconds(1))
         return try await client.response(hasBody: method != "HEAD")
     }
 
@@ -74,7 +74,7 @@ struct HubServer: Sendable {
     }
 
     /// Waits until so many streams have ended, and looks whether as many as that are counted.
-    func hasEnded(_ count: Int, within limit: Duration = .seconds(15)) async throws -> [StreamEnd] {
+    func hasEnded(_ count: Int, within limit: Duration = patience) async throws -> [StreamEnd] {
         let ends = try await streams.ends.first(count, within: limit, "the end of a stream")
         #expect(hub.subscriberCount == streams.begun.values.count - streams.ends.values.count)
         return ends

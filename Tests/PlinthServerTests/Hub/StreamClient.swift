@@ -37,7 +37,7 @@ final class StreamClient: Sendable {
     ) async throws {
         raw = try await RawClient.connect(port: port, receiveBuffer: receiveBuffer)
         try await raw.send("GET \(target) HTTP/\(version)\r\nHost: test\r\n\(fields)\r\n\(behind)")
-        try await read(within: 15, "the opening comment") { $0.text.starts(with: [0x3A, 0x0A]) }
+        try await read(within: patience / .seconds(1), "the opening comment") { $0.text.starts(with: [0x3A, 0x0A]) }
     }
 
     var head: TestResponse { state.withLock { $0.head } ?? TestResponse(head: "") }
@@ -52,13 +52,16 @@ final class StreamClient: Sendable {
     // MARK: - Reading
 
     /// The first so many events of the stream, as soon as they are there.
-    func events(_ count: Int, within limit: Double = 15) async throws -> [ServerSentEvent] {
+    func events(_ count: Int, within limit: Double = patience / .seconds(1)) async throws -> [ServerSentEvent] {
         try await read(within: limit, "\(count) events") { $0.events.count >= count }
         return state.withLock { Array($0.events.prefix(count)) }
     }
 
     /// All events up to one that is as asked for.
-    func events(within limit: Double = 15, until isLast: @escaping @Sendable (ServerSentEvent) -> Bool) async throws
+    func events(
+        within limit: Double = patience / .seconds(1),
+        until isLast: @escaping @Sendable (ServerSentEvent) -> Bool
+    ) async throws
         -> [ServerSentEvent]
     {
         try await read(within: limit, "an event") {
@@ -76,7 +79,7 @@ final class StreamClient: Sendable {
     }
 
     /// Waits for a text in the body.
-    func text(containing mark: String, within limit: Double = 15) async throws {
+    func text(containing mark: String, within limit: Double = patience / .seconds(1)) async throws {
         let mark = Array(mark.utf8)
         try await read(within: limit, "a text") { $0.text.firstRange(of: mark) != nil }
     }
@@ -85,7 +88,7 @@ final class StreamClient: Sendable {
     ///
     /// - Returns: All events.
     @discardableResult
-    func end(within limit: Double = 15) async throws -> [ServerSentEvent] {
+    func end(within limit: Double = patience / .seconds(1)) async throws -> [ServerSentEvent] {
         try await read(within: limit, "the end") { $0.isOver }
         return state.withLock { $0.events }
     }

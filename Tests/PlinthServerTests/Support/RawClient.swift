@@ -140,7 +140,7 @@ final class RawClient: Sendable {
         try await send(Array(text.utf8))
     }
 
-    func send(_ bytes: [UInt8], within limit: Double = 15) async throws {
+    func send(_ bytes: [UInt8], within limit: Double = patience / .seconds(1)) async throws {
         let sent = try await sendWhatFits(bytes, within: limit)
         guard sent == bytes.count else { throw Failure(description: "only \(sent) of \(bytes.count) bytes were taken") }
     }
@@ -180,7 +180,7 @@ final class RawClient: Sendable {
     }
 
     /// Reads up to and including a text.
-    func read(until mark: String, within limit: Double = 15) async throws -> String {
+    func read(until mark: String, within limit: Double = patience / .seconds(1)) async throws -> String {
         let mark = Array(mark.utf8)
         return try await Self.blocking { [self] in
             try gather(limit) { bytes in bytes.firstRange(of: mark).map { $0.upperBound } }
@@ -188,7 +188,7 @@ final class RawClient: Sendable {
     }
 
     /// Reads so many bytes.
-    func read(count: Int, within limit: Double = 15) async throws -> [UInt8] {
+    func read(count: Int, within limit: Double = patience / .seconds(1)) async throws -> [UInt8] {
         try await Self.blocking { [self] in
             let start = DispatchTime.now()
             while pending.withLock({ $0.count }) < count {
@@ -206,16 +206,16 @@ final class RawClient: Sendable {
     }
 
     /// Reads until the other side closes.
-    func readToEnd(within limit: Double = 15) async throws -> String {
+    func readToEnd(within limit: Double = patience / .seconds(1)) async throws -> String {
         String(decoding: try await readAll(within: limit).bytes, as: UTF8.self)
     }
 
     /// Reads until the other side closes or resets.
-    func readAll(within limit: Double = 15) async throws -> (bytes: [UInt8], ending: Ending) {
+    func readAll(within limit: Double = patience / .seconds(1)) async throws -> (bytes: [UInt8], ending: Ending) {
         try await Self.blocking { [self] in try readAllNow(within: limit) }
     }
 
-    func readAllNow(within limit: Double = 15) throws -> (bytes: [UInt8], ending: Ending) {
+    func readAllNow(within limit: Double = patience / .seconds(1)) throws -> (bytes: [UInt8], ending: Ending) {
         let start = DispatchTime.now()
         while true {
             switch receive(until: start + limit) {

@@ -2,6 +2,8 @@
 
 #if Server
 
+import PlinthTestSupport
+
 /// A response as it came over the wire.
 struct TestResponse: Sendable {
     var statusLine: String
@@ -32,7 +34,7 @@ struct TestResponse: Sendable {
 
 extension RawClient {
     /// Reads one response, framed as it says; what answers `HEAD` has no body.
-    func response(hasBody: Bool = true, within limit: Double = 15) async throws -> TestResponse {
+    func response(hasBody: Bool = true, within limit: Double = patience / .seconds(1)) async throws -> TestResponse {
         var response = TestResponse(head: try await read(until: "\r\n\r\n", within: limit))
         guard hasBody, response.status != 204, response.status != 304, response.status >= 200 else { return response }
         if response["Transfer-Encoding"] == "chunked" {

@@ -30,12 +30,12 @@ struct TestServer: Sendable {
     }
 
     /// Waits until no connection, request or callback is under way.
-    func isIdle(within limit: Duration = .seconds(10)) async throws {
+    func isIdle(within limit: Duration = patience) async throws {
         try await wait(for: "the end of all connections", within: limit) { await connector.waitUntilIdle() }
     }
 
     /// Shuts the connector down and waits until it is.
-    func shutDown(within limit: Duration = .seconds(15)) async throws {
+    func shutDown(within limit: Duration = patience) async throws {
         await services.triggerGracefulShutdown()
         try await wait(for: "the end of the connector", within: limit) { try await run.value }
     }
@@ -51,7 +51,7 @@ func withServer<Result>(
     isIdleAfterwards: Bool = true,
     _ body: (TestServer) async throws -> Result
 ) async throws -> Result {
-    var configuration = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(3))
+    var configuration = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(30))
     configure(&configuration)
     let connector = Connector(Chain(interceptors), configuration: configuration, logger: logger)
     let services = ServiceGroup(services: [connector], logger: logger)
