@@ -2,9 +2,9 @@
 
 /// Lists of slots, which a slot leaves all at once.
 ///
-/// One that leaves is taken off the count of each of its lists; its places there are told by a number that is not its own any
-/// more, and are closed later, when a list has more of these than members. That takes a step or two for each place, list
-/// after list, a few at a time: leaving does not cost what others named, and nothing is searched for. 12 bytes for each member.
+/// One that leaves is taken off the count of each of its lists. Its places there keep its old serial number, by which they are
+/// known to be empty, and are removed when a list has more empty places than members: a step or two for each place, list
+/// after list, a few at a time. Leaving does not cost what others named, and nothing is searched for. 12 bytes for each member.
 struct Memberships {
     struct Member {
         let slot: Int32

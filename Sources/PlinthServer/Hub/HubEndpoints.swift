@@ -20,7 +20,7 @@ import PlinthHub
 ///
 /// A stream begins after the ID that the header `Last-Event-ID` or the query's `last-event-id` names
 /// (``/Plinth/Request/lastEventID``: any spelling will do), with the oldest event held if that is `earliest`, and otherwise
-/// with what is published from then on. An ID that is no event's, whatever is wrong with it, is told as a gap. What is
+/// with what is published from then on. An ID that is no event's, whatever is wrong with it, gives a gap. What is
 /// wrong with a request is said in JSON: `{"error":…,"code":…}`; <doc:HubOverHTTP> lists the codes.
 ///
 /// Whoever may do what is decided by interceptors in front of the routes.
