@@ -4,7 +4,7 @@ import Foundation
 
 // Foundation's own reading without `throws` traps when a signal interrupts it.
 extension Pipe {
-    /// What the program has written next; waits for it. Empty at the end.
+    /// What the program has written next, waited for; nothing at the end.
     package func nextOutput() -> [UInt8] {
         let descriptor = fileHandleForReading.fileDescriptor
         var bytes = [UInt8](repeating: 0, count: 65_536)
