@@ -55,10 +55,12 @@ let package = Package(
     ],
     targets: [
         .target(name: "PlinthEvents"),
+        // What a stream is, whatever feeds it; no product: `Plinth` and `PlinthHub` re-export what is public.
+        .target(name: "PlinthStreams", dependencies: ["PlinthEvents"]),
         .target(
             name: "Plinth",
             dependencies: [
-                "PlinthEvents",
+                "PlinthEvents", "PlinthStreams",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -68,7 +70,7 @@ let package = Package(
         .target(
             name: "PlinthHub",
             dependencies: [
-                "PlinthEvents",
+                "PlinthEvents", "PlinthStreams",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -113,7 +115,7 @@ let package = Package(
         .target(
             name: "PlinthClient",
             dependencies: [
-                "PlinthEvents",
+                "PlinthEvents", "PlinthStreams",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -129,7 +131,7 @@ let package = Package(
         .executableTarget(
             name: "PlinthCLI",
             dependencies: [
-                "PlinthEvents",
+                "PlinthEvents", "PlinthStreams",
                 .target(name: "Plinth", condition: serving),
                 .target(name: "PlinthHub", condition: serving),
                 .target(name: "PlinthServer", condition: serving),
@@ -167,6 +169,7 @@ let package = Package(
             path: "Tests/PlinthTestSupport"
         ),
         .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents", "PlinthTestSupport"]),
+        .testTarget(name: "PlinthStreamsTests", dependencies: ["PlinthStreams", "PlinthTestSupport"]),
         .testTarget(
             name: "PlinthTests",
             dependencies: [
@@ -263,7 +266,7 @@ let package = Package(
             ],
             path: "Benchmarks/Hub/Bounds"
         ),
-        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI", "PlinthTestSupport"]),
+        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI", "PlinthStreams", "PlinthTestSupport"]),
     ]
 )
 

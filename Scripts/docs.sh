@@ -38,6 +38,18 @@ for library in $libraries; do
     fi
     # What it adds to the types of the libraries before it.
     cp "$scratch"/*/symbolgraph/"$library"@*.symbols.json "$graphs/$library/" 2> /dev/null || true
+    # What it re-exports of a target that is no library its users find with its own.
+    for target in $(sed -n 's/^@_exported public import \(Plinth[A-Za-z]*\)$/\1/p' "Sources/$library/Exports.swift" 2> /dev/null); do
+        case " ${libraries//$'\n'/ } " in *" $target "*) continue ;; esac
+        python3 - "$graphs/$library/$library.symbols.json" "$scratch"/*/symbolgraph/"$target".symbols.json << 'MERGE'
+import json, sys
+paths = sys.argv[1:]
+graph, other = (json.load(open(path)) for path in paths)
+for key in ("symbols", "relationships"):
+    graph[key] += other[key]
+json.dump(graph, open(paths[0], "w"))
+MERGE
+    done
     catalog=(Sources/$library/$library.docc)
     if [ ! -d "${catalog[0]}" ]; then
         echo "error: $library has no catalog at ${catalog[0]}"

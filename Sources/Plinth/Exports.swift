@@ -4,3 +4,4 @@
 @_exported public import HTTPTypes
 @_exported public import Logging
 @_exported public import PlinthEvents
+@_exported public import PlinthStreams

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import PlinthEvents
+import PlinthStreams
 
 /// Turns the bytes of an event stream into lines of JSON; knows no files.
 package struct EventStreamDecoder {

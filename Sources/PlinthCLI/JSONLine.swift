@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlinthStreams
+
 /// Reads a line of JSON (RFC 8259) that holds the object of an event, or a file that holds one of settings.
 ///
 /// Foundation's readers take the last of two equal keys, report no place, and take `true` for a number.

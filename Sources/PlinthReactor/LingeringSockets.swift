@@ -40,7 +40,7 @@ struct LingeringSockets {
         _ reason: StreamEnd,
         _ onEnd: @escaping @Sendable (StreamEnd) -> Void,
         _ poller: borrowing Poller,
-        now: HubTime
+        now: MonotonicTime
     ) -> Over? {
         socket.finishOutput()
         let slot = free.popLast() ?? items.count
@@ -78,7 +78,7 @@ struct LingeringSockets {
     }
 
     /// Closes those whose time is over.
-    mutating func tick(now: HubTime) -> [Over] {
+    mutating func tick(now: MonotonicTime) -> [Over] {
         guard now.nanoseconds >= nextLook else { return [] }
         var over: [Over] = []
         for slot in items.indices {
@@ -91,7 +91,7 @@ struct LingeringSockets {
     }
 
     /// Nanoseconds until ``tick(now:)`` may have something to do; nil if there is nobody.
-    func untilTick(now: HubTime) -> Int64? {
+    func untilTick(now: MonotonicTime) -> Int64? {
         count == 0 ? nil : max(0, nextLook - now.nanoseconds)
     }
 

@@ -17,7 +17,7 @@ struct ReactorLoop {
     private var distributor: Distributor
     private var lingering = LingeringSockets()
     private var reads = HistoryReads()
-    private var now = HubTime.now()
+    private var now = MonotonicTime.now()
     private var isStopping = false
     private var readable = InputQueue()
     /// When to try sockets again for which the kernel lacked memory.
@@ -54,7 +54,7 @@ struct ReactorLoop {
         var count = 0
         while true {
             let (work, phase) = reactor.state.withLock { ($0.take(), $0.phase) }
-            now = HubTime.now()
+            now = MonotonicTime.now()
             take(work)
             guard phase == .running else { break }
             for index in 0..<count {
@@ -202,7 +202,7 @@ struct ReactorLoop {
         var over: [LingeringSockets.Over] = []
         for stream in ended {
             guard let (socket, onEnd) = sockets.remove(stream.slot) else { continue }
-            if !isStopping, stream.reason.isProper {
+            if !isStopping, stream.reason.completesBody {
                 if let closed = lingering.begin(socket, stream.reason, onEnd, reactor.poller, now: now) {
                     over.append(closed)
                 }
@@ -263,16 +263,6 @@ struct ReactorLoop {
             state.lingering = lingering
             state.mostUnread = max(state.mostUnread, unread)
             return body(&state)
-        }
-    }
-}
-
-extension StreamEnd {
-    /// Whether the body has been completed, and is worth waiting for until the client has it.
-    fileprivate var isProper: Bool {
-        switch self {
-        case .clientClosed, .writeFailed, .timedOut: false
-        case .lagged, .serverDraining, .ended, .expired, .historyFailed: true
         }
     }
 }

@@ -57,11 +57,11 @@ struct StreamSocket {
         while true {
             let count = unsafe send(descriptor, bytes.baseAddress, bytes.count, Self.flags)
             if count >= 0 { return (.took(count), false) }
-            switch errno {
-            case EINTR: continue
-            case EAGAIN, EWOULDBLOCK: return (.took(0), false)
-            case ENOBUFS, ENOMEM: return (.took(0), true)
-            case let error: return (.failed(Self.end(error)), false)
+            switch SocketError(errno) {
+            case .interrupted: continue
+            case .wouldBlock: return (.took(0), false)
+            case .starved: return (.took(0), true)
+            case .ended(let end): return (.failed(end), false)
             }
         }
     }
@@ -79,10 +79,10 @@ struct StreamSocket {
             let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, CInt(MSG_DONTWAIT))
             if count == 0 { return .ended(.clientClosed) }
             if count < 0 {
-                switch errno {
-                case EINTR: continue
-                case EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM: return .none
-                case let error: return .ended(Self.end(error))
+                switch SocketError(errno) {
+                case .interrupted: continue
+                case .wouldBlock, .starved: return .none
+                case .ended(let end): return .ended(end)
                 }
             }
         }
@@ -97,15 +97,7 @@ struct StreamSocket {
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) == 0, error != 0 else {
             return .clientClosed
         }
-        return Self.end(error)
-    }
-
-    private static func end(_ error: CInt) -> StreamEnd {
-        switch error {
-        case EPIPE, ECONNRESET: .clientClosed
-        case ETIMEDOUT: .timedOut
-        default: .writeFailed
-        }
+        return SocketError.end(error)
     }
 
     /// Says that nothing more comes, behind what is under way.

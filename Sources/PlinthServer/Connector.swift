@@ -83,7 +83,7 @@ public final class Connector: Service {
 
     /// Runs as one service among others, until a graceful shutdown or until its task is cancelled.
     ///
-    /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/DisconnectReason/serverDraining``, and
+    /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/StreamEnd/serverDraining``, and
     /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once. Code that
     /// does not return when its task is cancelled holds this up for ``ConnectorConfiguration/cancellationTimeout`` and no
     /// longer; what is left then is logged.

@@ -19,8 +19,16 @@ import Synchronization
 /// Something on an event loop that has deadlines.
 ///
 /// Only its event loop touches it.
-class LoopTimer: TimerWheelEntry {
-    var wheelPlace: TimerWheelPlace?
+class LoopTimer {
+    /// Where the event loop keeps it, nil while it is not set.
+    fileprivate var slot: Int32?
+    /// When it is due.
+    fileprivate(set) final var fireTime = MonotonicTime.distantFuture
+    /// When it comes out of the wheel, which is earlier if it has been put off.
+    fileprivate var wheelDeadline = MonotonicTime.distantFuture
+
+    /// Whether it will fire.
+    final var isScheduled: Bool { slot != nil }
 
     /// Looks at the time.
     ///
@@ -42,7 +50,10 @@ protocol Drainable: AnyObject {
 final class LoopContext: EventStreamTransport, TaskExecutor {
     /// What only the event loop touches.
     struct Local {
-        var wheel: TimerWheel<LoopTimer>
+        var wheel = TimerWheel()
+        /// By the wheel's slots: the timer, and the number of the one that counts.
+        var timers: [(timer: LoopTimer?, number: UInt32)] = []
+        var freeSlots: [Int32] = []
         var isTicking = false
         /// Everyone who is told of a shutdown.
         var drainables: [ObjectIdentifier: any Drainable] = [:]
@@ -63,7 +74,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        self.local = .makeBoxSendingValue(Local(wheel: TimerWheel(now: .now())), eventLoop: eventLoop)
+        self.local = .makeBoxSendingValue(Local(), eventLoop: eventLoop)
     }
 
     func wake(_ channel: EventChannel) {
@@ -112,30 +123,53 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     /// Sets a timer, or moves it.
     func schedule(_ timer: LoopTimer, at deadline: MonotonicTime) {
-        local.value.wheel.schedule(timer, at: deadline)
+        schedule(timer, at: deadline, now: .now())
         startTicking()
+    }
+
+    private func schedule(_ timer: LoopTimer, at deadline: MonotonicTime, now: MonotonicTime) {
+        timer.fireTime = deadline
+        // One that is put off comes out as it was set, and is set anew then.
+        if timer.slot != nil, timer.wheelDeadline <= deadline { return }
+        let slot = timer.slot ?? local.value.freeSlots.popLast() ?? Int32(local.value.timers.count)
+        if Int(slot) == local.value.timers.count { local.value.timers.append((nil, 0)) }
+        timer.slot = slot
+        timer.wheelDeadline = deadline
+        local.value.timers[Int(slot)].timer = timer
+        local.value.timers[Int(slot)].number &+= 1
+        let number = local.value.timers[Int(slot)].number
+        local.value.wheel.schedule(Int(slot), number: number, at: deadline, now: now)
     }
 
     /// Takes a timer out.
     func cancel(_ timer: LoopTimer) {
-        local.value.wheel.remove(timer)
+        guard let slot = timer.slot.take() else { return }
+        local.value.timers[Int(slot)].timer = nil
+        local.value.timers[Int(slot)].number &+= 1
+        local.value.freeSlots.append(slot)
     }
 
     private func startTicking() {
         guard !local.value.isTicking else { return }
         local.value.isTicking = true
-        let tick = TimeAmount.nanoseconds(local.value.wheel.tick.clampedNanoseconds)
-        eventLoop.scheduleTask(in: tick) { self.tick() }
+        eventLoop.scheduleTask(in: TimeAmount(TimerWheel.tick)) { self.tick() }
     }
 
     private func tick() {
         local.value.isTicking = false
         let now = MonotonicTime.now()
-        for timer in local.value.wheel.advance(to: now) {
-            if let next = timer.fire(now: now) { local.value.wheel.schedule(timer, at: next) }
+        for (slot, number) in local.value.wheel.advance(to: now) {
+            let place = local.value.timers[slot]
+            guard place.number == number, let timer = place.timer else { continue }
+            let deadline = timer.fireTime
+            cancel(timer)
+            if deadline > now {
+                schedule(timer, at: deadline, now: now)
+            } else if let next = timer.fire(now: now) {
+                schedule(timer, at: next, now: now)
+            }
         }
-        // An empty wheel needs no ticks.
-        if local.value.wheel.count > 0 { startTicking() }
+        if local.value.timers.count > local.value.freeSlots.count { startTicking() }
     }
 
     func add(_ drainable: any Drainable) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if os(Linux) && Command && Client && Server
+import PlinthStreams
 import PlinthTestSupport
 import Foundation
 import Testing

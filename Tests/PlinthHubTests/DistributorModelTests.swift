@@ -109,15 +109,15 @@ private struct Model {
     /// Appended, not yet brought out.
     var pending: [HistoryEntry] = []
     var asked: [Distributor.ReadRequest] = []
-    var now = HubTime(nanoseconds: 1_000_000_000)
+    var now = MonotonicTime(nanoseconds: 1_000_000_000)
     let topics: [Topic]
     let entries: Box
 
     /// What the history's closures use.
     final class Box: Sendable {
-        private let state = Mutex((delivered: [HistoryEntry](), now: HubTime(nanoseconds: 1_000_000_000)))
+        private let state = Mutex((delivered: [HistoryEntry](), now: MonotonicTime(nanoseconds: 1_000_000_000)))
 
-        var now: HubTime {
+        var now: MonotonicTime {
             get { state.withLock { $0.now } }
             set { state.withLock { $0.now = newValue } }
         }
@@ -172,7 +172,7 @@ private struct Model {
     }
 
     mutating func step() async throws {
-        now = HubTime(nanoseconds: now.nanoseconds + Int64.random(in: 0...3_000_000, using: &random))
+        now = MonotonicTime(nanoseconds: now.nanoseconds + Int64.random(in: 0...3_000_000, using: &random))
         entries.now = now
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<35: try publish()

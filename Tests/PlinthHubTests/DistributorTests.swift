@@ -368,7 +368,7 @@ extension Distributor {
     /// How many timers its wheel holds.
     var timers: Int {
         guard let wheel = Mirror(reflecting: self).descendant("wheel") else { return .max }
-        let items = Mirror(reflecting: wheel).descendant("items").map { Mirror(reflecting: $0).children }
+        let items = Mirror(reflecting: wheel).descendant("buckets").map { Mirror(reflecting: $0).children }
         return items?.reduce(0) { $0 + Mirror(reflecting: $1.value).children.count } ?? .max
     }
 }

@@ -10,24 +10,6 @@ struct DistributorTimingTests {
     /// What the wheel may be late by: a tick.
     private static let tick = Duration.milliseconds(50)
 
-    @Test("a heartbeat is due within the last tenth of the interval", arguments: [0.2, 1, 10, 3600])
-    func due(seconds: Double) {
-        let interval = Duration.seconds(seconds).clampedNanoseconds
-        let timing = StreamTiming(StreamOptions(heartbeat: .seconds(seconds)))
-        var times: Set<Int64> = []
-        for slot in 0..<1000 {
-            let due = timing.heartbeat(5_000_000_000, slot) - 5_000_000_000
-            #expect((interval * 9 / 10...interval).contains(due), "slot \(slot)")
-            times.insert(due)
-        }
-        // Those that come together do not wake together.
-        #expect(times.count == 64)
-        #expect(timing.heartbeat(.max - 5, 3) == .max)
-        #expect(StreamTiming(StreamOptions(heartbeat: nil)).heartbeat(0, 3) == .max)
-        #expect(StreamTiming(StreamOptions(writeTimeout: nil)).stall(1) == .max)
-        #expect(StreamTiming(StreamOptions(maximumAge: nil)).expiry(HubTime(nanoseconds: 1)) == .max)
-    }
-
     @Test("an idle stream gets a comment in each interval, at its own time, and no other", arguments: [true, false])
     func heartbeats(isChunked: Bool) async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10)))
@@ -77,12 +59,12 @@ struct DistributorTimingTests {
         let memory = MemoryHistory.make()
         var distributor = Distributor(history: memory, options: options, head: .zero)
         let sink = TestSink()
-        let now = HubTime(nanoseconds: 1_000_000_000)
+        let now = MonotonicTime(nanoseconds: 1_000_000_000)
         var times: Set<Duration> = []
         let start = LocatedStart(position: .zero)
         for number in 0..<500 {
             let slot = distributor.add(Selection([try exact("a")]), start, Delivery.bare, now: now)
-            distributor.end(slot, StreamEnd.allCases[number % StreamEnd.allCases.count], sink, now: now)
+            distributor.end(slot, StreamEnd.ofHubs[number % StreamEnd.ofHubs.count], sink, now: now)
             var parser = ServerSentEventParser()
             try parser.parse(Array(sink.take(slot).text.utf8)) { _ in Issue.record("an event") }
             let time = try #require(parser.reconnectionTime)

@@ -18,7 +18,7 @@ struct EventFrameTests {
             try event(data, name),
             position: Position(1),
             id: eventID(id),
-            time: HubTime(nanoseconds: 0)
+            time: MonotonicTime(nanoseconds: 0)
         )
     }
 
@@ -60,7 +60,7 @@ struct EventFrameTests {
     func fields() throws {
         let event = ServerSentEvent(type: "order", data: "a\r\nb\n", id: "not this", retry: .seconds(2))
         let new = NewEvent(event, topics: [try topic("t")])
-        let entry = HistoryEntry(new, position: Position(7), id: eventID("1-7"), time: HubTime(nanoseconds: 0))
+        let entry = HistoryEntry(new, position: Position(7), id: eventID("1-7"), time: MonotonicTime(nanoseconds: 0))
         var parser = ServerSentEventParser()
         var parsed: [ServerSentEvent] = []
         try parser.parse(Array(entry.frame.bytes[entry.frame.bare])) { parsed.append($0) }
@@ -80,7 +80,7 @@ struct EventFrameTests {
         let data = String(repeating: "x", count: size)
         let name = "häuser/7 und/8"
         let new = try event(data, name, "second")
-        let entry = HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: HubTime(nanoseconds: 0))
+        let entry = HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: MonotonicTime(nanoseconds: 0))
         let frame = entry.frameWithTopic
         let body = "data: \(data)\nid: 1-1\t\(name)\n\n"
         let chunk = String(body.utf8.count, radix: 16) + "\r\n" + body + "\r\n"
@@ -100,7 +100,7 @@ struct EventFrameTests {
     @Test("a gap is an event whose data is JSON, whatever the IDs have")
     func gap() throws {
         let gap = GapEvent(requested: eventID(#"a"\b"#), oldest: eventID("é\u{2028}"), through: nil)
-        #expect(gap.data == #"{"requested":"a\"\\b","oldest":"é\#u{2028}","through":null}"#)
+        #expect(gap.data == #"{"requested":"a\"\\b","oldest":"é\u2028","through":null}"#)
         let frame = gap.frame(type: "gap", id: eventID("1-5"))
         #expect(
             String(decoding: frame.bytes[frame.bare], as: UTF8.self)
@@ -170,7 +170,7 @@ struct EventFrameTests {
                     new,
                     position: position,
                     id: eventID("1-\(number)"),
-                    time: HubTime(nanoseconds: 0)
+                    time: MonotonicTime(nanoseconds: 0)
                 )
                 run.append(entry)
                 bytes += entry.frame.bytes[entry.frame.range(isChunked: isChunked)]

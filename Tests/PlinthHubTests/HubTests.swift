@@ -336,7 +336,9 @@ struct HubTests {
             for _ in 0..<500 { await Task.yield() }
             #expect(over.count == 0, "it does not wait: a loop would ask history in vain, for ever")
             let new = try event("1", "a")
-            group.enqueue([HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: HubTime(nanoseconds: 0))])
+            group.enqueue([
+                HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: MonotonicTime(nanoseconds: 0))
+            ])
             try await tasks.waitForAll()
         }
         #expect(over.count == 1)
@@ -532,7 +534,7 @@ struct HubTests {
             let new = try event("x", "topic/\(number)")
             let id = eventID("1-\(number)")
             activity.record([
-                HistoryEntry(new, position: Position(UInt64(number)), id: id, time: HubTime(nanoseconds: 0))
+                HistoryEntry(new, position: Position(UInt64(number)), id: id, time: MonotonicTime(nanoseconds: 0))
             ])
             #expect(activity.topics.count <= 2 * TopicActivity.maximum)
         }
@@ -581,7 +583,7 @@ struct HubTests {
         for counter in metrics.counters {
             #expect(counter.dimensions.allSatisfy { ["transport", "reason"].contains($0.0) })
         }
-        #expect(metrics.counters.count == 2 + 3 * 6 + StreamEnd.allCases.count)
+        #expect(metrics.counters.count == 2 + 3 * 6 + StreamEnd.ofHubs.count)
     }
 }
 

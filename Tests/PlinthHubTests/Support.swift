@@ -31,8 +31,8 @@ extension ReadLimit {
 
 /// A clock that stands still until it is moved.
 final class TestClock: Sendable {
-    private let time = Mutex(HubTime(nanoseconds: 1_000_000_000))
-    var now: HubTime { time.withLock { $0 } }
+    private let time = Mutex(MonotonicTime(nanoseconds: 1_000_000_000))
+    var now: MonotonicTime { time.withLock { $0 } }
     func advance(by duration: Duration) { time.withLock { $0 = $0.advanced(by: duration.clampedNanoseconds) } }
 }
 
@@ -196,7 +196,7 @@ struct Delivery {
     var distributor: Distributor
     let sink = TestSink()
     let box = Box()
-    var now: HubTime { clock.now }
+    var now: MonotonicTime { clock.now }
 
     init(
         options: StreamOptions = StreamOptions(),

@@ -22,7 +22,7 @@ struct EventStreamEndTests {
 
     @Test("twenty events go through a buffer of ten")
     func moreEventsThanBuffer() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("twenty", onDisconnect: { ends.record($0) }) { events, _ in
             for number in 1...20 { await events.send("\(number)") }
         }
@@ -38,7 +38,7 @@ struct EventStreamEndTests {
 
     @Test("a client that leaves is found at once, and the closure's task is cancelled", arguments: Leaving.allCases)
     func leaving(how: Leaving) async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let cancelled = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
@@ -67,7 +67,7 @@ struct EventStreamEndTests {
 
     @Test("a client that leaves while a sender waits lets the sender go")
     func leavingWhileSenderWaits() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let refused = Recorder<Void>()
         let sent = Recorder<Int>()
         let stream = Interceptor(
@@ -98,7 +98,7 @@ struct EventStreamEndTests {
 
     @Test("a client that stops reading is given up after the write timeout")
     func stopsReading() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let returned = Recorder<Void>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(300))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
@@ -119,7 +119,7 @@ struct EventStreamEndTests {
 
     @Test("a client that reads slowly, but reads, is not given up")
     func readsSlowly() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(400))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
             events,
@@ -147,7 +147,7 @@ struct EventStreamEndTests {
 
     @Test("a client that lags behind a buffer which disconnects is disconnected, without waiting for it")
     func lags() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(buffer: .disconnect(5), writeTimeout: nil)
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
             events,
@@ -164,7 +164,7 @@ struct EventStreamEndTests {
 
     @Test("a graceful shutdown ends a stream with its last chunk")
     func draining() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let cancelled = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
@@ -182,7 +182,7 @@ struct EventStreamEndTests {
 
     @Test("the application closes a stream; what was buffered goes out before")
     func applicationCloses() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let channels = Recorder<EventChannel>()
         let stream = Interceptor(
             "stream",
@@ -207,7 +207,7 @@ struct EventStreamEndTests {
     @Test("an error of the ready function ends the stream and stays off the wire")
     func applicationFails() async throws {
         struct Secret: Error {}
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
             throw Secret()
@@ -237,7 +237,7 @@ struct EventStreamEndTests {
 
     @Test("a stream ends at its maximum age")
     func expires() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(maximumAge: .milliseconds(100))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { _, _ in
             try await Task.sleep(for: .seconds(600))

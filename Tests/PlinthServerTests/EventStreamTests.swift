@@ -261,7 +261,7 @@ struct EventStreamTests {
     @Test("with the first event: an error before it is a status, through the error stages")
     func failsBeforeFirstEvent() async throws {
         let seen = Recorder<String>()
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let watcher = Interceptor(
             "watcher",
             error: { _, error in
@@ -313,7 +313,7 @@ struct EventStreamTests {
     @Test("with the first event: a client that leaves after it cancels the ready function, too")
     func leavesAfterFirstEvent() async throws {
         let cancelled = Recorder<Void>()
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream(
             "stream",
             options: .init(opens: .withFirstEvent),

@@ -66,7 +66,7 @@ struct HTTP2Tests {
 
     @Test("closing its side ends the client's streams")
     func halfCloseWithStream() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let started = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { _, _ in
             started.record()
@@ -134,7 +134,7 @@ struct HTTP2Tests {
         arguments: ["/events", "/text"]
     )
     func rapidReset(path: String) async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { _, _ in
             try await Task.sleep(for: .seconds(600))
         }
@@ -169,7 +169,7 @@ struct HTTP2Tests {
 
     @Test("a client that opens streams and no window is given up")
     func noWindow() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(300))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
             events,

@@ -18,7 +18,7 @@ struct PeerTests {
     }
 
     /// An endless stream, and what became of it.
-    private func endless(_ ends: Recorder<DisconnectReason>) -> Interceptor {
+    private func endless(_ ends: Recorder<StreamEnd>) -> Interceptor {
         .eventStream("endless", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("first")
             try await Task.sleep(for: .seconds(120))
@@ -63,7 +63,7 @@ struct PeerTests {
         arguments: ["--http1.0", "--http1.1", "--http2-prior-knowledge", "tls1", "tls2"]
     )
     func leaves(how: String) async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let identity = try await Certificates.shared.identity()
         try await withServer(
             [routes(["/": endless(ends)])],
@@ -170,7 +170,7 @@ struct PeerTests {
         ]
     )
     func nginx(more: String) async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         try await withServer([routes(["/": endless(ends), "/counter": Self.counter])]) { server in
             try await withProxy(to: server.port, more: more) { port in
                 let client = try await RawClient.connect(port: port)

@@ -279,15 +279,15 @@ struct RequestBodyTests {
     func slowHandler() async throws {
         let asked = Recorder<Void>()
         let handler = Interceptor.handler("late") { request in
-            try await Task.sleep(for: .milliseconds(2000))
+            // Longer than the client has.
+            try await Task.sleep(for: .milliseconds(4500))
             asked.record()
             return .text("\(try await request.body.collect(upTo: 100).count)")
         }
-        try await withServer([handler], configure: { $0.bodyTimeout = .milliseconds(3000) }) { server in
+        try await withServer([handler], configure: { $0.bodyTimeout = .seconds(4) }) { server in
             let client = try await server.client()
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n")
             try await asked.first()
-            try await Task.sleep(for: .milliseconds(1400))
             try await client.send("hello")
             #expect(try await client.response().body == "5")
         }

@@ -13,7 +13,7 @@ import Testing
 struct ShutdownTests {
     @Test("every stream ends cleanly, on every kind of connection")
     func streamsEnd() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
             try await Task.sleep(for: .seconds(600))
@@ -153,7 +153,7 @@ struct ShutdownTests {
 
     @Test("cancellation closes everything at once")
     func cancellation() async throws {
-        let ends = Recorder<DisconnectReason>()
+        let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
             try await Task.sleep(for: .seconds(600))

@@ -97,7 +97,7 @@ public struct EventBufferPolicy: Sendable {
         standard(count, maximumBytes, .dropOldest)
     }
 
-    /// Holds `count` events; at the bound the stream ends with ``DisconnectReason/lagged``.
+    /// Holds `count` events; at the bound the stream ends with ``StreamEnd/lagged``.
     ///
     /// - Parameters:
     ///   - count: The most events, at least 1.

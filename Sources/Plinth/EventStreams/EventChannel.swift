@@ -152,7 +152,7 @@ public final class EventChannel: Sendable {
     }
 
     /// Why the stream is over, nil while it is not.
-    public var disconnectReason: DisconnectReason? {
+    public var disconnectReason: StreamEnd? {
         state.withLock { $0.reason }
     }
 
@@ -170,14 +170,14 @@ public final class EventChannel: Sendable {
     /// - Parameters:
     ///   - reason: Why.
     ///   - lastEvent: Goes out behind all others, even if the buffer is full.
-    package func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent? = nil) {
+    package func end(_ reason: StreamEnd, lastEvent: ServerSentEvent? = nil) {
         perform(state.withLock { $0.end(reason, lastEvent: lastEvent) })
     }
 
     /// Gives the channel its connection, once.
     ///
     /// What was sent before goes out now. A second connection is a mistake of the application, which answered two requests
-    /// with one stream: it ends the stream, with ``DisconnectReason/applicationFailed``.
+    /// with one stream: it ends the stream, with ``StreamEnd/applicationFailed``.
     ///
     /// - Parameters:
     ///   - transport: Is woken when there is something to pull.
@@ -228,7 +228,7 @@ public final class EventChannel: Sendable {
     /// The connection is gone: ends the stream at once.
     ///
     /// - Parameter reason: Why, unless the stream was ending already for another reason.
-    package func disconnect(_ reason: DisconnectReason) {
+    package func disconnect(_ reason: StreamEnd) {
         perform(state.withLock { $0.disconnect(reason) })
     }
 
@@ -264,7 +264,7 @@ public final class EventChannel: Sendable {
     /// The stream has ended and its transport is done: counts it.
     ///
     /// - Returns: Why it ended, the first time; nil after that.
-    package func finished() -> DisconnectReason? {
+    package func finished() -> StreamEnd? {
         let (reason, metrics) = state.withLock { ($0.finished(), $0.metrics) }
         if let reason { metrics?.ended(reason) }
         return reason
@@ -330,7 +330,7 @@ public final class EventChannel: Sendable {
 /// A send on a channel whose stream is over.
 public struct EventChannelClosed: Error, CustomStringConvertible {
     /// Why the stream is over.
-    public let reason: DisconnectReason
+    public let reason: StreamEnd
 
     /// The reason in words.
     public var description: String { "the event stream is over: \(reason)" }

@@ -27,9 +27,9 @@ struct EventChannelState {
         /// With a connection.
         case open(any EventStreamTransport)
         /// Nothing more is accepted; what is buffered still goes out, to a connection that may be yet to come.
-        case ending(DisconnectReason, (any EventStreamTransport)?)
+        case ending(StreamEnd, (any EventStreamTransport)?)
         /// Over.
-        case ended(DisconnectReason)
+        case ended(StreamEnd)
     }
 
     // What is looked at for every event stands together: with many streams it comes from memory each time.
@@ -84,7 +84,7 @@ struct EventChannelState {
 
     var waitingSenders: Int { waiters.count }
 
-    var reason: DisconnectReason? {
+    var reason: StreamEnd? {
         switch phase {
         case .waiting, .open: nil
         case .ending(let reason, _), .ended(let reason): reason
@@ -173,7 +173,7 @@ struct EventChannelState {
     }
 
     /// Ends the stream once what is buffered has gone out.
-    mutating func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent? = nil) -> Actions {
+    mutating func end(_ reason: StreamEnd, lastEvent: ServerSentEvent? = nil) -> Actions {
         var actions = Actions()
         end(reason, lastEvent: lastEvent, &actions)
         return actions
@@ -320,7 +320,7 @@ struct EventChannelState {
     }
 
     /// The connection is gone, or has been given up.
-    mutating func disconnect(_ reason: DisconnectReason) -> Actions {
+    mutating func disconnect(_ reason: StreamEnd) -> Actions {
         var actions = Actions()
         switch phase {
         case .ended:
@@ -351,7 +351,7 @@ struct EventChannelState {
     }
 
     /// Why the stream ended, the first time that it is asked for.
-    mutating func finished() -> DisconnectReason? {
+    mutating func finished() -> StreamEnd? {
         guard case .ended(let reason) = phase, !isFinished else { return nil }
         isFinished = true
         return reason
@@ -420,7 +420,7 @@ struct EventChannelState {
         }
     }
 
-    private mutating func end(_ reason: DisconnectReason, lastEvent: ServerSentEvent?, _ actions: inout Actions) {
+    private mutating func end(_ reason: StreamEnd, lastEvent: ServerSentEvent?, _ actions: inout Actions) {
         switch phase {
         case .waiting: phase = .ending(reason, nil)
         case .open(let transport): phase = .ending(reason, transport)
@@ -438,7 +438,7 @@ struct EventChannelState {
     }
 
     /// Ends the stream without sending what is buffered.
-    private mutating func abort(_ reason: DisconnectReason, _ actions: inout Actions) {
+    private mutating func abort(_ reason: StreamEnd, _ actions: inout Actions) {
         discard()
         // A transport that waits for room would not pull before this client takes something, which it may never do.
         isWakePending = false

@@ -20,7 +20,7 @@ public struct EventStream: Sendable {
     /// It is called whenever the ready function has been, in a task of its own, after the stream has ended. If the stream
     /// is of the lifetime ``Lifetime/open``, it is called after the ready function has returned, so that what that one set
     /// up can be undone here.
-    public typealias OnDisconnect = @Sendable (DisconnectReason) async -> Void
+    public typealias OnDisconnect = @Sendable (StreamEnd) async -> Void
 
     /// Whether the stream ends with its ready function.
     public struct Lifetime: Sendable, Hashable {
@@ -207,7 +207,7 @@ public struct EventStream: Sendable {
     /// Gives up a stream that never got a connection.
     ///
     /// - Parameter reason: Why.
-    package func abandon(_ reason: DisconnectReason) {
+    package func abandon(_ reason: StreamEnd) {
         parts.abandon(reason)
     }
 }
@@ -247,7 +247,7 @@ final class EventStreamParts: Sendable {
         if !channel.isAttached { abandon(.applicationClosed) }
     }
 
-    func abandon(_ reason: DisconnectReason) {
+    func abandon(_ reason: StreamEnd) {
         channel.disconnect(reason)
         state.cancel()
         // The ready function of a stream that had not begun has nothing to be told.

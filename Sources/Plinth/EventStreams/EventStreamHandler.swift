@@ -41,7 +41,7 @@ public func eventStreamHandler(
 /// - Returns: A handler.
 public func openEventStreamHandler<Result: Sendable>(
     options: EventStreamOptions = EventStreamOptions(),
-    onDisconnect: (@Sendable (DisconnectReason, Result?) async -> Void)? = nil,
+    onDisconnect: (@Sendable (StreamEnd, Result?) async -> Void)? = nil,
     _ ready: @escaping @Sendable (EventChannel, Request) async throws -> Result
 ) -> @Sendable (Request) async throws -> Response {
     { request in

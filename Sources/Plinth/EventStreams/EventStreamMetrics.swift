@@ -23,7 +23,7 @@ package final class EventStreamMetrics: Sendable {
     private let bytesTotal: Counter
     private let size: Recorder
     private let droppedTotal: Counter
-    private let endedTotal: Mutex<[DisconnectReason: Counter]> = Mutex([:])
+    private let endedTotal: Mutex<[StreamEnd: Counter]> = Mutex([:])
     private let route: String
     private let factory: any MetricsFactory
 
@@ -44,7 +44,7 @@ package final class EventStreamMetrics: Sendable {
         openedTotal.increment()
     }
 
-    func ended(_ reason: DisconnectReason) {
+    func ended(_ reason: StreamEnd) {
         active.decrement()
         let counter = endedTotal.withLock { counters in
             if let counter = counters[reason] { return counter }

@@ -21,11 +21,11 @@ public struct EventStreamOptions: Sendable {
     /// Default: nil, which leaves it to the client (browsers wait three to five seconds).
     public var retry: Duration?
     /// How long a client may take nothing of what is due to it before the stream ends with
-    /// ``DisconnectReason/timedOut``.
+    /// ``StreamEnd/timedOut``.
     ///
-    /// Default: 30 seconds; nil waits for ever.
+    /// Default: 60 s; nil for as long as it likes.
     public var writeTimeout: Duration?
-    /// How old the stream may become before it ends with ``DisconnectReason/expired``, for balancing load and checking
+    /// How old the stream may become before it ends with ``StreamEnd/expired``, for balancing load and checking
     /// authorization anew; clients reconnect.
     ///
     /// Default: nil, no limit.
@@ -99,7 +99,7 @@ public struct EventStreamOptions: Sendable {
         buffer: EventBufferPolicy = .bounded(10),
         opens: Opening = .atOnce,
         retry: Duration? = nil,
-        writeTimeout: Duration? = .seconds(30),
+        writeTimeout: Duration? = .seconds(60),
         maximumAge: Duration? = nil,
         onError: (@Sendable (any Error) -> ServerSentEvent?)? = nil
     ) {

@@ -7,36 +7,36 @@ package enum EventStreamTick: Sendable, Equatable {
     /// A heartbeat, which is ready to be pulled.
     case heartbeat
     /// The end, at once: the connection is given up, or has had its time.
-    case end(DisconnectReason)
+    case end(StreamEnd)
     /// Nothing any more.
     case none
 }
 
 /// The times of one stream: heartbeat, progress of writes, age.
 struct EventStreamTiming {
-    // In nanoseconds, `Int64.max` for never: these are looked at for every event of every stream.
-    private let heartbeat: Int64
+    private let timing: StreamTiming
+    /// Spreads the heartbeats of streams that were opened together.
+    private let spread = UInt8.random(in: 0..<64)
     private var heartbeatDue = MonotonicTime.distantFuture
-    private let writeTimeout: Int64
-    private let maximumAge: Int64
     private var expires = MonotonicTime.distantFuture
     let heartbeatBytes: [UInt8]
 
     init(_ options: EventStreamOptions) {
-        // Up to a tenth early, never late: streams that were opened together do not all wake at the same moment.
-        heartbeat = options.heartbeat.interval.map { ($0 * Double.random(in: 0.9...1)).clampedNanoseconds } ?? .max
+        timing = StreamTiming(
+            heartbeat: options.heartbeat.interval,
+            writeTimeout: options.writeTimeout,
+            maximumAge: options.maximumAge
+        )
         heartbeatBytes = options.heartbeat.bytes
-        writeTimeout = options.writeTimeout?.clampedNanoseconds ?? .max
-        maximumAge = options.maximumAge?.clampedNanoseconds ?? .max
     }
 
     mutating func opened(at now: MonotonicTime) {
         wrote(at: now)
-        expires = now.advanced(by: maximumAge)
+        expires = timing.expiry(of: now)
     }
 
     mutating func wrote(at now: MonotonicTime) {
-        heartbeatDue = now.advanced(by: heartbeat)
+        heartbeatDue = timing.heartbeatDue(after: now, spread: Int(spread))
     }
 
     /// Looks at the time.
@@ -49,7 +49,7 @@ struct EventStreamTiming {
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?, isEnding: Bool) -> EventStreamTick {
         var next = MonotonicTime.distantFuture
         if let stalledSince {
-            let deadline = stalledSince.advanced(by: writeTimeout)
+            let deadline = timing.writeDeadline(since: stalledSince)
             if now >= deadline { return .end(.timedOut) }
             next = min(next, deadline)
         }

@@ -29,5 +29,5 @@ package enum EventStreamPull: Sendable, Equatable {
     /// There is nothing now. The transport will be woken.
     case idle
     /// The stream is over: nothing was appended and nothing will be. The body ends here.
-    case end(DisconnectReason)
+    case end(StreamEnd)
 }

@@ -24,7 +24,7 @@ extension Request {
     ///   the body is too long, 400 if it is not JSON, with line and column, and 400 if it is not of this type, with the
     ///   path in the JSON. What the connection throws.
     public func decode<Value: Decodable>(_ type: Value.Type, upTo limit: Int = 1_048_576) async throws -> Value {
-        guard MediaType(headers[.contentType]).isJSON else {
+        guard MediaType(headers[.contentType])?.isJSON ?? false else {
             throw HTTPError(.unsupportedMediaType, "the body must be JSON, with `Content-Type: application/json`")
         }
         let bytes = try await collectBody(upTo: limit)

@@ -17,7 +17,7 @@ extension Interceptor {
         Interceptor(
             "body-parameters",
             enter: { context in
-                let type = MediaType(context.request.headers[.contentType])
+                guard let type = MediaType(context.request.headers[.contentType]) else { return }
                 guard type.isForm || type.isJSON else { return }
                 let bytes = try await context.request.collectBody(upTo: limit)
                 context.request.body = RequestBody(bytes: bytes)
@@ -48,24 +48,5 @@ extension Request {
             throw HTTPError.contentTooLarge(limit: limit)
         }
         return try await body.collect(upTo: limit)
-    }
-}
-
-/// The type and subtype of a `Content-Type` (RFC 9110, section 8.3.1), without parameters and in lower case.
-package struct MediaType {
-    package let essence: String
-
-    package init(_ field: String?) {
-        let end = field?.utf8.firstIndex(of: UInt8(ascii: ";"))
-        essence =
-            field.map { String($0[..<(end ?? $0.endIndex)]).lowercased() }.map { text in
-                String(text.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" })
-            } ?? ""
-    }
-
-    package var isForm: Bool { essence == "application/x-www-form-urlencoded" }
-
-    var isJSON: Bool {
-        essence == "application/json" || (essence.hasPrefix("application/") && essence.hasSuffix("+json"))
     }
 }

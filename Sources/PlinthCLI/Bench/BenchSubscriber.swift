@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command && Client
+import PlinthStreams
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1

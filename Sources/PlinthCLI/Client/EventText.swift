@@ -2,6 +2,7 @@
 
 #if Command && Client
 import PlinthClient
+import PlinthStreams
 import PlinthEvents
 
 /// Events as `plinth listen` prints them.

@@ -5,6 +5,7 @@ import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
 import PlinthClient
+import PlinthStreams
 import Synchronization
 
 /// One request and its answer, within a time and with a bounded part of the answer's body.

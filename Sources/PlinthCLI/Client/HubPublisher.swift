@@ -7,6 +7,7 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 import PlinthClient
+import PlinthStreams
 
 /// Puts events into a topic of a hub over HTTP.
 final class HubPublisher {
@@ -72,7 +73,7 @@ final class HubPublisher {
     /// - Returns: Its ID; empty if the server named none.
     func publish(data: [UInt8], type: String?, retry: String?) async throws -> String {
         let query = [("type", type), ("retry", retry)].compactMap { name, value in
-            value.map { "\(name)=\(Self.encoded($0))" }
+            value.map { "\(name)=\(PercentEncoding.encode($0))" }
         }
         return try await send(query.joined(separator: "&"), data, contentType: "text/plain; charset=utf-8").id ?? ""
     }
@@ -182,13 +183,6 @@ final class HubPublisher {
             reason: "the server answered \(answer.title)" + (reason.isEmpty ? "" : ": \(reason)")
                 + (place.map { "; it leads to \($0)" } ?? "")
         )
-    }
-
-    /// A value as a query has it (RFC 3986, section 2.3): all but the unreserved characters percent-encoded.
-    static func encoded(_ text: String) -> String {
-        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-        let unreserved = CharacterSet(charactersIn: letters + "0123456789-._~")
-        return text.addingPercentEncoding(withAllowedCharacters: unreserved) ?? ""
     }
 }
 

@@ -3,6 +3,7 @@
 #if Command && Client
 import ArgumentParser
 import PlinthClient
+import PlinthStreams
 import PlinthEvents
 
 /// What becomes of events whose type the hub reserves.

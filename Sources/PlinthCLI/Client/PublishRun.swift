@@ -2,6 +2,7 @@
 
 #if Command && Client
 import PlinthClient
+import PlinthStreams
 
 /// The events of standard input on their way to a hub, batch by batch, in their order.
 struct PublishRun {

@@ -2,6 +2,7 @@
 
 import HTTPTypes
 import PlinthEvents
+import PlinthStreams
 
 /// The rules of an event source: what follows from what happens, without a socket or a clock.
 ///

@@ -14,7 +14,7 @@ extension Distributor {
     ///   - now: The time.
     ///   - reads: After that many reads, or after ``workLimit``, the others wait for the next call, and come first then; reads
     ///     have no limit unless given.
-    package mutating func proceed(_ sink: some StreamSink, now: HubTime, reads: Int = .max) {
+    package mutating func proceed(_ sink: some StreamSink, now: MonotonicTime, reads: Int = .max) {
         let slots = unfinished
         unfinished.removeAll(keepingCapacity: true)
         let before = tally.reads
@@ -29,7 +29,7 @@ extension Distributor {
         work = 0
     }
 
-    mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
+    mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         var turns = 0
         while states[slot].phase == .behind {
             let position = Position(states[slot].position)
@@ -69,8 +69,12 @@ extension Distributor {
     ///   - batch: The answer; nil if history cannot be read, which ends the stream.
     ///   - sink: The connections.
     ///   - now: The time.
-    package mutating func didRead(_ request: ReadRequest, _ batch: HistoryBatch?, _ sink: some StreamSink, now: HubTime)
-    {
+    package mutating func didRead(
+        _ request: ReadRequest,
+        _ batch: HistoryBatch?,
+        _ sink: some StreamSink,
+        now: MonotonicTime
+    ) {
         let slot = request.slot
         guard isAwaited(request) else { return }
         states[slot].phase = .behind
@@ -79,7 +83,7 @@ extension Distributor {
         proceed(slot, sink, now: now)
     }
 
-    mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: HubTime) {
+    mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
         work += batch.work
         run.begin(states[slot].form)
         defer { run.forget() }

@@ -8,7 +8,7 @@ extension Distributor {
     ///   - entries: Events in their order, beyond all that were brought out before.
     ///   - sink: The connections.
     ///   - now: The time.
-    package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: HubTime) {
+    package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: MonotonicTime) {
         guard let first = entries.first, let last = entries.last else { return }
         tally.lag = max(tally.lag, now.nanoseconds - first.time.nanoseconds)
         if entries.count == 1 {
@@ -60,7 +60,7 @@ extension Distributor {
         of entries: [HistoryEntry],
         of node: Int,
         _ sink: some StreamSink,
-        _ now: HubTime
+        _ now: MonotonicTime
     ) {
         if index.hasOthers(node) { pairOthers(of: node, pending) }
         guard let single = index.nodes[node]?.single, !single.isEmpty else { return }
@@ -100,7 +100,7 @@ extension Distributor {
         of entries: [HistoryEntry],
         to slots: [Int32],
         _ sink: some StreamSink,
-        _ now: HubTime
+        _ now: MonotonicTime
     ) {
         for form in Self.formsOfOneTopic {
             run.begin(form)
@@ -125,7 +125,7 @@ extension Distributor {
                     switch sink.write(bytes, to: slot) {
                     case .took(size):
                         states[slot].position = last
-                        states[slot].lastWrite = now.nanoseconds
+                        states[slot].lastWrite = now
                         tally.delivered += pending.count
                         tally.bytes += size
                     case .took(let taken):
@@ -144,7 +144,7 @@ extension Distributor {
     }
 
     /// What is left of the round: for each subscriber its own run.
-    private mutating func deliverPairs(_ entries: [HistoryEntry], _ sink: some StreamSink, _ now: HubTime) {
+    private mutating func deliverPairs(_ entries: [HistoryEntry], _ sink: some StreamSink, _ now: MonotonicTime) {
         guard !pairs.isEmpty else { return }
         pairs.sort()
         var start = 0
@@ -179,11 +179,11 @@ extension Distributor {
     }
 
     /// Writes a run to one subscriber.
-    mutating func write(_ slot: Int, _ run: FrameRun, _ sink: some StreamSink, _ now: HubTime) -> Written {
+    mutating func write(_ slot: Int, _ run: FrameRun, _ sink: some StreamSink, _ now: MonotonicTime) -> Written {
         switch run.withBytes({ sink.write($0, to: slot) }) {
         case .took(run.count):
             states[slot].position = run.lastPosition
-            states[slot].lastWrite = now.nanoseconds
+            states[slot].lastWrite = now
             tally.delivered += run.frames
             tally.bytes += run.count
             return .all
@@ -196,13 +196,13 @@ extension Distributor {
     ///
     /// - Returns: How many events were begun.
     @discardableResult
-    mutating func cut(_ slot: Int, _ run: FrameRun, _ taken: Int, _ now: HubTime) -> Int {
+    mutating func cut(_ slot: Int, _ run: FrameRun, _ taken: Int, _ now: MonotonicTime) -> Int {
         let cut = run.cut(taken)
         states[slot].phase = .blocked
         states[slot].position = cut.position
         tally.delivered += cut.frames
         tally.bytes += taken
-        if taken > 0 { states[slot].lastWrite = now.nanoseconds }
+        if taken > 0 { states[slot].lastWrite = now }
         keep(slot, cut.bytes, cut.rest)
         // One that took nothing before, and takes nothing when it is asked again, has not begun to stall now.
         if taken > 0 || details[slot].stalledSince < states[slot].lastWrite {
@@ -214,14 +214,14 @@ extension Distributor {
     }
 
     /// Its connection takes nothing from now on.
-    mutating func stalls(_ slot: Int, _ now: HubTime) {
-        details[slot].stalledSince = now.nanoseconds
+    mutating func stalls(_ slot: Int, _ now: MonotonicTime) {
+        details[slot].stalledSince = now
         awaitStall(slot, now)
     }
 
     /// Looks at the subscriber when it has stalled for too long, if not before.
-    private mutating func awaitStall(_ slot: Int, _ now: HubTime) {
-        let deadline = timing.stall(details[slot].stalledSince)
+    private mutating func awaitStall(_ slot: Int, _ now: MonotonicTime) {
+        let deadline = timing.writeDeadline(since: details[slot].stalledSince)
         if deadline < details[slot].due { schedule(slot, at: deadline, now) }
     }
 

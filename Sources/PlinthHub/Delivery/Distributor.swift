@@ -42,8 +42,8 @@ package struct Distributor {
     struct State {
         /// The last event that it has, or was not meant for it.
         var position: UInt64 = 0
-        /// When it was last written to, in nanoseconds.
-        var lastWrite: Int64 = 0
+        /// When it was last written to.
+        var lastWrite = MonotonicTime(nanoseconds: 0)
         var phase = Phase.free
         var form = StreamForm(isChunked: true, namesTopic: false)
         var isFromEarliest = false
@@ -62,14 +62,14 @@ package struct Distributor {
         var restStart = 0
         var restEnd = 0
         /// Since when its connection has taken nothing of what waits for it.
-        var stalledSince: Int64 = 0
+        var stalledSince = MonotonicTime(nanoseconds: 0)
         /// An ID that is not from this history: a gap that it has not been told of yet.
         var unknown: EventID?
         /// It began with the oldest and has not been live yet: what it misses it is told of, whatever the policy.
         var startsWithOldest = false
-        var expires: Int64 = .max
+        var expires = MonotonicTime.distantFuture
         /// When it is looked at next.
-        var due: Int64 = .max
+        var due = MonotonicTime.distantFuture
         var end = StreamEnd.clientClosed
     }
 
@@ -87,7 +87,7 @@ package struct Distributor {
     var details: ContiguousArray<Details> = []
     private var free: [Int32] = []
     var index = TopicIndex()
-    var wheel = SlotWheel()
+    var wheel = TimerWheel()
     var run = FrameRun()
     /// Who has more to read, and waits for its turn: ``proceed(_:now:reads:)``.
     package internal(set) var unfinished: [Int] = []
@@ -125,7 +125,11 @@ package struct Distributor {
     package init(history: any History, options: StreamOptions, head: Position) {
         self.history = history
         self.head = head
-        timing = StreamTiming(options)
+        timing = StreamTiming(
+            heartbeat: options.heartbeat,
+            writeTimeout: options.writeTimeout,
+            maximumAge: options.maximumAge
+        )
         gapType = options.gapType
         gapPolicy = options.gapPolicy
         heartbeat = FrameRun.heartbeat(options.heartbeatBlock)
@@ -143,7 +147,9 @@ package struct Distributor {
     ///   - now: The time.
     /// - Returns: Its slot, which is its connection's number until it has ended. The owner then calls
     ///   ``proceed(_:now:)``.
-    package mutating func add(_ selection: Selection, _ start: LocatedStart, _ form: StreamForm, now: HubTime) -> Int {
+    package mutating func add(_ selection: Selection, _ start: LocatedStart, _ form: StreamForm, now: MonotonicTime)
+        -> Int
+    {
         let slot: Int
         if let last = free.popLast() {
             slot = Int(last)
@@ -155,16 +161,16 @@ package struct Distributor {
         count += 1
         states[slot].position = start.position?.number ?? 0
         states[slot].isFromEarliest = start.position == nil
-        states[slot].lastWrite = now.nanoseconds
+        states[slot].lastWrite = now
         states[slot].phase = .behind
         states[slot].form = form
         states[slot].generation &+= 1
         details[slot].selection = selection
         details[slot].unknown = start.unknown
         details[slot].startsWithOldest = start.position == nil && start.unknown == nil
-        details[slot].expires = timing.expiry(now)
+        details[slot].expires = timing.expiry(of: now)
         details[slot].place = index.add(slot, selection)
-        schedule(slot, at: min(timing.heartbeat(now.nanoseconds, slot), details[slot].expires), now)
+        schedule(slot, at: min(timing.heartbeatDue(after: now, spread: slot), details[slot].expires), now)
         unfinished.append(slot)
         return slot
     }
@@ -185,7 +191,7 @@ package struct Distributor {
     }
 
     /// Ends a stream properly: what is under way is completed, a reconnection time follows, and the body is complete.
-    package mutating func end(_ slot: Int, _ reason: StreamEnd, _ sink: some StreamSink, now: HubTime) {
+    package mutating func end(_ slot: Int, _ reason: StreamEnd, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase != .free, states[slot].phase != .ending else { return }
         details[slot].end = reason
         let last = farewell(isChunked: states[slot].form.isChunked)
@@ -208,7 +214,7 @@ package struct Distributor {
     /// their clients come back at once, and an event of a publisher's may have given all of them the same time.
     private func farewell(isChunked: Bool) -> [UInt8] {
         let retry = EventFrame(text: options.retryBlock())
-        return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? FrameRun.lastChunk : [])
+        return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? ChunkFraming.lastChunk : [])
     }
 
     /// The subscribers, for those that end some of them.
@@ -222,7 +228,7 @@ package struct Distributor {
     // MARK: - From the connections
 
     /// A connection has room again.
-    package mutating func isWritable(_ slot: Int, _ sink: some StreamSink, now: HubTime) {
+    package mutating func isWritable(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
             return
         }
@@ -230,7 +236,7 @@ package struct Distributor {
         guard states[slot].phase == .blocked else { return }
         states[slot].phase = .behind
         // While it was blocked it may have been put off until its write would have timed out.
-        let due = min(timing.heartbeat(states[slot].lastWrite, slot), details[slot].expires)
+        let due = min(timing.heartbeatDue(after: states[slot].lastWrite, spread: slot), details[slot].expires)
         if due < details[slot].due { schedule(slot, at: due, now) }
         proceed(slot, sink, now: now)
     }
@@ -239,7 +245,7 @@ package struct Distributor {
     ///
     /// - Returns: Whether nothing is left.
     @discardableResult
-    private mutating func writeRest(_ slot: Int, _ sink: some StreamSink, now: HubTime) -> Bool {
+    private mutating func writeRest(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) -> Bool {
         let start = details[slot].restStart
         let end = details[slot].restEnd
         if start < end {
@@ -251,8 +257,8 @@ package struct Distributor {
                 tally.bytes += taken
                 if taken > 0 {
                     details[slot].restStart += taken
-                    details[slot].stalledSince = now.nanoseconds
-                    states[slot].lastWrite = now.nanoseconds
+                    details[slot].stalledSince = now
+                    states[slot].lastWrite = now
                 }
                 guard start + taken == end else { return false }
                 keep(slot, [], 0..<0)

@@ -15,17 +15,14 @@ struct FrameRun {
     /// Where each frame ends, and which position it has.
     private var ends: [(end: Int, position: UInt64)] = []
 
-    static let lastChunk = Array("0\r\n\r\n".utf8)
-    private static let chunkedHeartbeat = Array("2\r\n:\n\r\n".utf8)
-    private static let bareHeartbeat = Array(":\n".utf8)
-
     /// A heartbeat in both forms: an event, or a comment if there is none.
     static func heartbeat(_ event: ServerSentEvent?) -> (chunked: [UInt8], bare: [UInt8]) {
-        guard let event else { return (chunkedHeartbeat, bareHeartbeat) }
-        var text: [UInt8] = []
-        event.encode(into: &text)
-        let frame = EventFrame(text: text)
-        return (Array(frame.bytes[frame.chunked]), Array(frame.bytes[frame.bare]))
+        var chunked: [UInt8] = []
+        var chunk = Chunk(in: &chunked, isChunked: true)
+        if let event { event.encode(into: &chunked) } else { chunked += Heartbeat.comment }
+        let bare = Array(chunked[ChunkFraming.maximumPrefix...])
+        _ = chunk.close(&chunked)
+        return (Array(chunked[chunk.start...]), bare)
     }
 
     var frames: Int { ends.count }

@@ -13,7 +13,7 @@ struct GapEvent {
     let through: EventID?
 
     var data: String {
-        "{\"requested\":\(Self.json(requested)),\"oldest\":\(Self.json(oldest)),\"through\":\(Self.json(through))}"
+        "{\"requested\":\(JSONString.quoted(requested.description)),\"oldest\":\(JSONString.quoted(oldest?.description)),\"through\":\(JSONString.quoted(through?.description))}"
     }
 
     func frame(type: String, id: EventID) -> EventFrame {
@@ -27,18 +27,5 @@ struct GapEvent {
         }
         bytes.removeLast()
         return EventFrame(fields: bytes, id: id.utf8)
-    }
-
-    /// A JSON string.
-    ///
-    /// IDs have no control characters.
-    private static func json(_ id: EventID?) -> String {
-        guard let id else { return "null" }
-        var text = "\""
-        for scalar in id.description.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { text.unicodeScalars.append("\\") }
-            text.unicodeScalars.append(scalar)
-        }
-        return text + "\""
     }
 }

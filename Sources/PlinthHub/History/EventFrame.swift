@@ -32,16 +32,7 @@ package struct EventFrame: Sendable {
     package init(block: consuming [UInt8]) {
         var bytes = block
         bytes.append(0x0A)
-        var start = NewEvent.prefix - 2
-        bytes[start] = 0x0D
-        bytes[start + 1] = 0x0A
-        var size = bytes.count - NewEvent.prefix
-        repeat {
-            start -= 1
-            let digit = UInt8(truncatingIfNeeded: size & 15)
-            bytes[start] = digit < 10 ? 0x30 + digit : 0x57 + digit
-            size >>= 4
-        } while size > 0
+        let start = ChunkFraming.writePrefix(of: NewEvent.prefix..<bytes.count, in: &bytes)
         bytes.append(0x0D)
         bytes.append(0x0A)
         self.start = UInt8(truncatingIfNeeded: start)

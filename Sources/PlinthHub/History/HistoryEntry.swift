@@ -7,7 +7,7 @@ public final class HistoryEntry: Sendable {
     /// Its place in the hub's order.
     public let position: Position
     /// When it was published.
-    package let time: HubTime
+    package let time: MonotonicTime
     /// One or more topics.
     public let topics: [Topic]
     /// The event as clients of one topic get it.
@@ -29,7 +29,7 @@ public final class HistoryEntry: Sendable {
         topics: [Topic]? = nil,
         position: Position,
         id: EventID,
-        time: HubTime
+        time: MonotonicTime
     ) {
         self.position = position
         self.time = time

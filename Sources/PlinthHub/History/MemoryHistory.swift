@@ -8,7 +8,7 @@ import Synchronization
 /// taken for one of its own.
 public final class MemoryHistory: History {
     private let state: Mutex<MemoryHistoryState>
-    private let now: @Sendable () -> HubTime
+    private let now: @Sendable () -> MonotonicTime
 
     /// A history without events.
     ///
@@ -27,7 +27,7 @@ public final class MemoryHistory: History {
             total: total,
             acceptsIDs: acceptsIDs,
             epoch: UInt64.random(in: 0..<(1 << 40)),
-            now: { HubTime.now() }
+            now: { MonotonicTime.now() }
         )
     }
 
@@ -36,7 +36,7 @@ public final class MemoryHistory: History {
         total: HistoryLimits = .defaultInTotal,
         acceptsIDs: Bool = false,
         epoch: UInt64,
-        now: @escaping @Sendable () -> HubTime
+        now: @escaping @Sendable () -> MonotonicTime
     ) {
         state = Mutex(MemoryHistoryState(topic: topic, total: total, acceptsIDs: acceptsIDs, epoch: epoch))
         self.now = now

@@ -82,7 +82,7 @@ struct MemoryHistoryState {
 
     mutating func append(
         _ events: [NewEvent],
-        now: HubTime
+        now: MonotonicTime
     ) throws(HistoryError) -> (entries: [HistoryEntry], ids: [EventID]) {
         for event in events {
             if let id = event.requestedID { try check(id) }
@@ -142,7 +142,12 @@ struct MemoryHistoryState {
     // MARK: - Reading
 
     /// Reads on for a subscriber of one topic, by the topic's own events: what that costs does not grow with the log.
-    mutating func read(after position: Position?, only topic: Topic, _ reading: inout HistoryReading, now: HubTime) {
+    mutating func read(
+        after position: Position?,
+        only topic: Topic,
+        _ reading: inout HistoryReading,
+        now: MonotonicTime
+    ) {
         expire(now: now)
         let after = position?.number ?? 0
         reading.begin(head: max(head.number, after))
@@ -186,7 +191,7 @@ struct MemoryHistoryState {
     ///   - known: How many events had been removed when what is missing was last found, for this read; nil for its first part.
     ///   - now: The time.
     /// - Returns: The part; without losses if none came since.
-    mutating func part(after position: Position?, _ selection: Selection, known: Int?, now: HubTime) -> Part {
+    mutating func part(after position: Position?, _ selection: Selection, known: Int?, now: MonotonicTime) -> Part {
         expire(now: now)
         let after = position?.number ?? 0
         var part = Part(through: max(head.number, after))
@@ -231,7 +236,7 @@ struct MemoryHistoryState {
         return entries.count
     }
 
-    mutating func expire(now: HubTime) {
+    mutating func expire(now: MonotonicTime) {
         guard let maximumAge else { return }
         // The log is in the order of time.
         while let slot = log.first {

@@ -22,7 +22,7 @@ public struct NewEvent: Sendable {
     let encoded: [UInt8]
 
     /// Room for the size of a chunk, 16 digits, and its line end.
-    static let prefix = 18
+    static let prefix = ChunkFraming.maximumPrefix
     /// What comes behind the fields besides the ID: its name, its line end, and the chunk's.
     private static let suffix = 7
     /// The bytes of an ID of a memory history: an epoch of 8 digits, and up to 100 billion events.

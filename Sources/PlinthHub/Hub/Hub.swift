@@ -40,7 +40,7 @@ public final class Hub: Sendable {
     private let streams = Mutex(Streams())
     private let activity: ActivityGroup
     private let metrics: HubMetrics?
-    private let start: HubTime
+    private let start: MonotonicTime
 
     /// A hub.
     ///
@@ -112,10 +112,10 @@ public final class Hub: Sendable {
             if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
         }
         guard let metrics else { return try await append(events) }
-        let start = HubTime.now()
+        let start = MonotonicTime.now()
         do {
             let ids = try await append(events)
-            metrics.published(events.count, in: HubTime.now().nanoseconds - start.nanoseconds)
+            metrics.published(events.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
             return ids
         } catch {
             metrics.publishFailed()
@@ -236,7 +236,7 @@ public final class Hub: Sendable {
             events: held.events,
             bytes: held.bytes,
             published: fanOut.published,
-            uptime: .nanoseconds(HubTime.now().nanoseconds - start.nanoseconds),
+            uptime: .nanoseconds(MonotonicTime.now().nanoseconds - start.nanoseconds),
             top: topics
         )
     }

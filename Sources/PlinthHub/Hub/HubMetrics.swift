@@ -67,12 +67,12 @@ final class HubMetrics: Sendable {
             }
         )
         ends = Dictionary(
-            uniqueKeysWithValues: StreamEnd.allCases.map {
+            uniqueKeysWithValues: StreamEnd.ofHubs.map {
                 (
                     $0,
                     Counter(
                         label: "plinth_hub_streams_ended_total",
-                        dimensions: [("reason", $0.rawValue)],
+                        dimensions: [("reason", $0.description)],
                         factory: factory
                     )
                 )

@@ -22,7 +22,7 @@ struct DirectSocket {
         case all
         /// So many bytes, and no more for now.
         case some(Int)
-        case failed(DisconnectReason)
+        case failed(StreamEnd)
     }
 
     private let descriptor: CInt
@@ -57,12 +57,10 @@ struct DirectSocket {
             let count = systemSend(descriptor, bytes.baseAddress, bytes.count, Self.flags)
             if count == bytes.count { return .all }
             if count >= 0 { return .some(count) }
-            switch errno {
-            case EINTR: continue
-            case EAGAIN, EWOULDBLOCK, ENOBUFS, ENOMEM: return .some(0)
-            case EPIPE, ECONNRESET: return .failed(.clientClosed)
-            case ETIMEDOUT: return .failed(.timedOut)
-            default: return .failed(.writeFailed)
+            switch SocketError(errno) {
+            case .interrupted: continue
+            case .wouldBlock, .starved: return .some(0)
+            case .ended(let end): return .failed(end)
             }
         }
     }
@@ -77,51 +75,6 @@ struct DirectSocket {
 
 private func systemSend(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: CInt) -> Int {
     send(descriptor, bytes, count, flags)
-}
-
-/// Frames bytes as one chunk (RFC 9112, section 7.1) in the buffer in which they are encoded.
-struct Chunk {
-    /// Where the framed bytes begin.
-    private(set) var start: Int
-    private let body: Int
-    private let isChunked: Bool
-
-    /// Room for the chunk's size: 16 digits and a line end.
-    private static let prefix = 18
-
-    /// Begins at the end of the buffer; the body is appended next.
-    init(in buffer: inout [UInt8], isChunked: Bool) {
-        start = buffer.count
-        self.isChunked = isChunked
-        if isChunked { buffer.append(contentsOf: repeatElement(0, count: Self.prefix)) }
-        body = buffer.count
-    }
-
-    /// Writes what stands around the body.
-    ///
-    /// A body of nothing is no chunk: it would end the stream.
-    ///
-    /// - Returns: Whether there is anything to send, from ``start`` on.
-    mutating func close(_ buffer: inout [UInt8]) -> Bool {
-        var size = buffer.count - body
-        guard size > 0 else { return false }
-        guard isChunked else { return true }
-        start = body
-        func push(_ byte: UInt8) {
-            start -= 1
-            buffer[start] = byte
-        }
-        push(0x0A)
-        push(0x0D)
-        while size > 0 {
-            let digit = UInt8(size & 15)
-            push(digit < 10 ? 0x30 + digit : 0x57 + digit)
-            size >>= 4
-        }
-        buffer.append(0x0D)
-        buffer.append(0x0A)
-        return true
-    }
 }
 
 #endif

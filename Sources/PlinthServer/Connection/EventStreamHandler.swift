@@ -147,7 +147,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         }
     }
 
-    func clientLeft(_ reason: DisconnectReason) {
+    func clientLeft(_ reason: StreamEnd) {
         events.disconnect(reason)
         complete()
         context?.close(promise: nil)
@@ -182,11 +182,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // What the client pipelined behind its request is of no interest, and was not even HTTP.
         if error is HTTPParserError { return }
-        switch (error as? IOError)?.errnoCode {
-        case nil, ECONNRESET, EPIPE: clientLeft(.clientClosed)
-        case ETIMEDOUT: clientLeft(.timedOut)
-        default: clientLeft(.writeFailed)
-        }
+        clientLeft((error as? IOError).map { SocketError.end($0.errnoCode) } ?? .clientClosed)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -303,7 +299,7 @@ final class EventStreamHandler<Output: ResponseOutput>: LoopTimer, ChannelInboun
         }
     }
 
-    private func end(_ reason: DisconnectReason) {
+    private func end(_ reason: StreamEnd) {
         guard let context else { return complete() }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         complete()

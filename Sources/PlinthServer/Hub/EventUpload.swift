@@ -111,9 +111,10 @@ struct EventUpload {
 
     /// What the publisher is told: how many events are in history, the ID of the last, and why there are no more.
     func report(_ failure: Failure?) -> String {
-        let id = lastID.map { JSONText.quoted($0.description) } ?? "null"
+        let id = JSONString.quoted(lastID?.description)
         let reason =
-            failure.map { ",\"error\":\(JSONText.quoted($0.description)),\"code\":\(JSONText.quoted($0.code))" } ?? ""
+            failure.map { ",\"error\":\(JSONString.quoted($0.description)),\"code\":\(JSONString.quoted($0.code))" }
+            ?? ""
         return "{\"id\":\(id),\"count\":\(count)\(reason)}"
     }
 

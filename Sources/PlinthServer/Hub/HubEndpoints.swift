@@ -119,7 +119,7 @@ public struct HubEndpoints: Sendable {
         } catch {
             throw try refusal(error, request)
         }
-        return .json("{\"id\":\(JSONText.quoted(id.description))}", status: .created)
+        return .json("{\"id\":\(JSONString.quoted(id.description))}", status: .created)
     }
 
     /// Why events were not published.
@@ -225,7 +225,7 @@ public struct HubEndpoints: Sendable {
             )
         }
         guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
-        guard MediaType(request.headers[.contentType]).isForm else {
+        guard MediaType(request.headers[.contentType])?.isForm ?? false else {
             throw HTTPError(
                 .unsupportedMediaType,
                 .mediaType,
@@ -330,7 +330,7 @@ public struct HubEndpoints: Sendable {
             }
             top = number
         }
-        return .json(JSONText.status(try await service.hub.status(top: top)))
+        return .json(try await service.hub.status(top: top).json)
     }
 
     private func topic(_ request: Request) throws -> Topic {
@@ -360,7 +360,7 @@ extension Request {
     }
 
     /// Whether the body is an event stream.
-    fileprivate var isEventStream: Bool { MediaType(headers[.contentType]).essence == "text/event-stream" }
+    fileprivate var isEventStream: Bool { MediaType(headers[.contentType])?.isEventStream ?? false }
 
     /// Whether `Accept` admits an event stream (RFC 9110, section 12.5.1): the most specific range that names it decides.
     fileprivate var admitsEventStream: Bool {
@@ -369,7 +369,7 @@ extension Request {
         for range in accept.split(separator: ",") {
             guard
                 let specificity = ["*/*", "text/*", "text/event-stream"].firstIndex(
-                    of: MediaType(String(range)).essence
+                    of: MediaType(String(range))?.essence ?? ""
                 ),
                 specificity > best.specificity
             else { continue }

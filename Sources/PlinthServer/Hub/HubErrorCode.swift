@@ -79,7 +79,7 @@ extension HTTPError {
     /// The error in JSON: in words, and its code.
     var json: Response {
         var response = Response.json(
-            "{\"error\":\(JSONText.quoted(message)),\"code\":\(JSONText.quoted(jsonCode))}",
+            "{\"error\":\(JSONString.quoted(message)),\"code\":\(JSONString.quoted(jsonCode))}",
             status: status
         )
         response.headers.append(contentsOf: headers)

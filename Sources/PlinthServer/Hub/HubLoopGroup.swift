@@ -28,8 +28,6 @@ final class HubLoopGroup: DeliveryGroup {
         var onEnd: [Int: @Sendable (StreamEnd) -> Void] = [:]
         var reads = HistoryReads()
         let timer = Timer()
-        /// When the timer fires, at the latest.
-        var nextTick = MonotonicTime.distantFuture
         var isBusy = false
 
         init(_ distributor: Distributor) {
@@ -158,14 +156,14 @@ final class HubLoopGroup: DeliveryGroup {
     ///
     /// What a connection does meanwhile, such as telling that it is gone, waits for the next turn: the distributor is in
     /// use.
-    private func run(_ body: @escaping (inout Distributor, Sink, HubTime) -> Void) {
+    private func run(_ body: @escaping (inout Distributor, Sink, MonotonicTime) -> Void) {
         let local = self.local.value
         guard !local.isBusy else {
             let later = NIOLoopBound(body, eventLoop: loop.eventLoop)
             return loop.eventLoop.execute { self.run(later.value) }
         }
         local.isBusy = true
-        let now = HubTime.now()
+        let now = MonotonicTime.now()
         let sink = local.sink
         body(&local.distributor, sink, now)
         if !local.distributor.unfinished.isEmpty { local.distributor.proceed(sink, now: now) }
@@ -187,10 +185,7 @@ final class HubLoopGroup: DeliveryGroup {
         if goesOn { loop.eventLoop.execute { self.run { _, _, _ in } } }
         guard let wait = local.distributor.untilTick(now: now) else { return }
         let next = MonotonicTime.now() + .nanoseconds(wait)
-        if local.timer.wheelPlace == nil || next < local.nextTick {
-            local.nextTick = next
-            loop.schedule(local.timer, at: next)
-        }
+        if !local.timer.isScheduled || next < local.timer.fireTime { loop.schedule(local.timer, at: next) }
     }
 
     /// Asks a history that answers later.

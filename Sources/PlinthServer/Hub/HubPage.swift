@@ -31,8 +31,8 @@ enum HubPage {
 
     /// How the page tells the hub's own events from others.
     static func settings(_ options: StreamOptions) -> File {
-        let heartbeat = options.heartbeatEvent.map(JSONText.quoted) ?? "null"
-        let text = "{\"gapType\":\(JSONText.quoted(options.gapType)),\"heartbeatEvent\":\(heartbeat)}\n"
+        let heartbeat = JSONString.quoted(options.heartbeatEvent)
+        let text = "{\"gapType\":\(JSONString.quoted(options.gapType)),\"heartbeatEvent\":\(heartbeat)}\n"
         return File("hub.json", "application/json", Array(text.utf8))
     }
 

@@ -83,7 +83,7 @@ public final class HubService: Service {
         #endif
         var next = 0
         var isDraining = false
-        var lastComplaint = HubTime(nanoseconds: .min)
+        var lastComplaint = MonotonicTime(nanoseconds: .min)
     }
 
     /// The hub.
@@ -254,7 +254,7 @@ public final class HubService: Service {
 
     /// There is no descriptor for a hand-over: the stream stays where it is.
     func lacksDescriptors() {
-        let now = HubTime.now()
+        let now = MonotonicTime.now()
         let complains = groups.withLock { groups in
             guard
                 groups.lastComplaint.nanoseconds == .min

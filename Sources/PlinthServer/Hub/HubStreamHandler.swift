@@ -97,10 +97,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
         guard !isOver else { return }
         isOver = true
         guard let context else { return }
-        switch end {
-        case .timedOut, .clientClosed, .writeFailed: return context.close(promise: nil)
-        case .lagged, .serverDraining, .ended, .expired, .historyFailed: break
-        }
+        guard end.completesBody else { return context.close(promise: nil) }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         let nothing = Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
@@ -143,11 +140,7 @@ final class HubStreamHandler<Output: ResponseOutput>: ChannelInboundHandler, Rem
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError { return }
-        switch (error as? IOError)?.errnoCode {
-        case nil, ECONNRESET, EPIPE: clientLeft(.clientClosed)
-        case ETIMEDOUT: clientLeft(.timedOut)
-        default: clientLeft(.writeFailed)
-        }
+        clientLeft((error as? IOError).map { SocketError.end($0.errnoCode) } ?? .clientClosed)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

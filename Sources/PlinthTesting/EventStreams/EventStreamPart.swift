@@ -11,7 +11,7 @@ public enum EventStreamPart: Sendable, Hashable, CustomStringConvertible {
     /// A block that sets an ID or the reconnection time, and dispatches no event.
     case fields(id: String?, retry: Duration?)
     /// The end of the body. The reason is the server's: a client does not learn it.
-    case end(DisconnectReason)
+    case end(StreamEnd)
 
     /// The part as it reads in a failure.
     public var description: String {

@@ -39,7 +39,7 @@ struct Received: Sendable {
         self.parts += parts
     }
 
-    mutating func end(_ reason: DisconnectReason) {
+    mutating func end(_ reason: StreamEnd) {
         hasEnded = true
         parts.append(.end(reason))
     }
@@ -178,7 +178,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     // MARK: - The client
 
     /// The client is gone.
-    func leave(_ reason: DisconnectReason) {
+    func leave(_ reason: StreamEnd) {
         let (task, stream) = state.withLock { state in
             state.hasLeft = true
             return (state.task, state.stream)

@@ -129,10 +129,10 @@ extension TestEventStream {
     /// - Throws: ``EventStreamExpectationError`` if an event comes, or nothing in time.
     @discardableResult
     public func expectEnd(
-        _ reason: DisconnectReason? = nil,
+        _ reason: StreamEnd? = nil,
         file: String = #fileID,
         line: Int = #line
-    ) async throws -> DisconnectReason {
+    ) async throws -> StreamEnd {
         let awaited = "the end" + (reason.map { " (\($0))" } ?? "")
         let part = try await take(awaited, file, line) { part in
             switch part {

@@ -67,7 +67,7 @@ public final class TestEventStream: Sendable {
     /// The client leaves: the request's task is cancelled and the stream is over.
     ///
     /// - Parameter reason: What the server makes of it; the client has closed the connection unless given.
-    public func leave(_ reason: DisconnectReason = .clientClosed) {
+    public func leave(_ reason: StreamEnd = .clientClosed) {
         connection.leave(reason)
     }
 

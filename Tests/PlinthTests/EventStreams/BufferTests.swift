@@ -43,7 +43,7 @@ struct BufferTests {
 
     @Test("that disconnect discard what the client will not read")
     func lagged() async throws {
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let registry = Registry()
         let chain = Chain.stream(
             options: .init(buffer: .disconnect(2)),

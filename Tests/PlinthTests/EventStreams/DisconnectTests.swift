@@ -10,7 +10,7 @@ struct DisconnectTests {
     enum End: String, CaseIterable {
         case clientClosed, writeFailed, timedOut, lagged, serverDraining, applicationClosed, applicationFailed, expired
 
-        var reason: DisconnectReason {
+        var reason: StreamEnd {
             switch self {
             case .clientClosed: .clientClosed
             case .writeFailed: .writeFailed
@@ -30,7 +30,7 @@ struct DisconnectTests {
         [false, true]
     )
     func reasons(end: End, isScoped: Bool) async throws {
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let ended = Journal<String>()
         let clock = ManualClock()
         let go = Gate()
@@ -66,7 +66,7 @@ struct DisconnectTests {
         case .timedOut:
             stream.stall()
             try #require(registry.channels.first).offer("never read")
-            stream.advance(by: .seconds(30))
+            stream.advance(by: .seconds(60))
         case .lagged:
             stream.stall()
             let events = try #require(registry.channels.first)
@@ -89,7 +89,7 @@ struct DisconnectTests {
 
     @Test("keeps the first reason")
     func firstReason() async throws {
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let registry = Registry()
         let chain = Chain.stream(lifetime: .open, onDisconnect: { told.note($0) }) { registry.add($0) }
         let stream = try await chain.eventStream(for: .get("/"), stalled: true)

@@ -58,7 +58,7 @@ private final class Trial {
     let cancels = Journal<Bool>()
 
     var isAttached = false
-    var reason: DisconnectReason?
+    var reason: StreamEnd?
     /// What was buffered when the connection went is gone.
     var isGone = false
     var isOver = false
@@ -124,7 +124,7 @@ private final class Trial {
         if reason == nil { hasComment = true }
     }
 
-    func end(_ reason: DisconnectReason, lastEvent hasLastEvent: Bool) {
+    func end(_ reason: StreamEnd, lastEvent hasLastEvent: Bool) {
         let id = newID()
         events.end(reason, lastEvent: hasLastEvent ? ServerSentEvent(data: "\(id)") : nil)
         guard self.reason == nil else { return }
@@ -134,7 +134,7 @@ private final class Trial {
         executor.drain()
     }
 
-    func disconnect(_ reason: DisconnectReason) {
+    func disconnect(_ reason: StreamEnd) {
         events.disconnect(reason)
         if self.reason == nil {
             self.reason = reason
@@ -261,7 +261,7 @@ struct EventChannelModelTests {
                     trial.tick(now)
                 case 260..<394: trial.pull(limit: Int.random(in: 1...40, using: &random), now: now)
                 case 394..<398:
-                    let reasons: [DisconnectReason] = [
+                    let reasons: [StreamEnd] = [
                         .applicationClosed, .applicationFailed, .serverDraining, .expired,
                     ]
                     let reason = reasons.randomElement(using: &random) ?? .expired

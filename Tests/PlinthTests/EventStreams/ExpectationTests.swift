@@ -78,7 +78,7 @@ struct ExpectationTests {
 
     @Test("end with the test's interest: the client leaves when nobody looks at the stream any more")
     func dropped() async throws {
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let chain = Chain.stream(lifetime: .open, onDisconnect: { told.note($0) }) { _ in }
         do {
             let stream = try await chain.eventStream(for: .get("/"))

@@ -53,7 +53,7 @@ struct FirstEventTests {
 
     @Test("turns an error before its event into a status, through the error stages")
     func errorBefore() async throws {
-        let journal = Journal<DisconnectReason>()
+        let journal = Journal<StreamEnd>()
         let log = RecordedLog()
         let chain = Chain([
             Interceptor(
@@ -171,7 +171,7 @@ struct FirstEventTests {
     @Test("is cancelled and told when the client leaves before its event", arguments: [true, false])
     func leftBefore(isScoped: Bool) async throws {
         let clock = ManualClock()
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let log = RecordedLog()
         let started = Gate()
         let chain = Chain.stream(
@@ -214,7 +214,7 @@ struct FirstEventTests {
     @Test("is cancelled and told when a leave stage throws after it was set")
     func abandoned() async throws {
         let clock = ManualClock()
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let cancelled = Gate()
         let options = options
         let chain = Chain([
@@ -238,7 +238,7 @@ struct FirstEventTests {
     @Test("is cancelled and told when a leave stage answers with something else")
     func replaced() async throws {
         let clock = ManualClock()
-        let told = Journal<DisconnectReason>()
+        let told = Journal<StreamEnd>()
         let cancelled = Gate()
         let options = options
         let chain = Chain([

@@ -2,7 +2,7 @@
 
 /// A moment on a clock that only goes forward, in nanoseconds since an arbitrary start.
 ///
-/// The state machines of event streams take it as an argument and never read a clock themselves.
+/// State machines take it as an argument and never read a clock themselves.
 package struct MonotonicTime: Sendable, Hashable, Comparable {
     package var nanoseconds: Int64
 
@@ -28,7 +28,7 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
     }
 
     /// The moment so many nanoseconds later; ``distantFuture`` if that is past it, or if they are `Int64.max`.
-    func advanced(by nanoseconds: Int64) -> MonotonicTime {
+    package func advanced(by nanoseconds: Int64) -> MonotonicTime {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return overflow || nanoseconds == .max ? .distantFuture : MonotonicTime(nanoseconds: sum)
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Percent-encoding (RFC 3986, section 2.1).
-enum PercentEncoding {
+package enum PercentEncoding {
     /// The bytes that the encoding stands for, nil if a `%` is not followed by two hexadecimal digits.
     ///
     /// - Parameters:
     ///   - bytes: What to decode, once.
     ///   - plusIsSpace: Whether `+` stands for a space, as in a form; not in a path.
     /// - Returns: The decoded bytes, or nil.
-    static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> [UInt8]? {
+    package static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> [UInt8]? {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(bytes.count)
         var index = bytes.startIndex
@@ -33,12 +33,12 @@ enum PercentEncoding {
     }
 
     /// The decoded string, nil if the encoding is malformed or does not stand for UTF-8.
-    static func decodeString(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> String? {
+    package static func decodeString(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> String? {
         decode(bytes, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
     /// A string with every byte encoded that is not unreserved (RFC 3986, section 2.3) nor in `keeping`.
-    static func encode(_ string: some StringProtocol, keeping: StaticString = "") -> String {
+    package static func encode(_ string: some StringProtocol, keeping: StaticString = "") -> String {
         var encoded = ""
         encoded.reserveCapacity(string.utf8.count)
         for byte in string.utf8 {
@@ -54,7 +54,7 @@ enum PercentEncoding {
     }
 
     /// The value of a hexadecimal digit of either case, nil if it is none.
-    static func hexValue(of byte: UInt8) -> UInt8? {
+    package static func hexValue(of byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
         case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10

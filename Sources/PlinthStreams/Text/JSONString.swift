@@ -2,10 +2,19 @@
 
 /// Strings as JSON writes them (RFC 8259, section 7).
 package enum JSONString {
+    /// A text as a JSON string, quotes included; `null` for nil.
+    package static func quoted(_ text: String?) -> String {
+        guard let text else { return "null" }
+        var output: [UInt8] = [UInt8(ascii: "\"")]
+        appendEscaped(Array(text.utf8).span, to: &output)
+        output.append(UInt8(ascii: "\""))
+        return String(decoding: output, as: UTF8.self)
+    }
+
     /// Appends `text` with what JSON does not allow in a string escaped, and what is not UTF-8 repaired.
     ///
-    /// Escaped, too, is what JSON allows and a terminal obeys: see ``TerminalText/isControl(_:)``. A reader of JSON gets
-    /// the text as it was.
+    /// Escapes what JSON allows and a terminal obeys, too: see ``TerminalText/isControl(_:)``. A reader of JSON gets the
+    /// text as it was.
     package static func appendEscaped(_ text: Span<UInt8>, to output: inout [UInt8]) {
         text.withUnsafeBytes { text in
             guard let start = text.baseAddress else { return }

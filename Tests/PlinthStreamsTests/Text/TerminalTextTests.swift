@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlinthStreams
 import Testing
-
-@testable import PlinthCLI
 
 @Suite("Text on its way to a terminal")
 struct TerminalTextTests {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlinthStreams
 import PlinthTestSupport
 import Testing
 
-@testable import PlinthHub
-
-@Suite("The wheel of timers")
-struct SlotWheelTests {
+@Suite("The timer wheel")
+struct TimerWheelTests {
     /// Of one tick, in nanoseconds.
     private static let tick: Int64 = 50_000_000
     private static let turn: Int64 = 256 * tick
+
+    private func at(_ nanoseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: nanoseconds) }
 
     @Test(
         "a deadline within a turn is met at the tick behind it, and no earlier",
@@ -17,7 +18,7 @@ struct SlotWheelTests {
     )
     func met(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        var wheel = SlotWheel()
+        var wheel = TimerWheel()
         var now: Int64 = Int64.random(in: 0...10_000_000_000_000, using: &random)
         var deadlines: [UInt32: Int64] = [:]
         var next: UInt32 = 0
@@ -28,10 +29,10 @@ struct SlotWheelTests {
                 let deadline = now + Int64.random(in: -Self.tick...(Self.turn - 3 * Self.tick), using: &random)
                 // What is over already is looked at with the next tick.
                 deadlines[next] = max(deadline, now)
-                wheel.add(Int(next % 100), next, at: deadline, now: now)
+                wheel.schedule(Int(next % 100), number: next, at: at(deadline), now: at(now))
             }
             now += Int64.random(in: 0...(Self.tick * 3 / 2), using: &random)
-            for (slot, timer) in wheel.advance(to: now) {
+            for (slot, timer) in wheel.advance(to: at(now)) {
                 guard let deadline = deadlines.removeValue(forKey: timer) else {
                     Issue.record("seed \(seed): a timer twice")
                     continue
@@ -51,15 +52,15 @@ struct SlotWheelTests {
     )
     func far(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        var wheel = SlotWheel()
+        var wheel = TimerWheel()
         var now: Int64 = 7 * Self.turn + 3
         let start = now
         let deadline = now + Int64.random(in: 3 * Self.turn...9 * Self.turn, using: &random)
-        wheel.add(1, 1, at: deadline, now: now)
+        wheel.schedule(1, number: 1, at: at(deadline), now: at(now))
         var looks = 0
         while true {
             now += Int64.random(in: 0...Self.tick, using: &random)
-            let due = wheel.advance(to: now)
+            let due = wheel.advance(to: at(now))
             guard !due.isEmpty else {
                 #expect(now <= deadline + Self.tick)
                 continue
@@ -67,7 +68,7 @@ struct SlotWheelTests {
             #expect(due.count == 1)
             looks += 1
             if now >= deadline { break }
-            wheel.add(1, 1, at: deadline, now: now)
+            wheel.schedule(1, number: 1, at: at(deadline), now: at(now))
         }
         #expect(now - deadline <= 2 * Self.tick)
         #expect(looks <= Int((deadline - start) / (Self.turn - 2 * Self.tick)) + 2)
@@ -75,35 +76,35 @@ struct SlotWheelTests {
 
     @Test("after a long sleep all that was due comes at once, each once")
     func sleep() {
-        var wheel = SlotWheel()
-        for slot in 0..<300 { wheel.add(slot, 1, at: Int64(slot) * Self.tick / 2, now: 0) }
-        let due = wheel.advance(to: 1000 * Self.turn + 17)
-        #expect(due.map(\.0).sorted() == Array(0..<300))
-        #expect(wheel.advance(to: 1001 * Self.turn).isEmpty)
+        var wheel = TimerWheel()
+        for slot in 0..<300 { wheel.schedule(slot, number: 1, at: at(Int64(slot) * Self.tick / 2), now: at(0)) }
+        let due = wheel.advance(to: at(1000 * Self.turn + 17))
+        #expect(due.map(\.slot).sorted() == Array(0..<300))
+        #expect(wheel.advance(to: at(1001 * Self.turn)).isEmpty)
     }
 
     @Test("the end of time is put off by turns, and does not overflow")
     func never() {
-        var wheel = SlotWheel()
-        wheel.add(1, 1, at: .max, now: 0)
-        #expect(wheel.advance(to: 200 * Self.tick).isEmpty)
-        #expect(wheel.advance(to: Self.turn).count == 1)
-        wheel.add(1, 1, at: .min, now: Self.turn)
-        #expect(wheel.advance(to: Self.turn + Self.tick).count == 1)
+        var wheel = TimerWheel()
+        wheel.schedule(1, number: 1, at: at(.max), now: at(0))
+        #expect(wheel.advance(to: at(200 * Self.tick)).isEmpty)
+        #expect(wheel.advance(to: at(Self.turn)).count == 1)
+        wheel.schedule(1, number: 1, at: at(.min), now: at(Self.turn))
+        #expect(wheel.advance(to: at(Self.turn + Self.tick)).count == 1)
     }
 
     @Test("it says how long nothing is due: not longer than until the next, and not for nothing")
     func untilNext() {
-        var wheel = SlotWheel()
+        var wheel = TimerWheel()
         var now: Int64 = 123_456_789
-        #expect(wheel.untilNext(now: now) == Self.turn)
-        wheel.add(1, 1, at: now + 1_000_000_000, now: now)
-        let wait = wheel.untilNext(now: now)
+        #expect(wheel.untilNext(now: at(now)) == Self.turn)
+        wheel.schedule(1, number: 1, at: at(now + 1_000_000_000), now: at(now))
+        let wait = wheel.untilNext(now: at(now))
         #expect((1_000_000_000...(1_000_000_000 + Self.tick)).contains(wait))
         now += wait
-        #expect(wheel.advance(to: now - 1).isEmpty)
-        #expect(wheel.advance(to: now).map(\.0) == [1])
-        wheel.add(2, 1, at: now - 5 * Self.tick, now: now)
-        #expect(wheel.untilNext(now: now) <= Self.tick)
+        #expect(wheel.advance(to: at(now - 1)).isEmpty)
+        #expect(wheel.advance(to: at(now)).map(\.slot) == [1])
+        wheel.schedule(2, number: 1, at: at(now - 5 * Self.tick), now: at(now))
+        #expect(wheel.untilNext(now: at(now)) <= Self.tick)
     }
 }

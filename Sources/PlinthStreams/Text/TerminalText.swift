@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Text from elsewhere on its way to a terminal, which obeys control characters instead of showing them.
-enum TerminalText {
+package enum TerminalText {
     /// The text with every control character replaced.
     ///
     /// The tab stays. Other C0 controls and DEL become the signs for them (U+2400 to U+2421); C1 controls, line and
@@ -12,7 +12,7 @@ enum TerminalText {
     ///   - text: The text.
     ///   - maximum: How many Unicode scalars are kept; "…" stands for the rest.
     /// - Returns: The text without them.
-    static func visible(_ text: some StringProtocol, upTo maximum: Int = .max) -> String {
+    package static func visible(_ text: some StringProtocol, upTo maximum: Int = .max) -> String {
         var result = ""
         var count = 0
         for scalar in text.unicodeScalars {
@@ -33,7 +33,7 @@ enum TerminalText {
     /// paragraph separator, or an explicit control of bidirectional text
     /// ([UAX 9](https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), without the implicit marks,
     /// which reorder nothing by themselves).
-    static func isControl(_ scalar: UInt32) -> Bool {
+    package static func isControl(_ scalar: UInt32) -> Bool {
         switch scalar {
         case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: true
         default: false

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import PlinthEvents
+
 /// What is sent when a stream has been idle, so that proxies keep it open and both sides learn of a dead peer.
 ///
 /// A heartbeat is due an interval after the last write, not at fixed times: a busy stream has none. To spread the load of
 /// many streams that were opened together, each one's comes up to a tenth of the interval early.
 public struct Heartbeat: Sendable {
-    let interval: Duration?
-    let bytes: [UInt8]
+    package let interval: Duration?
+    package let bytes: [UInt8]
 
     private init(interval: Duration?, bytes: [UInt8]) {
         self.interval = interval
@@ -47,5 +49,5 @@ public struct Heartbeat: Sendable {
     /// An empty comment: a colon and a line end.
     ///
     /// No blank line follows: some clients take one for the end of an event, and report an empty event.
-    static let comment: [UInt8] = Array(":\n".utf8)
+    package static let comment: [UInt8] = Array(":\n".utf8)
 }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The framing of a chunked body (RFC 9112, section 7.1).
+package enum ChunkFraming {
+    /// The end of a body without trailers.
+    package static let lastChunk = Array("0\r\n\r\n".utf8)
+    /// The most bytes in front of a chunk's data: 16 digits and a line end.
+    package static let maximumPrefix = 18
+
+    /// Writes a chunk's size and line end in front of its data.
+    ///
+    /// - Parameters:
+    ///   - data: Where the data lies: not empty, since an empty chunk would end the body.
+    ///   - buffer: Has at least ``maximumPrefix`` bytes of room before the data; the caller appends the line end behind it.
+    /// - Returns: Where the chunk begins.
+    package static func writePrefix(of data: Range<Int>, in buffer: inout [UInt8]) -> Int {
+        var start = data.lowerBound - 2
+        buffer[start] = 0x0D
+        buffer[start + 1] = 0x0A
+        var size = data.count
+        repeat {
+            start -= 1
+            let digit = UInt8(truncatingIfNeeded: size & 15)
+            buffer[start] = digit < 10 ? 0x30 + digit : 0x57 + digit
+            size >>= 4
+        } while size > 0
+        return start
+    }
+}
+
+/// A chunk, framed in the buffer in which its data is encoded.
+package struct Chunk {
+    /// Where the framed bytes begin.
+    package private(set) var start: Int
+    private let data: Int
+    private let isChunked: Bool
+
+    /// Begins at the end of the buffer; the data is appended next.
+    ///
+    /// - Parameters:
+    ///   - buffer: The buffer.
+    ///   - isChunked: Whether to frame at all.
+    package init(in buffer: inout [UInt8], isChunked: Bool) {
+        start = buffer.count
+        self.isChunked = isChunked
+        if isChunked { buffer.append(contentsOf: repeatElement(0, count: ChunkFraming.maximumPrefix)) }
+        data = buffer.count
+    }
+
+    /// Writes the framing around the data.
+    ///
+    /// - Parameter buffer: The buffer.
+    /// - Returns: Whether there is anything to send, from ``start`` on: without data there is no chunk.
+    package mutating func close(_ buffer: inout [UInt8]) -> Bool {
+        guard buffer.count > data else { return false }
+        guard isChunked else { return true }
+        start = ChunkFraming.writePrefix(of: data..<buffer.count, in: &buffer)
+        buffer.append(0x0D)
+        buffer.append(0x0A)
+        return true
+    }
+}
