@@ -81,8 +81,11 @@ struct HistoryReading {
 }
 
 /// What a selection answered for the topics of a read, by the lists that entries of one topic share.
+///
+/// A table of 64 answers: a list has four places, and takes the first of them if others have all four.
 private struct TopicAnswers {
     private static let size = 64
+    private static let ways = 4
     private var known: [(topics: [Topic], isWanted: Bool)] = []
 
     mutating func includes(_ entry: HistoryEntry, _ selection: Selection, work: inout Int) -> Bool {
@@ -91,14 +94,25 @@ private struct TopicAnswers {
 
     mutating func wants(_ topics: [Topic], _ selection: Selection, work: inout Int) -> Bool {
         if selection.only != nil { return topics.contains { selection.wants($0, work: &work) } }
-        let address = topics.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) }
-        // Kept lists are alive, so that no other can have their address.
-        let place = Int(truncatingIfNeeded: (address >> 4) % UInt(Self.size))
+        // Lists in the table are alive, so that no other can have their address.
+        let address = Self.address(of: topics)
         if known.isEmpty { known = Array(repeating: ([], false), count: Self.size) }
-        let isKnown = known[place].topics.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) } == address
-        if isKnown, !known[place].topics.isEmpty { return known[place].isWanted }
+        let first = Int(truncatingIfNeeded: (address >> 4) % UInt(Self.size))
+        var place = first
+        for way in 0..<Self.ways {
+            let next = (first + way) % Self.size
+            if known[next].topics.isEmpty {
+                place = next
+                break
+            }
+            if Self.address(of: known[next].topics) == address { return known[next].isWanted }
+        }
         let isWanted = topics.contains { selection.wants($0, work: &work) }
         known[place] = (topics, isWanted)
         return isWanted
+    }
+
+    private static func address(of topics: [Topic]) -> UInt {
+        topics.withUnsafeBufferPointer { UInt(bitPattern: $0.baseAddress) }
     }
 }
