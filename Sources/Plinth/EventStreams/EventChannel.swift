@@ -15,7 +15,11 @@ public final class EventChannel: Sendable {
     package nonisolated(unsafe) var connection: (any EventStreamConnection)?
     private let state: Mutex<EventChannelState>
 
+    /// How many nanoseconds a connection may take nothing of what is due to it; the largest number for no limit.
+    package let writeTimeout: Int64
+
     init(_ options: EventStreamOptions) {
+        writeTimeout = options.writeTimeout?.clampedNanoseconds ?? .max
         state = Mutex(EventChannelState(options))
     }
 

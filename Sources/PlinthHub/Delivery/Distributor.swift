@@ -227,7 +227,7 @@ package struct Distributor {
 
     // MARK: - From the connections
 
-    /// A connection has room again.
+    /// A connection has room again; the owner then calls ``proceed(_:now:reads:)``.
     package mutating func isWritable(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
             return
@@ -238,7 +238,16 @@ package struct Distributor {
         // While it was blocked it may have been put off until its write would have timed out.
         let due = min(timing.heartbeatDue(after: states[slot].lastWrite, spread: slot), details[slot].expires)
         if due < details[slot].due { schedule(slot, at: due, now) }
-        proceed(slot, sink, now: now)
+        // It waits for its turn with all others that are behind.
+        unfinished.append(slot)
+    }
+
+    /// A connection that has no room yet has taken a part of what it holds: its client is not gone.
+    package mutating func hasProgressed(_ slot: Int, now: MonotonicTime) {
+        guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
+            return
+        }
+        details[slot].stalledSince = now
     }
 
     /// Writes what is left of an event, or of the end.

@@ -12,9 +12,3 @@ package protocol StreamSink: AnyObject {
     /// - Returns: How many bytes were taken, or why the connection is of no use any more.
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite
 }
-
-/// What became of a write.
-package enum StreamWrite {
-    case took(Int)
-    case failed(StreamEnd)
-}

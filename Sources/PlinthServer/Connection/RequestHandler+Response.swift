@@ -304,7 +304,7 @@ extension RequestHandler {
         let channel = context.channel
         context.writeAndFlush(headPart(response, framing), promise: nil)
         guard self.current === current, channel.isActive else { throw CancellationError() }
-        let handler = EventStreamHandler<Output>(
+        let handler = ApplicationStreamHandler<Output>(
             stream: stream,
             framing: framing,
             server: server,
@@ -316,11 +316,12 @@ extension RequestHandler {
         )
         release(current)
         hasLeft = true
-        if giveWay(to: handler, channel), !hasInputClosed {
-            handler.begin()
-        } else {
-            handler.clientLeft(.clientClosed)
-        }
+        serve(handler, channel)
+    }
+
+    /// Leaves the connection to a stream whose head has been written.
+    func serve(_ stream: StreamOutlet<Output>, _ channel: any Channel) {
+        if giveWay(to: stream, channel), !hasInputClosed { stream.begin() } else { stream.leave(.clientClosed) }
     }
 
     /// The last request of this connection has its stream.
@@ -336,7 +337,7 @@ extension RequestHandler {
     /// Puts a stream's handler in the place of this one.
     ///
     /// - Returns: Whether the pipeline took it, and the connection is still there.
-    func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
+    private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
         } catch {

@@ -75,8 +75,7 @@ extension RequestHandler {
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        // The channel frames what it writes.
-        let request = body.request(isChunked: false)
+        let request = body.request(isChunked: framing.isChunked)
         // The opening may have been the write that found the client gone.
         guard channel.isActive, !hasInputClosed else {
             body.service.refused(request, .clientClosed)
@@ -88,13 +87,10 @@ extension RequestHandler {
             framing: framing,
             server: server,
             loop: loop,
+            isSecure: isSecure,
             halfCloseIsLeaving: halfCloseIsLeaving
         )
-        if giveWay(to: handler, channel), !hasInputClosed {
-            handler.begin()
-        } else {
-            handler.clientLeft(.clientClosed)
-        }
+        serve(handler, channel)
     }
 }
 

@@ -11,8 +11,8 @@ import Synchronization
 ///
 /// Only its event loop touches it.
 protocol HubConnection: AnyObject {
-    /// Writes all, or nothing if the connection does not keep up.
-    func write(_ bytes: UnsafeRawBufferPointer) -> Bool
+    /// Writes what the connection has room for.
+    func write(_ bytes: UnsafeRawBufferPointer) -> StreamWrite
     /// The stream is over.
     func finish(_ end: StreamEnd)
 }
@@ -29,6 +29,7 @@ final class HubLoopGroup: DeliveryGroup {
         var reads = HistoryReads()
         let timer = Timer()
         var isBusy = false
+        var isDraining = false
 
         init(_ distributor: Distributor) {
             self.distributor = distributor
@@ -39,8 +40,7 @@ final class HubLoopGroup: DeliveryGroup {
         var connections: [Int: any HubConnection] = [:]
 
         func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
-            guard let connection = connections[slot] else { return .failed(.clientClosed) }
-            return .took(connection.write(bytes) ? bytes.count : 0)
+            connections[slot]?.write(bytes) ?? .failed(.clientClosed)
         }
     }
 
@@ -87,9 +87,16 @@ final class HubLoopGroup: DeliveryGroup {
         }
     }
 
-    /// Ends all streams properly.
+    /// Ends all streams properly, those included that begin from now on.
     func drain() {
-        end(where: { _ in true }, .serverDraining)
+        loop.eventLoop.execute {
+            self.local.value.isDraining = true
+            self.run { distributor, sink, now in
+                for slot in distributor.slots(where: { _ in true }) {
+                    distributor.end(slot, .serverDraining, sink, now: now)
+                }
+            }
+        }
     }
 
     /// Ends some streams properly.
@@ -111,7 +118,11 @@ final class HubLoopGroup: DeliveryGroup {
         local.value.sink.connections[slot] = connection
         local.value.onEnd[slot] = request.onEnd
         local.value.timer.group = self
-        run { _, _, _ in }
+        if local.value.isDraining {
+            run { distributor, sink, now in distributor.end(slot, .serverDraining, sink, now: now) }
+        } else {
+            run { _, _, _ in }
+        }
         return slot
     }
 
@@ -132,6 +143,12 @@ final class HubLoopGroup: DeliveryGroup {
     func isWritable(_ connection: any HubConnection, _ slot: Int) {
         run { distributor, sink, now in
             if sink.connections[slot] === connection { distributor.isWritable(slot, sink, now: now) }
+        }
+    }
+
+    func hasProgressed(_ connection: any HubConnection, _ slot: Int) {
+        run { distributor, sink, now in
+            if sink.connections[slot] === connection { distributor.hasProgressed(slot, now: now) }
         }
     }
 
@@ -166,7 +183,9 @@ final class HubLoopGroup: DeliveryGroup {
         let now = MonotonicTime.now()
         let sink = local.sink
         body(&local.distributor, sink, now)
-        if !local.distributor.unfinished.isEmpty { local.distributor.proceed(sink, now: now) }
+        if !local.distributor.unfinished.isEmpty {
+            local.distributor.proceed(sink, now: now, reads: Distributor.readsPerTurn)
+        }
         let requests = local.distributor.requests
         local.distributor.requests = []
         let ended = local.distributor.ended

@@ -17,14 +17,6 @@ import Plinth
 /// Invariants: it is used on the channel's event loop while the channel is active, so that the descriptor is open and the
 /// channel's own; and only while NIO holds no bytes of its own for it, so that the order is kept.
 struct DirectSocket {
-    /// What the socket took.
-    enum Outcome {
-        case all
-        /// So many bytes, and no more for now.
-        case some(Int)
-        case failed(StreamEnd)
-    }
-
     private let descriptor: CInt
 
     /// The socket of a channel, nil if it has none of its own.
@@ -52,14 +44,13 @@ struct DirectSocket {
     }
 
     /// Sends what fits without waiting.
-    func send(_ bytes: UnsafeRawBufferPointer) -> Outcome {
+    func send(_ bytes: UnsafeRawBufferPointer) -> StreamWrite {
         while true {
             let count = systemSend(descriptor, bytes.baseAddress, bytes.count, Self.flags)
-            if count == bytes.count { return .all }
-            if count >= 0 { return .some(count) }
+            if count >= 0 { return .took(count) }
             switch SocketError(errno) {
             case .interrupted: continue
-            case .wouldBlock, .starved: return .some(0)
+            case .wouldBlock, .starved: return .took(0)
             case .ended(let end): return .failed(end)
             }
         }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import Plinth
+import PlinthHub
+
+/// A hub's stream on its connection: TLS, HTTP/2, and where there is no reactor.
+///
+/// What the connection does not take stays in history.
+final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubConnection {
+    /// The most bytes that wait for a connection.
+    private static var room: Int { 64 * 1024 }
+
+    private let group: HubLoopGroup
+    private let request: StreamRequest
+    private var slot: Int?
+    private var isDraining = false
+    /// Whether the group reports the stream's end: from the moment that it is handed to it.
+    private var isWithGroup = false
+
+    init(
+        group: HubLoopGroup,
+        request: StreamRequest,
+        framing: ResponseFraming,
+        server: ServerContext,
+        loop: LoopContext,
+        isSecure: Bool,
+        halfCloseIsLeaving: Bool
+    ) {
+        self.group = group
+        self.request = request
+        super.init(
+            framing: framing,
+            server: server,
+            loop: loop,
+            isSecure: isSecure,
+            halfCloseIsLeaving: halfCloseIsLeaving
+        )
+    }
+
+    override func start() {
+        isWithGroup = true
+        let slot = group.add(self, request)
+        // It may be over by now: the first write has found the client gone, or there was no more to come.
+        guard !isOver else { return group.remove(self, slot, .clientClosed) }
+        self.slot = slot
+        if isDraining { drain() }
+    }
+
+    override func ended(_ end: StreamEnd) {
+        if let slot { group.remove(self, slot, end) } else if !isWithGroup { request.onEnd(end) }
+        slot = nil
+    }
+
+    override func drain() {
+        isDraining = true
+        if let slot { group.end(self, slot, .serverDraining) }
+    }
+
+    override func hasRoom() {
+        if let slot { group.isWritable(self, slot) }
+    }
+
+    override func hasProgressed() {
+        if let slot { group.hasProgressed(self, slot) }
+    }
+
+    // MARK: - From the group
+
+    func write(_ bytes: UnsafeRawBufferPointer) -> StreamWrite {
+        send(bytes, room: Self.room)
+    }
+
+    func finish(_ end: StreamEnd) {
+        // The group has removed it.
+        slot = nil
+        // A chunked body has been completed by what the group wrote last.
+        finish(end, isComplete: framing.isChunked)
+    }
+}
+
+#endif

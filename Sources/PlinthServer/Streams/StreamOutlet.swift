@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import NIOCore
+import NIOHTTP1
+import Plinth
+
+/// The way out of a stream on a NIO channel: the socket itself where nothing stands between, otherwise the pipeline.
+///
+/// What feeds the stream is a subclass: an application's channel, or a hub's subscription. A source hands in bytes; the
+/// outlet says how many it took, reports when it has room again, and does all that ends a stream: the body's end, the close,
+/// and the deadline of a client that does not take even that.
+///
+/// Only the event loop touches it. Every method can be entered again by what it writes or closes: a write may find the client
+/// gone, and then the channel is inactive before the write returns.
+class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
+    typealias InboundIn = NIOAny
+    typealias OutboundOut = Output.Part
+
+    /// The most bytes of one write to the channel, so that a client that reads slowly is seen to read.
+    private static var pieceSize: Int { 16 * 1024 }
+
+    // First what is looked at for every event.
+
+    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1.
+    ///
+    /// Valid while ``context`` is.
+    private var socket: DirectSocket?
+    private(set) final var context: ChannelHandlerContext?
+    /// Bytes that the channel holds and the connection has not taken: until it has, nothing is sent past them.
+    private(set) final var pending = 0
+    /// Whether the stream is over, and only its end may still be under way.
+    private(set) final var isOver = false
+    private var isWriting = false
+    final let framing: ResponseFraming
+    final let loop: LoopContext
+    final let server: ServerContext
+    /// Since when the connection has taken nothing of what is pending; nil while nothing is.
+    private(set) final var stalledSince: MonotonicTime?
+    private let isSecure: Bool
+    private let halfCloseIsLeaving: Bool
+
+    init(
+        framing: ResponseFraming,
+        server: ServerContext,
+        loop: LoopContext,
+        isSecure: Bool,
+        halfCloseIsLeaving: Bool
+    ) {
+        self.framing = framing
+        self.server = server
+        self.loop = loop
+        self.isSecure = isSecure
+        self.halfCloseIsLeaving = halfCloseIsLeaving
+    }
+
+    // MARK: - For the source
+
+    /// The head has been written: events may flow.
+    func start() {}
+
+    /// Nothing is pending any more.
+    func hasRoom() {}
+
+    /// The connection has taken a part of what is pending.
+    func hasProgressed() {}
+
+    /// The stream is over, once; called before its connection is closed.
+    func ended(_ end: StreamEnd) {}
+
+    /// A timer has come that the source set.
+    ///
+    /// - Returns: When it is due again, nil for never.
+    func tick(now: MonotonicTime) -> MonotonicTime? { nil }
+
+    /// A shutdown has begun: complete what is under way, and end.
+    func drain() {}
+
+    // MARK: - Life
+
+    final func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.add(self)
+    }
+
+    final func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        loop.remove(self)
+        loop.cancel(self)
+    }
+
+    /// Begins to serve, when the head has been written.
+    final func begin() {
+        guard !isOver else { return }
+        // A connection that is gone by now does not say so a second time.
+        guard let context, context.channel.isActive else { return leave(.clientClosed) }
+        if Output.isSocket, !isSecure { socket = DirectSocket(of: context.channel) }
+        // The head may wait for room: nothing is sent past it.
+        if socket != nil, Output.bufferedBytes(context.channel) > 0 {
+            hold(UnsafeRawBufferPointer(start: nil, count: 0))
+        }
+        start()
+    }
+
+    /// The client has left, or is given up.
+    final func leave(_ end: StreamEnd) {
+        if !isOver {
+            isOver = true
+            ended(end)
+        }
+        context?.close(promise: nil)
+    }
+
+    /// Completes the body, and closes the connection when the client has it.
+    ///
+    /// - Parameters:
+    ///   - end: Why the stream ends.
+    ///   - isComplete: Whether the body's end has been sent already.
+    final func finish(_ end: StreamEnd, isComplete: Bool = false) {
+        guard !isOver else { return }
+        isOver = true
+        ended(end)
+        guard let context else { return }
+        guard end.completesBody else { return context.close(promise: nil) }
+        let allocator = context.channel.allocator
+        let last = isComplete ? nil : Output.end(framing, allocator)
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        context.writeAndFlush(wrapOutboundOut(last ?? Output.body(nothing, .empty, allocator)), promise: written)
+        written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
+        // A client that does not take even the end is given as long as for any response.
+        if self.context != nil { loop.schedule(self, at: .now() + server.configuration.writeTimeout) }
+    }
+
+    final func terminate() {
+        leave(.serverDraining)
+    }
+
+    override final func fire(now: MonotonicTime) -> MonotonicTime? {
+        guard isOver else { return tick(now: now) }
+        context?.close(promise: nil)
+        return nil
+    }
+
+    // MARK: - To the connection
+
+    /// Sends bytes that are framed as the body is.
+    ///
+    /// What the socket does not take is left to the channel, up to a bound; the source keeps the rest, and goes on when
+    /// ``hasRoom()`` is called.
+    ///
+    /// - Parameters:
+    ///   - bytes: The bytes, valid during the call.
+    ///   - room: The most bytes that may be pending then.
+    /// - Returns: How many were taken, or why none ever will be.
+    final func send(_ bytes: UnsafeRawBufferPointer, room: Int) -> StreamWrite {
+        var taken = 0
+        // More than once if the channel gets rid of all that it was left: then nothing would report room.
+        repeat {
+            if let socket, pending == 0 {
+                switch socket.send(UnsafeRawBufferPointer(rebasing: bytes[taken...])) {
+                case .took(let count): taken += count
+                case .failed(let end): return .failed(end)
+                }
+                if taken == bytes.count { break }
+            }
+            let end = taken + min(bytes.count - taken, max(0, room - pending))
+            if taken < end { hold(UnsafeRawBufferPointer(rebasing: bytes[taken..<end])) }
+            taken = end
+        } while taken < bytes.count && pending == 0 && context?.channel.isActive == true
+        return .took(taken)
+    }
+
+    /// Leaves bytes to the channel; none stand for what it has already.
+    private func hold(_ bytes: UnsafeRawBufferPointer) {
+        guard let context else { return }
+        let wasWriting = isWriting
+        isWriting = true
+        defer { isWriting = wasWriting }
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        var start = 0
+        repeat {
+            let end = min(bytes.count, start + Self.pieceSize)
+            let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+            // A piece of nothing counts as a byte.
+            let count = max(1, piece.count)
+            pending += count
+            let written = context.eventLoop.makePromise(of: Void.self)
+            context.write(wrapOutboundOut(Output.body(piece, .empty, context.channel.allocator)), promise: written)
+            written.futureResult.whenSuccess { handler.value.wrote(count) }
+            start = end
+        } while start < bytes.count
+        context.flush()
+        if pending > 0, stalledSince == nil { stalledSince = .now() }
+    }
+
+    private func wrote(_ count: Int) {
+        pending -= count
+        stalledSince = pending > 0 ? .now() : nil
+        guard !isWriting, !isOver else { return }
+        if pending > 0 { hasProgressed() } else { hasRoom() }
+    }
+
+    // MARK: - From the connection
+
+    final func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A client has nothing to say on a stream.
+    }
+
+    final func channelInactive(context: ChannelHandlerContext) {
+        leave(.clientClosed)
+        context.fireChannelInactive()
+    }
+
+    final func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed { leave(.clientClosed) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    final func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What the client pipelined behind its request is of no interest, and need not be HTTP.
+        if error is HTTPParserError { return }
+        leave((error as? IOError).map { SocketError.end($0.errnoCode) } ?? .clientClosed)
+    }
+}
+
+#endif
