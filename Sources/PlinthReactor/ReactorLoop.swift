@@ -28,6 +28,8 @@ struct ReactorLoop {
     ///
     /// More would push each other out of the processor's cache between one subscriber and the next.
     private static let runLimit = 256 * 1024
+    /// Reads of history in a turn, so that those who catch up do not delay those who are live.
+    private static let readLimit = 64
     /// Events of the kernel in a turn; each may mean a few reads of history for one that had fallen behind.
     private static let eventLimit = 64
     /// Nanoseconds after which a socket is tried again for which the kernel lacked memory.
@@ -65,7 +67,7 @@ struct ReactorLoop {
             unsafe readOn(buffer)
             retryStarved()
             if !distributor.unfinished.isEmpty {
-                distributor.proceed(sockets, now: now, reads: Distributor.readsPerTurn)
+                distributor.proceed(sockets, now: now, reads: Self.readLimit)
             }
             distributor.tick(sockets, now: now)
             settle()

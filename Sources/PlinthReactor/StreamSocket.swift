@@ -26,9 +26,6 @@ struct StreamSocket {
         case ended(StreamEnd)
     }
 
-    /// What is not sent yet may take so many bytes in the kernel: a stalled reader costs it no more.
-    private static let unsentLimit: CInt = 128 * 1024
-
     /// Sets what streams want of TCP.
     ///
     /// Errors are left aside: it may be a Unix socket, or broken already, which its first use tells.
@@ -37,7 +34,7 @@ struct StreamSocket {
     ///   system's own time, which is a quarter of an hour.
     func prepare(writeTimeout: CInt?) {
         setTCPOption(TCP_NODELAY, 1)
-        setTCPOption(TCP_NOTSENT_LOWAT, Self.unsentLimit)
+        setTCPOption(TCP_NOTSENT_LOWAT, SocketLimits.unsent)
         if let writeTimeout { setTCPOption(TCP_USER_TIMEOUT, writeTimeout) }
     }
 

@@ -48,11 +48,8 @@ class Client:
         """A place in history, or none."""
         return self.rng.choice(["", "", "", "earliest", "nonsense", "x" * 300, "1-1", "0123456789abcdef-99"])
 
-    def stream_path(self, connection, is_http2=False):
-        """A path that answers with a stream, where one may begin now."""
-        on_event_loop = is_http2 or connection.way == "tls" or self.target.transport == "event-loops"
-        if self.target.is_ending and on_event_loop:
-            return self.plain_path()
+    def stream_path(self):
+        """A path that answers with a stream."""
         resume = self.resume()
         query = f"last-event-id={resume}" if resume else ""
         choices = [
@@ -71,8 +68,8 @@ class Client:
             choices += ["/text", "/text", "/file", "/counts"]
         return self.rng.choice(choices)
 
-    def any_path(self, connection, is_http2=False):
-        return self.rng.choice([self.stream_path(connection, is_http2), self.plain_path()])
+    def any_path(self):
+        return self.rng.choice([self.stream_path(), self.plain_path()])
 
     def events(self):
         """An event stream to upload."""
@@ -108,7 +105,7 @@ class Client:
     def asking(self, connection, path=None):
         """A request without a body."""
         rng = self.rng
-        path = path or self.any_path(connection)
+        path = path or self.any_path()
         version, method, fields = "1.1", "GET", "Host: localhost\r\n"
         if rng.random() < 0.15:
             version, fields = "1.0", rng.choice(["", "Connection: keep-alive\r\n"])
@@ -152,7 +149,7 @@ class Client:
 async def subscribes(client):
     connection = client.connection()
     await connection.open()
-    await client.drip(connection, client.asking(connection, client.stream_path(connection)))
+    await client.drip(connection, client.asking(connection, client.stream_path()))
     await client.watch(connection, client.rng.random() * 1.5)
 
 
@@ -182,11 +179,9 @@ async def pipelines(client):
 async def reads_nothing(client):
     connection = client.connection(receive_buffer=client.rng.choice([None, 2048]))
     await connection.open()
-    path = client.stream_path(connection)
+    path = client.stream_path()
     if client.target.has_application:
         path = client.rng.choice(["/flood", "/file", path])
-        if client.target.is_ending and path == "/flood" and connection.way == "tls":
-            path = "/file"
     await connection.send(client.asking(connection, path))
     await asyncio.sleep(client.rng.choice([0.2, 1, 4]))
 
@@ -195,7 +190,7 @@ async def reads_nothing(client):
 async def sends_behind_its_stream(client):
     connection = client.connection()
     await connection.open()
-    await connection.send(client.asking(connection, client.stream_path(connection)))
+    await connection.send(client.asking(connection, client.stream_path()))
     for _ in range(client.rng.randrange(1, 30)):
         await connection.send(client.rng.randbytes(client.rng.choice([1, 100, 20_000])))
         await client.watch(connection, client.rng.choice([0, 0, 0.01]))
@@ -299,7 +294,7 @@ async def leaves_in_a_crowd(client):
     if is_http2:
         data = http2.PREFACE + http2.settings()
         for stream in range(1, rng.choice([1, 3, 9]), 2):
-            data += http2.request(stream, "GET", client.any_path(crowd[0], True))
+            data += http2.request(stream, "GET", client.any_path())
         data += rng.choice([b"", http2.frame(http2.PING, 0, 0, b"A" * 8) * 50, http2.window_update(0, 1) * 100])
     else:
         data = rng.choice([client.asking(crowd[0]), client.publishing()])[:rng.choice([10, 1000, 100_000])]
@@ -356,7 +351,7 @@ async def walks_through_http2(client):
         client.tally.append(f"http2 {step}")
         out = b""
         if step == "get":
-            out = http2.request(last, rng.choice(["GET", "GET", "HEAD"]), client.any_path(connection, True))
+            out = http2.request(last, rng.choice(["GET", "GET", "HEAD"]), client.any_path())
             open_streams.append(last)
             last += 2
         elif step == "post":
@@ -367,7 +362,7 @@ async def walks_through_http2(client):
             last += 2
         elif step == "many":
             for _ in range(rng.choice([20, 120, 300])):
-                out += http2.request(last, "GET", client.any_path(connection, True))
+                out += http2.request(last, "GET", client.any_path())
                 open_streams.append(last)
                 last += 2
         elif step == "data":

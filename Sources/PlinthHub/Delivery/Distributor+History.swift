@@ -4,8 +4,6 @@
 extension Distributor {
     /// How often one subscriber reads before others have their turn.
     private static let turns = 4
-    /// How many reads of history a thread makes in a turn, so that those who are live do not wait for those who are behind.
-    package static let readsPerTurn = 64
     /// How much a turn looks at in history, as ``ReadLimit/work`` counts it, so that those who are live wait some milliseconds.
     static let workLimit = 20_000
 

@@ -43,6 +43,15 @@ struct DirectSocket {
         return copy
     }
 
+    /// Bounds what the kernel holds for a reader that stalls.
+    ///
+    /// Errors are left aside: it may be a Unix socket, or broken already, which its first use tells.
+    func limitUnsent() {
+        var limit = SocketLimits.unsent
+        // The kernel copies so many bytes, which are those of the variable.
+        setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &limit, socklen_t(MemoryLayout<CInt>.size))
+    }
+
     /// Sends what fits without waiting.
     func send(_ bytes: UnsafeRawBufferPointer) -> StreamWrite {
         while true {

@@ -30,6 +30,8 @@ final class HubLoopGroup: DeliveryGroup {
         let timer = Timer()
         var isBusy = false
         var isDraining = false
+        /// Whether those that are behind have their turn soon.
+        var isTurnDue = false
 
         init(_ distributor: Distributor) {
             self.distributor = distributor
@@ -50,6 +52,9 @@ final class HubLoopGroup: DeliveryGroup {
 
         override func fire(now: MonotonicTime) -> MonotonicTime? { group?.tick() }
     }
+
+    /// How many reads of history a turn makes: fewer than a reactor's, since an event loop has requests to answer, too.
+    private static let readsPerTurn = 8
 
     private struct Pending {
         var entries = PendingEntries()
@@ -163,6 +168,11 @@ final class HubLoopGroup: DeliveryGroup {
         }
     }
 
+    private func takeTurn() {
+        local.value.isTurnDue = false
+        run { distributor, sink, now in distributor.proceed(sink, now: now, reads: Self.readsPerTurn) }
+    }
+
     private func tick() -> MonotonicTime? {
         run { distributor, sink, now in distributor.tick(sink, now: now) }
         // Doing that has set the timer anew, if anybody is left.
@@ -183,14 +193,10 @@ final class HubLoopGroup: DeliveryGroup {
         let now = MonotonicTime.now()
         let sink = local.sink
         body(&local.distributor, sink, now)
-        if !local.distributor.unfinished.isEmpty {
-            local.distributor.proceed(sink, now: now, reads: Distributor.readsPerTurn)
-        }
         let requests = local.distributor.requests
         local.distributor.requests = []
         let ended = local.distributor.ended
         local.distributor.ended = []
-        let goesOn = !local.distributor.unfinished.isEmpty
         let tally = local.distributor.tally
         local.distributor.tally = DeliveryTally()
         if tally != DeliveryTally() { pending.withLock { $0.tally.add(tally) } }
@@ -201,7 +207,11 @@ final class HubLoopGroup: DeliveryGroup {
         }
         if !requests.isEmpty { local.reads.add(requests) }
         while let request = local.reads.begin(isAwaited: { local.distributor.isAwaited($0) }) { read(request) }
-        if goesOn { loop.eventLoop.execute { self.run { _, _, _ in } } }
+        if !local.distributor.unfinished.isEmpty, !local.isTurnDue {
+            // In a turn of its own: the event loop looks at its connections in between, whoever asks for one.
+            local.isTurnDue = true
+            loop.eventLoop.execute { self.takeTurn() }
+        }
         guard let wait = local.distributor.untilTick(now: now) else { return }
         let next = MonotonicTime.now() + .nanoseconds(wait)
         if !local.timer.isScheduled || next < local.timer.fireTime { loop.schedule(local.timer, at: next) }

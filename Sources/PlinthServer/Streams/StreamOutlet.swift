@@ -95,7 +95,10 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         guard !isOver else { return }
         // A connection that is gone by now does not say so a second time.
         guard let context, context.channel.isActive else { return leave(.clientClosed) }
-        if Output.isSocket, !isSecure { socket = DirectSocket(of: context.channel) }
+        if Output.isSocket, let socket = DirectSocket(of: context.channel) {
+            socket.limitUnsent()
+            if !isSecure { self.socket = socket }
+        }
         // The head may wait for room: nothing is sent past it.
         if socket != nil, Output.bufferedBytes(context.channel) > 0 {
             hold(UnsafeRawBufferPointer(start: nil, count: 0))
