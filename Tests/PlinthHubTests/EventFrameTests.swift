@@ -99,7 +99,7 @@ struct EventFrameTests {
 
     @Test("a gap is an event whose data is JSON, whatever the IDs have")
     func gap() throws {
-        let gap = GapEvent(requested: eventID(#"a"\b"#), oldest: eventID("é\u{2028}"), through: nil)
+        let gap = HubGap(requested: eventID(#"a"\b"#), oldest: eventID("é\u{2028}"), through: nil)
         #expect(gap.data == #"{"requested":"a\"\\b","oldest":"é\u2028","through":null}"#)
         let frame = gap.frame(type: "gap", id: eventID("1-5"))
         #expect(

@@ -31,10 +31,11 @@ extension HubUpdates {
 extension Hub {
     fileprivate static func make(
         _ history: any History = MemoryHistory.make(),
+        options: StreamOptions = StreamOptions(),
         observer: (any HubObserver)? = nil,
         factory: any MetricsFactory = NOOPMetricsHandler.instance
     ) async throws -> Hub {
-        try await Hub(history: history, options: StreamOptions(), observer: observer, factory: factory)
+        try await Hub(history: history, options: options, observer: observer, factory: factory)
     }
 
     @discardableResult
@@ -254,6 +255,29 @@ struct HubTests {
             return seen
         }
         #expect(seen == ["1", "gap 1-1 1-8 1-7", "8", "9", "10", "11"])
+    }
+
+    @Test(
+        "where gaps close, a subscriber that missed events is ended with the reason, as a stream is",
+        arguments: Kind.allCases
+    )
+    func closes(kind: Kind) async throws {
+        let hub = try await Hub.make(kind.make(total: 3), options: StreamOptions(gapPolicy: .close))
+        let error = await #expect(throws: HubError.self) {
+            try await hub.subscribe(to: exact("a")) { updates in
+                for number in 1...10 { try await hub.publish("\(number)", to: "a") }
+                for try await _ in updates {}
+            }
+        }
+        #expect(error?.code == .lagged)
+        // One that begins with the oldest would only meet the gap again.
+        let seen = try await hub.subscribe(to: exact("a"), from: .earliest) { updates in
+            var iterator = updates.makeAsyncIterator()
+            var seen: [String] = []
+            for _ in 0..<3 { seen.append(told(try await iterator.next())) }
+            return seen
+        }
+        #expect(seen == ["8", "9", "10"])
     }
 
     @Test("a subscription waits for what is for it, and for nothing else", arguments: Kind.allCases)

@@ -88,14 +88,14 @@ extension Distributor {
         run.begin(states[slot].form)
         defer { run.forget() }
         let before = (states[slot].position, states[slot].isFromEarliest, details[slot].unknown)
-        let isMissing = batch.missingThrough != nil && !states[slot].isFromEarliest
-        if isMissing || details[slot].unknown != nil {
+        let position = states[slot].isFromEarliest ? nil : Position(states[slot].position)
+        if let gap = HubGap(before: batch, after: position, unknown: details[slot].unknown, in: history) {
             tally.gaps += 1
-            guard gapPolicy == .tell || details[slot].startsWithOldest else {
+            if gapPolicy.ends(startsWithOldest: details[slot].startsWithOldest) {
                 return end(slot, .lagged, sink, now: now)
             }
-            let after = batch.entries.first.map { $0.position.number - 1 } ?? batch.through.number
-            run.append(gap(slot, batch), position: after)
+            let after = batch.entries.first.map { Position($0.position.number - 1) } ?? batch.through
+            run.append(gap.frame(type: gapType, id: history.id(at: after)), position: after.number)
         }
         for entry in batch.entries { run.append(entry) }
         tally.replayed += batch.entries.count
@@ -113,16 +113,5 @@ extension Distributor {
             (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before
         case .failed(let reason): remove(slot, reason)
         }
-    }
-
-    private func gap(_ slot: Int, _ batch: HistoryBatch) -> EventFrame {
-        let requested = details[slot].unknown ?? history.id(at: Position(states[slot].position))
-        let after = batch.entries.first.map { Position($0.position.number - 1) } ?? batch.through
-        let event = GapEvent(
-            requested: requested,
-            oldest: batch.entries.first?.id,
-            through: batch.missingThrough.map(history.id(at:))
-        )
-        return event.frame(type: gapType, id: history.id(at: after))
     }
 }

@@ -167,7 +167,7 @@ package struct Distributor {
         states[slot].generation &+= 1
         details[slot].selection = selection
         details[slot].unknown = start.unknown
-        details[slot].startsWithOldest = start.position == nil && start.unknown == nil
+        details[slot].startsWithOldest = start.startsWithOldest
         details[slot].expires = timing.expiry(of: now)
         details[slot].place = index.add(slot, selection)
         schedule(slot, at: min(timing.heartbeatDue(after: now, spread: slot), details[slot].expires), now)

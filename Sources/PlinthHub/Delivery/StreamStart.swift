@@ -17,6 +17,9 @@ package struct LocatedStart: Sendable, Hashable {
     /// What the subscriber asked for, if that is not in this history: it is told of a gap.
     package var unknown: EventID?
 
+    /// Whether the stream begins with the oldest event that is held, whichever that is.
+    var startsWithOldest: Bool { position == nil && unknown == nil }
+
     package init(position: Position?, unknown: EventID? = nil) {
         self.position = position
         self.unknown = unknown

@@ -176,7 +176,15 @@ public final class Hub: Sendable {
             local.remove(subscription)
             ended(stream, .clientClosed)
         }
-        return try await body(HubUpdates(history: history, selection: selection, start: located, local: subscription))
+        return try await body(
+            HubUpdates(
+                history: history,
+                selection: selection,
+                start: located,
+                local: subscription,
+                gapPolicy: options.gapPolicy
+            )
+        )
     }
 
     /// Finds where a stream begins.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a hub refuses what it was given: events to publish, or its options.
+/// Why a hub refuses what it was given, events to publish or its options, or ends a subscription.
 public struct HubError: Error, Hashable, CustomStringConvertible {
     /// What is wrong, in short: a bounded set, fit for a metric's label.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -9,6 +9,9 @@ public struct HubError: Error, Hashable, CustomStringConvertible {
 
         /// An event has a type that only the hub's own events have: ``Hub/reservedTypes``.
         public static let typeReserved = Code(description: "type-reserved")
+        /// A subscriber within the process needs events that are no longer held, and the hub's gap policy is
+        /// ``StreamOptions/GapPolicy/close``.
+        public static let lagged = Code(description: "lagged")
         /// The hub's options cannot be used.
         public static let badOptions = Code(description: "bad-options")
     }
@@ -35,6 +38,14 @@ extension HubError {
             option: nil
         )
     }
+
+    static let lagged = HubError(
+        code: .lagged,
+        message:
+            "events that this subscriber needs are no longer held; subscribe anew, with what comes or from the oldest",
+        index: nil,
+        option: nil
+    )
 
     static func badOption(_ name: String, _ reason: String) -> HubError {
         HubError(code: .badOptions, message: reason, index: nil, option: name)

@@ -24,18 +24,6 @@ public struct HubEvent: Sendable {
     public let entry: HistoryEntry
 }
 
-/// A gap in what a subscriber gets.
-public struct HubGap: Sendable, Hashable {
-    /// The last event that the subscriber had.
-    public let requested: EventID
-    /// The event that comes next; nil if none is held.
-    public let oldest: EventID?
-    /// Up to where events may be missing; nil if that is not known.
-    ///
-    /// With several topics it may lie beyond the next event.
-    public let through: EventID?
-}
-
 /// The updates of one subscription within the process, in order and without end.
 ///
 /// Read by one task. Nothing is queued: each read of history is made when the one before has been used up, so that a
@@ -48,46 +36,33 @@ public struct HubUpdates: AsyncSequence, Sendable {
     let selection: Selection
     let start: LocatedStart
     let local: LocalGroup.Subscription
+    let gapPolicy: StreamOptions.GapPolicy
 
     /// An iterator over the updates.
-    public func makeAsyncIterator() -> AsyncIterator {
-        AsyncIterator(
-            history: history,
-            selection: selection,
-            local: local,
-            position: start.position,
-            unknown: start.unknown
-        )
-    }
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
 
     /// Reads updates.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let history: any History
-        let selection: Selection
-        let local: LocalGroup.Subscription
-        var position: Position?
-        var unknown: EventID?
+        private let updates: HubUpdates
+        private var position: Position?
+        private var unknown: EventID?
+        /// It began with the oldest event and has not caught up yet.
+        private var startsWithOldest: Bool
         private var entries: [HistoryEntry] = []
         private var next = 0
 
-        init(
-            history: any History,
-            selection: Selection,
-            local: LocalGroup.Subscription,
-            position: Position?,
-            unknown: EventID?
-        ) {
-            self.history = history
-            self.selection = selection
-            self.local = local
-            self.position = position
-            self.unknown = unknown
+        init(_ updates: HubUpdates) {
+            self.updates = updates
+            position = updates.start.position
+            unknown = updates.start.unknown
+            startsWithOldest = updates.start.startsWithOldest
         }
 
         /// The next update, after waiting for it.
         ///
         /// - Returns: The update; never nil.
-        /// - Throws: `CancellationError` if the task is cancelled; what the history throws.
+        /// - Throws: `CancellationError` if the task is cancelled; what the history throws; and where the hub's gap policy is
+        ///   ``StreamOptions/GapPolicy/close``, ``HubError`` (`lagged`) at a gap.
         public mutating func next() async throws -> HubUpdate? {
             while true {
                 if next < entries.count {
@@ -95,23 +70,25 @@ public struct HubUpdates: AsyncSequence, Sendable {
                     return .event(HubEvent(entry: entries[next]))
                 }
                 try Task.checkCancellation()
-                let head = local.group.willRead(local)
+                let head = updates.local.group.willRead(updates.local)
                 let batch = try await read()
+                let gap = HubGap(before: batch, after: position, unknown: unknown, in: updates.history)
+                if gap != nil, updates.gapPolicy.ends(startsWithOldest: startsWithOldest) { throw HubError.lagged }
                 entries = batch.entries
                 next = 0
-                let requested = unknown ?? (batch.missingThrough == nil ? nil : position.map(history.id(at:)))
                 position = batch.through
                 unknown = nil
-                if let requested {
-                    let through = batch.missingThrough.map(history.id(at:))
-                    return .gap(HubGap(requested: requested, oldest: entries.first?.id, through: through))
+                if let gap { return .gap(gap) }
+                if entries.isEmpty, batch.through >= head {
+                    startsWithOldest = false
+                    try await updates.local.group.waitForMore(updates.local)
                 }
-                if entries.isEmpty, batch.through >= head { try await local.group.waitForMore(local) }
             }
         }
 
         private func read() async throws -> HistoryBatch {
             let limit = ReadLimit()
+            let (history, selection) = (updates.history, updates.selection)
             if let batch = history.readNow(after: position, selection: selection, limit: limit) { return batch }
             return try await history.read(after: position, selection: selection, limit: limit)
         }
@@ -125,16 +102,5 @@ extension HubEvent {
     /// - Returns: The event.
     package func sent(namesTopic: Bool) -> ServerSentEvent {
         entry.event(namesTopic: namesTopic)
-    }
-}
-
-extension HubGap {
-    /// The event that tells of the gap, where updates are sent on as events.
-    ///
-    /// - Parameter type: Its type.
-    /// - Returns: The event.
-    package func event(type: String) -> ServerSentEvent {
-        let data = GapEvent(requested: requested, oldest: oldest, through: through).data
-        return (try? ServerSentEvent(type: type, data: data)) ?? ServerSentEvent(data: data)
     }
 }

@@ -67,15 +67,19 @@ struct HubStreamBody: HandedOverBody {
         }
         return EventStream(options: options) { events in
             defer { permit.release() }
-            try await service.hub.subscribe(selection, from: start) { updates in
-                for try await update in updates {
-                    let event =
-                        switch update {
-                        case .event(let event): event.sent(namesTopic: namesTopic)
-                        case .gap(let gap): gap.event(type: service.hub.options.gapType)
-                        }
-                    guard await events.send(event) else { return }
+            do {
+                try await service.hub.subscribe(selection, from: start) { updates in
+                    for try await update in updates {
+                        let event =
+                            switch update {
+                            case .event(let event): event.sent(namesTopic: namesTopic)
+                            case .gap(let gap): gap.event(type: service.hub.options.gapType)
+                            }
+                        guard await events.send(event) else { return }
+                    }
                 }
+            } catch let error as HubError where error.code == .lagged {
+                events.end(.lagged)
             }
         }
     }

@@ -167,7 +167,7 @@ func run(
             maximumBodySize: 1 << 20,
             headTimeout: .seconds(2),
             bodyTimeout: .seconds(2),
-            idleTimeout: .seconds(4),
+            idleTimeout: .seconds(20),
             writeTimeout: .seconds(2),
             shutdownTimeout: .seconds(3),
             runsRequestsOnEventLoops: onLoops

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import PlinthEvents
+
+/// A gap in what a subscriber gets: events that it needs are no longer held.
+public struct HubGap: Sendable, Hashable {
+    /// The last event that the subscriber had.
+    public let requested: EventID
+    /// The event that comes next; nil if none is held.
+    public let oldest: EventID?
+    /// Up to where events may be missing; nil if that is not known.
+    ///
+    /// With several topics it may lie beyond the next event.
+    public let through: EventID?
+
+    init(requested: EventID, oldest: EventID?, through: EventID?) {
+        self.requested = requested
+        self.oldest = oldest
+        self.through = through
+    }
+
+    /// The gap in front of a batch, for every reader of history; nil if there is none.
+    ///
+    /// - Parameters:
+    ///   - batch: What was read.
+    ///   - position: The last event that the reader had; nil if it began with the oldest, which misses nothing.
+    ///   - unknown: What the reader asked for, if that is not in this history.
+    ///   - history: The history.
+    init?(before batch: HistoryBatch, after position: Position?, unknown: EventID?, in history: any History) {
+        let missed = batch.missingThrough == nil ? nil : position.map(history.id(at:))
+        guard let requested = unknown ?? missed else { return nil }
+        self.init(
+            requested: requested,
+            oldest: batch.entries.first?.id,
+            through: batch.missingThrough.map(history.id(at:))
+        )
+    }
+}
+
+extension StreamOptions.GapPolicy {
+    /// Whether a gap ends a subscriber's stream.
+    ///
+    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. It goes on,
+    ///   whatever the policy: it would meet the same gap again.
+    /// - Returns: Whether the stream ends with ``StreamEnd/lagged``; otherwise the subscriber receives the gap.
+    func ends(startsWithOldest: Bool) -> Bool { self == .close && !startsWithOldest }
+}
+
+extension HubGap {
+    /// A JSON object with `requested`, `oldest` and `through`: IDs, or null.
+    var data: String {
+        "{\"requested\":\(JSONString.quoted(requested.description)),\"oldest\":\(JSONString.quoted(oldest?.description)),"
+            + "\"through\":\(JSONString.quoted(through?.description))}"
+    }
+
+    /// The event that stands for the gap, where updates are sent on as events.
+    ///
+    /// - Parameter type: Its type.
+    /// - Returns: The event, without an ID.
+    package func event(type: String) -> ServerSentEvent {
+        // Of a type that cannot be one: the event is better sent without it than not at all.
+        (try? ServerSentEvent(type: type, data: data)) ?? ServerSentEvent(data: data)
+    }
+
+    /// The bytes of the event that stands for the gap.
+    ///
+    /// - Parameters:
+    ///   - type: Its type.
+    ///   - id: Its ID, from which a client that reconnects goes on.
+    /// - Returns: The frame.
+    func frame(type: String, id: EventID) -> EventFrame {
+        var bytes = [UInt8](repeating: 0, count: NewEvent.prefix)
+        event(type: type).encode(into: &bytes)
+        bytes.removeLast()
+        return EventFrame(fields: bytes, id: id.utf8)
+    }
+}
