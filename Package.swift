@@ -202,6 +202,14 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
             ]
         ),
+        // One contract of a stream, in every way to serve one.
+        .testTarget(
+            name: "ContractTests",
+            dependencies: [
+                "PlinthServer", "PlinthTesting", "PlinthTestSupport",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
+            ]
+        ),
         .testTarget(
             name: "PlinthClientTests",
             dependencies: [

@@ -76,6 +76,11 @@ package final class ChildProcess: Sendable {
         )
     }
 
+    /// What the program has written next; nothing at its end.
+    package func nextOutput() async throws -> [UInt8] {
+        try await wait(for: "more from the program") { [self] in await onThread { self.output.nextOutput() } }
+    }
+
     /// Waits until the program has written a text.
     package func output(until mark: String, within limit: Duration = patience) async throws -> String {
         try await wait(for: "\(mark.debugDescription) from the program", within: limit) { [self] in

@@ -145,13 +145,12 @@ public struct EventStream: Sendable {
 
     /// The bytes that open the stream: a comment so that every client sees it open, and the reconnection time.
     package var preamble: [UInt8] {
-        var bytes: [UInt8] = []
+        guard parts.retry != nil || !parts.isRunning || channel.opensWithoutEvent else { return [] }
+        var bytes = Heartbeat.comment
         if let retry = parts.retry {
             // Whole milliseconds, as clients read them, of what the application gave.
             let milliseconds = max(0, retry.clampedNanoseconds / 1_000_000)
             if let block = try? EventStreamBlock.retry(.milliseconds(milliseconds)) { block.encode(into: &bytes) }
-        } else if !parts.isRunning || channel.opensWithoutEvent {
-            bytes = Heartbeat.comment
         }
         return bytes
     }

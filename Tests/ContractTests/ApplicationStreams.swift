@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Plinth
+import PlinthTestSupport
+
+/// What holds for an application's stream, in every way to serve it.
+enum ApplicationStreams {
+    private struct Mishap: Error {}
+
+    /// A stream, what it reports, and a client of it.
+    private static func stream(
+        _ way: Way,
+        options: EventStreamOptions = EventStreamOptions(heartbeat: .off),
+        method: String = "GET",
+        ready: @escaping @Sendable (EventChannel) async throws -> Void,
+        check: (ContractServer, any ContractClient, Recorder<StreamEnd>) async throws -> Void
+    ) async throws {
+        let ends = Recorder<StreamEnd>()
+        let route = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
+            events,
+            _ in
+            try await ready(events)
+        }
+        try await ContractServer.run(way, route) { server in
+            let client = try await server.client(method: method)
+            try await check(server, client, ends)
+            client.leave()
+        }
+    }
+
+    /// Waits until the task is cancelled.
+    @Sendable private static func forever(_ events: EventChannel) async throws {
+        try await Task.sleep(for: .seconds(3600))
+    }
+
+    /// Waits for the one end of a stream.
+    private static func ended(_ ends: Recorder<StreamEnd>, _ end: StreamEnd) async throws {
+        let found = try await ends.first()
+        try must(found == [end], "\(found)")
+    }
+
+    static let table = ContractTable(
+        rows: [
+            ContractRow("the head says what an event stream's says") { way in
+                try await stream(way, ready: forever) { _, client, _ in
+                    let (status, fields) = try await client.head()
+                    try must(status == 200, "\(status)")
+                    try must(fields["content-type"] == "text/event-stream; charset=UTF-8", "\(fields)")
+                    try must(fields["cache-control"] == "no-cache, no-transform", "\(fields)")
+                    try must(fields["x-accel-buffering"] == "no", "\(fields)")
+                }
+            },
+            ContractRow("it opens at once, with a comment") { way in
+                try await stream(way, ready: forever) { _, client, _ in
+                    let body = try await client.body(until: ":\n")
+                    try must(body == ":\n", body)
+                }
+            },
+            ContractRow("events arrive in order, whole, and the end is a proper one") { way in
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    for number in 0..<100 { await events.send("\(number)\nof 100") }
+                }
+                try await stream(way, ready: ready) { _, client, ends in
+                    let (body, isComplete) = try await client.end()
+                    try must(isComplete, "an end that is none")
+                    let events = (0..<100).map { "data: \($0)\ndata: of 100\n\n" }.joined()
+                    try must(body == ":\n" + events, body)
+                    try await ended(ends, .applicationClosed)
+                }
+            },
+            ContractRow("large events arrive whole") { way in
+                let data = String(repeating: "x", count: 1_000_000)
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    for _ in 0..<5 { await events.send(data) }
+                }
+                try await stream(way, ready: ready) { _, client, ends in
+                    let (body, isComplete) = try await client.end()
+                    try must(isComplete && body.utf8.count == 2 + 5 * (6 + data.utf8.count + 2), "\(body.utf8.count)")
+                    try await ended(ends, .applicationClosed)
+                }
+            },
+            ContractRow("heartbeats are comments, events, or none") { way in
+                let beat = Heartbeat.event(ServerSentEvent(type: "beat", data: "x"), every: .milliseconds(20))
+                try await stream(way, options: .init(heartbeat: beat), ready: forever) { _, client, _ in
+                    _ = try await client.body(until: "event: beat\ndata: x\n\nevent: beat\ndata: x\n\n")
+                }
+                let comment = EventStreamOptions(heartbeat: .every(.milliseconds(20)))
+                try await stream(way, options: comment, ready: forever) { _, client, _ in
+                    _ = try await client.body(until: ":\n:\n:\n")
+                }
+                try await stream(way, ready: { await $0.send("x") }) { _, client, _ in
+                    let body = try await client.end().body
+                    try must(body == ":\ndata: x\n\n", body)
+                }
+            },
+            ContractRow("an error before the first event is a status, where the stream waits for one") { way in
+                let options = EventStreamOptions(heartbeat: .off, opens: .withFirstEvent)
+                try await stream(way, options: options, ready: { _ in throw HTTPError(.badGateway, "no model") }) {
+                    _,
+                    client,
+                    ends in
+                    let status = try await client.head().status
+                    try must(status == 502, "\(status)")
+                    try await ended(ends, .applicationFailed)
+                }
+            },
+            ContractRow("an error after the first event ends the stream and stays off the wire") { way in
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    await events.send("one")
+                    throw Mishap()
+                }
+                try await stream(way, ready: ready) { _, client, ends in
+                    let body = try await client.end().body
+                    try must(body == ":\ndata: one\n\n", body)
+                    try await ended(ends, .applicationFailed)
+                }
+            },
+            ContractRow("an error is a last event, if the application says so") { way in
+                let options = EventStreamOptions(heartbeat: .off, onError: { _ in ServerSentEvent(data: "sorry") })
+                try await stream(way, options: options, ready: { _ in throw Mishap() }) { _, client, _ in
+                    let (body, isComplete) = try await client.end()
+                    try must(isComplete && body == ":\ndata: sorry\n\n", body)
+                }
+            },
+            ContractRow(
+                "HEAD is answered with the head alone",
+                except: [.memory: "its client asks for streams only"]
+            ) { way in
+                try await stream(way, method: "HEAD", ready: forever) { _, client, _ in
+                    let (status, fields) = try await client.head()
+                    try must(
+                        status == 200 && fields["content-type"]?.hasPrefix("text/event-stream") == true,
+                        "\(fields)"
+                    )
+                    let body = try await client.end().body
+                    try must(body.isEmpty, body)
+                }
+            },
+            ContractRow("it ends at its maximum age, properly, behind what it was sent") { way in
+                let options = EventStreamOptions(heartbeat: .off, maximumAge: .milliseconds(100))
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    await events.send("one")
+                    try await forever(events)
+                }
+                try await stream(way, options: options, ready: ready) { _, client, ends in
+                    let (body, isComplete) = try await client.end()
+                    try must(isComplete && body == ":\ndata: one\n\n", body)
+                    try await ended(ends, .expired)
+                }
+            },
+            ContractRow("a client that leaves cancels the ready function and is reported once") { way in
+                let cancelled = Recorder<Void>()
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    await events.send("one")
+                    do { try await forever(events) } catch { cancelled.record() }
+                }
+                try await stream(way, ready: ready) { _, client, ends in
+                    _ = try await client.body(until: "data: one\n\n")
+                    client.leave()
+                    try await cancelled.first()
+                    try await ended(ends, .clientClosed)
+                }
+            },
+            ContractRow("a shutdown ends it, properly", except: [.memory: "there is no server"]) { way in
+                let ready: @Sendable (EventChannel) async throws -> Void = { events in
+                    await events.send("one")
+                    try await forever(events)
+                }
+                try await stream(way, ready: ready) { server, client, ends in
+                    _ = try await client.body(until: "data: one\n\n")
+                    try await server.shutDown()
+                    let (body, isComplete) = try await client.end()
+                    try must(isComplete && body == ":\ndata: one\n\n", body)
+                    try await ended(ends, .serverDraining)
+                }
+            },
+        ],
+        ways: Way.ofApplications
+    )
+}
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Foundation
+import Plinth
+import PlinthTestSupport
+import PlinthTesting
+
+/// A client of one stream, in any way to serve it.
+protocol ContractClient: AnyObject, Sendable {
+    /// The response's status and header fields, whose names are in lower case.
+    func head() async throws -> (status: Int, fields: [String: String])
+    /// The body from its start, as soon as it contains a text, or has ended.
+    func body(until mark: String) async throws -> String
+    /// The whole body, and whether its end was a proper one.
+    func end() async throws -> (body: String, isComplete: Bool)
+    /// Closes its connection.
+    func leave()
+}
+
+/// curl, over every version of HTTP.
+actor CurlClient: ContractClient {
+    private nonisolated let curl: ChildProcess
+    private var seen: [UInt8] = []
+    /// Where the body begins.
+    private var bodyStart: Int?
+    private var isOver = false
+
+    init(_ way: Way, _ url: String, _ options: [String]) throws {
+        curl = try ChildProcess("curl", ["-sikN", "-m", "600"] + way.curlOptions + options + [url])
+    }
+
+    /// Reads until a text has come behind a place, or the end.
+    ///
+    /// - Returns: Where the text ends; nil if it did not come.
+    private func read(until mark: String, from start: Int) async throws -> Int? {
+        let mark = Array(mark.utf8)
+        var from = start
+        while true {
+            if let found = seen[min(from, seen.count)...].firstRange(of: mark) { return found.upperBound }
+            // The text may have begun in what was there.
+            from = max(start, seen.count - mark.count)
+            if isOver { return nil }
+            let more = try await curl.nextOutput()
+            isOver = more.isEmpty
+            seen += more
+        }
+    }
+
+    /// Reads until the body has begun.
+    private func bodyBegins() async throws -> Int {
+        if let bodyStart { return bodyStart }
+        let start = try await read(until: "\r\n\r\n", from: 0) ?? seen.count
+        bodyStart = start
+        return start
+    }
+
+    func head() async throws -> (status: Int, fields: [String: String]) {
+        let end = try await bodyBegins()
+        var lines = String(decoding: seen[..<end], as: UTF8.self).split(separator: "\r\n")[...]
+        let status = lines.popFirst()?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        var fields: [String: String] = [:]
+        for line in lines {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            fields[line[..<colon].lowercased()] = line[line.index(after: colon)...].trimmingCharacters(in: .whitespaces)
+        }
+        return (status, fields)
+    }
+
+    func body(until mark: String) async throws -> String {
+        let start = try await bodyBegins()
+        _ = try await read(until: mark, from: start)
+        return String(decoding: seen[start...], as: UTF8.self)
+    }
+
+    func end() async throws -> (body: String, isComplete: Bool) {
+        let start = try await bodyBegins()
+        while !isOver { _ = try await read(until: "\0", from: seen.count) }
+        let result = try await curl.result()
+        return (String(decoding: seen[start...], as: UTF8.self), result.status == 0)
+    }
+
+    nonisolated func leave() { curl.kill() }
+}
+
+/// The client of `PlinthTesting`, without a socket; its time is a clock's.
+final class MemoryClient: ContractClient {
+    /// A head without a stream behind it.
+    private let refusal: NotAnEventStream?
+    private let stream: TestEventStream?
+
+    init(_ chain: Chain, _ request: Request) async throws {
+        do {
+            stream = try await chain.eventStream(for: request, timeout: patience)
+            refusal = nil
+        } catch let error as NotAnEventStream {
+            stream = nil
+            refusal = error
+        }
+    }
+
+    func head() async throws -> (status: Int, fields: [String: String]) {
+        let fields = stream?.headers ?? refusal?.headers ?? HTTPFields()
+        return (
+            stream?.status.code ?? refusal?.status.code ?? 0,
+            Dictionary(fields.map { ($0.name.canonicalName, $0.value) }, uniquingKeysWith: { "\($0), \($1)" })
+        )
+    }
+
+    private var bytes: [UInt8] { stream?.receivedBytes ?? Array((refusal?.body ?? "").utf8) }
+
+    func body(until mark: String) async throws -> String {
+        try await wait(for: "\(mark.debugDescription) from the stream") {
+            let mark = Array(mark.utf8)
+            var from = 0
+            while let stream = self.stream, stream.endReason == nil {
+                let bytes = self.bytes
+                if bytes[min(from, bytes.count)...].firstRange(of: mark) != nil { break }
+                from = max(0, bytes.count - mark.count)
+                // What is due by the clock comes now; what takes a task comes when it has run.
+                stream.advance(by: .milliseconds(10))
+                try await Task.sleep(for: .milliseconds(1))
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    func end() async throws -> (body: String, isComplete: Bool) {
+        try await wait(for: "the end of the stream") {
+            while let stream = self.stream, stream.endReason == nil {
+                stream.advance(by: .milliseconds(10))
+                try await Task.sleep(for: .milliseconds(1))
+            }
+        }
+        return (String(decoding: bytes, as: UTF8.self), stream?.endReason?.completesBody ?? true)
+    }
+
+    func leave() { stream?.leave() }
+}
+
+extension TestEventStream {
+    /// Why it has ended; nil while it has not.
+    fileprivate var endReason: StreamEnd? {
+        received.lazy.compactMap { if case .end(let reason) = $0 { reason } else { nil } }.first
+    }
+}
+
+#endif
