@@ -12,7 +12,7 @@ import PlinthHub
 /// Serves the requests of an HTTP/1 connection one after the other, or the one of an HTTP/2 stream.
 ///
 /// It runs a task for each request, gives the socket's back-pressure to whoever writes the response, and keeps the
-/// deadlines. When a response turns out to be an event stream it makes way for an ``EventStreamHandler``.
+/// deadlines. When a response turns out to be an event stream it makes way for a ``StreamOutlet``.
 ///
 /// Every method can be entered again while another one is under way: a write, a flush or a close may find the client gone,
 /// and NIO then reads what the socket still holds and closes, before the call returns. So state changes before anything is
