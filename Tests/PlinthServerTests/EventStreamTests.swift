@@ -115,7 +115,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("the reconnection time opens the stream when there is one")
+    @Test("the reconnection time follows the comment that opens the stream")
     func retry() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(retry: .milliseconds(2500))) { events, _ in
             await events.send("x")
@@ -123,7 +123,7 @@ struct EventStreamTests {
         try await withServer([routes(["/stream": stream])]) { server in
             let client = try await server.requesting("/stream", version: "1.0")
             _ = try await client.read(until: "\r\n\r\n")
-            #expect(try await client.readToEnd() == "retry: 2500\n\ndata: x\n\n")
+            #expect(try await client.readToEnd() == ":\nretry: 2500\n\ndata: x\n\n")
         }
     }
 

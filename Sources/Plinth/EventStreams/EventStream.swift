@@ -145,8 +145,8 @@ public struct EventStream: Sendable {
 
     /// The bytes that open the stream: a comment so that every client sees it open, and the reconnection time.
     package var preamble: [UInt8] {
-        guard parts.retry != nil || !parts.isRunning || channel.opensWithoutEvent else { return [] }
-        var bytes = Heartbeat.comment
+        // An event that opens the stream needs no comment in front of it.
+        var bytes = !parts.isRunning || channel.opensWithoutEvent ? Heartbeat.comment : []
         if let retry = parts.retry {
             // Whole milliseconds, as clients read them, of what the application gave.
             let milliseconds = max(0, retry.clampedNanoseconds / 1_000_000)

@@ -102,7 +102,7 @@ extension TestEventStream {
         try check(part == awaited, "\(awaited)", part, file, line)
     }
 
-    /// Takes the next part, which has to be a reconnection time without an event.
+    /// Takes the next part, which has to be a reconnection time without an event; comments before it are skipped.
     ///
     /// - Parameters:
     ///   - time: The reconnection time.
@@ -115,7 +115,9 @@ extension TestEventStream {
         line: Int = #line
     ) async throws {
         let awaited = EventStreamPart.fields(id: nil, retry: time)
-        let part = try await take("\(awaited)", file, line) { _ in true }
+        let part = try await take("\(awaited)", file, line) { part in
+            if case .comment = part { false } else { true }
+        }
         try check(part == awaited, "\(awaited)", part, file, line)
     }
 
