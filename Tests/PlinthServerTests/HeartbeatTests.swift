@@ -34,8 +34,8 @@ struct HeartbeatTests {
 
     @Test("a busy stream sends none")
     func busy() async throws {
-        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.seconds(2)))) { events, _ in
-            for _ in 0..<60 {
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.seconds(5)))) { events, _ in
+            for _ in 0..<120 {
                 await events.send("x")
                 try await Task.sleep(for: .milliseconds(50))
             }

@@ -131,13 +131,13 @@ struct PeerTests {
     @Test("an HTTP/2 connection with an open stream is not idle; one without is")
     func idleHTTP2() async throws {
         let stream = Interceptor.eventStream("stream") { events, _ in
-            try await Task.sleep(for: .milliseconds(900))
+            try await Task.sleep(for: .seconds(5))
             await events.send("still here")
         }
         try await withServer(
             [routes(["/": stream])],
             configure: {
-                $0.idleTimeout = .milliseconds(300)
+                $0.idleTimeout = .seconds(3)
                 $0.shutdownTimeout = .milliseconds(500)
             }
         ) { server in

@@ -236,7 +236,7 @@ struct HubHandOffTests {
 
     @Test("a reader that stalls is closed at the deadline where there is one; others are not", arguments: Held.allCases)
     func timesOut(held: Held) async throws {
-        try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(1))) { hub in
+        try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(10))) { hub in
             let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
             let other = try await hub.subscribe("/topics/a")
             async let events = other.events(held.plenty)

@@ -226,6 +226,24 @@ final class RawClient: Sendable {
         }
     }
 
+    /// Reads at a pace, on one thread, so that it keeps it whatever else the tests do.
+    ///
+    /// - Returns: How many bytes came before the end, at most as many as asked for.
+    func count(upTo limit: Int, bytesPerSecond: Double) async throws -> Int {
+        try await Self.blocking { [self] in
+            var bytes = 0
+            while true {
+                let count = pending.withLock { pending in
+                    defer { pending.removeAll() }
+                    return pending.count
+                }
+                bytes += count
+                Thread.sleep(forTimeInterval: Double(count) / bytesPerSecond)
+                guard bytes < limit, case .bytes = receive(until: .now() + patience / .seconds(1)) else { return bytes }
+            }
+        }
+    }
+
     /// Whether nothing comes for so long, not even the end.
     func isQuiet(for limit: Double) async throws -> Bool {
         try await Self.blocking { [self] in
