@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command && Client
-import PlinthStreams
 import AsyncHTTPClient
 import NIOCore
 import NIOHTTP1
 import PlinthEvents
+import PlinthStreams
 import Synchronization
 
 /// What all subscribers of a run have seen, and how long it took.

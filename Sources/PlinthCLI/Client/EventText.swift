@@ -2,8 +2,8 @@
 
 #if Command && Client
 import PlinthClient
-import PlinthStreams
 import PlinthEvents
+import PlinthStreams
 
 /// Events as `plinth listen` prints them.
 struct EventText {

@@ -3,8 +3,8 @@
 #if Command && Client
 import ArgumentParser
 import PlinthClient
-import PlinthStreams
 import PlinthEvents
+import PlinthStreams
 
 /// What becomes of events whose type the hub reserves.
 enum ReservedTypes: String, ExpressibleByArgument, CaseIterable {

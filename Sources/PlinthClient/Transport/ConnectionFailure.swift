@@ -26,11 +26,14 @@ extension EventSourceTransportError {
     package static func preventing(_ error: any Error) -> EventSourceTransportError? {
         switch error {
         case let error as EventSourceTransportError: return error
-        case let error as NIOConnectionError: return connection(error)
-        case let error as IOError: return connection(error)
+        case let error as NIOConnectionError:
+            return connection(error) ?? .init(.connectionFailed, "no connection could be made.", cause: error)
+        // A connection that was made may break by a timeout, too, and then the server may have the request.
+        case let error as IOError where error.errnoCode != ETIMEDOUT: return connection(error)
         case let error as SocketAddressError: return name(error)
         case let error as NIOSSLError: return handshake(error)
         case let error as NIOSSLExtraError where error == .failedToValidateHostname: return otherHost(error)
+        case is NIOSSLExtraError: return .init(.handshakeFailed, "the TLS handshake failed.", cause: error)
         case let error as HTTPClientError: return client(error)
         case is TLSAlertReceived:
             return .init(.tlsServer, "the server speaks TLS: a URL of https:// reaches it.", cause: error)
