@@ -11,7 +11,9 @@ import PlinthTesting
 protocol ContractClient: AnyObject, Sendable {
     /// The response's status and header fields, whose names are in lower case.
     func head() async throws -> (status: Int, fields: [String: String])
-    /// The body from its start, as soon as it contains a text, or has ended.
+    /// The body from its start, as soon as it contains a text.
+    ///
+    /// - Throws: If it ends without.
     func body(until mark: String) async throws -> String
     /// The whole body, and whether its end was a proper one.
     func end() async throws -> (body: String, isComplete: Bool)
@@ -70,8 +72,10 @@ actor CurlClient: ContractClient {
 
     func body(until mark: String) async throws -> String {
         let start = try await bodyBegins()
-        _ = try await read(until: mark, from: start)
-        return String(decoding: seen[start...], as: UTF8.self)
+        let found = try await read(until: mark, from: start)
+        let body = String(decoding: seen[start...], as: UTF8.self)
+        try must(found != nil, "the end of \(body.suffix(1000).debugDescription) without \(mark.debugDescription)")
+        return body
     }
 
     func end() async throws -> (body: String, isComplete: Bool) {
@@ -112,25 +116,29 @@ final class MemoryClient: ContractClient {
 
     func body(until mark: String) async throws -> String {
         try await wait(for: "\(mark.debugDescription) from the stream") {
-            let mark = Array(mark.utf8)
+            let bytesOfMark = Array(mark.utf8)
             var from = 0
-            while let stream = self.stream, stream.endReason == nil {
+            while true {
+                // Asked first: what comes before the end is in the bytes then.
+                let isOver = self.stream?.endReason != nil
                 let bytes = self.bytes
-                if bytes[min(from, bytes.count)...].firstRange(of: mark) != nil { break }
-                from = max(0, bytes.count - mark.count)
+                if bytes[min(from, bytes.count)...].firstRange(of: bytesOfMark) != nil {
+                    return String(decoding: bytes, as: UTF8.self)
+                }
+                try must(!isOver, "the end without \(mark)")
+                from = max(0, bytes.count - bytesOfMark.count)
                 // What is due by the clock comes now; what takes a task comes when it has run.
-                stream.advance(by: .milliseconds(10))
-                try await Task.sleep(for: .milliseconds(1))
+                self.stream?.advance(by: .milliseconds(10))
+                await Task.yield()
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
     }
 
     func end() async throws -> (body: String, isComplete: Bool) {
         try await wait(for: "the end of the stream") {
             while let stream = self.stream, stream.endReason == nil {
                 stream.advance(by: .milliseconds(10))
-                try await Task.sleep(for: .milliseconds(1))
+                await Task.yield()
             }
         }
         return (String(decoding: bytes, as: UTF8.self), stream?.endReason?.completesBody ?? true)

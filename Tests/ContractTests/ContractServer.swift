@@ -32,7 +32,7 @@ struct ContractServer: Sendable {
         }
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let address: ListenAddress =
-            way.isSecure ? .tls(port: 0, identity: try await Certificate.shared.identity()) : .tcp(port: 0)
+            way.isSecure ? .tls(port: 0, identity: try await Identity.shared()) : .tcp(port: 0)
         let connector = Connector(
             chain,
             configuration: ConnectorConfiguration(addresses: [address], shutdownTimeout: .seconds(60)),
@@ -83,37 +83,21 @@ struct ContractServer: Sendable {
     func shutDown() async throws { try await stop() }
 }
 
-/// A certificate that openssl makes once a run.
-private struct Certificate: Sendable {
-    let certificate: String
-    let key: String
-
-    private static let made = Task { try await make() }
-
-    static var shared: Certificate {
-        get async throws { try await made.value }
-    }
-
-    func identity() throws -> TLSIdentity {
-        try TLSIdentity(certificateChain: certificate, privateKey: key)
-    }
-
-    private static func make() async throws -> Certificate {
+/// What streams over TLS are served with, made once a run.
+private enum Identity {
+    private static let made = Task {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let made = Certificate(
+        return try await SelfSignedCertificate.make(
+            "localhost",
             certificate: folder.appendingPathComponent("certificate.pem").path,
             key: folder.appendingPathComponent("key.pem").path
         )
-        let result = try await ChildProcess.run(
-            "openssl",
-            [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                "-subj", "/CN=localhost", "-keyout", made.key, "-out", made.certificate,
-            ]
-        )
-        try #require(result.status == 0, "\(result.errors)")
-        return made
+    }
+
+    static func shared() async throws -> TLSIdentity {
+        let files = try await made.value
+        return try TLSIdentity(certificateChain: files.certificate, privateKey: files.key)
     }
 }
 

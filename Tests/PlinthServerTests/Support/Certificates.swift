@@ -33,25 +33,21 @@ struct Certificates: Sendable {
             lockedKey: try folder.path("locked-key.pem"),
             otherKey: try folder.path("other-key.pem")
         )
-        let newKey = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        ]
-        try await openssl(
-            newKey + [
-                "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", made.key,
-                "-out", made.certificate,
-            ]
+        _ = try await SelfSignedCertificate.make(
+            "localhost",
+            ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+            certificate: made.certificate,
+            key: made.key
         )
-        try await openssl(
-            newKey + ["-subj", "/CN=other", "-keyout", made.otherKey, "-out", try folder.path("other.pem")]
+        _ = try await SelfSignedCertificate.make(
+            "other",
+            certificate: try folder.path("other.pem"),
+            key: made.otherKey
         )
-        try await openssl(["ec", "-in", made.key, "-aes128", "-passout", "pass:sesame", "-out", made.lockedKey])
-        return made
-    }
-
-    private static func openssl(_ arguments: [String]) async throws {
-        let result = try await ChildProcess.run("openssl", arguments)
+        let locking = ["ec", "-in", made.key, "-aes128", "-passout", "pass:sesame", "-out", made.lockedKey]
+        let result = try await ChildProcess.run("openssl", locking)
         try #require(result.status == 0, "\(result.errors)")
+        return made
     }
 }
 
