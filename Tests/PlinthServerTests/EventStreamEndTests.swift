@@ -2,10 +2,10 @@
 
 #if Server
 
-import PlinthTestSupport
 import Dispatch
 import Plinth
 import PlinthServer
+import PlinthTestSupport
 import Testing
 
 /// How event streams end, and who is told.
@@ -43,7 +43,7 @@ struct EventStreamEndTests {
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
             do {
-                try await Task.sleep(for: .seconds(600))
+                try await untilCancelled()
             } catch {
                 cancelled.record()
                 #expect(await events.send("after the end") == false)
@@ -164,7 +164,7 @@ struct EventStreamEndTests {
         let cancelled = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
-            do { try await Task.sleep(for: .seconds(600)) } catch { cancelled.record() }
+            do { try await untilCancelled() } catch { cancelled.record() }
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/")
@@ -236,7 +236,7 @@ struct EventStreamEndTests {
         let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(maximumAge: .milliseconds(100))
         let stream = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { _, _ in
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/")

@@ -2,9 +2,9 @@
 
 #if Server
 
-import PlinthTestSupport
 import Plinth
 import PlinthServer
+import PlinthTestSupport
 import Testing
 
 /// What an event stream looks like on the wire.
@@ -296,7 +296,7 @@ struct EventStreamTests {
         let stream = Interceptor.eventStream("stream", options: .init(opens: .withFirstEvent)) { _, _ in
             started.record()
             do {
-                try await Task.sleep(for: .seconds(600))
+                try await untilCancelled()
             } catch {
                 cancelled.record()
                 throw error
@@ -323,7 +323,7 @@ struct EventStreamTests {
             _ in
             await events.send("one")
             do {
-                try await Task.sleep(for: .seconds(600))
+                try await untilCancelled()
             } catch {
                 cancelled.record()
             }

@@ -2,9 +2,9 @@
 
 #if Server
 
-import PlinthTestSupport
 import Plinth
 import PlinthServer
+import PlinthTestSupport
 import Testing
 
 /// Frames by hand (RFC 9113, section 4), for what no decent client does.
@@ -70,7 +70,7 @@ struct HTTP2Tests {
         let started = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { _, _ in
             started.record()
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.client()
@@ -113,7 +113,7 @@ struct HTTP2Tests {
         func stream(_ name: String) -> Interceptor {
             .eventStream("stream", onDisconnect: { ends.record("\(name) \($0)") }) { _, _ in
                 started.record()
-                try await Task.sleep(for: .seconds(600))
+                try await untilCancelled()
             }
         }
         try await withServer([routes(["/a": stream("a"), "/b": stream("b")])]) { server in
@@ -136,7 +136,7 @@ struct HTTP2Tests {
     func rapidReset(path: String) async throws {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { _, _ in
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         try await withServer([routes(["/events": stream, "/text": answering("x")])]) { server in
             let client = try await server.client()

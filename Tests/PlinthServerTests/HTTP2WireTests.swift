@@ -2,9 +2,9 @@
 
 #if Server
 
-import PlinthTestSupport
 import Plinth
 import PlinthServer
+import PlinthTestSupport
 import Testing
 
 extension HTTP2Client {
@@ -72,7 +72,7 @@ extension RawClient {
 struct HTTP2WireTests {
     static let endless = Interceptor.eventStream("endless") { events, _ in
         await events.send("here")
-        try await Task.sleep(for: .seconds(600))
+        try await untilCancelled()
     }
 
     @Test(

@@ -3,6 +3,7 @@
 #if Server
 
 import Plinth
+import PlinthTestSupport
 import Testing
 
 /// Heartbeats in real time; their logic is tested with a clock of its own elsewhere.
@@ -11,7 +12,7 @@ struct HeartbeatTests {
     @Test("an idle stream sends comments")
     func idle() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.milliseconds(100)))) { _, _ in
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", version: "1.0")
@@ -23,7 +24,7 @@ struct HeartbeatTests {
     func event() async throws {
         let heartbeat = Heartbeat.event(ServerSentEvent(type: "ping", data: ""), every: .milliseconds(100))
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: heartbeat)) { _, _ in
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/")

@@ -2,10 +2,10 @@
 
 #if Server
 
-import PlinthTestSupport
 import NIOCore
 import Plinth
 import PlinthServer
+import PlinthTestSupport
 import ServiceLifecycle
 import Testing
 
@@ -17,7 +17,7 @@ struct ShutdownTests {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         let identity = try await Certificates.shared.identity()
         try await withServer(
@@ -134,7 +134,7 @@ struct ShutdownTests {
         let stuck = Interceptor.handler("stuck") { _ in
             started.record()
             do {
-                try await Task.sleep(for: .seconds(600))
+                try await untilCancelled()
             } catch {
                 cancelled.record()
                 throw error
@@ -157,12 +157,12 @@ struct ShutdownTests {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("one")
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
         }
         let started = Recorder<Void>()
         let stuck = Interceptor.handler("stuck") { _ in
             started.record()
-            try await Task.sleep(for: .seconds(600))
+            try await untilCancelled()
             return .text("never")
         }
         let connector = Connector(

@@ -60,7 +60,7 @@ final class ScriptedTransport: EventSourceTransport {
             return EventSourceResponse(head: head, body: chunks)
         case .silence:
             // Until it is cancelled.
-            try await Task.sleep(for: .seconds(3600))
+            try await untilCancelled()
             throw Failure()
         case .failure:
             throw Failure()
@@ -100,7 +100,7 @@ final class ScriptedTransport: EventSourceTransport {
             if chunks.isEmpty {
                 guard staysOpen else { return false }
                 // Until it is cancelled.
-                try await Task.sleep(for: .seconds(3600))
+                try await untilCancelled()
                 return false
             }
             let chunk = chunks.removeFirst()

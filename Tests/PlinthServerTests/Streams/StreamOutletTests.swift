@@ -76,11 +76,13 @@ struct StreamOutletTests {
                 group: loop
             )
             outlet = Source(
-                framing: ResponseFraming(version: .http1_1, body: .unknown, keepsAlive: false),
-                server: server,
-                loop: server.loop(of: loop),
-                isSecure: true,
-                halfCloseIsLeaving: true
+                StreamConnection(
+                    framing: ResponseFraming(version: .http1_1, body: .unknown, keepsAlive: false),
+                    server: server,
+                    loop: server.loop(of: loop),
+                    isSecure: true,
+                    halfCloseIsLeaving: true
+                )
             )
             try channel.pipeline.syncOperations.addHandlers([end, outlet])
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
