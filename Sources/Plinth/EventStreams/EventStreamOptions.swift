@@ -95,11 +95,11 @@ public struct EventStreamOptions: Sendable {
 
     /// Options; all defaults unless given.
     public init(
-        heartbeat: Heartbeat = .every(.seconds(10)),
+        heartbeat: Heartbeat = .every(.defaultHeartbeat),
         buffer: EventBufferPolicy = .bounded(10),
         opens: Opening = .atOnce,
         retry: Duration? = nil,
-        writeTimeout: Duration? = .seconds(60),
+        writeTimeout: Duration? = .defaultWriteTimeout,
         maximumAge: Duration? = nil,
         onError: (@Sendable (any Error) -> ServerSentEvent?)? = nil
     ) {

@@ -66,11 +66,11 @@ public struct StreamOptions: Sendable {
     ///   - gapPolicy: What happens to a subscriber that needs events which history no longer holds.
     ///   - gapType: The type of the event that tells of a gap: not empty, not `message`, without line breaks.
     public init(
-        heartbeat: Duration? = .seconds(10),
+        heartbeat: Duration? = .defaultHeartbeat,
         heartbeatEvent: String? = nil,
         retry: ClosedRange<Duration> = .seconds(2)...(.seconds(4)),
         maximumRetry: Duration = .seconds(3600),
-        writeTimeout: Duration? = .seconds(60),
+        writeTimeout: Duration? = .defaultWriteTimeout,
         maximumAge: Duration? = nil,
         gapPolicy: GapPolicy = .tell,
         gapType: String = "gap"

@@ -4,11 +4,6 @@
 ///
 /// One value serves all streams with the same options; each stream keeps its own moments.
 package struct StreamTiming: Sendable {
-    /// The default time without a write after which a heartbeat is sent: 10 s.
-    package static let defaultHeartbeat = Duration.seconds(10)
-    /// The default time that a client may take nothing of what waits for it: 60 s.
-    package static let defaultWriteTimeout = Duration.seconds(60)
-
     // In nanoseconds, `Int64.max` for never: these are looked at for every event of every stream.
     private let heartbeat: Int64
     private let writeTimeout: Int64
@@ -45,4 +40,12 @@ package struct StreamTiming: Sendable {
 
     /// When a stream ends that began then.
     package func expiry(of opened: MonotonicTime) -> MonotonicTime { opened.advanced(by: maximumAge) }
+}
+
+// The defaults of every stream's options, which are public and so need these from outside of the package's modules.
+extension Duration {
+    /// The default time without a write after which a heartbeat is sent: 10 s.
+    @usableFromInline package static var defaultHeartbeat: Duration { .seconds(10) }
+    /// The default time that a client may take nothing of what waits for it: 60 s.
+    @usableFromInline package static var defaultWriteTimeout: Duration { .seconds(60) }
 }
