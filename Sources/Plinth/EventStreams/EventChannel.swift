@@ -16,6 +16,8 @@ public final class EventChannel: Sendable {
     private let state: Mutex<EventChannelState>
 
     /// How many nanoseconds a connection may take nothing of what is due to it; the largest number for no limit.
+    ///
+    /// Outside of the lock: a transport needs it whenever a connection stalls.
     package let writeTimeout: Int64
 
     init(_ options: EventStreamOptions) {

@@ -40,8 +40,8 @@ public struct HubGap: Sendable, Hashable {
 extension StreamOptions.GapPolicy {
     /// Whether a gap ends a subscriber's stream.
     ///
-    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. It goes on,
-    ///   whatever the policy: it would meet the same gap again.
+    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such a
+    ///   subscriber always continues: it would only meet the same gap again.
     /// - Returns: Whether the stream ends with ``StreamEnd/lagged``; otherwise the subscriber receives the gap.
     func ends(startsWithOldest: Bool) -> Bool { self == .close && !startsWithOldest }
 }
@@ -66,7 +66,7 @@ extension HubGap {
     ///
     /// - Parameters:
     ///   - type: Its type.
-    ///   - id: Its ID, from which a client that reconnects goes on.
+    ///   - id: Its ID, after which a client that reconnects resumes.
     /// - Returns: The frame.
     func frame(type: String, id: EventID) -> EventFrame {
         var bytes = [UInt8](repeating: 0, count: NewEvent.prefix)

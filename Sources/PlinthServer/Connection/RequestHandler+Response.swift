@@ -305,18 +305,25 @@ extension RequestHandler {
         context.writeAndFlush(headPart(response, framing), promise: nil)
         guard self.current === current, channel.isActive else { throw CancellationError() }
         let handler = ApplicationStreamHandler<Output>(
-            stream: stream,
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
+            stream,
+            on: connection(framing),
             logger: current.logger,
-            halfCloseIsLeaving: halfCloseIsLeaving,
             route: route
         )
         release(current)
         hasLeft = true
         serve(handler, channel)
+    }
+
+    /// What a stream needs to know of this connection.
+    func connection(_ framing: ResponseFraming) -> StreamConnection {
+        StreamConnection(
+            framing: framing,
+            server: server,
+            loop: loop,
+            isSecure: isSecure,
+            halfCloseIsLeaving: halfCloseIsLeaving
+        )
     }
 
     /// Leaves the connection to a stream whose head has been written.

@@ -81,16 +81,10 @@ extension RequestHandler {
             body.service.refused(request, .clientClosed)
             return channel.close(promise: nil)
         }
-        let handler = HubStreamHandler<Output>(
-            group: body.service.group(of: loop),
-            request: body.service.streamRequest(request, .eventLoop),
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
-            halfCloseIsLeaving: halfCloseIsLeaving
-        )
-        serve(handler, channel)
+        // The group first: `endStreams` finds every stream whose beginning was reported.
+        let group = body.service.group(of: loop)
+        let stream = body.service.streamRequest(request, .eventLoop)
+        serve(HubStreamHandler<Output>(stream, of: group, on: connection(framing)), channel)
     }
 }
 

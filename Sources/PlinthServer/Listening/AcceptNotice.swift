@@ -7,8 +7,8 @@ import NIOCore
 
 /// Accepts connections while there are descriptors for them, and says when there are not.
 ///
-/// It stops before the last one is taken and looks again every 100 ms, so that those who wait do not wait long behind
-/// others that leave. Of pauses that follow one another the first is told, and another one a minute later.
+/// It stops accepting before the last descriptor is taken, and checks every 100 ms whether there is room again. Logs the first
+/// pause, then at most one a minute.
 final class AcceptNotice: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel

@@ -8,7 +8,7 @@ import Plinth
 
 /// An application's event stream on its connection: pulls from the stream's channel while the connection has room.
 final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, EventStreamConnection {
-    /// The stream's channel, at hand: what is asked for at each event costs a look into memory that nobody else needs.
+    /// The stream's channel, kept beside the stream: each event reads it, and one indirection less is one cache miss less.
     private let events: EventChannel
     private let stream: EventStream
     private let metrics: EventStreamMetrics?
@@ -16,6 +16,8 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
     /// Whether the channel knows this as its connection.
     private var isServing = false
     private var isPumping = false
+    /// Whether there is more to pull as soon as the connection has room: otherwise the channel wakes the stream.
+    private var waitsForRoom = false
     /// Whether the timer is set for the end of a stall, behind the next heartbeat.
     private var isPutOff = false
 
@@ -24,27 +26,17 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
     private static var maximumPulls: Int { 16 }
 
     init(
-        stream: EventStream,
-        framing: ResponseFraming,
-        server: ServerContext,
-        loop: LoopContext,
-        isSecure: Bool,
+        _ stream: EventStream,
+        on connection: StreamConnection,
         logger: Logger,
-        halfCloseIsLeaving: Bool,
         route: RouteIdentity?
     ) {
         self.stream = stream
         self.events = stream.channel
         self.logger = logger
-        self.metrics = server.metrics.metrics(for: route)
-        server.activities.enter()
-        super.init(
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
-            halfCloseIsLeaving: halfCloseIsLeaving
-        )
+        self.metrics = connection.server.metrics.metrics(for: route)
+        connection.server.activities.enter()
+        super.init(connection)
     }
 
     // MARK: - Life
@@ -104,13 +96,14 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
             isPutOff = false
             loop.schedule(self, at: now)
         }
-        pump(now: now)
+        if waitsForRoom { pump(now: now) }
     }
 
     func pump(now: MonotonicTime) {
         guard !isOver, !isPumping else { return }
         isPumping = true
         defer { isPumping = false }
+        waitsForRoom = true
         var pulls = 0
         while pending == 0, !isOver {
             pulls += 1
@@ -131,7 +124,9 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
             if case .failed(let end) = write { return leave(end) }
             switch pull {
             case .bytes(more: true): continue
-            case .bytes(more: false), .idle: return pending > 0 ? stalls(now) : ()
+            case .bytes(more: false), .idle:
+                waitsForRoom = false
+                return pending > 0 ? stalls(now) : ()
             case .end(let end): return finish(end)
             }
         }

@@ -48,7 +48,7 @@ struct DirectSocket {
     /// Errors are left aside: it may be a Unix socket, or broken already, which its first use tells.
     func limitUnsent() {
         var limit = SocketLimits.unsent
-        // The kernel copies so many bytes, which are those of the variable.
+        // The kernel copies the variable's bytes during the call.
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &limit, socklen_t(MemoryLayout<CInt>.size))
     }
 

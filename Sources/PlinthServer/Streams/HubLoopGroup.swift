@@ -208,7 +208,7 @@ final class HubLoopGroup: DeliveryGroup {
         if !requests.isEmpty { local.reads.add(requests) }
         while let request = local.reads.begin(isAwaited: { local.distributor.isAwaited($0) }) { read(request) }
         if !local.distributor.unfinished.isEmpty, !local.isTurnDue {
-            // In a turn of its own: the event loop looks at its connections in between, whoever asks for one.
+            // Scheduled, not run here: between two turns the event loop serves its connections.
             local.isTurnDue = true
             loop.eventLoop.execute { self.takeTurn() }
         }

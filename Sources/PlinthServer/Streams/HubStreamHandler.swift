@@ -17,27 +17,19 @@ final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubC
     private let request: StreamRequest
     private var slot: Int?
     private var isDraining = false
+    /// Whether the group waits for room: the last write was not taken whole.
+    private var isBlocked = false
     /// Whether the group reports the stream's end: from the moment that it is handed to it.
     private var isWithGroup = false
 
     init(
-        group: HubLoopGroup,
-        request: StreamRequest,
-        framing: ResponseFraming,
-        server: ServerContext,
-        loop: LoopContext,
-        isSecure: Bool,
-        halfCloseIsLeaving: Bool
+        _ request: StreamRequest,
+        of group: HubLoopGroup,
+        on connection: StreamConnection
     ) {
         self.group = group
         self.request = request
-        super.init(
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
-            halfCloseIsLeaving: halfCloseIsLeaving
-        )
+        super.init(connection)
     }
 
     override func start() {
@@ -60,17 +52,19 @@ final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubC
     }
 
     override func hasRoom() {
-        if let slot { group.isWritable(self, slot) }
+        if isBlocked, let slot { group.isWritable(self, slot) }
     }
 
     override func hasProgressed() {
-        if let slot { group.hasProgressed(self, slot) }
+        if isBlocked, let slot { group.hasProgressed(self, slot) }
     }
 
     // MARK: - From the group
 
     func write(_ bytes: UnsafeRawBufferPointer) -> StreamWrite {
-        send(bytes, room: Self.room)
+        let write = send(bytes, room: Self.room)
+        isBlocked = write != .took(bytes.count)
+        return write
     }
 
     func finish(_ end: StreamEnd) {

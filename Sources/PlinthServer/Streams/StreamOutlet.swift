@@ -6,11 +6,21 @@ import NIOCore
 import NIOHTTP1
 import Plinth
 
+/// What a stream needs to know of its connection.
+struct StreamConnection {
+    let framing: ResponseFraming
+    let server: ServerContext
+    let loop: LoopContext
+    let isSecure: Bool
+    /// Whether the client's end of sending means that it leaves.
+    let halfCloseIsLeaving: Bool
+}
+
 /// The way out of a stream on a NIO channel: the socket itself where nothing stands between, otherwise the pipeline.
 ///
-/// What feeds the stream is a subclass: an application's channel, or a hub's subscription. A source hands in bytes; the
-/// outlet says how many it took, reports when it has room again, and does all that ends a stream: the body's end, the close,
-/// and the deadline of a client that does not take even that.
+/// What feeds the stream is a subclass: an application's channel, or a hub's subscription. The source sends bytes; the outlet
+/// returns how many it took, reports when it has room again, and does all that ends a stream: the body's end, the close, and
+/// the deadline of a client that does not take even that.
 ///
 /// Only the event loop touches it. Every method can be entered again by what it writes or closes: a write may find the client
 /// gone, and then the channel is inactive before the write returns.
@@ -41,18 +51,12 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
     private let isSecure: Bool
     private let halfCloseIsLeaving: Bool
 
-    init(
-        framing: ResponseFraming,
-        server: ServerContext,
-        loop: LoopContext,
-        isSecure: Bool,
-        halfCloseIsLeaving: Bool
-    ) {
-        self.framing = framing
-        self.server = server
-        self.loop = loop
-        self.isSecure = isSecure
-        self.halfCloseIsLeaving = halfCloseIsLeaving
+    init(_ connection: StreamConnection) {
+        framing = connection.framing
+        server = connection.server
+        loop = connection.loop
+        isSecure = connection.isSecure
+        halfCloseIsLeaving = connection.halfCloseIsLeaving
     }
 
     // MARK: - For the source
@@ -151,7 +155,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
 
     /// Sends bytes that are framed as the body is.
     ///
-    /// What the socket does not take is left to the channel, up to a bound; the source keeps the rest, and goes on when
+    /// The channel holds what the socket does not take, up to a bound. The source keeps the rest, and sends it when
     /// ``hasRoom()`` is called.
     ///
     /// - Parameters:
@@ -182,13 +186,21 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         let wasWriting = isWriting
         isWriting = true
         defer { isWriting = wasWriting }
+        // Nearly every event of TLS is one piece, which the socket takes at once: no promise for these.
+        var bytes = bytes
+        let size = bytes.count
+        if Output.isSocket, socket == nil, pending == 0, size > 0, size <= Self.pieceSize {
+            context.writeAndFlush(wrapOutboundOut(Output.body(bytes, .empty, context.channel.allocator)), promise: nil)
+            guard Output.bufferedBytes(context.channel) > 0 else { return }
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         var start = 0
         repeat {
             let end = min(bytes.count, start + Self.pieceSize)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-            // A piece of nothing counts as a byte.
-            let count = max(1, piece.count)
+            // A piece of nothing stands for what the channel has already.
+            let count = piece.isEmpty ? max(1, size) : piece.count
             pending += count
             let written = context.eventLoop.makePromise(of: Void.self)
             context.write(wrapOutboundOut(Output.body(piece, .empty, context.channel.allocator)), promise: written)
