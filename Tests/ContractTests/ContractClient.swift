@@ -17,6 +17,8 @@ protocol ContractClient: AnyObject, Sendable {
     func body(until mark: String) async throws -> String
     /// The whole body, and whether its end was a proper one.
     func end() async throws -> (body: String, isComplete: Bool)
+    /// Takes nothing any more.
+    func stall()
     /// Closes its connection.
     func leave()
 }
@@ -85,6 +87,8 @@ actor CurlClient: ContractClient {
         return (String(decoding: seen[start...], as: UTF8.self), result.status == 0)
     }
 
+    nonisolated func stall() { curl.stall() }
+
     nonisolated func leave() { curl.kill() }
 }
 
@@ -143,6 +147,8 @@ final class MemoryClient: ContractClient {
         }
         return (String(decoding: bytes, as: UTF8.self), stream?.endReason?.completesBody ?? true)
     }
+
+    func stall() { stream?.stall() }
 
     func leave() { stream?.leave() }
 }

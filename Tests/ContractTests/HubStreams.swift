@@ -87,6 +87,9 @@ enum HubStreams {
             ContractRow("large events arrive whole, also beside a client that takes nothing") { way in
                 let data = String(repeating: "x", count: 1_000_000)
                 try await served(way) { served in
+                    let stalled = try await served.server.client("/topics/a")
+                    _ = try await stalled.body(until: ":\n")
+                    stalled.stall()
                     let client = try await served.server.client("/topics/a", lastEventID: "earliest")
                     _ = try await client.body(until: ":\n")
                     for _ in 0..<8 { try await served.publish(data) }
@@ -94,7 +97,9 @@ enum HubStreams {
                     let body = try await client.body(until: "data: last\n")
                     let lines = body.split(separator: "\n").filter { $0.hasPrefix("data: x") }
                     try must(lines.count == 8 && lines.allSatisfy { $0.utf8.count == 1_000_006 }, "\(lines.count)")
+                    try must(served.hub.subscriberCount == 2, "\(served.hub.subscriberCount) subscribers")
                     client.leave()
+                    stalled.leave()
                 }
             },
             ContractRow("it resumes behind the last event that the client has") { way in

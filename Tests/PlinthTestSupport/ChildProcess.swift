@@ -58,6 +58,11 @@ package final class ChildProcess: Sendable {
         if process.isRunning { process.terminate() }
     }
 
+    /// Stops the program where it is: it takes nothing any more, and holds what it has.
+    package func stall() {
+        if process.isRunning { Foundation.kill(identifier, SIGSTOP) }
+    }
+
     package func kill() {
         if process.isRunning { Foundation.kill(identifier, SIGKILL) }
     }
