@@ -12,7 +12,7 @@ seconds=${1:?seconds, or --minimize}
 work=${2:-${TMPDIR:-/tmp}/plinth-fuzz}
 mkdir -p "$work/corpus" "$work/findings"
 swiftc -O -swift-version 6 -package-name plinth -enable-experimental-feature Lifetimes -parse-as-library \
-  -use-ld=lld -sanitize=fuzzer,address -o "$work/fuzz" "$here"/../Sources/PlinthEvents/*.swift "$here"/Fuzz.swift
+  -use-ld=lld -sanitize=fuzzer,address -o "$work/fuzz" "$here"/../Sources/PlinthEvents/*/*.swift "$here"/Fuzz.swift
 if [ "$seconds" = --minimize ]; then
   rm -rf "$work/small" && mkdir -p "$work/small"
   "$work/fuzz" -set_cover_merge=1 -use_counters=0 -max_len=512 "$work/small" "$here/Corpus" "$work/corpus" 2>&1 | tail -2

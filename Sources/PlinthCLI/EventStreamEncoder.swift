@@ -97,7 +97,7 @@ struct EventObject {
                 return [.event(try ServerSentEvent(type: type, data: data, id: id, retry: time))]
             }
             var blocks: [EventStreamBlock] = []
-            if let id { blocks.append(.lastEventID(try ServerSentEvent.EventID(id))) }
+            if let id { blocks.append(.lastEventID(try ServerSentEvent.ID(id))) }
             if let time { blocks.append(try .retry(time)) }
             return blocks
         } catch {

@@ -75,11 +75,11 @@ package final class Reactor: DeliveryGroup {
     /// - Parameters:
     ///   - descriptor: The socket; the reactor's own from now on, whatever happens.
     ///   - request: What it gets, and who is told of its end: once, when it is closed.
-    package func adopt(_ descriptor: CInt, _ request: StreamRequest) {
+    package func handOff(_ descriptor: CInt, _ request: StreamRequest) {
         guard descriptor >= 0 else { return request.onEnd(.writeFailed) }
-        let adoption = ReactorState.Adoption(socket: StreamSocket(descriptor: descriptor), request: request)
-        guard let wakes = state.withLock({ $0.add(adoption) }) else {
-            adoption.socket.close()
+        let handOff = ReactorState.HandOff(socket: StreamSocket(descriptor: descriptor), request: request)
+        guard let wakes = state.withLock({ $0.add(handOff) }) else {
+            handOff.socket.close()
             return request.onEnd(.serverDraining)
         }
         if wakes { poller.wake() }
@@ -127,11 +127,11 @@ package final class Reactor: DeliveryGroup {
             for command in work.commands {
                 if case .countBehind(let continuation) = command { continuation.resume(returning: 0) }
             }
-            for adoption in work.adoptions {
-                adoption.socket.close()
-                adoption.request.onEnd(.serverDraining)
+            for handOff in work.handOffs {
+                handOff.socket.close()
+                handOff.request.onEnd(.serverDraining)
             }
-            didTell(work.adoptions.count)
+            didTell(work.handOffs.count)
         }
     }
 

@@ -80,7 +80,7 @@ struct ReactorLoop {
     // MARK: - From other threads
 
     private mutating func take(_ work: consuming ReactorState.Work) {
-        for adoption in work.adoptions { adopt(adoption) }
+        for handOff in work.handOffs { begin(handOff) }
         let (skipped, entries) = work.entries.take()
         if let skipped { distributor.skip(to: skipped) }
         deliver(entries)
@@ -91,12 +91,12 @@ struct ReactorLoop {
         settle()
     }
 
-    private mutating func adopt(_ adoption: ReactorState.Adoption) {
-        let request = adoption.request
-        adoption.socket.prepare(writeTimeout: writeTimeout)
+    private mutating func begin(_ handOff: ReactorState.HandOff) {
+        let request = handOff.request
+        handOff.socket.prepare(writeTimeout: writeTimeout)
         let slot = distributor.add(request.selection, request.start, request.form, now: now)
-        let tag = sockets.insert(adoption.socket, request.onEnd, at: slot)
-        guard reactor.poller.add(adoption.socket.descriptor, tag: tag.rawValue) == 0 else {
+        let tag = sockets.insert(handOff.socket, request.onEnd, at: slot)
+        guard reactor.poller.add(handOff.socket.descriptor, tag: tag.rawValue) == 0 else {
             // Not a socket, or the kernel watches no more of them.
             distributor.remove(slot, .writeFailed)
             return settle()

@@ -24,7 +24,7 @@ struct ReactorState {
     }
 
     /// A socket on its way in.
-    struct Adoption {
+    struct HandOff {
         let socket: StreamSocket
         let request: StreamRequest
     }
@@ -45,12 +45,12 @@ struct ReactorState {
 
     /// All that waits for the thread.
     struct Work {
-        var adoptions: [Adoption] = []
+        var handOffs: [HandOff] = []
         var entries = PendingEntries()
         var answers: [Answer] = []
         var commands: [Command] = []
 
-        var isEmpty: Bool { adoptions.isEmpty && entries.isEmpty && answers.isEmpty && commands.isEmpty }
+        var isEmpty: Bool { handOffs.isEmpty && entries.isEmpty && answers.isEmpty && commands.isEmpty }
     }
 
     var phase = Phase.idle
@@ -120,9 +120,9 @@ struct ReactorState {
     }
 
     /// - Returns: Nil if the socket is refused.
-    mutating func add(_ adoption: Adoption) -> Bool? {
+    mutating func add(_ handOff: HandOff) -> Bool? {
         guard isOpen, !isDraining else { return nil }
-        work.adoptions.append(adoption)
+        work.handOffs.append(handOff)
         open += 1
         return wakes()
     }

@@ -61,7 +61,7 @@ extension Chain {
             let written = Mutex<[UInt8]>([])
             try await write(BodyWriter { bytes in written.withLock { $0 += bytes } })
             return (written.withLock { $0 }, length)
-        case .eventStream, .handedOver:
+        case .eventStream, .handedOff:
             // Its client reads it, at its own pace.
             return ([], nil)
         }

@@ -36,7 +36,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a client that left before its adoption", arguments: Leaving.allCases, Transport.allCases)
+    @Test("a client that left before its hand-off", arguments: Leaving.allCases, Transport.allCases)
     func leftBefore(_ leaving: Leaving, _ transport: Transport) async throws {
         let fixture = try await Fixture()
         try fixture.publish(10)
@@ -64,8 +64,8 @@ struct EndTests {
             start: LocatedStart(position: .zero),
             form: StreamForm(isChunked: true, namesTopic: false)
         ) { ending.record($0) }
-        fixture.reactor.adopt(-1, request)
-        fixture.reactor.adopt(CInt.max, request)
+        fixture.reactor.handOff(-1, request)
+        fixture.reactor.handOff(CInt.max, request)
         await fixture.reactor.waitUntilEmpty()
         #expect(ending.reasons == [.writeFailed, .writeFailed])
         await fixture.finish([])
@@ -73,7 +73,7 @@ struct EndTests {
 
     // MARK: - Input
 
-    @Test("bytes that were sent before and after the adoption do no harm", arguments: Transport.allCases)
+    @Test("bytes that were sent before and after the hand-off do no harm", arguments: Transport.allCases)
     func pipelined(_ transport: Transport) async throws {
         let fixture = try await Fixture()
         let input = [UInt8](repeating: 0x47, count: 100_000)
@@ -194,7 +194,7 @@ struct EndTests {
             start: LocatedStart(position: .zero),
             form: StreamForm(isChunked: true, namesTopic: false)
         ) { ending.record($0) }
-        fixture.reactor.adopt(descriptor, request)
+        fixture.reactor.handOff(descriptor, request)
         fixture.reactor.end(where: { $0.wants(other) }, reason: .ended)
         #expect(try await client.readToEnd() == Fixture.lastChunk)
         client.close()

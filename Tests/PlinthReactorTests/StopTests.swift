@@ -51,7 +51,7 @@ struct StopTests {
             fixture.reactor.stop()
             ending.record(reason)
         }
-        fixture.reactor.adopt(descriptor, request)
+        fixture.reactor.handOff(descriptor, request)
         client.close()
         #expect(await ending.value == .clientClosed)
         #expect([.serverDraining, .ended].contains(await other.ending.value))
@@ -75,7 +75,7 @@ struct StopTests {
             start: LocatedStart(position: .zero),
             form: StreamForm(isChunked: true, namesTopic: false)
         ) { ending.record($0) }
-        reactor?.adopt(descriptor, request)
+        reactor?.handOff(descriptor, request)
         weak let left = reactor
         reactor = nil
         #expect(left == nil)
@@ -102,7 +102,7 @@ struct StopTests {
         #expect(try pollers() < 300)
     }
 
-    /// At each moment: adoptions, ends, publishing and clients' whims, cut off somewhere.
+    /// At each moment: hand-offs, ends, publishing and clients' whims, cut off somewhere.
     @Test("at a random moment everything is closed, and each owner told once", arguments: 0..<60)
     func random(_ number: Int) async throws {
         let seed = ProcessInfo.processInfo.environment["PLINTH_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...9999)

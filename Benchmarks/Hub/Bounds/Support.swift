@@ -97,7 +97,7 @@ extension Hub {
             start: try await locate(start),
             form: StreamForm(isChunked: true, namesTopic: true)
         ) { [self] end in ended(stream, end) }
-        reactor.adopt(descriptor, request)
+        reactor.handOff(descriptor, request)
     }
 }
 

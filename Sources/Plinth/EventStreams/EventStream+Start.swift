@@ -16,8 +16,8 @@ extension Response {
     }
 
     /// A response whose body is an event stream that something other than the connector sends.
-    package static func handedOver(_ body: any HandedOverBody, headers: HTTPFields = [:]) -> Response {
-        Response(headers: eventStreamHeaders(headers), body: ResponseBody(storage: .handedOver(body)))
+    package static func handedOff(_ body: any HandedOffBody, headers: HTTPFields = [:]) -> Response {
+        Response(headers: eventStreamHeaders(headers), body: ResponseBody(storage: .handedOff(body)))
     }
 
     private static func eventStreamHeaders(_ headers: HTTPFields) -> HTTPFields {

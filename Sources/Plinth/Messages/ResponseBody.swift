@@ -10,7 +10,7 @@ public struct ResponseBody: Sendable {
         case writer(length: Int?, @Sendable (BodyWriter) async throws -> Void)
         // Kept apart, so that every response does not have the size of the rarest.
         indirect case eventStream(EventStream)
-        indirect case handedOver(any HandedOverBody)
+        indirect case handedOff(any HandedOffBody)
     }
 
     package let storage: Storage
@@ -93,15 +93,15 @@ public struct ResponseBody: Sendable {
     }
 
     /// What sends the body, if that is not the connector itself.
-    package var handedOver: (any HandedOverBody)? {
-        if case .handedOver(let body) = storage { body } else { nil }
+    package var handedOff: (any HandedOffBody)? {
+        if case .handedOff(let body) = storage { body } else { nil }
     }
 }
 
 /// A body that is sent by something other than a connector's own writers, such as the streams of a hub.
 ///
 /// A connector that knows it hands the connection over when it has written the head; any other sends ``eventStream()``.
-package protocol HandedOverBody: Sendable {
+package protocol HandedOffBody: Sendable {
     /// The same stream, sent by the application.
     func eventStream() -> EventStream
 }
@@ -109,7 +109,7 @@ package protocol HandedOverBody: Sendable {
 extension Response {
     /// The response with a body that the application sends, where something else would have.
     package var sentByApplication: Response {
-        guard let body = body.handedOver else { return self }
+        guard let body = body.handedOff else { return self }
         var response = self
         response.body = .eventStream(body.eventStream())
         return response

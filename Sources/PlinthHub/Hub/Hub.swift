@@ -38,7 +38,7 @@ public final class Hub: Sendable {
     private let fanOut: FanOut
     private let local: LocalGroup
     private let streams = Mutex(Streams())
-    private let activity: ActivityGroup
+    private let activity: TopicActivityGroup
     private let metrics: HubMetrics?
     private let start: MonotonicTime
 
@@ -72,7 +72,7 @@ public final class Hub: Sendable {
         let fanOut = FanOut()
         self.fanOut = fanOut
         // Made before the history opens: it may deliver at once.
-        let activity = ActivityGroup()
+        let activity = TopicActivityGroup()
         self.activity = activity
         _ = fanOut.add { _ in activity }
         local = fanOut.add { LocalGroup(head: $0) }
@@ -318,7 +318,7 @@ struct HistoryContractError: Error, CustomStringConvertible {
 }
 
 /// Watches what is published, for operators.
-private final class ActivityGroup: DeliveryGroup {
+private final class TopicActivityGroup: DeliveryGroup {
     private let activity = Mutex(TopicActivity())
 
     func enqueue(_ entries: [HistoryEntry]) {

@@ -17,7 +17,7 @@ struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
         }.get()
     }
 
-    func handOver(_ response: Response, route: RouteIdentity?) {
+    func handOff(_ response: Response, route: RouteIdentity?) {
         eventLoop.execute {
             // It fails if the connection is gone, and then there is nobody to serve.
             try? handler.value.begin(response, length: nil, route: route, current.value)

@@ -282,7 +282,7 @@ public struct HubEndpoints: Sendable {
             attachment: nil,
             permit: permit
         )
-        return .handedOver(body)
+        return .handedOff(body)
     }
 
     /// Where a stream begins.

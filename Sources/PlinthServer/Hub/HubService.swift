@@ -209,11 +209,11 @@ public final class HubService: Service {
     /// Takes a socket whose head has been written.
     ///
     /// - Returns: Whether it has; if not, the stream stays where it is.
-    func adopt(_ descriptor: CInt, _ request: HubStreamBody.Request) -> Bool {
+    func handOff(_ descriptor: CInt, _ request: HubStreamBody.Request) -> Bool {
         #if os(Linux)
         switch nextReactor() {
         case .reactor(let reactor):
-            reactor.adopt(descriptor, streamRequest(request, .reactor))
+            reactor.handOff(descriptor, streamRequest(request, .reactor))
             return true
         case .draining:
             close(descriptor)
@@ -252,7 +252,7 @@ public final class HubService: Service {
         hub.ended(stream, end)
     }
 
-    /// There is no descriptor for a hand-over: the stream stays where it is.
+    /// There is no descriptor for a hand-off: the stream stays where it is.
     func lacksDescriptors() {
         let now = MonotonicTime.now()
         let complains = groups.withLock { groups in

@@ -6,7 +6,7 @@ import Plinth
 import PlinthHub
 
 /// A stream of a hub as the body of a response.
-struct HubStreamBody: HandedOverBody {
+struct HubStreamBody: HandedOffBody {
     /// A stream on its way to whoever serves it.
     struct Request: Sendable {
         let selection: Selection
@@ -44,7 +44,7 @@ struct HubStreamBody: HandedOverBody {
         EventStreamBlock.comment("").encode(into: &bytes)
         bytes += service.hub.options.retryBlock()
         if case .live = start, let position = located.position {
-            let id = try? ServerSentEvent.EventID(service.hub.history.id(at: position).description)
+            let id = try? ServerSentEvent.ID(service.hub.history.id(at: position).description)
             if let id {
                 // In one block with the reconnection time: some readers make an event of each blank line.
                 bytes.removeLast()

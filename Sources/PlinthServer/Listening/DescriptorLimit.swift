@@ -34,9 +34,9 @@ enum DescriptorLimit {
     static var acceptBound: Int { max(1, current - reserve) }
 
     /// Descriptors from here on are not used for moving a stream, which stays where it is.
-    static var handOverBound: Int { max(1, current - 2 * reserve) }
+    static var handOffBound: Int { max(1, current - 2 * reserve) }
 
-    /// How many streams there may be: some are kept for listeners, publishers, files and the hand-over itself.
+    /// How many streams there may be: some are kept for listeners, publishers, files and the hand-off itself.
     static var streams: Int { max(1, current - max(32, min(256, current / 32))) }
 
     /// The descriptor that the process would get next, the lowest that is free; nil if there is none.

@@ -36,7 +36,7 @@ struct DirectSocket {
     func duplicate() -> CInt? {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { return nil }
-        guard Int(copy) < DescriptorLimit.handOverBound else {
+        guard Int(copy) < DescriptorLimit.handOffBound else {
             close(copy)
             return nil
         }

@@ -113,7 +113,7 @@ final class Fixture: Sendable {
     /// A client whose connection the reactor adopts.
     ///
     /// `buffer` is what each end's kernel buffer holds, about, or nil for the usual; `position` the last event that the
-    /// client has, or nil to begin with the oldest that is held; `prepare` happens before the adoption.
+    /// client has, or nil to begin with the oldest that is held; `prepare` happens before the hand-off.
     func subscribe(
         _ transport: Transport = .tcp,
         buffer: CInt? = nil,
@@ -130,7 +130,7 @@ final class Fixture: Sendable {
             start: LocatedStart(position: position.map { Position(UInt64($0)) }, unknown: unknown),
             form: StreamForm(isChunked: true, namesTopic: false)
         ) { ending.record($0) }
-        reactor.adopt(descriptor, request)
+        reactor.handOff(descriptor, request)
         return Subscriber(client: client, ending: ending, socket: socket)
     }
 

@@ -163,7 +163,7 @@ struct HubHandOffTests {
     func exactBytes(held: Held) async throws {
         try await withHub(held.configuration, random: { $0.lowerBound }) { hub in
             let client = try await hub.server.requesting("/topics/a?last-event-id=earliest")
-            let head = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let head = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(head["Transfer-Encoding"] == "chunked")
             #expect(head[all: "Connection"] == ["close"])
             let opening = try await client.read(until: "retry: 2000\n\n\r\n").split(separator: "\r\n")

@@ -27,7 +27,7 @@ struct HubServer: Sendable {
         _ fields: String = "",
         body: String? = nil,
         host: String = "test"
-    ) async throws -> TestResponse {
+    ) async throws -> RawResponse {
         try await request(method, target, fields, bytes: body.map { Array($0.utf8) }, host: host)
     }
 
@@ -38,7 +38,7 @@ struct HubServer: Sendable {
         _ fields: String = "",
         bytes: [UInt8]?,
         host: String = "test"
-    ) async throws -> TestResponse {
+    ) async throws -> RawResponse {
         let client = try await server.client()
         let length = bytes.map { "Content-Length: \($0.count)\r\n" } ?? ""
         let head = "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\n\(length)\(fields)\r\n"
@@ -89,7 +89,7 @@ struct Answer: Decodable {
     var code: String?
     var removed: Int?
 
-    init(_ response: TestResponse) throws {
+    init(_ response: RawResponse) throws {
         #expect(response["Content-Type"] == "application/json", "\(response)")
         self = try JSONDecoder().decode(Answer.self, from: Data(response.body.utf8))
     }

@@ -16,11 +16,11 @@ struct HubUploadTests {
     private static let streamType = "Content-Type: text/event-stream\r\n"
 
     /// Sends an event stream as the body of a request.
-    private func upload(_ hub: HubServer, _ body: String, type: String = streamType) async throws -> TestResponse {
+    private func upload(_ hub: HubServer, _ body: String, type: String = streamType) async throws -> RawResponse {
         try await upload(hub, Array(body.utf8), type: type)
     }
 
-    private func upload(_ hub: HubServer, _ body: [UInt8], type: String = streamType) async throws -> TestResponse {
+    private func upload(_ hub: HubServer, _ body: [UInt8], type: String = streamType) async throws -> RawResponse {
         try await hub.request("POST", "/topics/a", type, bytes: body)
     }
 

@@ -11,7 +11,7 @@ import Synchronization
 /// A subscriber on a socket: undoes the chunks and parses the events, strictly.
 final class StreamClient: Sendable {
     private struct State {
-        var head: TestResponse?
+        var head: RawResponse?
         /// Bytes of the body as they came, and up to where they have been understood.
         var rest: [UInt8] = []
         var isChunked = true
@@ -40,7 +40,7 @@ final class StreamClient: Sendable {
         try await read(within: patience / .seconds(1), "the opening comment") { $0.text.starts(with: [0x3A, 0x0A]) }
     }
 
-    var head: TestResponse { state.withLock { $0.head } ?? TestResponse(head: "") }
+    var head: RawResponse { state.withLock { $0.head } ?? RawResponse(head: "") }
     /// The body so far, without its chunks.
     var text: String { state.withLock { String(decoding: $0.text, as: UTF8.self) } }
     /// Whether the body has ended as it should: with the last chunk, and nothing behind it.
@@ -145,7 +145,7 @@ final class StreamClient: Sendable {
             state.rest += bytes
             if state.head == nil {
                 guard let end = state.rest.firstRange(of: [13, 10, 13, 10]) else { return }
-                let head = TestResponse(head: String(decoding: state.rest[..<end.lowerBound], as: UTF8.self))
+                let head = RawResponse(head: String(decoding: state.rest[..<end.lowerBound], as: UTF8.self))
                 guard head.status == 200, head["Content-Type"] == "text/event-stream; charset=UTF-8" else {
                     throw RawClient.Failure(description: "the server did not open a stream: \(head)")
                 }

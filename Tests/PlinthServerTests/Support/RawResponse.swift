@@ -5,7 +5,7 @@
 import PlinthTestSupport
 
 /// A response as it came over the wire.
-struct TestResponse: Sendable {
+struct RawResponse: Sendable {
     var statusLine: String
     var fields: [(name: String, value: String)]
     var body: String
@@ -34,8 +34,8 @@ struct TestResponse: Sendable {
 
 extension RawClient {
     /// Reads one response, framed as it says; what answers `HEAD` has no body.
-    func response(hasBody: Bool = true, within limit: Double = patience / .seconds(1)) async throws -> TestResponse {
-        var response = TestResponse(head: try await read(until: "\r\n\r\n", within: limit))
+    func response(hasBody: Bool = true, within limit: Double = patience / .seconds(1)) async throws -> RawResponse {
+        var response = RawResponse(head: try await read(until: "\r\n\r\n", within: limit))
         guard hasBody, response.status != 204, response.status != 304, response.status >= 200 else { return response }
         if response["Transfer-Encoding"] == "chunked" {
             while true {
@@ -58,7 +58,7 @@ extension RawClient {
     }
 
     /// Sends a request without a body and reads the response.
-    func get(_ target: String, _ fields: String = "") async throws -> TestResponse {
+    func get(_ target: String, _ fields: String = "") async throws -> RawResponse {
         try await send("GET \(target) HTTP/1.1\r\nHost: test\r\n\(fields)\r\n")
         return try await response()
     }

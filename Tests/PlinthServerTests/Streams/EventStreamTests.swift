@@ -64,7 +64,7 @@ struct EventStreamTests {
     func closeDelimited() async throws {
         try await withServer([routes(["/two": Self.two])]) { server in
             let client = try await server.requesting("/two", version: "1.0")
-            let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let response = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(response.statusLine == "HTTP/1.0 200 OK")
             #expect(response["Transfer-Encoding"] == nil)
             #expect(response[all: "Connection"] == ["close"])
@@ -79,7 +79,7 @@ struct EventStreamTests {
         try await withServer([routes(["/two": Self.two])]) { server in
             let client = try await server.client()
             try await client.send("GET /two HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-            let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let response = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(response[all: "Connection"] == ["close"])
             _ = try await client.readToEnd()
         }
@@ -93,7 +93,7 @@ struct EventStreamTests {
             let client = try await server.client()
             try await client.send("HEAD /stream HTTP/1.1\r\nHost: test\r\n\r\n")
             let head = try await client.read(until: "\r\n\r\n")
-            #expect(TestResponse(head: head)["Content-Type"] == "text/event-stream; charset=UTF-8")
+            #expect(RawResponse(head: head)["Content-Type"] == "text/event-stream; charset=UTF-8")
             #expect(try await client.readToEnd().isEmpty)
             #expect(runs.values.isEmpty)
         }
@@ -142,7 +142,7 @@ struct EventStreamTests {
         let cors = Interceptor("cors", leave: { $0.response?.headers[.accessControlAllowOrigin] = "https://a.example" })
         try await withServer([cors, routes(["/two": Self.two])]) { server in
             let client = try await server.requesting("/two")
-            let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let response = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(response["Access-Control-Allow-Origin"] == "https://a.example")
             _ = try await client.readToEnd()
         }
@@ -171,7 +171,7 @@ struct EventStreamTests {
         )
         try await withServer([late, routes(["/stream": stream])]) { server in
             let client = try await server.requesting("/stream")
-            let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let response = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(response["Access-Control-Allow-Origin"] == nil)
             _ = try await client.read(until: ":\n")
             try await isLeaving.first()

@@ -41,7 +41,7 @@ struct EventTests {
     @Test("is built of checked parts without try")
     func checked() throws {
         let type = try ServerSentEvent.EventType("a\(1)")
-        let id = try ServerSentEvent.EventID("b\(1)")
+        let id = try ServerSentEvent.ID("b\(1)")
         let event = ServerSentEvent(type: type, data: "c", id: id)
         #expect(event.type == "a1")
         #expect(event.id == "b1")
@@ -109,7 +109,7 @@ struct EventTests {
     func messages() {
         // Not literals, which are checked by a trap.
         let (wrongID, wrongType) = ("12\0", "a\r")
-        let error = #expect(throws: ServerSentEventError.self) { try ServerSentEvent.EventID(wrongID) }
+        let error = #expect(throws: ServerSentEventError.self) { try ServerSentEvent.ID(wrongID) }
         #expect(
             error?.description
                 == "invalidID: The event ID has a NUL at byte 2, for which clients ignore the whole ID; remove it."
@@ -127,7 +127,7 @@ struct EventTests {
         let decomposed = "e\u{301}"
         #expect(composed == decomposed)
         #expect(ServerSentEvent(data: composed) != ServerSentEvent(data: decomposed))
-        #expect(try ServerSentEvent.EventID(composed) != ServerSentEvent.EventID(decomposed))
+        #expect(try ServerSentEvent.ID(composed) != ServerSentEvent.ID(decomposed))
         #expect(try ServerSentEvent.EventType(composed) != ServerSentEvent.EventType(decomposed))
         #expect(Set([ServerSentEvent(data: composed), ServerSentEvent(data: decomposed)]).count == 2)
         #expect(Set([ServerSentEvent(data: composed), ServerSentEvent(data: "\u{e9}")]).count == 1)

@@ -54,9 +54,9 @@ extension RequestHandler {
             framing.keepsAlive = false
             if current.method != .head { return try startStream(stream, response, framing, route, current, context) }
         }
-        if let body = response.body.handedOver, framing.body == .unknown {
+        if let body = response.body.handedOff, framing.body == .unknown {
             framing.keepsAlive = false
-            if current.method != .head { return try handOver(body, response, framing, route, current, context) }
+            if current.method != .head { return try handOff(body, response, framing, route, current, context) }
         }
         if current.method == .head { framing.body = .none }
         current.framing = framing

@@ -41,7 +41,7 @@ extension ServerSentEvent {
     ///
     /// A literal converts by itself; a string known at run time goes through ``init(_:)``. The empty ID is valid and
     /// makes clients forget the last event ID.
-    public struct EventID: Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+    public struct ID: Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
         /// The ID as a string.
         public let rawValue: String
 
@@ -89,7 +89,7 @@ extension ServerSentEvent.EventType: Hashable {
     public func hash(into hasher: inout Hasher) { rawValue.hashBytes(into: &hasher) }
 }
 
-extension ServerSentEvent.EventID: Hashable {
+extension ServerSentEvent.ID: Hashable {
     /// Whether two IDs have the same bytes.
     ///
     /// - Parameters:

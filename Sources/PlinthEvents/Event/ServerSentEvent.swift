@@ -44,7 +44,7 @@ public struct ServerSentEvent: Sendable {
     ///   - retry: The reconnection time for clients; nil, the default, for none.
     /// - Precondition: `retry` is a whole number of milliseconds from 0 to 2^53 − 1. For a duration from outside use
     ///   the initializer that throws.
-    public init(type: EventType? = nil, data: String, id: EventID? = nil, retry: Duration? = nil) {
+    public init(type: EventType? = nil, data: String, id: ID? = nil, retry: Duration? = nil) {
         var milliseconds: Int64 = -1
         if let retry {
             guard let whole = Self.milliseconds(retry) else {
@@ -82,7 +82,7 @@ public struct ServerSentEvent: Sendable {
 
     @inlinable
     @inline(__always)
-    init(checkedType: EventType?, data: String, checkedID: EventID?, retryMilliseconds: Int64) {
+    init(checkedType: EventType?, data: String, checkedID: ID?, retryMilliseconds: Int64) {
         parts = (checkedType?.rawValue, checkedID?.rawValue, retryMilliseconds, data)
     }
 
@@ -99,7 +99,7 @@ public struct ServerSentEvent: Sendable {
     ///
     /// - Parameter id: The new ID, or nil for none.
     /// - Returns: The event with that ID.
-    public func withID(_ id: EventID?) -> ServerSentEvent {
+    public func withID(_ id: ID?) -> ServerSentEvent {
         var event = self
         event.parts.id = id?.rawValue
         return event
@@ -126,7 +126,7 @@ extension ServerSentEvent {
         }
         // Those that are long pass at a glance as well.
         if let type, type.isEmpty || type.hasLowByte { _ = try EventType(type) }
-        if let id, id.hasLowByte { _ = try EventID(id) }
+        if let id, id.hasLowByte { _ = try ID(id) }
         return milliseconds
     }
 
@@ -146,7 +146,7 @@ extension ServerSentEvent {
 
 extension ServerSentEvent: Hashable {
     private var checkedType: EventType? { parts.type.map(EventType.init(unchecked:)) }
-    private var checkedID: EventID? { parts.id.map(EventID.init(unchecked:)) }
+    private var checkedID: ID? { parts.id.map(ID.init(unchecked:)) }
 
     /// Whether two events are the same on the wire, byte for byte.
     ///

@@ -51,7 +51,7 @@ struct ResponseBodyTests {
         let bytes = (0..<(20 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         try await withServer([Self.handler { _ in Response(body: .bytes(bytes)) }]) { server in
             let client = try await server.requesting("/", receiveBuffer: 16 * 1024)
-            let response = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let response = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(response["Content-Length"] == "\(bytes.count)")
             #expect(try await client.read(count: bytes.count) == bytes)
         }
@@ -89,7 +89,7 @@ struct ResponseBodyTests {
         try await withServer([table]) { server in
             let client = try await server.client()
             try await client.send("GET /whole HTTP/1.1\r\nHost: test\r\n\r\n")
-            let head = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let head = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(head["Content-Length"] == "300000")
             #expect(try await client.read(count: bytes.count) == bytes)
             try await client.send("GET /range HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -135,7 +135,7 @@ struct ResponseBodyTests {
         try await withServer([handler]) { server in
             let client = try await server.client()
             try await client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            let head = TestResponse(head: try await client.read(until: "\r\n\r\n"))
+            let head = RawResponse(head: try await client.read(until: "\r\n\r\n"))
             #expect(head["Transfer-Encoding"] == "chunked")
             _ = try await client.read(until: "1\r\na\r\n2\r\nbc\r\n3\r\ndef\r\n0\r\n\r\n")
             #expect(try await client.get("/").body == "abcdef")

@@ -14,7 +14,7 @@ protocol ConnectionCommands: Sendable {
     /// Writes the head of a response whose body something else sends.
     ///
     /// Nobody waits for that: the request's task has nothing left to do.
-    func handOver(_ response: Response, route: RouteIdentity?)
+    func handOff(_ response: Response, route: RouteIdentity?)
     /// Writes a piece of the body, and waits while the client is not keeping up.
     func write(_ bytes: [UInt8]) async throws
     /// Ends the response that was begun.
@@ -36,7 +36,7 @@ struct ServerExchange: Exchange {
         case .writer(let length, _): try await commands.begin(response, length: length, route: request.route)
         case .file(let file):
             try await commands.begin(response, length: try OpenedFile(file).length, route: request.route)
-        case .eventStream, .handedOver: try await commands.begin(response, length: nil, route: request.route)
+        case .eventStream, .handedOff: try await commands.begin(response, length: nil, route: request.route)
         }
     }
 
@@ -87,9 +87,9 @@ struct ServerExchange: Exchange {
                     stream.abandon(.applicationClosed)
                     commands.end()
                 }
-            case .handedOver:
+            case .handedOff:
                 if !outcome.isHeadSent {
-                    if hasBody { return commands.handOver(response, route: outcome.request.route) }
+                    if hasBody { return commands.handOff(response, route: outcome.request.route) }
                     try await begin(response, nil, outcome)
                 }
                 if !hasBody { commands.end() }

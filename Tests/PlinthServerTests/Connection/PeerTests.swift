@@ -46,7 +46,7 @@ struct PeerTests {
                 let result = try await ChildProcess.run("curl", ["-skNi", "-m", "600"] + arguments)
                 #expect(result.status == 0, "\(arguments): \(result.errors)")
                 let parts = result.output.split(separator: "\r\n\r\n", maxSplits: 1)
-                let head = TestResponse(head: String(parts.first ?? ""))
+                let head = RawResponse(head: String(parts.first ?? ""))
                 #expect(head.statusLine.hasPrefix(version))
                 #expect(head["Content-Type"] == "text/event-stream; charset=UTF-8")
                 #expect(head["X-Accel-Buffering"] == "no")
@@ -106,7 +106,7 @@ struct PeerTests {
             let slow = try await ChildProcess.run("curl", options + ["--limit-rate", "1M", url + "/large"])
             #expect(slow.output.utf8.count == 3_000_000)
             let head = try await ChildProcess.run("curl", options + ["-I", url + "/large"])
-            #expect(TestResponse(head: head.output)["Content-Length"] == "3000000")
+            #expect(RawResponse(head: head.output)["Content-Length"] == "3000000")
             let none = try await ChildProcess.run("curl", options + ["-i", url + "/none"])
             #expect(none.output.hasPrefix("HTTP/2 204"))
         }

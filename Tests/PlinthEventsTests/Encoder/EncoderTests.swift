@@ -81,7 +81,7 @@ struct EncoderTests {
     func bytes(_ event: ServerSentEvent, _ text: String) throws {
         guard event.retry == nil else { return }
         let type = try event.type.map { type throws(ServerSentEventError) in try ServerSentEvent.EventType(type) }
-        let id = try event.id.map { id throws(ServerSentEventError) in try ServerSentEvent.EventID(id) }
+        let id = try event.id.map { id throws(ServerSentEventError) in try ServerSentEvent.ID(id) }
         var array: [UInt8] = []
         ServerSentEvent.encode(type: type, utf8: Array(event.data.utf8).span, id: id, into: &array)
         #expect(array == Array(text.utf8))

@@ -58,7 +58,7 @@ extension ServerSentEvent {
     /// - Parameter view: The borrowed event.
     public init(_ view: borrowing ServerSentEventView) {
         let type = view.type.isEmpty ? nil : EventType(unchecked: String(repairing: view.type))
-        let id = view.hasID ? EventID(unchecked: String(repairing: view.lastEventID)) : nil
+        let id = view.hasID ? ID(unchecked: String(repairing: view.lastEventID)) : nil
         self.init(
             checkedType: type,
             data: String(repairing: view.data),
@@ -105,7 +105,7 @@ extension ServerSentEvent {
     public static func encode(
         type: EventType? = nil,
         utf8 data: Span<UInt8>,
-        id: EventID? = nil,
+        id: ID? = nil,
         into buffer: inout [UInt8]
     ) {
         unsafe data.withUnsafeBytes { data in

@@ -18,7 +18,7 @@ public struct EventStreamBlock: Sendable, Hashable {
         case event(ServerSentEvent)
         case comment(String)
         case retry(Int64)
-        case id(ServerSentEvent.EventID)
+        case id(ServerSentEvent.ID)
     }
 
     private let content: Content
@@ -53,7 +53,7 @@ public struct EventStreamBlock: Sendable, Hashable {
     ///
     /// - Parameter id: The ID; empty makes clients forget the last event ID.
     /// - Returns: The block.
-    public static func lastEventID(_ id: ServerSentEvent.EventID) -> Self {
+    public static func lastEventID(_ id: ServerSentEvent.ID) -> Self {
         Self(content: .id(id))
     }
 

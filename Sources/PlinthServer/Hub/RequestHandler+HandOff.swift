@@ -11,8 +11,8 @@ extension RequestHandler {
     /// Writes the head of a stream that is not the connection's own, and hands it over.
     ///
     /// - Throws: `CancellationError` if the client has left by then.
-    func handOver(
-        _ body: any HandedOverBody,
+    func handOff(
+        _ body: any HandedOffBody,
         _ response: Response,
         _ framing: ResponseFraming,
         _ route: RouteIdentity?,
@@ -61,7 +61,7 @@ extension RequestHandler {
             return closeAfterEnd(framing)
         }
         hasLeft = true
-        guard let descriptor = socket.duplicate(), body.service.adopt(descriptor, request) else {
+        guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, request) else {
             body.service.lacksDescriptors()
             return serve(body, framing, channel)
         }

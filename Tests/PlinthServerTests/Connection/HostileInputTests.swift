@@ -75,7 +75,7 @@ struct HostileInputTests {
         }
         try await withServer([handler]) { server in
             let answer = try await answer(server, bytes)
-            let response = TestResponse(head: answer)
+            let response = RawResponse(head: answer)
             let allowed = status == 400 ? [400, 501, 505] : [status, 400]
             #expect(allowed.contains(response.status), "\(name): \(answer.debugDescription)")
             #expect(response["Connection"] == "close")
