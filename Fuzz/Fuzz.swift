@@ -2,14 +2,14 @@
 
 // A libFuzzer target, compiled together with the sources of PlinthEvents: see run.sh.
 //
-// The first bytes of an input choose the limits, the cuts, and what is done; the rest is the stream. Checked:
-// - nothing traps, and no memory is used after its end (AddressSanitizer)
-// - whole, byte by byte and cut at random, a stream gives the same events, comments, IDs and errors
-// - events with strings are those of borrowed bytes
-// - no event is larger than its limit
-// - what an event encodes to is read back as the event, and in exactly the size that it told
+// The first bytes of an input choose the limits, the splits and whether to encode; the rest is the stream. Checks:
+// - nothing traps, and no memory is accessed out of bounds or after free (AddressSanitizer)
+// - a stream yields the same events, comments, IDs and errors whole, byte by byte and split at random
+// - events with strings equal those of borrowed bytes
+// - no event exceeds its limit
+// - an encoded event is read back unchanged, and has exactly encodedByteCount bytes
 
-/// What libFuzzer calls with each input.
+/// The entry point that libFuzzer calls with each input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let start, count >= 4 else { return 0 }
@@ -25,18 +25,18 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         maximumEventSize: limits & 4 == 4 ? Int(limits) + 1 : .max
     )
     let whole = record([bytes], parser)
-    check(whole == record(bytes.map { [$0] }, parser), "byte by byte differs")
+    check(whole == record(bytes.map { [$0] }, parser), "parsing byte by byte differs")
 
     var reads: [[UInt8]] = []
     var rest = bytes[...]
     while !rest.isEmpty {
-        // A linear congruence: the input decides the cuts, and a finding can be repeated.
+        // A linear congruential generator: the input determines the splits, so a failure is reproducible.
         cuts = cuts &* 1_664_525 &+ 1_013_904_223
         let size = Int(cuts >> 16) % (cuts & 0x100 == 0 ? 17 : 257)
         reads.append(Array(rest.prefix(size)))
         rest = rest.dropFirst(size)
     }
-    check(whole == record(reads, parser), "cut at random differs")
+    check(whole == record(reads, parser), "parsing random splits differs")
 
     var owned: [ServerSentEvent] = []
     for read in reads {
@@ -60,24 +60,24 @@ public func fuzz(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     }
     check(lent == owned && error == whole.error, "memory differs from an array")
     for event in owned where parser.maximumEventSize < 256 {
-        // A repaired byte becomes three.
+        // A repaired byte becomes three bytes.
         let size = event.data.utf8.count + (event.id ?? "").utf8.count + (event.type ?? "").utf8.count
-        check(size <= 3 * parser.maximumEventSize, "an event is above the limit")
+        check(size <= 3 * parser.maximumEventSize, "an event exceeds the limit")
     }
 
     var encoded: [UInt8] = []
     for event in owned {
         let before = encoded.count
         event.encode(into: &encoded)
-        check(encoded.count - before == event.encodedByteCount, "the told size is wrong")
+        check(encoded.count - before == event.encodedByteCount, "encodedByteCount is wrong")
     }
-    check(record([encoded], ServerSentEventParser()).events == owned, "what was parsed does not come back")
+    check(record([encoded], ServerSentEventParser()).events == owned, "a parsed event does not round-trip")
 
     if isEncoding { encode(bytes) }
     return 0
 }
 
-/// Encodes an event of any strings, and a comment.
+/// Encodes an event of arbitrary strings, and a comment.
 private func encode(_ bytes: [UInt8]) {
     let parts = bytes.split(separator: 0xFE, maxSplits: 2, omittingEmptySubsequences: false)
     let strings = parts.map { String(decoding: $0, as: UTF8.self) }
@@ -92,12 +92,12 @@ private func encode(_ bytes: [UInt8]) {
         check(Array(pieces) == memory, "pieces differ from memory")
         var expected = event
         expected.data = normalized(event.data)
-        check(record([memory], ServerSentEventParser()).events == [expected], "what was encoded does not come back")
+        check(record([memory], ServerSentEventParser()).events == [expected], "an encoded event does not round-trip")
     } else {
         let isWrong =
             (type.map { $0.isEmpty || $0.utf8.contains { $0 == 10 || $0 == 13 } } ?? false)
             || (id.map { $0.utf8.contains { $0 == 10 || $0 == 13 || $0 == 0 } } ?? false)
-        check(isWrong, "a good event was refused")
+        check(isWrong, "a valid event was rejected")
     }
     var comment: [UInt8] = []
     EventStreamBlock.comment(strings[0]).encode(into: &comment)

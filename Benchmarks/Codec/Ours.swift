@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Our codecs in the codec benchmark: run.sh puts this file in the place of the benchmark's stub.
+// Our codecs for the codec benchmark: run.sh replaces the benchmark's stub with this file.
 #if OURS
 import CodecBench
 import PlinthEvents
@@ -18,7 +18,7 @@ struct OurParser: ParserUnderTest {
         }
     }
 
-    /// For `probe`, which asks for the last event ID as of each event: strings made of borrowed events.
+    /// For `probe`, which needs the last event ID as of each event: converts borrowed events to strings.
     private mutating func record(_ chunk: [UInt8], in sink: Sink) throws {
         try parser.parseBorrowed(
             chunk,
@@ -34,8 +34,8 @@ struct OurParser: ParserUnderTest {
 
 /// Events as borrowed bytes.
 ///
-/// Counted in variables and not in the sink at once: the checks of exclusive access to its properties take twice the
-/// time of the parser.
+/// Counts in local variables rather than in the sink: exclusivity checks of its properties take twice as long as the
+/// parser.
 struct OurBorrowingParser: ParserUnderTest {
     private var parser = ServerSentEventParser()
     private var used = 0
@@ -48,7 +48,7 @@ struct OurBorrowingParser: ParserUnderTest {
             try parser.parseBorrowed(chunk.span) { event in
                 events &+= 1
                 bytes &+= event.data.count
-                // What the floor looks at.
+                // Reads the same bytes as the floor.
                 if !event.data.isEmpty { used &+= Int(event.data[event.data.count - 1]) }
                 used &+= event.type.count &+ event.lastEventID.count
             }
@@ -71,7 +71,7 @@ struct OurBorrowingParser: ParserUnderTest {
     }
 }
 
-/// What the stream said beside its events, for `probe`.
+/// Reports the last event ID and the reconnection time, for `probe`.
 private func report(_ parser: ServerSentEventParser, in sink: Sink) {
     sink.lastID = parser.lastEventID
     sink.retry = parser.reconnectionTime.map { Int($0 / .milliseconds(1)) }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// JSON in ASCII alone: no reader of lines takes a character such as U+2028 for the end of one.
+/// Escapes JSON to pure ASCII, so that no line reader splits it at a character such as U+2028.
 package func ascii(_ json: String) -> String {
     var result = ""
     for unit in json.utf16 {

@@ -3,11 +3,11 @@
 import Foundation
 import Synchronization
 
-/// A few threads for tests that block them, as those do that wait for programs.
+/// Threads for tests that block, for example while waiting for child processes.
 ///
-/// Of the threads of Swift's own pool there are as many as cores: blocked ones are missing to what is tested. What these
-/// tests wait for must not need these threads itself. More than four tests at once would start more programs than a
-/// small machine runs in the time that the tests have.
+/// Swift's global executor has one thread per core, and the code under test needs them. Whatever a blocked test waits
+/// for must not need these four threads. Their number also limits how many programs run at once, so that a small
+/// machine finishes within the tests' time limits.
 package final class BlockingThreads: TaskExecutor {
     package static let shared = BlockingThreads(count: 4)
 

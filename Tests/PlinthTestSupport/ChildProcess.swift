@@ -3,13 +3,13 @@
 import Foundation
 import Synchronization
 
-/// A real peer: a program that the tests run.
+/// A program that a test runs, such as a real peer.
 package final class ChildProcess: Sendable {
     package struct Missing: Error, CustomStringConvertible {
         let program: String
 
         package var description: String {
-            "these tests need \(program): run `make test`, which installs it, or `apt-get install \(program)`"
+            "\(program) is missing: run `make test`, which installs it, or `apt-get install \(program)`"
         }
     }
 
@@ -28,8 +28,8 @@ package final class ChildProcess: Sendable {
     /// Starts a program.
     ///
     /// - Parameters:
-    ///   - program: Its name, looked for in the usual places, or its path.
-    ///   - arguments: What it is told.
+    ///   - program: Its absolute path, or its name in one of the standard folders.
+    ///   - arguments: Its arguments.
     /// - Throws: ``Missing`` if there is no such program.
     package init(_ program: String, _ arguments: [String]) throws {
         let folders = ["/usr/bin/", "/usr/sbin/", "/usr/local/bin/", "/bin/", "/opt/homebrew/bin/"]
@@ -58,7 +58,7 @@ package final class ChildProcess: Sendable {
         if process.isRunning { process.terminate() }
     }
 
-    /// Stops the program where it is: it takes nothing any more, and holds what it has.
+    /// Suspends the program with SIGSTOP: it reads nothing more, but keeps its connections and memory.
     package func stall() {
         if process.isRunning { Foundation.kill(identifier, SIGSTOP) }
     }
@@ -67,7 +67,7 @@ package final class ChildProcess: Sendable {
         if process.isRunning { Foundation.kill(identifier, SIGKILL) }
     }
 
-    /// Waits for the program's end.
+    /// Waits until the program has exited.
     package func result(within limit: Duration = patience) async throws -> Result {
         let output = try await wait(for: "the program's output", within: limit) { [self] in
             await onThread { self.output.allOutput() }
@@ -81,12 +81,12 @@ package final class ChildProcess: Sendable {
         )
     }
 
-    /// What the program has written next; nothing at its end.
+    /// Waits for the program's next output; empty at the end.
     package func nextOutput() async throws -> [UInt8] {
-        try await wait(for: "more from the program") { [self] in await onThread { self.output.nextOutput() } }
+        try await wait(for: "more output from the program") { [self] in await onThread { self.output.nextOutput() } }
     }
 
-    /// Waits until the program has written a text.
+    /// Waits until the output contains `mark` or ends, and returns it.
     package func output(until mark: String, within limit: Duration = patience) async throws -> String {
         try await wait(for: "\(mark.debugDescription) from the program", within: limit) { [self] in
             await onThread {

@@ -3,7 +3,7 @@
 package import Logging
 import Synchronization
 
-/// Keeps what is logged.
+/// Records log messages.
 package final class LogRecord: Sendable {
     package struct Line: Sendable {
         package var level: Logger.Level
@@ -17,7 +17,7 @@ package final class LogRecord: Sendable {
 
     package var lines: [Line] { storage.withLock { $0 } }
 
-    /// A logger that writes here.
+    /// A logger that writes to this record.
     package var logger: Logger {
         var logger = Logger(label: "test") { _ in Handler(record: self) }
         logger.logLevel = .trace

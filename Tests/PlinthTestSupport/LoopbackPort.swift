@@ -8,7 +8,7 @@ import Musl
 import Darwin
 #endif
 
-/// Ports for programs that cannot be asked which one the system gave them.
+/// Ports for programs that do not report which port the system assigned.
 package enum LoopbackPort {
     package struct Failure: Error {
         let errorNumber: CInt
@@ -29,7 +29,7 @@ package enum LoopbackPort {
         }
     }
 
-    /// Whether somebody accepts connections there.
+    /// Whether a server accepts connections on the port.
     package static func isListening(_ port: Int) throws -> Bool {
         try withSocket { descriptor in
             var address = address(port)
@@ -50,7 +50,7 @@ package enum LoopbackPort {
     }
 
     private static func withSocket<Result>(_ body: (CInt) throws -> Result) throws -> Result {
-        // Programs that other tests start meanwhile are not to inherit it.
+        // Close on exec: programs that other tests start meanwhile must not inherit it.
         #if canImport(Darwin)
         let descriptor = socket(AF_INET, SOCK_STREAM, 0)
         #else

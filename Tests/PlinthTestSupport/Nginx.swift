@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// nginx on a port of its own, which can be killed and started again.
+/// An nginx on its own port, which can be stopped and restarted.
 package final class Nginx {
     package struct Missing: Error, CustomStringConvertible {
         package let description: String
@@ -15,21 +15,21 @@ package final class Nginx {
     private let file: String
     private var process: ChildProcess
 
-    /// Starts it.
+    /// Starts nginx and waits until it listens.
     ///
     /// - Parameters:
-    ///   - server: What stands in its only `server`.
-    ///   - http: What stands around that.
+    ///   - server: The directives in its only `server` block.
+    ///   - http: Further directives in the `http` block.
     ///   - module: The path of a module to load.
-    /// - Throws: ``Missing`` if the module is not there.
+    /// - Throws: ``Missing`` if the module does not exist.
     package init(_ server: String, http: String = "", module: String? = nil) async throws {
         if let module, !FileManager.default.fileExists(atPath: module) {
-            throw Missing(description: "these tests need \(module): run `make test`, which installs it")
+            throw Missing(description: "\(module) is missing: run `make test`, which installs it")
         }
         port = try LoopbackPort.free()
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-nginx-\(UUID().uuidString)").path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        // Its worker may be another user, who has to get at the files.
+        // The worker may run as another user, who needs access to the files.
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder)
         file = folder + "/nginx.conf"
         let configuration = """
@@ -57,15 +57,15 @@ package final class Nginx {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    /// Ends it, with all its connections.
+    /// Stops nginx and closes all its connections.
     package func stop() async throws {
         process.terminate()
         _ = try await process.result()
     }
 
-    /// Ends it, with all its connections, and starts it again on the same port.
+    /// Stops nginx, closes all its connections, and starts it again on the same port.
     package func restart() async throws {
-        // SIGTERM is nginx's fast shutdown, for its workers, too.
+        // SIGTERM is nginx's fast shutdown, also of its workers.
         try await stop()
         process = try ChildProcess("nginx", ["-p", folder, "-c", file])
         try await waitUntilListening()
@@ -74,7 +74,7 @@ package final class Nginx {
     private func waitUntilListening() async throws {
         let port = self.port
         try await wait(for: "nginx to listen") {
-            // It says nowhere when it has begun.
+            // nginx does not report when it is listening.
             while try !LoopbackPort.isListening(port) { try await Task.sleep(for: .milliseconds(20)) }
         }
     }

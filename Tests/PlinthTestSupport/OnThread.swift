@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// Runs what blocks on a thread of its own: a blocked thread of the pool would be missing to what is tested.
+/// Runs blocking code on a new thread, so that it does not block a thread of Swift's global executor.
 package func onThread<Result: Sendable, Failure: Error>(
     _ body: @escaping @Sendable () throws(Failure) -> Result
 ) async throws(Failure) -> Result {

@@ -2,9 +2,9 @@
 
 import Foundation
 
-// Foundation's own reading without `throws` traps when a signal interrupts it.
+// Foundation's non-throwing reads trap when a signal interrupts them.
 extension Pipe {
-    /// What the program has written next, waited for; nothing at the end.
+    /// Waits for the next output; empty at the end.
     package func nextOutput() -> [UInt8] {
         let descriptor = fileHandleForReading.fileDescriptor
         var bytes = [UInt8](repeating: 0, count: 65_536)
@@ -15,7 +15,7 @@ extension Pipe {
         }
     }
 
-    /// All that the program writes until its end.
+    /// Reads the output to its end.
     package func allOutput() -> [UInt8] {
         var whole: [UInt8] = []
         while case let piece = nextOutput(), !piece.isEmpty { whole += piece }

@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// The programs that SwiftPM builds beside the tests.
+/// Executables that SwiftPM builds next to the tests.
 package enum Product {
     package struct Missing: Error, CustomStringConvertible {
         package let description: String
@@ -17,6 +17,6 @@ package enum Product {
             let path = folder.appendingPathComponent(name).path
             if FileManager.default.isExecutableFile(atPath: path) { return path }
         }
-        throw Missing(description: "\(name) is not beside the tests: \(folders.map(\.path))")
+        throw Missing(description: "\(name) is not next to the tests: \(folders.map(\.path))")
     }
 }

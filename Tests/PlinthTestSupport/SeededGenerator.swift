@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Random numbers that repeat, so that what failed once fails again: SplitMix64.
+/// SplitMix64: a random sequence determined by its seed, so that failures are reproducible.
 package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 

@@ -2,21 +2,21 @@
 
 import Foundation
 
-/// A certificate and its key, made with openssl.
+/// A certificate and its key, generated with openssl.
 package struct SelfSignedCertificate: Sendable {
-    /// The paths of the files, in PEM form.
+    /// The paths of the PEM files.
     package let certificate: String
     package let key: String
 
-    /// Makes one.
+    /// Generates a certificate that is valid for two days.
     ///
     /// - Parameters:
-    ///   - name: Its common name.
-    ///   - options: More for `openssl req`.
-    ///   - certificate: Where to put it.
-    ///   - key: Where to put its key.
+    ///   - name: The common name.
+    ///   - options: Further arguments of `openssl req`.
+    ///   - certificate: The path for the certificate.
+    ///   - key: The path for the key.
     /// - Returns: The paths.
-    /// - Throws: If there is no openssl, or it fails.
+    /// - Throws: An error if openssl is missing or fails.
     package static func make(
         _ name: String,
         _ options: [String] = [],

@@ -8,9 +8,9 @@ import Musl
 import Darwin
 #endif
 
-/// Starts programs that can be ended.
+/// Runs code, such as starting a program, with no signal blocked.
 ///
-/// The threads of Dispatch block SIGTERM and others, and a program begins with what the thread that started it blocks.
+/// A program inherits the signal mask of the thread that starts it, and Dispatch's threads block SIGTERM, among others.
 package func withSignalsUnblocked<Result, Failure: Error>(
     _ body: () throws(Failure) -> Result
 ) throws(Failure) -> Result {

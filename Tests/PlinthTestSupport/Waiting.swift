@@ -2,20 +2,20 @@
 
 import Synchronization
 
-/// How long tests wait for what must happen: only one that fails waits that long, on however busy a machine.
+/// How long tests wait for an expected outcome: long enough for a busy machine, and reached only by failing tests.
 package let patience = Duration.seconds(180)
 
-/// What a test waited for did not come.
+/// A test's wait timed out.
 package struct TimedOut: Error, CustomStringConvertible {
     let what: String
     let limit: Duration
 
-    package var description: String { "\(what) did not happen within \(limit)" }
+    package var description: String { "timed out after \(limit), waiting for \(what)" }
 }
 
-/// Waits for something that must happen, and fails if it does not in time.
+/// Runs an operation, and throws ``TimedOut`` if it does not finish within the limit.
 ///
-/// The operation need not react to cancellation: whoever does not come back is left behind.
+/// The operation need not react to cancellation: if it does not return, it is abandoned.
 package func wait<Result: Sendable>(
     for what: String,
     within limit: Duration = patience,
@@ -30,7 +30,7 @@ package func wait<Result: Sendable>(
         }
     }
     let timer = Task {
-        // The bound of the test's patience: whatever comes in time is not waited for any longer.
+        // Only the limit: the operation's result ends the wait earlier.
         try await Task.sleep(for: limit)
         race.settle(.failure(TimedOut(what: what, limit: limit)))
     }
@@ -69,7 +69,7 @@ private final class Race<Value: Sendable>: Sendable {
     }
 }
 
-/// Keeps what happened, and lets a test wait until enough has.
+/// Records values, and lets a test wait for a number of them.
 package final class Recorder<Value: Sendable>: Sendable {
     private struct State {
         var values: [Value] = []
@@ -92,7 +92,7 @@ package final class Recorder<Value: Sendable>: Sendable {
         for waiter in due { waiter.continuation.resume() }
     }
 
-    /// Waits until so many values have been recorded.
+    /// Waits until `count` values have been recorded, and returns them.
     @discardableResult
     package func first(
         _ count: Int = 1,
@@ -113,7 +113,7 @@ package final class Recorder<Value: Sendable>: Sendable {
     }
 }
 
-/// `wait(for:within:_:)`, out of the way of methods of that name.
+/// Calls `wait(for:within:_:)` where a method of that name would shadow it.
 private func waitHere<Result: Sendable>(
     _ what: String,
     _ limit: Duration,

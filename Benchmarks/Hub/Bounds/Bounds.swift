@@ -5,14 +5,14 @@
 import PlinthEvents
 import PlinthHub
 
-/// What the hub's bounds promise, measured in this process, without a server.
+/// Measures the hub's bounds in this process, without a server.
 ///
 ///     hub-bounds memory EVENTS PER-TOPIC TOPIC-BYTES DATA-BYTES PATTERN(0|1) LIMIT-MiB
 ///     hub-bounds patterns [STREAMS PATTERNS TOPICS]
 ///     hub-bounds leave [STREAMS TOPICS]
 ///     hub-bounds deliver single|pattern|several SUBSCRIBERS EVENTS
 ///
-/// `Benchmarks/Hub/bounds.sh` runs them all.
+/// `Benchmarks/Hub/bounds.sh` runs them: the first three unless named.
 @main
 enum Bounds {
     static func main() async throws {
@@ -24,7 +24,7 @@ enum Bounds {
         case "leave": try await leave(numbers.count == 2 ? numbers : [10_000, 1000])
         case "deliver" where numbers.count == 2:
             try await deliver(arguments.dropFirst().first ?? "single", numbers[0], numbers[1])
-        default: print("usage: hub-bounds memory|patterns|leave|deliver …, as Benchmarks/Hub/bounds.sh runs it")
+        default: print("usage: hub-bounds memory|patterns|leave|deliver …; see Benchmarks/Hub/bounds.sh")
         }
     }
 }
@@ -33,7 +33,7 @@ enum Bounds {
 
 @main
 enum Bounds {
-    static func main() { print("the reactor, and so this benchmark, is for Linux") }
+    static func main() { print("this benchmark requires Linux, as the reactor does") }
 }
 
 #endif

@@ -6,7 +6,7 @@ import PlinthEvents
 import PlinthHub
 
 extension Bounds {
-    /// Streams of the same names leave: the time that they take of the thread that delivers.
+    /// Measures the delivery thread's time when streams of the same topics leave.
     static func leave(_ numbers: [Int]) async throws {
         let (streams, names) = (numbers[0], numbers[1])
         let hub = try await Hub()
@@ -25,7 +25,7 @@ extension Bounds {
         }
         distributor.proceed(sink, now: .now())
         let memory = residentBytes() - before
-        // Each other one first, so that places in lists have to move.
+        // Every second stream first, so that list entries have to move.
         let order = open.enumerated().filter { $0.offset % 2 == 0 } + open.enumerated().filter { $0.offset % 2 == 1 }
         let all = order.map(\.element)
         open = []
@@ -41,7 +41,7 @@ extension Bounds {
         )
     }
 
-    /// Deliveries and nothing else, for `valgrind --tool=callgrind`.
+    /// Runs only deliveries, for `valgrind --tool=callgrind`.
     static func deliver(_ kind: String, _ subscribers: Int, _ events: Int) async throws {
         let hub = try await Hub()
         let sink = TakingSink()

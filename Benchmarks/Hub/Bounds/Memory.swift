@@ -9,7 +9,7 @@ import PlinthHub
 import PlinthReactor
 
 extension Bounds {
-    /// What history counts beside what the process grows by.
+    /// Compares the bytes that history counts with the growth of the process.
     static func memory(_ numbers: [Int]) async throws {
         let (events, perTopic, topicBytes, dataBytes) = (numbers[0], max(1, numbers[1]), numbers[2], numbers[3])
         let limit = numbers[5] > 0 ? HistoryLimits(bytes: numbers[5] << 20) : HistoryLimits()
@@ -30,7 +30,7 @@ extension Bounds {
             drain(own)
             try await hub.begin(Selection([.pattern(try TopicPattern("**"))]), .live, on: made, other)
         }
-        // What the code and the first of everything need.
+        // Warm-up: one-time allocations.
         for _ in 0..<1000 { try await hub.publish(ServerSentEvent(data: data), to: try Topic(name(0))) }
         try await hub.purge(try Topic(name(0)))
         let counted = try await hub.status().bytes
@@ -38,7 +38,7 @@ extension Bounds {
         for number in 0..<events {
             try await hub.publish(ServerSentEvent(data: data), to: try Topic(name(number / perTopic)))
         }
-        // The reactor's queue is empty before it answers.
+        // The reactor drains its queue before it answers.
         _ = await reactor?.countBehind()
         let growth = residentBytes() - before
         let status = try await hub.status()

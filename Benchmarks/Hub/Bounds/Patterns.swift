@@ -9,7 +9,7 @@ import PlinthHub
 import PlinthReactor
 
 extension Bounds {
-    /// What streams of many patterns cost publishers, and what the status costs.
+    /// Measures the cost of streams with many patterns to publishers, and the cost of the status.
     static func patterns(_ numbers: [Int]) async throws {
         let (streams, patterns, topics) = (numbers[0], numbers[1], numbers[2])
         raiseDescriptorLimit()
@@ -30,7 +30,7 @@ extension Bounds {
 
         let clock = ContinuousClock()
         for stream in 0..<streams {
-            // One of them matches an event in a thousand, the others none.
+            // One pattern matches one event in a thousand, the others none.
             var wanted: [TopicSelector] = []
             for number in 0..<(patterns - 1) {
                 wanted.append(.pattern(try TopicPattern("shop/\(stream)/*/\(number)/lines")))
@@ -55,7 +55,7 @@ extension Bounds {
         reactor.stop()
     }
 
-    /// Milliseconds that each publish takes, at a thousand a second at most, while the status is asked for as the page does.
+    /// The duration of each publish in milliseconds, at most 1000 per second, while polling the status like the page.
     private static func publishTimes(_ hub: Hub, _ names: [Topic]) async throws -> [Double] {
         let clock = ContinuousClock()
         var times: [Double] = []

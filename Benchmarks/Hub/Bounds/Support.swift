@@ -6,7 +6,7 @@ import Glibc
 import PlinthHub
 import PlinthReactor
 
-/// The memory of this process that is resident, in bytes.
+/// The resident memory of this process, in bytes.
 func residentBytes() -> Int {
     guard let file = fopen("/proc/self/statm", "r") else { return 0 }
     defer { fclose(file) }
@@ -17,17 +17,17 @@ func residentBytes() -> Int {
     return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
 }
 
-/// Two connected sockets; the second is for the reactor.
+/// Two connected sockets, the second for the reactor.
 func socketPair() -> (own: CInt, other: CInt) {
     var pair: [CInt] = [-1, -1]
     guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0 else {
-        print("no more descriptors: raise the limit (ulimit -n)")
+        print("out of descriptors: raise the limit (ulimit -n)")
         exit(1)
     }
     return (pair[0], pair[1])
 }
 
-/// Lets the process have as many descriptors as it may.
+/// Raises the descriptor limit to the hard limit.
 func raiseDescriptorLimit() {
     var limit = rlimit()
     getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -35,7 +35,7 @@ func raiseDescriptorLimit() {
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
 }
 
-/// Reads and forgets what comes on a socket, on a thread of its own, until the process ends.
+/// Reads and discards a socket's input on a new thread, until the process ends.
 func drain(_ descriptor: CInt) {
     var thread = pthread_t()
     let argument = UnsafeMutableRawPointer(bitPattern: Int(descriptor))
@@ -51,7 +51,7 @@ func drain(_ descriptor: CInt) {
     )
 }
 
-/// The processor's time that a closure takes, in milliseconds: other processes do not count.
+/// The CPU time of this process during a closure, in milliseconds.
 func processorTime(_ body: () throws -> Void) rethrows -> Double {
     func now() -> Double {
         var time = timespec()
@@ -64,7 +64,7 @@ func processorTime(_ body: () throws -> Void) rethrows -> Double {
 }
 
 extension Array where Element == Double {
-    /// The value that a share of all do not exceed.
+    /// The value that `share` of the elements do not exceed.
     func percentile(_ share: Double) -> Double {
         isEmpty ? 0 : sorted()[Swift.min(count - 1, Int(Double(count) * share))]
     }
@@ -79,7 +79,7 @@ func shown(_ number: Double) -> String {
     return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100)"
 }
 
-/// Connections that take everything and do nothing.
+/// A sink that accepts and discards everything.
 final class TakingSink: StreamSink {
     var bytes = 0
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
@@ -89,7 +89,7 @@ final class TakingSink: StreamSink {
 }
 
 extension Hub {
-    /// A stream on a reactor, as the server begins it.
+    /// Begins a stream on a reactor, as the server does.
     func begin(_ selection: Selection, _ start: StreamStart, on reactor: Reactor, _ descriptor: CInt) async throws {
         let stream = began(selection, start, .reactor, attachment: nil)
         let request = StreamRequest(

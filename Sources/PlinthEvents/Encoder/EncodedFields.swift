@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The fields of one block as bytes, and how they are written: everything that is encoded passes through here.
+/// The fields of one block as borrowed bytes, and their encoding; used for everything that is encoded.
 ///
-/// The bytes are borrowed: a value lives within one call.
+/// The bytes are valid for one call, so a value must not outlive it.
 @unsafe
 struct EncodedFields {
-    /// Nil for no field.
+    /// Nil for none.
     var type: UnsafeRawBufferPointer?
     var id: UnsafeRawBufferPointer?
-    /// Milliseconds; negative for no field.
+    /// Milliseconds; negative for none.
     var retry: Int64 = -1
-    /// One line for each line of the text; nil for none.
+    /// The lines of data or of a comment; nil for none.
     var text: UnsafeRawBufferPointer?
-    /// What begins each of these lines: of a data field, or of a comment.
+    /// The start of each line of `text`.
     var prefix = Prefix.data
 
-    /// The start of a line: the first `count` bytes of `word` in memory.
+    /// A line's start: the first `count` bytes of `word` in memory.
     struct Prefix {
         let word: UInt64
         let count: Int
@@ -27,11 +27,11 @@ struct EncodedFields {
         static var comment: Prefix { Prefix(word: 0x00_00_00_00_00_00_00_3A, count: 1) }  // ":"
     }
 
-    /// A comment ends with its last line, everything else with a blank line.
+    /// False for a comment, which ends with its last line.
     @inline(__always)
     private var endsWithBlankLine: Bool { unsafe prefix.count != 1 }
 
-    /// The exact size.
+    /// The exact encoded size in bytes.
     var byteCount: Int {
         guard let text = unsafe text else { return unsafe headCount + 1 }
         var count = unsafe headCount + (endsWithBlankLine ? 1 : 0)
@@ -42,7 +42,7 @@ struct EncodedFields {
         return count
     }
 
-    /// The exact size of the fields other than the text.
+    /// The exact encoded size of the fields other than the text.
     @inline(__always)
     private var headCount: Int {
         var count = 0
@@ -64,10 +64,10 @@ struct EncodedFields {
 
     // MARK: - Writing
 
-    /// Appends to an array: straight into its free space, which nearly always grows once at most.
+    /// Appends to an array, directly into its free space; nearly always grows the array once at most.
     ///
-    /// The number of lines is not counted beforehand, which would take as long again as writing them: there is room for
-    /// a line of 64 bytes in the mean, and if that is not enough, more is made.
+    /// Counting the lines first would take as long as writing them. Instead, reserves room for lines that average 64
+    /// bytes, and more if needed.
     @inline(never)
     func append(to array: inout [UInt8]) {
         #if compiler(>=6.3)
@@ -75,11 +75,11 @@ struct EncodedFields {
         var head = unsafe headCount
         repeat {
             let count = unsafe rest?.count ?? 0
-            // Room for at least one line, the longest there can be, and the blank line.
+            // Room for at least one line, however long, and the blank line.
             let room = head + count + 7 * (count / 64 + 4) + 8
             array.append(addingCapacity: room) { span in
                 unsafe span.withUnsafeMutableBufferPointer { free, initialized in
-                    // The array made room, so there is memory.
+                    // Never nil: the array has reserved the room.
                     guard let start = UnsafeMutableRawPointer(free.baseAddress) else { return }
                     var writer = unsafe MemoryWriter(start, end: start + room)
                     if head > 0 { unsafe writeHead(to: &writer) }
@@ -94,7 +94,7 @@ struct EncodedFields {
         #endif
     }
 
-    /// Writes the lines of data and the blank line, and returns where they end; nil if there is too little room.
+    /// Writes the lines of data and the blank line, and returns their end; nil without enough room.
     @inline(never)
     static func writeData(
         _ data: UnsafeRawBufferPointer,
@@ -105,7 +105,7 @@ struct EncodedFields {
         return unsafe EncodedFields().writeText(data, to: &writer) == nil ? writer.position : nil
     }
 
-    /// Writes to memory and returns the number of bytes.
+    /// Writes to memory and returns the number of bytes written.
     @inline(never)
     func write(into memory: UnsafeMutableRawBufferPointer) -> Int {
         guard let start = memory.baseAddress, unsafe memory.count > headCount else { unsafe Self.tooSmall() }
@@ -116,10 +116,10 @@ struct EncodedFields {
     }
 
     private static func tooSmall() -> Never {
-        preconditionFailure("The memory for an encoded event is smaller than its encodedByteCount.")
+        preconditionFailure("The memory is smaller than the event's encodedByteCount.")
     }
 
-    /// Hands the pieces on.
+    /// Passes the encoded bytes to `append`, piece by piece.
     func writePieces(_ append: (UnsafeRawBufferPointer) -> Void) {
         unsafe withoutActuallyEscaping(append) { append in
             var writer = unsafe PieceWriter(append: append)
@@ -128,7 +128,7 @@ struct EncodedFields {
         }
     }
 
-    /// Writes type, ID and reconnection time, for which there is room.
+    /// Writes type, ID and reconnection time; the caller has made room.
     @inline(__always)
     private func writeHead(to writer: inout some EncodedFieldsWriter) {
         if let type = unsafe type {
@@ -155,7 +155,7 @@ struct EncodedFields {
         }
     }
 
-    /// Writes the lines of `text` and the blank line, as far as there is room; returns the lines that are left, or nil.
+    /// Writes the lines of `text` and the blank line while there is room; returns the remaining lines, or nil.
     @inline(__always)
     private func writeText(
         _ text: UnsafeRawBufferPointer?,
@@ -165,7 +165,7 @@ struct EncodedFields {
         if let text = unsafe text {
             let prefix = unsafe self.prefix
             unsafe Self.forEachLine(text) { line in
-                // The line feed and, behind all but comments, the blank line.
+                // Includes the line feed and, except after comments, the blank line.
                 guard unsafe writer.hasRoom(for: prefix.count + line.count + (endsWithBlankLine ? 2 : 1)) else {
                     let start = unsafe line.baseAddress.map { unsafe $0 - (text.baseAddress ?? $0) } ?? 0
                     unsafe rest = UnsafeRawBufferPointer(rebasing: text[start...])
@@ -179,7 +179,7 @@ struct EncodedFields {
         return unsafe rest
     }
 
-    /// Calls `body` with each line of `text`, one more than it has line breaks (LF, CR and CRLF), while it returns true.
+    /// Calls `body` with each line of `text` (one more than its LF, CR and CRLF) while it returns true.
     @inline(__always)
     private static func forEachLine(_ text: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Bool) {
         guard var at = text.baseAddress else {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where encoded bytes go.
+/// A destination for encoded bytes.
 protocol EncodedFieldsWriter {
-    /// Whether so many more bytes can be written.
+    /// Whether `count` more bytes can be written.
     func hasRoom(for count: Int) -> Bool
 
-    /// Writes a line and its line feed; there is room for them and the blank line.
+    /// Writes a line and its line feed; the caller has made room for both and the blank line.
     mutating func writeLine(_ prefix: EncodedFields.Prefix, _ value: UnsafeRawBufferPointer)
 
-    /// Writes the line feed that ends a block; there is room for it.
+    /// Writes the line feed that ends a block; the caller has made room.
     mutating func writeBlankLine()
 }
 
-/// Writes into memory that was made ready or that someone provided.
+/// Writes into reserved or caller-provided memory.
 ///
-/// Invariant: `position` is not past `end`. Each line needs `hasRoom`, or a count of the whole, beforehand.
+/// Invariant: `position` is not past `end`. Before each line, the caller checks `hasRoom` or the total size.
 @unsafe
 struct MemoryWriter: EncodedFieldsWriter {
     private(set) var position: UnsafeMutableRawPointer
@@ -33,8 +33,8 @@ struct MemoryWriter: EncodedFieldsWriter {
 
     @inline(__always)
     mutating func writeLine(_ prefix: EncodedFields.Prefix, _ value: UnsafeRawBufferPointer) {
-        // A whole word where a value or the blank line makes up its length, so that it fits: 7 bytes and a value that
-        // is not empty, 6 and two line feeds.
+        // A whole word fits where the value or the blank line pads the prefix to 8 bytes: 7 bytes and a nonempty value,
+        // or 6 and two line feeds.
         if prefix.count > 5 {
             unsafe position.storeBytes(of: prefix.word.littleEndian, as: UInt64.self)
         } else if prefix.count == 4 {
@@ -51,7 +51,7 @@ struct MemoryWriter: EncodedFieldsWriter {
         unsafe position += 1
     }
 
-    /// Copies without a call what types and IDs have: words that overlap cover every length from 4 to 16.
+    /// Copies types and IDs without a call: overlapping words cover every length from 4 to 16.
     @inline(__always)
     private func copy(_ source: UnsafeRawPointer, count: Int) {
         if count > 16 || count < 4 {
@@ -76,7 +76,7 @@ struct MemoryWriter: EncodedFieldsWriter {
     }
 }
 
-/// Hands pieces on to a function, for buffers of which no more is known than that bytes can be appended.
+/// Passes pieces to a function, for buffers that only support appending.
 @unsafe
 struct PieceWriter: EncodedFieldsWriter {
     let append: (UnsafeRawBufferPointer) -> Void

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A part of an event stream that dispatches no event, or one that does: what a server writes in one go.
+/// A block of an event stream: an event, a comment, a reconnection time, or an ID.
 ///
-/// Beside events a stream holds comments, which clients skip and which keep idle connections open, and blocks that
-/// only set the reconnection time or the last event ID of clients:
+/// Besides events, a stream contains comments, which clients ignore and which keep idle connections open, and blocks
+/// that only set the client's reconnection time or last event ID:
 ///
 /// ```swift
 /// EventStreamBlock.comment("").encode(into: &buffer)                  // a heartbeat
@@ -11,8 +11,8 @@
 /// EventStreamBlock.lastEventID("1042").encode(into: &buffer)          // moves the resume point, no event
 /// ```
 ///
-/// Blocks can be written one after the other in any order: a comment ends with its line, every other block with a blank
-/// line. (A blank line behind a comment would mean nothing by the standard, and an empty event to some clients.)
+/// Blocks can be written in any order: a comment ends with its line, every other block with a blank line. (A blank line
+/// after a comment means nothing by the standard, but some clients report an empty event.)
 public struct EventStreamBlock: Sendable, Hashable {
     private enum Content: Hashable {
         case event(ServerSentEvent)
@@ -31,17 +31,17 @@ public struct EventStreamBlock: Sendable, Hashable {
         Self(content: .event(event))
     }
 
-    /// A comment, one comment line for each line of the text; no part of it can be anything but a comment.
+    /// A comment: each line of the text becomes a comment line, so it cannot inject fields.
     ///
-    /// - Parameter text: What follows the colon, as it is: no space is added.
+    /// - Parameter text: The text after the colon. No space is added.
     /// - Returns: The block.
     public static func comment(_ text: String) -> Self {
         Self(content: .comment(text))
     }
 
-    /// A reconnection time, without an event.
+    /// A reconnection time without an event.
     ///
-    /// - Parameter time: How long clients wait before they connect again.
+    /// - Parameter time: How long clients wait before they reconnect.
     /// - Returns: The block.
     /// - Throws: ``ServerSentEventError`` unless `time` is a whole number of milliseconds from 0 to 2^53 − 1.
     public static func retry(_ time: Duration) throws(ServerSentEventError) -> Self {
@@ -49,38 +49,38 @@ public struct EventStreamBlock: Sendable, Hashable {
         return Self(content: .retry(milliseconds))
     }
 
-    /// An ID, without an event: clients that reconnect ask for what followed it, and dispatch nothing.
+    /// An ID without an event: clients dispatch nothing, and resume after it when they reconnect.
     ///
-    /// - Parameter id: The ID; empty makes clients forget the last event ID.
+    /// - Parameter id: The ID; empty resets the client's last event ID.
     /// - Returns: The block.
     public static func lastEventID(_ id: ServerSentEvent.ID) -> Self {
         Self(content: .id(id))
     }
 
-    /// The size of the encoded block in bytes, exactly.
+    /// The exact size of the encoded block in bytes.
     public var encodedByteCount: Int {
         unsafe withFields { fields in unsafe fields.byteCount }
     }
 
     /// Appends the encoded block to an array.
     ///
-    /// - Parameter buffer: Where the block is appended.
+    /// - Parameter buffer: The array to append to.
     public func encode(into buffer: inout [UInt8]) {
         if case .event(let event) = content { return event.encode(into: &buffer) }
         unsafe withFields { fields in unsafe fields.append(to: &buffer) }
     }
 
-    /// Appends the encoded block to any buffer of bytes.
+    /// Appends the encoded block to any byte collection.
     ///
-    /// - Parameter buffer: Where the block is appended.
+    /// - Parameter buffer: The collection to append to.
     @inlinable
     public func encode(into buffer: inout some RangeReplaceableCollection<UInt8>) {
         unsafe encodePieces { piece in unsafe buffer.append(contentsOf: piece) }
     }
 
-    /// Writes the encoded block into memory, which need not be initialized.
+    /// Writes the encoded block into memory, which may be uninitialized.
     ///
-    /// - Parameter memory: At least ``encodedByteCount`` bytes; too small a memory is a precondition failure.
+    /// - Parameter memory: At least ``encodedByteCount`` bytes; less is a precondition failure.
     /// - Returns: The number of bytes written, from the start.
     public func encode(into memory: UnsafeMutableRawBufferPointer) -> Int {
         unsafe withFields { fields in unsafe fields.write(into: memory) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension ServerSentEvent {
-    /// The size of the encoded event in bytes, exactly.
+    /// The exact size of the encoded event in bytes.
     ///
     /// - Complexity: O(*n*) in the size of the event.
     public var encodedByteCount: Int {
@@ -10,14 +10,13 @@ extension ServerSentEvent {
 
     /// Appends the encoded event to an array.
     ///
-    /// Allocates nothing but what the array needs to grow; one that is used again, emptied with its capacity kept, soon
-    /// needs nothing.
+    /// Allocates only to grow the array. An array that is reused with its capacity kept soon stops growing.
     ///
-    /// - Parameter buffer: Where the event is appended.
+    /// - Parameter buffer: The array to append to.
     /// - Complexity: O(*n*) in the size of the event.
     @inlinable
     public func encode(into buffer: inout [UInt8]) {
-        // Parts and not the event, so that one that is built to be encoded is never put together.
+        // Passes the parts, so that an event built only to be encoded is never assembled.
         let parts = parts
         Self.encode(type: parts.type, data: parts.data, id: parts.id, retry: parts.retry, into: &buffer)
     }
@@ -34,18 +33,20 @@ extension ServerSentEvent {
         unsafe withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &buffer) }
     }
 
-    /// Appends an event of strings that are only known at run time, without building it.
+    /// Appends an encoded event without building it, from strings that are only known at run time.
     ///
-    /// The same as ``init(type:data:id:retry:)-(String?,_,_,_)`` and ``encode(into:)-([UInt8])``, a sixth faster for small
-    /// events, for servers that pass on what they are given and keep nothing.
+    /// Equivalent to ``init(type:data:id:retry:)-(String?,_,_,_)`` and ``encode(into:)-([UInt8])``, but a sixth faster
+    /// for small events. For servers that forward events and keep none.
     ///
     /// - Parameters:
-    ///   - type: The event's type, not empty, without CR and LF; nil for `message`.
-    ///   - data: The data; line breaks in it are kept (as line feeds).
-    ///   - id: The ID, without CR, LF and NUL; nil for none, and empty to make clients forget the last one.
-    ///   - retry: The reconnection time for clients, a whole number of milliseconds from 0 to 2^53 − 1; nil for none.
-    ///   - buffer: Where the event is appended.
-    /// - Throws: A ``ServerSentEventError`` that says which part cannot be sent, and why; then nothing is appended.
+    ///   - type: The event's type: not empty, without CR or LF. Default: nil, for `message`.
+    ///   - data: The data. Its line breaks are sent as line feeds.
+    ///   - id: The ID, without CR, LF or NUL; empty resets the client's last event ID. Default: nil, for none.
+    ///   - retry: The reconnection time for clients: a whole number of milliseconds from 0 to 2^53 − 1. Default: nil,
+    ///     for none.
+    ///   - buffer: The array to append to.
+    /// - Throws: ``ServerSentEventError`` if a part cannot be sent; its message names the part and the reason. Then
+    ///   nothing is appended.
     /// - Complexity: O(*n*) in the size of the event.
     public static func encode(
         type: String? = nil,
@@ -59,25 +60,25 @@ extension ServerSentEvent {
         encodeAny(type: type, data: data, id: id, retry: milliseconds, into: &buffer)
     }
 
-    /// Appends the encoded event to any buffer of bytes.
+    /// Appends the encoded event to any byte collection, with a few appends per line.
     ///
-    /// - Parameter buffer: Where the event is appended, a few pieces for each line.
+    /// - Parameter buffer: The collection to append to.
     /// - Complexity: O(*n*) in the size of the event.
     @inlinable
     public func encode(into buffer: inout some RangeReplaceableCollection<UInt8>) {
         unsafe encodePieces { piece in unsafe buffer.append(contentsOf: piece) }
     }
 
-    /// Writes the encoded event into memory, which need not be initialized.
+    /// Writes the encoded event into memory, which may be uninitialized.
     ///
-    /// For buffers that give access to their free space, such as SwiftNIO's:
+    /// For buffers that expose their free space, such as SwiftNIO's:
     ///
     /// ```swift
     /// buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: event.encodedByteCount) { event.encode(into: $0) }
     /// ```
     ///
-    /// - Parameter memory: At least ``encodedByteCount`` bytes. Nothing is written past its end: too small a memory is
-    ///   a precondition failure.
+    /// - Parameter memory: At least ``encodedByteCount`` bytes. Less is a precondition failure; nothing is written past
+    ///   the end.
     /// - Returns: The number of bytes written, from the start: ``encodedByteCount``.
     public func encode(into memory: UnsafeMutableRawBufferPointer) -> Int {
         unsafe withFields { fields in unsafe fields.write(into: memory) }

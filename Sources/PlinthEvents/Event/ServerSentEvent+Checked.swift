@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension ServerSentEvent {
-    /// The type of an event, checked to fit its field: not empty, no CR, no LF.
+    /// A validated event type: not empty, without CR or LF.
     ///
-    /// A literal converts by itself; a string known at run time goes through ``init(_:)``.
+    /// Literals convert implicitly. Validate a string that is only known at run time with ``init(_:)``.
     public struct EventType: Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
         /// The type as a string.
         public let rawValue: String
 
-        /// Checks a string.
+        /// Validates a string.
         ///
-        /// - Parameter string: The type, not empty, without CR and LF.
-        /// - Throws: ``ServerSentEventError`` with the code `invalidType` and the offset of the byte that cannot be sent.
+        /// - Parameter string: The type: not empty, without CR or LF.
+        /// - Throws: ``ServerSentEventError`` with the code `invalidType`; `byteOffset` is nil for an empty string.
         @inlinable
         public init(_ string: String) throws(ServerSentEventError) {
             if string.isEmpty { throw .emptyType }
@@ -19,7 +19,7 @@ extension ServerSentEvent {
             self.rawValue = string
         }
 
-        /// Takes a literal.
+        /// Creates a type from a literal.
         ///
         /// - Parameter value: The literal.
         /// - Precondition: The literal is not empty and has no line break.
@@ -27,7 +27,7 @@ extension ServerSentEvent {
             do { try self.init(value) } catch { preconditionFailure(error.message) }
         }
 
-        /// Takes what the parser found, which cannot hold a line break.
+        /// Skips validation, for values from the parser: they cannot contain a line break.
         @inlinable
         init(unchecked string: String) {
             rawValue = string
@@ -37,25 +37,25 @@ extension ServerSentEvent {
         public var description: String { rawValue }
     }
 
-    /// The ID of an event, checked to fit its field: no CR, no LF, no NUL.
+    /// A validated event ID: without CR, LF or NUL.
     ///
-    /// A literal converts by itself; a string known at run time goes through ``init(_:)``. The empty ID is valid and
-    /// makes clients forget the last event ID.
+    /// Literals convert implicitly. Validate a string that is only known at run time with ``init(_:)``. The empty ID is
+    /// valid and resets the client's last event ID.
     public struct ID: Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
         /// The ID as a string.
         public let rawValue: String
 
-        /// Checks a string.
+        /// Validates a string.
         ///
-        /// - Parameter string: The ID, without CR, LF and NUL.
-        /// - Throws: ``ServerSentEventError`` with the code `invalidID` and the offset of the byte that cannot be sent.
+        /// - Parameter string: The ID, without CR, LF or NUL.
+        /// - Throws: ``ServerSentEventError`` with the code `invalidID` and the offset of the forbidden byte.
         @inlinable
         public init(_ string: String) throws(ServerSentEventError) {
             if let (byte, offset) = string.firstForbidden(allowingNull: false) { throw .id(byte, at: offset) }
             self.rawValue = string
         }
 
-        /// Takes a literal.
+        /// Creates an ID from a literal.
         ///
         /// - Parameter value: The literal.
         /// - Precondition: The literal has no line break and no NUL.
@@ -63,7 +63,7 @@ extension ServerSentEvent {
             do { try self.init(value) } catch { preconditionFailure(error.message) }
         }
 
-        /// Takes what the parser found, which cannot hold a line break and was searched for NUL.
+        /// Skips validation, for values from the parser: they contain neither a line break nor NUL.
         @inlinable
         init(unchecked string: String) {
             rawValue = string
@@ -76,30 +76,16 @@ extension ServerSentEvent {
 
 extension ServerSentEvent.EventType: Hashable {
     /// Whether two types have the same bytes.
-    ///
-    /// - Parameters:
-    ///   - lhs: A type.
-    ///   - rhs: Another type.
-    /// - Returns: True if the bytes are the same.
     public static func == (lhs: Self, rhs: Self) -> Bool { lhs.rawValue.hasSameBytes(as: rhs.rawValue) }
 
     /// Hashes the bytes.
-    ///
-    /// - Parameter hasher: Takes the bytes.
     public func hash(into hasher: inout Hasher) { rawValue.hashBytes(into: &hasher) }
 }
 
 extension ServerSentEvent.ID: Hashable {
     /// Whether two IDs have the same bytes.
-    ///
-    /// - Parameters:
-    ///   - lhs: An ID.
-    ///   - rhs: Another ID.
-    /// - Returns: True if the bytes are the same.
     public static func == (lhs: Self, rhs: Self) -> Bool { lhs.rawValue.hasSameBytes(as: rhs.rawValue) }
 
     /// Hashes the bytes.
-    ///
-    /// - Parameter hasher: Takes the bytes.
     public func hash(into hasher: inout Hasher) { rawValue.hashBytes(into: &hasher) }
 }

@@ -2,48 +2,47 @@
 
 /// An event of an event stream: what a server sends and a client's `EventSource` receives.
 ///
-/// String literals are checked by the compiler's call and need no `try`; strings that are only known at run time go
-/// through the throwing initializer:
+/// String literals need no `try`: an invalid one traps. Strings only known at run time use the throwing initializer:
 ///
 /// ```swift
 /// let a = ServerSentEvent(type: "counter", data: "\(n)")
 /// let b = try ServerSentEvent(type: request.name, data: text, id: row.id)
 /// ```
 ///
-/// An event that would break out of its fields on the wire cannot be built: ``type`` and ``id`` hold no line breaks, so
-/// that one publisher cannot forge events for another. ``data`` may hold anything; its lines are sent as separate
-/// `data` fields and joined again by the reader, with every line break read back as a line feed.
+/// An event that would break out of its fields on the wire cannot be built: ``type`` and ``id`` contain no line breaks,
+/// so one publisher cannot forge another's events. ``data`` may contain anything. Its lines are sent as separate `data`
+/// fields, and the reader joins them with line feeds.
 ///
-/// Events are equal when their strings have the same bytes. `String`'s own `==` also joins canonically equivalent
-/// strings, which are different on the wire.
+/// Events are equal if their strings have the same bytes. `String`'s own `==` also equates canonically equivalent
+/// strings, which differ on the wire.
 ///
 /// See the HTML standard, section [9.2.5](https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream).
 public struct ServerSentEvent: Sendable {
-    /// All parts: type and ID, checked, nil for `message` and for none; the reconnection time in milliseconds,
-    /// 0...maximumRetry, −1 for none, which is half the size of a `Duration?`; the data.
+    /// The validated type (nil for `message`), the validated ID (nil for none), the reconnection time in milliseconds
+    /// (0...maximumRetry, −1 for none: half the size of a `Duration?`), and the data.
     ///
-    /// One property, so that the optimizer sees through an event that is built to be encoded: one whose properties are
-    /// set one by one is put together in memory, and references to its strings are counted.
+    /// A single property lets the optimizer eliminate an event that is built only to be encoded. With separate
+    /// properties it assembles the event in memory and retains its strings.
     @usableFromInline typealias Parts = (type: String?, id: String?, retry: Int64, data: String)
     @usableFromInline private(set) var parts: Parts
 
-    /// The data, which may have any number of lines.
+    /// The data: any number of lines.
     @inlinable public var data: String {
         get { parts.data }
-        // In place, for what appends to it.
+        // Appends in place, without a copy.
         _modify { yield &parts.data }
     }
 
-    /// Creates an event of checked parts, or of literals.
+    /// Creates an event from validated parts or literals.
     ///
     /// - Parameters:
-    ///   - type: The event's type; nil, the default, for `message`.
-    ///   - data: The data; line breaks in it are kept (as line feeds).
-    ///   - id: The ID with which a client that lost its connection asks for what followed; nil, the default, for none,
-    ///     and the empty ID to make clients forget the last one.
-    ///   - retry: The reconnection time for clients; nil, the default, for none.
-    /// - Precondition: `retry` is a whole number of milliseconds from 0 to 2^53 − 1. For a duration from outside use
-    ///   the initializer that throws.
+    ///   - type: The event's type. Default: nil, for `message`.
+    ///   - data: The data. Its line breaks are sent as line feeds.
+    ///   - id: The ID from which a client resumes after it reconnects. The empty ID resets the client's last event ID.
+    ///     Default: nil, for none.
+    ///   - retry: The reconnection time for clients. Default: nil, for none.
+    /// - Precondition: `retry` is a whole number of milliseconds from 0 to 2^53 − 1. Use the throwing initializer for
+    ///   a duration from an untrusted source.
     public init(type: EventType? = nil, data: String, id: ID? = nil, retry: Duration? = nil) {
         var milliseconds: Int64 = -1
         if let retry {
@@ -55,23 +54,24 @@ public struct ServerSentEvent: Sendable {
         self.init(checkedType: type, data: data, checkedID: id, retryMilliseconds: milliseconds)
     }
 
-    /// Creates an event of strings that are only known at run time.
+    /// Creates an event from strings that are only known at run time.
     ///
     /// - Parameters:
-    ///   - type: The event's type, not empty, without CR and LF; nil for `message`.
-    ///   - data: The data; line breaks in it are kept (as line feeds).
-    ///   - id: The ID, without CR, LF and NUL; nil for none, and empty to make clients forget the last one.
-    ///   - retry: The reconnection time for clients, a whole number of milliseconds from 0 to 2^53 − 1; nil for none.
-    /// - Throws: A ``ServerSentEventError`` that says which part cannot be sent, and why.
+    ///   - type: The event's type: not empty, without CR or LF. Default: nil, for `message`.
+    ///   - data: The data. Its line breaks are sent as line feeds.
+    ///   - id: The ID, without CR, LF or NUL; empty resets the client's last event ID. Default: nil, for none.
+    ///   - retry: The reconnection time for clients: a whole number of milliseconds from 0 to 2^53 − 1. Default: nil,
+    ///     for none.
+    /// - Throws: ``ServerSentEventError`` if a part cannot be sent; its message names the part and the reason.
     @inlinable
-    @_disfavoredOverload  // so that literals, nil and omitted parts choose the one that does not throw
+    @_disfavoredOverload  // Literals, nil and omitted parts resolve to the non-throwing initializer.
     public init(
         type: String? = nil,
         data: String,
         id: String? = nil,
         retry: Duration? = nil
     ) throws(ServerSentEventError) {
-        // Nearly all pass at a glance; the others are looked at closely, to find the error or that there is none.
+        // Fast path: nearly all pass. The rest get the full check, which finds the error, if any.
         var milliseconds: Int64 = -1
         if retry != nil || !Self.isPlain(type: type, id: id) {
             milliseconds = try Self.check(type: type, id: id, retry: retry)
@@ -86,16 +86,16 @@ public struct ServerSentEvent: Sendable {
         parts = (checkedType?.rawValue, checkedID?.rawValue, retryMilliseconds, data)
     }
 
-    /// The event's type, the `event` field, never empty; nil for the default, `message`.
+    /// The event's type (the `event` field), never empty; nil for the default, `message`.
     @inlinable public var type: String? { parts.type }
 
-    /// The event's ID; nil if it has none, empty if it makes clients forget the last event ID.
+    /// The event's ID; nil for none, empty to reset the client's last event ID.
     @inlinable public var id: String? { parts.id }
 
-    /// The reconnection time sent with the event, in whole milliseconds; nil if none is.
+    /// The reconnection time sent with the event, in whole milliseconds; nil for none.
     @inlinable public var retry: Duration? { parts.retry < 0 ? nil : .milliseconds(parts.retry) }
 
-    /// The same event with another ID.
+    /// Returns the event with another ID.
     ///
     /// - Parameter id: The new ID, or nil for none.
     /// - Returns: The event with that ID.
@@ -107,7 +107,7 @@ public struct ServerSentEvent: Sendable {
 }
 
 extension ServerSentEvent {
-    /// Whether a type that is not empty and an ID are short and have no byte that could be forbidden.
+    /// Whether the type is short and not empty, the ID is short, and neither has a byte that may be forbidden.
     @usableFromInline
     @inline(never)
     static func isPlain(type: String?, id: String?) -> Bool {
@@ -115,7 +115,7 @@ extension ServerSentEvent {
         return true
     }
 
-    /// Checks the parts that could be wrong, and returns the reconnection time in milliseconds, −1 for none.
+    /// Validates the parts, and returns the reconnection time in milliseconds, −1 for none.
     @usableFromInline
     @inline(never)
     static func check(type: String?, id: String?, retry: Duration?) throws(ServerSentEventError) -> Int64 {
@@ -124,7 +124,7 @@ extension ServerSentEvent {
             guard let whole = Self.milliseconds(retry) else { throw .retry(retry) }
             milliseconds = whole
         }
-        // Those that are long pass at a glance as well.
+        // Fast path for long strings.
         if let type, type.isEmpty || type.hasLowByte { _ = try EventType(type) }
         if let id, id.hasLowByte { _ = try ID(id) }
         return milliseconds
@@ -133,7 +133,7 @@ extension ServerSentEvent {
     /// The largest reconnection time in milliseconds: the largest integer that a JavaScript number holds exactly.
     static let maximumRetry: Int64 = 1 << 53 - 1
 
-    /// The duration in milliseconds if it can be sent: whole, and from 0 to ``maximumRetry``.
+    /// The duration in milliseconds; nil unless it is whole and from 0 to ``maximumRetry``.
     @usableFromInline
     static func milliseconds(_ duration: Duration) -> Int64? {
         let (seconds, attoseconds) = duration.components
@@ -148,20 +148,13 @@ extension ServerSentEvent: Hashable {
     private var checkedType: EventType? { parts.type.map(EventType.init(unchecked:)) }
     private var checkedID: ID? { parts.id.map(ID.init(unchecked:)) }
 
-    /// Whether two events are the same on the wire, byte for byte.
-    ///
-    /// - Parameters:
-    ///   - lhs: An event.
-    ///   - rhs: Another event.
-    /// - Returns: True if all parts have the same bytes.
+    /// Whether all parts of two events have the same bytes.
     public static func == (lhs: ServerSentEvent, rhs: ServerSentEvent) -> Bool {
         lhs.checkedType == rhs.checkedType && lhs.checkedID == rhs.checkedID
             && lhs.parts.retry == rhs.parts.retry && lhs.data.hasSameBytes(as: rhs.data)
     }
 
     /// Hashes the bytes of all parts.
-    ///
-    /// - Parameter hasher: Takes the bytes.
     public func hash(into hasher: inout Hasher) {
         hasher.combine(checkedType)
         hasher.combine(checkedID)
@@ -171,7 +164,7 @@ extension ServerSentEvent: Hashable {
 }
 
 extension ServerSentEvent: CustomStringConvertible {
-    /// The event as Swift would write it, for logs.
+    /// The event in Swift syntax, for logs.
     public var description: String {
         var parts: [String] = []
         if let type { parts.append("type: \(type.debugDescription)") }

@@ -2,7 +2,7 @@
 
 /// Why an event cannot be built.
 public struct ServerSentEventError: Error, Hashable, CustomStringConvertible {
-    /// What is wrong, in short: a bounded set, fit for a metric's label.
+    /// The kind of error: a bounded set, suitable as a metric label.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
             case invalidType, invalidID, invalidRetry
@@ -10,10 +10,10 @@ public struct ServerSentEventError: Error, Hashable, CustomStringConvertible {
 
         private let value: Value
 
-        /// The type is empty, or has a CR or LF.
+        /// The type is empty, or contains CR or LF.
         public static let invalidType = Code(value: .invalidType)
 
-        /// The ID has a CR, LF or NUL.
+        /// The ID contains CR, LF or NUL.
         public static let invalidID = Code(value: .invalidID)
 
         /// The reconnection time is not a whole number of milliseconds from 0 to 2^53 − 1.
@@ -23,13 +23,13 @@ public struct ServerSentEventError: Error, Hashable, CustomStringConvertible {
         public var description: String { value.rawValue }
     }
 
-    /// What is wrong, in short.
+    /// The kind of error.
     public let code: Code
 
-    /// What is wrong, where, and what to do about it.
+    /// What is wrong, where, and how to fix it.
     public let message: String
 
-    /// The offset in UTF-8 of the byte that cannot be sent; nil if it is not about one.
+    /// The UTF-8 offset of the forbidden byte; nil if no single byte is at fault.
     public let byteOffset: Int?
 
     /// The code and the message.

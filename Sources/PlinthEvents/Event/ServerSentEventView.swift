@@ -2,24 +2,24 @@
 
 /// A server-sent event as borrowed bytes, for the duration of a call.
 ///
-/// The parser's ``ServerSentEventParser/parseBorrowed(_:event:comment:fields:)-(Span<UInt8>,_,_,_)`` hands these out:
-/// no string is made and nothing is allocated. The bytes are as they came from the stream, so they need not be valid
-/// UTF-8: where that matters, make an event of it with ``ServerSentEvent/init(_:)``, which repairs it as the standard
-/// says, or check with `UTF8Span(validating:)`.
+/// ``ServerSentEventParser/parseBorrowed(_:event:comment:fields:)-(Span<UInt8>,_,_,_)`` passes views to its closures,
+/// without creating strings or allocating. The bytes are unchanged from the stream and may be invalid UTF-8. To repair
+/// them as the standard requires, convert the view with ``ServerSentEvent/init(_:)``; to check them, use
+/// `UTF8Span(validating:)`.
 public struct ServerSentEventView: ~Escapable, BitwiseCopyable {
-    /// The type, the `event` field; empty for the default, `message`.
+    /// The type (the `event` field); empty for the default, `message`.
     public let type: Span<UInt8>
 
-    /// The data; lines are separated by LF.
+    /// The data, with lines separated by LF.
     public let data: Span<UInt8>
 
-    /// The last event ID as of this event, with which a client resumes after it; empty if there is none.
+    /// The last event ID as of this event, from which a client resumes; empty for none.
     ///
-    /// This is the event's own ID if it has one, and otherwise that of an earlier one.
+    /// The event's own ID if it has one, otherwise that of an earlier event.
     public let lastEventID: Span<UInt8>
 
     @usableFromInline let hasID: Bool
-    /// False for a block that dispatches nothing.
+    /// False for a block that dispatches no event.
     @usableFromInline let hasData: Bool
     @usableFromInline let retryMilliseconds: Int64
 
@@ -42,18 +42,18 @@ public struct ServerSentEventView: ~Escapable, BitwiseCopyable {
         self.retryMilliseconds = retryMilliseconds
     }
 
-    /// The event's own ID; nil if it has none, empty if it resets the last event ID.
+    /// The event's own ID; nil for none, empty to reset the last event ID.
     public var id: Span<UInt8>? {
         @_lifetime(copy self)
         @inlinable get { hasID ? lastEventID : nil }
     }
 
-    /// The reconnection time that came with the event; nil if none did.
+    /// The reconnection time sent with the event; nil for none.
     @inlinable public var retry: Duration? { retryMilliseconds < 0 ? nil : .milliseconds(retryMilliseconds) }
 }
 
 extension ServerSentEvent {
-    /// Makes an event of borrowed bytes; invalid UTF-8 is repaired as the Encoding standard's decoder does it.
+    /// Copies a borrowed event, repairing invalid UTF-8 as the Encoding standard's decoder does.
     ///
     /// - Parameter view: The borrowed event.
     public init(_ view: borrowing ServerSentEventView) {
@@ -69,12 +69,12 @@ extension ServerSentEvent {
 }
 
 extension ServerSentEventView {
-    /// Appends the encoded event to an array, as a proxy passes it on: its type, its own ID, its reconnection time and
-    /// its data, with the bytes as they came.
+    /// Appends the encoded event to an array, as a proxy forwards it: its type, its own ID, its reconnection time and
+    /// its data, with the bytes unchanged.
     ///
-    /// A block without data, as the parser hands it to `fields`, stays one.
+    /// A block without data, which the parser passes to `fields`, is encoded without data.
     ///
-    /// - Parameter buffer: Where the event is appended.
+    /// - Parameter buffer: The array to append to.
     /// - Complexity: O(*n*) in the size of the event.
     public func encode(into buffer: inout [UInt8]) {
         unsafe type.withUnsafeBytes { type in
@@ -94,13 +94,13 @@ extension ServerSentEventView {
 }
 
 extension ServerSentEvent {
-    /// Appends an event whose data is bytes already, without a string.
+    /// Appends an encoded event whose data is UTF-8 bytes, without creating a string.
     ///
     /// - Parameters:
-    ///   - type: The event's type; nil for `message`.
-    ///   - data: The data in UTF-8, which is not checked; line breaks in it are kept (as line feeds).
-    ///   - id: The ID; nil for none, and empty to make clients forget the last one.
-    ///   - buffer: Where the event is appended.
+    ///   - type: The event's type. Default: nil, for `message`.
+    ///   - data: The data in UTF-8, not validated. Its line breaks are sent as line feeds.
+    ///   - id: The ID; empty resets the client's last event ID. Default: nil, for none.
+    ///   - buffer: The array to append to.
     /// - Complexity: O(*n*) in the size of the event.
     public static func encode(
         type: EventType? = nil,

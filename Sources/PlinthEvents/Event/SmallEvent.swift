@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A string of at most 16 bytes, as types and IDs are, without a byte below 0x0E, as CR, LF and NUL are.
+/// A type or ID of at most 16 bytes, none of them below 0x0E (which excludes CR, LF and NUL).
 struct ShortString {
-    /// The bytes, then zeros.
+    /// The bytes, padded with zeros.
     private let bytes: SIMD2<UInt64>
 
     /// The number of bytes; −1 for no string.
@@ -14,7 +14,7 @@ struct ShortString {
         self.count = count
     }
 
-    /// Nil if the string is longer or has such a byte.
+    /// Nil if the string is longer than 16 bytes or has a byte below 0x0E.
     @inline(__always)
     init?(_ string: String?) {
         guard let string else {
@@ -32,7 +32,7 @@ struct ShortString {
             self.init(SIMD2(), count: 0)
             return
         }
-        // Reads of words that overlap, so that none is outside the bytes.
+        // Overlapping words, so that no read is out of bounds.
         if count >= 8 {
             guard count <= 16 else { return nil }
             let head = unsafe UInt64(littleEndian: start.loadUnaligned(as: UInt64.self))
@@ -60,12 +60,12 @@ struct ShortString {
         }
     }
 
-    /// Writes a field and its line feed, and zeros up to 16 bytes after the name; nothing for no string.
+    /// Writes a field and its line feed, zeroing up to 16 bytes after the name; writes nothing for no string.
     ///
     /// - Parameters:
     ///   - name: The name, the colon and the space.
-    ///   - nameCount: Their number, at most 8.
-    ///   - at: Where to write; moved behind the line feed. There is room for the name, 16 bytes and a line feed.
+    ///   - nameCount: Their number of bytes, at most 8.
+    ///   - at: Where to write, with room for the name, 16 bytes and a line feed. Moved past the line feed.
     @inline(__always)
     func write(_ name: UInt64, _ nameCount: Int, to at: inout UnsafeMutableRawPointer) {
         guard count >= 0 else { return }
@@ -76,19 +76,20 @@ struct ShortString {
     }
 }
 
-/// Events as most are, with a short type and ID, a short line of data and no reconnection time, written in one pass:
-/// data is searched while it is copied, and written again as lines if anything is found.
+/// The fast path for typical events: a short type and ID, one short line of data and no reconnection time.
+///
+/// Scans the data for line breaks while copying it, and rewrites it line by line if there may be one.
 enum SmallEvent {
-    /// The most bytes of data.
+    /// The maximum number of bytes of data.
     ///
-    /// Lines that are longer are searched first, as they are then copied faster.
+    /// For longer data, scanning first and then copying is faster.
     private static var maximumCount: Int { 512 }
 
-    /// The most bytes beside the data: a type of 16 bytes with 8 around it, an ID with 5 around it, 8 around the data.
+    /// The maximum number of bytes around the data: a 16-byte type and 8, a 16-byte ID and 5, and 8 for the data field.
     private static var frameCount: Int { 16 + 8 + 16 + 5 + 8 }
 
-    /// Appends an event, unless it is not small, its type is empty, its type or its ID has a byte below 0x0E, which may
-    /// be forbidden, or its data has many lines; then nothing is appended.
+    /// Appends an event and returns true; appends nothing and returns false if a part is too large, the type is empty,
+    /// the type or ID has a byte below 0x0E (which may be forbidden), or the data has many lines.
     @inline(__always)
     static func append(type: String?, data: String, id: String?, to array: inout [UInt8]) -> Bool {
         guard let type = ShortString(type), type.count != 0, let id = ShortString(id) else { return false }
@@ -106,14 +107,14 @@ enum SmallEvent {
         let count = data.count
         guard count <= maximumCount else { return false }
         var isWritten = false
-        // A few more lines find room as well.
+        // With room for a few more lines.
         let room = count &+ frameCount &+ 7 &* (count / 64 &+ 4)
         array.append(addingCapacity: room) { span in
             unsafe span.withUnsafeMutableBufferPointer { free, initialized in
-                // The array made room, so there is memory.
+                // Never nil: the array has reserved the room.
                 guard let start = UnsafeMutableRawPointer(free.baseAddress) else { return }
-                // Invariant: `at` is at most 24 bytes on after the type and 45 after the ID, so that whole words and
-                // vectors end within `count + frameCount` bytes, less than there are, as do the data and two line feeds.
+                // Invariant: `at` has advanced at most 24 bytes after the type and 45 after the ID. So whole words and
+                // vectors end within `count + frameCount` bytes, less than the room, as do the data and two line feeds.
                 var at = unsafe start
                 unsafe type.write(0x00_20_3A_74_6E_65_76_65, 7, to: &at)
                 unsafe id.write(0x00_00_00_00_20_3A_64_69, 4, to: &at)
@@ -135,7 +136,7 @@ enum SmallEvent {
         #endif
     }
 
-    /// Copies bytes, and says whether none is below 0x0E.
+    /// Copies bytes and returns whether none is below 0x0E; if false, the copy may be incomplete.
     @inline(__always)
     private static func copyIfPlain(_ bytes: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer) -> Bool {
         guard let start = bytes.baseAddress else { return true }
@@ -148,7 +149,7 @@ enum SmallEvent {
             }
             return true
         }
-        // The last step overlaps the one before.
+        // The last step overlaps the previous one.
         let last = count &- 16
         var low = SIMD2<UInt64>()
         var at = 0
@@ -160,7 +161,7 @@ enum SmallEvent {
         return (low[0] | low[1]) & LineScanner.tops == 0
     }
 
-    /// Copies 16 bytes; the top bit of a byte of the result is set if one is below 0x0E.
+    /// Copies 16 bytes; if any is below 0x0E, the top bit of a byte of the result is set.
     @inline(__always)
     private static func copy16(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer) -> SIMD2<UInt64> {
         let words = unsafe source.loadUnaligned(as: SIMD2<UInt64>.self)

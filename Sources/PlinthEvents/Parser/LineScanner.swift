@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The search for the end of a line, which is where a parser spends its time.
+/// Finds the end of a line, where a parser spends most of its time.
 ///
-/// Eight bytes at a time in one word: `(w − 0x0E…) & ~w & 0x80…` has the top bit of each byte that is less than 0x0E,
-/// and perhaps of bytes above such a one, by the borrow. That finds CR and LF in one pass, and a tab as well, so the
-/// candidates are looked at. Vectors of words do the same for 32 and 64 bytes at once. Measured beside `memchr` for LF
-/// and for CR, which takes two calls: twice as fast for lines of 10 to 100 bytes and level at 300; for lines of 10 kB
-/// 44 GB/s to 56, and no import. (Comparing vectors of bytes compiles to a loop over the lanes.)
+/// Scans eight bytes per word: `(w − 0x0E…) & ~w & 0x80…` sets the top bit of each byte below 0x0E and, through the
+/// borrow, perhaps of bytes above one. This finds CR and LF in one pass, but also tabs, so each candidate is checked.
+/// Vectors of words scan 32 or 64 bytes at once. Compared with two calls of `memchr`, for LF and CR: twice as fast for
+/// lines of 10 to 100 bytes, equal at 300, and 44 GB/s to 56 for lines of 10 kB, without an import. (Comparing vectors
+/// of bytes compiles to a loop over the lanes.)
 @usableFromInline
 enum LineScanner {
     @inlinable static var limit: UInt64 { 0x0E0E_0E0E_0E0E_0E0E }
@@ -14,13 +14,13 @@ enum LineScanner {
 
     /// The first CR or LF of `start..<end`, or `end`.
     ///
-    /// Reads no byte outside `start..<end`: each step checks that its width is left.
+    /// Never reads outside `start..<end`: each step checks that its width remains.
     @inlinable
     @inline(__always)
     static func lineEnd(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
         var at = unsafe start
         if unsafe end - at >= 32 {
-            // Eight steps end most lines.
+            // Most lines end within eight steps.
             for _ in 0..<8 {
                 guard unsafe end - at >= 32 else { break }
                 if let found = unsafe firstOf32(at) { return unsafe found }
@@ -41,8 +41,9 @@ enum LineScanner {
         return unsafe at
     }
 
-    /// Goes on in steps of 64 bytes, and ends with a step that overlaps the one before: the 32 bytes before `end` can be
-    /// read, and those before `start` have no CR or LF.
+    /// Continues in steps of 64 bytes; the last step overlaps the previous one.
+    ///
+    /// Precondition: the 32 bytes before `end` are readable, and those before `start` contain no CR or LF.
     @usableFromInline
     @inline(never)
     static func longLine(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
@@ -81,7 +82,7 @@ enum LineScanner {
         return nil
     }
 
-    /// The first CR or LF among the bytes of one word whose top bit is set in `mask`.
+    /// The first CR or LF among the bytes of a word whose top bits are set in `mask`.
     @inlinable
     @inline(__always)
     static func candidate(in mask: UInt64, at word: UnsafeRawPointer) -> UnsafeRawPointer? {
@@ -95,14 +96,14 @@ enum LineScanner {
         return nil
     }
 
-    /// Whether all bytes are ASCII; there are at least 64.
+    /// Whether there are at least 64 bytes and all are ASCII.
     static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let start = bytes.baseAddress, bytes.count >= 64 else { return false }
-        // The last step overlaps the one before.
+        // The last step overlaps the previous one.
         var all = unsafe start.loadUnaligned(fromByteOffset: bytes.count &- 64, as: SIMD8<UInt64>.self)
         var at = 0
         while at &+ 64 <= bytes.count {
-            // The first byte that is not ASCII is looked for in blocks of a kilobyte.
+            // Checks for non-ASCII bytes once per KiB.
             let end = min(at &+ 1024, bytes.count)
             while at &+ 64 <= end {
                 unsafe all |= start.loadUnaligned(fromByteOffset: at, as: SIMD8<UInt64>.self)
@@ -115,7 +116,7 @@ enum LineScanner {
         return true
     }
 
-    /// Whether any byte is less than 0x0E, as CR, LF and NUL are.
+    /// Whether any byte is below 0x0E (which includes CR, LF and NUL).
     @inline(__always)
     static func hasLowByte(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let start = bytes.baseAddress else { return false }
@@ -124,7 +125,7 @@ enum LineScanner {
             for at in 0..<count where unsafe bytes[at] < 0x0E { return true }
             return false
         }
-        // Words that overlap cover every length: two of four bytes, or those of eight and the last one.
+        // Overlapping words cover every length: two of four bytes, or several of eight.
         if count < 8 {
             let first = unsafe UInt64(start.loadUnaligned(as: UInt32.self))
             let last = unsafe UInt64(start.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self))
@@ -143,10 +144,10 @@ enum LineScanner {
         return low & tops != 0
     }
 
-    /// Copies what lies before the first CR or LF of `start..<end`, and returns where that is, or `end`.
+    /// Copies the bytes before the first CR or LF of `start..<end` and returns its position, or `end`.
     ///
-    /// Finding and copying in one pass reads a long line once. `target` has room for all of `start..<end`: up to 63
-    /// bytes after the line's end are written as well.
+    /// Scanning and copying in one pass reads a long line once. `target` must have room for all of `start..<end`: up to
+    /// 63 bytes past the end of the line are written too.
     static func copyLine(
         from start: UnsafeRawPointer,
         to end: UnsafeRawPointer,
@@ -172,10 +173,10 @@ enum LineScanner {
         return unsafe stop
     }
 
-    /// Copies bytes that do not overlap.
+    /// Copies bytes between regions that do not overlap.
     ///
-    /// From a few kilobytes on, `memcpy` on some processors takes four times as long for a source and a target that lie
-    /// unluckily to each other, as those of reads do.
+    /// From a few kilobytes on, `memcpy` is four times slower on some processors for certain relative alignments of
+    /// source and target, which occur with reads.
     @inline(__always)
     static func copy(from source: UnsafeRawPointer, count: Int, to target: UnsafeMutableRawPointer) {
         if count < 4096 {

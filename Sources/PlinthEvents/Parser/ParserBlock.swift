@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The block of lines that is being read: what the standard calls the buffers.
+/// The unfinished block of lines: the standard's buffers.
 ///
-/// Nothing is copied for an event that came in one piece: the parts point to where they were read.
+/// An event that arrives in one read is not copied: its parts point into the read.
 ///
-/// Invariant: all pointers are into memory that outlives the value, which exists within one call of `run`: the read, and
-/// what the parser kept of earlier reads. An empty part may point anywhere.
+/// Invariant: all pointers are into memory that outlives the value, which exists within one call of `run`: the read and
+/// the bytes that the parser kept from earlier reads. An empty part may point anywhere.
 @unsafe
 @usableFromInline
 struct ParserBlock {
-    /// Empty for none, as in the standard.
+    /// Empty for none.
     @usableFromInline var type: UnsafeRawBufferPointer
     @usableFromInline var id: UnsafeRawBufferPointer
     @usableFromInline var lastID: UnsafeRawBufferPointer
-    /// The first line of data while there is no second; nil if there is none or they lie in the parser's buffer.
+    /// The only line of data so far; nil without data, or if the lines are in the parser's buffer.
     @usableFromInline var data: UnsafeRawBufferPointer?
-    /// There was a valid ID field, whose value is `id`.
+    /// Whether the block has a valid ID field, whose value is `id`.
     @usableFromInline var hasID: Bool
     /// The retry field in milliseconds; −1 for none.
     @usableFromInline var retry: Int64
-    /// Bytes of data, type and ID.
+    /// The size of data, type and ID in bytes.
     @usableFromInline var size: Int
 
     @inlinable

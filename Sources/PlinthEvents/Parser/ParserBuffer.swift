@@ -2,20 +2,20 @@
 
 /// Bytes that the parser keeps from one read to the next.
 ///
-/// Memory of its own and not an array, for the parser's block points into it for the whole of a read, and what an array
-/// lends is lent to a closure: the loop over lines in a closure took twice the time. The memory belongs to an object
-/// that copies of the parser share. One that is shared is replaced before it is written, hence the unchecked `Sendable`.
+/// The parser's block points into it during a read. An array lends its memory only to a closure, and the loop over
+/// lines took twice as long in a closure, so the buffer allocates its own. Copies of the parser share the memory and
+/// replace it before writing (copy on write), hence the unchecked `Sendable`.
 ///
-/// Invariant: `start` is that of `memory`. The compiler does not know it; where a memory is let go, its last use has
-/// to be marked.
+/// Invariant: `start` is that of `memory`. The compiler does not know it: code that releases the memory must mark its
+/// last use.
 @safe
 @usableFromInline
 struct ParserBuffer: @unchecked Sendable {
-    /// A buffer that grew past this is given back when it is no longer needed.
+    /// A buffer larger than this is released when it is no longer needed.
     static let keptCapacity = 64 * 1024
 
-    /// The reads after which a large buffer that is mostly empty is given back: often enough that memory follows the
-    /// stream, and so seldom that a stream of large events does not allocate for each.
+    /// The number of reads after which a large, mostly empty buffer is released: low enough for memory to follow the
+    /// stream, high enough that a stream of large events does not allocate for each.
     static let idleReads = 64
 
     @safe
@@ -33,10 +33,10 @@ struct ParserBuffer: @unchecked Sendable {
 
     private var memory: Memory?
     private(set) var capacity = 0
-    /// Reads of little use, and the content at the last one.
+    /// The number of reads that used little of the buffer, and the count after the last read.
     private var idle = 0
     private var lastCount = 0
-    /// The content lies in the first `count` bytes of `memory`.
+    /// The content is the first `count` bytes of `memory`.
     @usableFromInline private(set) var count = 0
     private var start: UnsafeMutableRawPointer?
 
@@ -45,19 +45,19 @@ struct ParserBuffer: @unchecked Sendable {
     @inlinable var isEmpty: Bool { count == 0 }
     var isLarge: Bool { capacity > Self.keptCapacity }
 
-    /// The content: valid until the buffer is changed or ends.
+    /// The content, valid until the buffer is mutated or destroyed.
     @usableFromInline
     var bytes: UnsafeRawBufferPointer {
         unsafe UnsafeRawBufferPointer(start: start, count: count)
     }
 
-    /// The memory after the content, at least `space` bytes of it, all of which `added` then makes content.
+    /// The memory after the content, at least `space` bytes.
     ///
-    /// Doubles the capacity when it is used up, but not past `limit`: the content is never larger.
+    /// Doubles the capacity when it is exhausted, but not past `limit`: the content is never larger.
     @inline(__always)
     private mutating func free(_ space: Int, limit: Int) -> UnsafeMutableRawPointer {
         if space > capacity - count || !isKnownUniquelyReferenced(&memory) { replace(space: space, limit: limit) }
-        // Not nil: there is a memory now.
+        // Never nil here: `replace` has allocated memory.
         return unsafe start.unsafelyUnwrapped + count
     }
 
@@ -71,7 +71,7 @@ struct ParserBuffer: @unchecked Sendable {
         let old = memory
         let new = Memory(capacity: newCapacity)
         if let start = unsafe start { unsafe LineScanner.copy(from: start, count: count, to: new.start) }
-        // The compiler does not know that `start` points into `old`, and may release it before its last use in sight.
+        // `start` points into `old`, which the compiler may otherwise release before the copy.
         withExtendedLifetime(old) {}
         memory = new
         unsafe start = new.start
@@ -97,8 +97,8 @@ struct ParserBuffer: @unchecked Sendable {
         count += line.count + 1
     }
 
-    /// Appends up to the first CR or LF and returns where that is, or `end`; nil if more than `limit` bytes would be
-    /// the content, and nothing is appended.
+    /// Appends up to the first CR or LF and returns its position, or `end`; appends nothing and returns nil if the
+    /// content would exceed `limit` bytes.
     mutating func appendLine(
         from source: UnsafeRawPointer,
         to end: UnsafeRawPointer,
@@ -110,7 +110,7 @@ struct ParserBuffer: @unchecked Sendable {
             count += unsafe stop - source
             return unsafe stop
         }
-        // Near the limit, the end of the line decides.
+        // Near the limit, finds the end of the line first.
         let stop = unsafe LineScanner.lineEnd(from: source, to: end)
         if unsafe stop - source > limit - count { return nil }
         unsafe append(UnsafeRawBufferPointer(start: source, count: stop - source), limit: limit)
@@ -121,9 +121,9 @@ struct ParserBuffer: @unchecked Sendable {
         count = 0
     }
 
-    /// Called after each read while a buffer is large: gives the memory back after a while of little use.
+    /// Called after each read while a buffer is large: releases memory after 64 reads that used under an eighth of it.
     ///
-    /// A content that grows is on its way, and does not count as little.
+    /// Reads in which the content grows do not count.
     mutating func trim() {
         guard isLarge else { return }
         if count >= capacity / 8 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The type and ID of an unfinished event and the last event ID, one after the other.
+/// The type and ID of an unfinished event and the last event ID, concatenated.
 ///
-/// They lie together since they are borrowed together, for the whole of a read. What has changed by its end goes into
-/// `spare`, while the old ones are still borrowed, and the two change places: nothing is allocated.
+/// One buffer, because they are borrowed together during a read. At its end, changed values are written to `spare`,
+/// while the old ones are still borrowed, and the two are swapped without allocating.
 @usableFromInline
 struct ParserFields: Sendable {
     @usableFromInline var buffer = ParserBuffer()
@@ -21,7 +21,7 @@ struct ParserFields: Sendable {
         unsafe String(decoding: buffer.bytes[(typeCount + idCount)...], as: UTF8.self)
     }
 
-    /// Whether the parts of `block` are these.
+    /// Whether the parts of `block` still point to these.
     func isUnchanged(in block: ParserBlock, _ kept: UnsafeRawBufferPointer) -> Bool {
         unsafe block.type.count == typeCount && block.id.count == idCount
             && block.type.count + block.id.count + block.lastID.count == kept.count

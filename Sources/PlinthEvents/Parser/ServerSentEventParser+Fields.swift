@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension ServerSentEventParser {
-    /// Interprets a line that is not empty; returns true for a comment.
+    /// Interprets a nonempty line and returns whether it is a comment.
     ///
     /// https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     @usableFromInline
@@ -24,7 +24,7 @@ extension ServerSentEventParser {
         let value =
             unsafe name < count
             ? Self.value(of: line, from: name + 1) : UnsafeRawBufferPointer(rebasing: line[count...])
-        // "Process the field": its name decides. Names are compared by bytes; there is no case folding.
+        // "Process the field". Names are compared by bytes, without case folding.
         switch name {
         case 2 where unsafe line[0] == 0x69 && line[1] == 0x64:
             // "id": "If the field value does not contain U+0000 NULL, then set the last event ID buffer to the value."
@@ -47,8 +47,8 @@ extension ServerSentEventParser {
         return false
     }
 
-    // "Append the field value to the data buffer, then append a single U+000A LINE FEED (LF) character". The LF is
-    // written before each line but the first, so that none has to be removed at the end.
+    // "Append the field value to the data buffer, then append a single U+000A LINE FEED (LF) character". Here the LF
+    // precedes each line but the first, so that none has to be removed at the end.
     private mutating func addData(
         _ value: UnsafeRawBufferPointer,
         at offset: Int,
@@ -68,7 +68,7 @@ extension ServerSentEventParser {
         unsafe data.appendLine(value, limit: maximumEventSize)
     }
 
-    /// The event of several lines was handed out.
+    /// Clears the data after dispatching an event of several lines.
     @usableFromInline
     mutating func endData() {
         if data.isLarge { hasLargeBuffer = true }
@@ -78,21 +78,21 @@ extension ServerSentEventParser {
 
     /// "If the field value consists of only ASCII digits, then interpret the field value as an integer in base ten".
     ///
-    /// Above 2^53 − 1 the largest time is taken, which no client waits for either. An empty value is ignored.
+    /// Clamps larger values to 2^53 − 1, and ignores an empty one.
     private mutating func setRetry(_ value: UnsafeRawBufferPointer, _ block: inout ParserBlock) {
         if unsafe value.isEmpty { return }
         var time: Int64 = 0
         for at in 0..<value.count {
             let byte = unsafe value[at]
             guard byte >= 0x30, byte <= 0x39 else { return }
-            // At most 2^53 − 1 before each step, so that ten times that fits.
+            // At most 2^53 − 1 before each step, so `time * 10` cannot overflow.
             time = min(time * 10 + Int64(byte - 0x30), ServerSentEvent.maximumRetry)
         }
         unsafe block.retry = time
         reconnection = time
     }
 
-    /// Counts bytes of the event.
+    /// Adds to the size of the event, and fails above the limit.
     @inline(__always)
     private mutating func grow(
         by more: Int,
@@ -108,7 +108,7 @@ extension ServerSentEventParser {
     @inline(__always)
     private static func nameLength(_ line: UnsafeRawBufferPointer) -> Int {
         var at = 0
-        // A name that is known has five bytes at most; of others the value does not matter.
+        // Known names have at most five bytes; other fields are ignored.
         let end = min(line.count, 6)
         while at < end, unsafe line[at] != 0x3A { at += 1 }
         return at == 6 ? line.count : at
@@ -120,7 +120,7 @@ extension ServerSentEventParser {
         return false
     }
 
-    /// Whether the line starts with `text`; it is long enough.
+    /// Whether the line, which is at least as long, starts with `text`.
     @inline(__always)
     private static func equal(_ line: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
         for at in 0..<text.utf8CodeUnitCount where unsafe line[at] != text.utf8Start[at] { return false }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The loop over lines is inlined into the client's module with its closures, and so are the two kinds of line that make
-// up nearly all of a stream: one line of data, and the blank line. Measured with short events, 50 bytes each: a third of
-// the time of a call for each event. All that is rare is a call.
+// The loop over lines is inlined into the client's module with its closures, as are the two most common kinds of line:
+// the first line of data, and the blank line. For events of 50 bytes, this takes a third of the time of a call per
+// event. Rare cases are calls.
 
 extension ServerSentEventParser {
-    /// Parses one read: finds the lines and hands on each.
+    /// Parses one read line by line.
     ///
     /// Lines end with CRLF, LF or CR:
     /// https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
@@ -24,7 +24,7 @@ extension ServerSentEventParser {
         let base = unsafe start.base
         let end = unsafe start.end
 
-        // Taken out for as long as the block points to them.
+        // Moved out of the parser while the block points into them.
         var keptLine = ParserBuffer()
         var keptFields = ParserBuffer()
         swap(&keptLine, &line)
@@ -53,8 +53,8 @@ extension ServerSentEventParser {
                 // "If the line is empty (a blank line): Dispatch the event".
                 // https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage
                 // 1. "Set the last event ID string of the event source to the value of the last event ID
-                // buffer." Also without data. That buffer is `id`, which is emptied here other than in the
-                // standard's text, so that an event knows whether the ID is its own.
+                // buffer." Also without data. That buffer is `id`. Unlike in the standard, it is emptied here, so that
+                // an event knows whether the ID is its own.
                 if unsafe block.hasID { unsafe block.lastID = block.id }
                 if let data = unsafe block.data ?? (hasData ? self.data.bytes : nil) {
                     unsafe event(block.type, data, block.lastID, block.hasID, block.retry)
@@ -86,8 +86,8 @@ extension ServerSentEventParser {
                 }
             }
             lines &+= 1
-            // CRLF is one line end. A CR at the end of the read ends its line at once; an LF at the start of
-            // the next belongs to it.
+            // CRLF is one line end. A CR at the end of the read ends its line at once; an LF at the start of the
+            // next read belongs to it.
             let next = unsafe stop + 1
             if unsafe stop.load(as: UInt8.self) == 0x0A {
                 unsafe at = next
@@ -106,12 +106,12 @@ extension ServerSentEventParser {
     @inlinable
     @inline(__always)
     static func isData(_ line: UnsafeRawBufferPointer) -> Bool {
-        // The length is checked before the bytes are read. "data" as a word in memory.
+        // Checks the length before reading. The literal is "data" as a word in memory.
         unsafe line.count >= 5 && line.loadUnaligned(as: UInt32.self) == UInt32(littleEndian: 0x6174_6164)
             && line[4] == 0x3A
     }
 
-    /// The value from `start`: "If value starts with a U+0020 SPACE character, remove it from value." One, not more.
+    /// The value from `start`: "If value starts with a U+0020 SPACE character, remove it from value." Only one.
     @inlinable
     @inline(__always)
     static func value(of line: UnsafeRawBufferPointer, from start: Int) -> UnsafeRawBufferPointer {
@@ -120,7 +120,7 @@ extension ServerSentEventParser {
     }
 }
 
-/// A read, and where its first line that is not yet ended begins.
+/// A read, and where its first unparsed line begins.
 @unsafe
 @usableFromInline
 struct ReadStart {

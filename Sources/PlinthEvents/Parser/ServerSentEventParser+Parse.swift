@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension ServerSentEventParser {
-    /// Parses the next bytes of the stream and hands out the events that they complete, with strings.
+    /// Parses the next bytes of the stream and calls `event` for each event that they complete.
     ///
-    /// Invalid UTF-8 is repaired as the Encoding standard's decoder does it: one U+FFFD for each maximal part of a
-    /// sequence that is cut off, also if a sequence is split over reads.
+    /// Invalid UTF-8 is repaired as the Encoding standard's decoder does: one U+FFFD for each maximal invalid subpart,
+    /// including sequences split across reads.
     ///
     /// - Parameters:
     ///   - bytes: The next bytes, split anywhere; may be empty.
     ///   - event: Called for each event, in order. Its `id` is its own; ``lastEventID`` is current after the call.
-    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after the events before it. The
-    ///   parser then throws the same error for all further bytes until ``reset()``; ``lastEventID`` and
-    ///   ``reconnectionTime`` stay.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above its limit, after delivering the events before
+    ///   it. The parser then throws the same error for all further bytes until ``reset()``; ``lastEventID`` and
+    ///   ``reconnectionTime`` are kept.
     @inlinable
     public mutating func parse(
         _ bytes: Span<UInt8>,
@@ -37,18 +37,18 @@ extension ServerSentEventParser {
         )
     }
 
-    /// Parses the next bytes of the stream and hands out what they complete as borrowed bytes, without allocations.
+    /// Parses the next bytes of the stream and delivers what they complete as borrowed bytes, without allocating.
     ///
-    /// The closures are called in the order of the stream, and what they get is valid until they return.
+    /// The closures are called in stream order. Their arguments are valid until they return.
     ///
     /// - Parameters:
     ///   - bytes: The next bytes, split anywhere; may be empty.
     ///   - event: Called for each event.
-    ///   - comment: Called for each comment as soon as its line ends, with all that follows the colon.
-    ///   - fields: Called for each block that has an ID or a reconnection time and no data, so that nothing is
-    ///     dispatched; its `data` is empty.
-    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
-    ///   The parser then throws the same error for all further bytes until ``reset()``.
+    ///   - comment: Called for each comment as soon as its line ends, with everything after the colon.
+    ///   - fields: Called for each block with an ID or a reconnection time but no data, which dispatches no event. Its
+    ///     `data` is empty.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above its limit, after delivering everything before
+    ///   it. The parser then throws the same error for all further bytes until ``reset()``.
     @inlinable
     @inline(__always)
     public mutating func parseBorrowed(
@@ -89,20 +89,21 @@ extension ServerSentEventParser {
         )
     }
 
-    /// Parses the next bytes of the stream, in any collection: `[UInt8]`, `UnsafeRawBufferPointer`, a view of a buffer.
+    /// Parses the next bytes of the stream from any collection: `[UInt8]`, `UnsafeRawBufferPointer`, a buffer's view.
     ///
-    /// The same as with a `Span`. Bytes that do not lie in one piece are copied first.
+    /// Behaves as with a `Span`. Copies bytes that are not contiguous.
     ///
     /// - Parameters:
     ///   - bytes: The next bytes, split anywhere; may be empty.
     ///   - event: Called for each event, in order.
-    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after the events before it.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above its limit, after delivering the events before
+    ///   it.
     @inlinable
     public mutating func parse(
         _ bytes: some Collection<UInt8>,
         _ event: (ServerSentEvent) -> Void
     ) throws(ServerSentEventParserError) {
-        // A result and not an error that the closure assigns: Swift 6.3.1 then reads an error where there is none, in
+        // Returns a result: if the closure assigns a captured error, Swift 6.3.1 reads an error where there is none in
         // optimized builds.
         let result: Result<Void, ServerSentEventParserError>? = bytes.withContiguousStorageIfAvailable { buffer in
             do throws(ServerSentEventParserError) {
@@ -119,16 +120,17 @@ extension ServerSentEventParser {
         }
     }
 
-    /// Parses the next bytes of the stream, in any collection, and hands out borrowed bytes.
+    /// Parses the next bytes of the stream from any collection and delivers borrowed bytes.
     ///
-    /// The same as with a `Span`. Bytes that do not lie in one piece are copied first.
+    /// Behaves as with a `Span`. Copies bytes that are not contiguous.
     ///
     /// - Parameters:
     ///   - bytes: The next bytes, split anywhere; may be empty.
     ///   - event: Called for each event.
     ///   - comment: Called for each comment as soon as its line ends.
-    ///   - fields: Called for each block that has an ID or a reconnection time and no data.
-    /// - Throws: ``ServerSentEventParserError`` for a line or event above the limit, after all that came before it.
+    ///   - fields: Called for each block with an ID or a reconnection time but no data.
+    /// - Throws: ``ServerSentEventParserError`` for a line or event above its limit, after delivering everything before
+    ///   it.
     @inlinable
     @inline(__always)
     public mutating func parseBorrowed(
@@ -137,7 +139,7 @@ extension ServerSentEventParser {
         comment: (Span<UInt8>) -> Void = { _ in },
         fields: (borrowing ServerSentEventView) -> Void = { _ in }
     ) throws(ServerSentEventParserError) {
-        // A result and not an error that the closure assigns: Swift 6.3.1 then reads an error where there is none, in
+        // Returns a result: if the closure assigns a captured error, Swift 6.3.1 reads an error where there is none in
         // optimized builds.
         let result: Result<Void, ServerSentEventParserError>? = bytes.withContiguousStorageIfAvailable { buffer in
             do throws(ServerSentEventParserError) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The beginning and the end of a read: what is kept, what goes on.
+// The beginning and the end of a read: what the parser keeps between reads.
 
 extension ServerSentEventParser {
-    /// Begins a read: takes what belongs to the lines before, up to the end of the kept line if there is one.
+    /// Begins a read: consumes the rest of the kept line, if there is one.
     ///
-    /// Returns nil if the read ends no line, and nothing is left to do.
+    /// Returns nil if the read is consumed and there is nothing left to parse.
     @usableFromInline
     mutating func begin(_ bytes: UnsafeRawBufferPointer) throws(ServerSentEventParserError) -> ReadStart? {
         if let failure { throw failure }
@@ -39,14 +39,14 @@ extension ServerSentEventParser {
         return unsafe ReadStart(base: base, at: at, end: end)
     }
 
-    /// The start of the stream, and the LF of a CRLF that was split.
+    /// Skips a byte order mark at the start of the stream, and the LF of a split CRLF.
     private mutating func prepare(from start: UnsafeRawPointer, to end: UnsafeRawPointer) -> UnsafeRawPointer {
         var at = unsafe start
-        // "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any": also if it is split.
+        // "The UTF-8 decode algorithm strips one leading UTF-8 Byte Order Mark (BOM), if any", even if it is split.
         while unsafe markBytes < 3 && at < end {
             let expected: UInt8 = markBytes == 0 ? 0xEF : markBytes == 1 ? 0xBB : 0xBF
             if unsafe at.load(as: UInt8.self) != expected {
-                // No mark: what looked like one is the start of the first line.
+                // Not a mark: its first bytes start the first line.
                 if markBytes > 0 { line.append(0xEF, limit: 2) }
                 if markBytes > 1 { line.append(0xBB, limit: 2) }
                 markBytes = 3
@@ -63,7 +63,7 @@ extension ServerSentEventParser {
         return unsafe at
     }
 
-    /// Ends a read: copies what still lies in it or in `keptLine`, and then uses that for the line that goes on.
+    /// Ends a read: copies unfinished parts out of it and `keptLine`, then stores the unfinished line in `keptLine`.
     @usableFromInline
     @inline(never)
     mutating func finish(
@@ -94,10 +94,10 @@ extension ServerSentEventParser {
         consumed += unsafe start.end - start.base
     }
 
-    /// Puts the buffers back that were taken out for the read.
+    /// Moves the buffers back into the parser after the read.
     @usableFromInline
     mutating func putBack(line keptLine: inout ParserBuffer, fields keptFields: inout ParserBuffer) {
-        // After an error everything was dropped.
+        // An error has dropped everything.
         if failure != nil { return }
         swap(&line, &keptLine)
         swap(&fields.buffer, &keptFields)
@@ -109,7 +109,7 @@ extension ServerSentEventParser {
         if hasLargeBuffer { trim() }
     }
 
-    /// Gives memory back that a large line or event needed.
+    /// Releases memory that a large line or event needed.
     @inline(never)
     private mutating func trim() {
         line.trim()
@@ -118,7 +118,7 @@ extension ServerSentEventParser {
         hasLargeBuffer = line.isLarge || data.isLarge || fields.isLarge
     }
 
-    /// The parser gives up: drops what is unfinished, and remembers the error.
+    /// Fails the parser: drops unfinished parts and stores the error.
     @usableFromInline
     @inline(never)
     mutating func fail(

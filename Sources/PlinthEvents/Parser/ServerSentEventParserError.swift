@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a parser gave up: a line or an event is larger than its limit.
+/// Why a parser failed: a line or an event exceeds its limit.
 public struct ServerSentEventParserError: Error, Hashable, CustomStringConvertible {
-    /// What is too large, in short: a bounded set, fit for a metric's label.
+    /// The kind of error: a bounded set, suitable as a metric label.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
             case lineTooLong, eventTooLarge
@@ -20,19 +20,19 @@ public struct ServerSentEventParserError: Error, Hashable, CustomStringConvertib
         public var description: String { value.rawValue }
     }
 
-    /// What is too large, in short.
+    /// The kind of error.
     public let code: Code
 
     /// The limit in bytes.
     public let limit: Int
 
-    /// Where the line that is too much begins: its offset in bytes from the start of the stream.
+    /// The offset in bytes, from the start of the stream, of the line that exceeds the limit.
     public let byteOffset: Int
 
     /// The number of that line in the stream; the first is 1.
     public let lineNumber: Int
 
-    /// What is too large, where, and what to do about it.
+    /// What is too large, where, and how to fix it.
     public var message: String {
         let place = "line \(lineNumber), which begins at byte \(byteOffset) of the event stream"
         return if code == .lineTooLong {

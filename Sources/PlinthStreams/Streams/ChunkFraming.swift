@@ -2,17 +2,17 @@
 
 /// The framing of a chunked body (RFC 9112, section 7.1).
 package enum ChunkFraming {
-    /// The end of a body without trailers.
+    /// The last chunk of a body without trailers.
     package static let lastChunk = Array("0\r\n\r\n".utf8)
-    /// The most bytes in front of a chunk's data: 16 digits and a line end.
+    /// The maximum number of bytes before a chunk's data: 16 digits and a line end.
     package static let maximumPrefix = 18
 
-    /// Writes a chunk's size and line end in front of its data.
+    /// Writes a chunk's size and line end before its data.
     ///
     /// - Parameters:
-    ///   - data: Where the data lies: not empty, since an empty chunk would end the body.
-    ///   - buffer: Has at least ``maximumPrefix`` bytes of room before the data; the caller appends the line end behind it.
-    /// - Returns: Where the chunk begins.
+    ///   - data: The range of the data: not empty, because an empty chunk would end the body.
+    ///   - buffer: Has at least ``maximumPrefix`` bytes of room before the data. The caller appends the final line end.
+    /// - Returns: The index at which the chunk begins.
     package static func writePrefix(of data: Range<Int>, in buffer: inout [UInt8]) -> Int {
         var start = data.lowerBound - 2
         buffer[start] = 0x0D
@@ -28,18 +28,18 @@ package enum ChunkFraming {
     }
 }
 
-/// A chunk, framed in the buffer in which its data is encoded.
+/// A chunk, framed in place around its data.
 package struct Chunk {
-    /// Where the framed bytes begin.
+    /// The index at which the framed bytes begin.
     package private(set) var start: Int
     private let data: Int
     private let isChunked: Bool
 
-    /// Begins at the end of the buffer; the data is appended next.
+    /// Begins a chunk at the end of the buffer; the caller then appends the data.
     ///
     /// - Parameters:
     ///   - buffer: The buffer.
-    ///   - isChunked: Whether to frame at all.
+    ///   - isChunked: Whether the body is chunked; if not, adds no framing.
     package init(in buffer: inout [UInt8], isChunked: Bool) {
         start = buffer.count
         self.isChunked = isChunked
@@ -50,7 +50,7 @@ package struct Chunk {
     /// Writes the framing around the data.
     ///
     /// - Parameter buffer: The buffer.
-    /// - Returns: Whether there is anything to send, from ``start`` on: without data there is no chunk.
+    /// - Returns: Whether there is data to send, from ``start`` on.
     package mutating func close(_ buffer: inout [UInt8]) -> Bool {
         guard buffer.count > data else { return false }
         guard isChunked else { return true }

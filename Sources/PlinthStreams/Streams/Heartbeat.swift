@@ -2,10 +2,10 @@
 
 public import PlinthEvents
 
-/// What is sent when a stream has been idle, so that proxies keep it open and both sides learn of a dead peer.
+/// What to send on an idle stream, so that proxies keep it open and both peers detect a dead connection.
 ///
-/// A heartbeat is due an interval after the last write, not at fixed times: a busy stream has none. To spread the load of
-/// many streams that were opened together, each one's comes up to a tenth of the interval early.
+/// A heartbeat is due one interval after the last write, so a busy stream has none. It is sent up to a tenth of the
+/// interval early, which spreads the load of streams that were opened together.
 public struct Heartbeat: Sendable {
     package let interval: Duration?
     package let bytes: [UInt8]
@@ -15,19 +15,19 @@ public struct Heartbeat: Sendable {
         self.bytes = bytes
     }
 
-    /// A comment, which clients ignore, after this time without a write.
+    /// Sends a comment, which clients ignore, after an interval without a write.
     ///
-    /// - Parameter interval: The time; anything below a millisecond is taken for a millisecond.
+    /// - Parameter interval: The interval, at least 1 ms; smaller values are raised to 1 ms.
     /// - Returns: The heartbeat.
     public static func every(_ interval: Duration) -> Heartbeat {
         Heartbeat(interval: max(interval, .milliseconds(1)), bytes: comment)
     }
 
-    /// An event, for clients that want to see heartbeats, after this time without a write.
+    /// Sends an event after an interval without a write, for clients that observe heartbeats.
     ///
     /// - Parameters:
     ///   - event: The event, the same each time.
-    ///   - interval: The time; anything below a millisecond is taken for a millisecond.
+    ///   - interval: The interval, at least 1 ms; smaller values are raised to 1 ms.
     /// - Returns: The heartbeat.
     public static func event(_ event: ServerSentEvent, every interval: Duration) -> Heartbeat {
         var bytes: [UInt8] = []
@@ -35,19 +35,19 @@ public struct Heartbeat: Sendable {
         return Heartbeat(interval: max(interval, .milliseconds(1)), bytes: bytes)
     }
 
-    /// A comment after this many seconds without a write.
+    /// Sends a comment after an interval in seconds without a write.
     ///
-    /// - Parameter seconds: The time; anything below a millisecond is taken for a millisecond.
+    /// - Parameter seconds: The interval, at least 0.001 s; smaller values are raised to it.
     /// - Returns: The heartbeat.
     public static func seconds(_ seconds: Double) -> Heartbeat { every(.seconds(seconds)) }
 
-    /// None.
+    /// No heartbeats.
     ///
-    /// A peer that vanished without a word is then only found when an event is sent.
+    /// The server then detects a client that vanished without closing only when it sends an event.
     public static let off = Heartbeat(interval: nil, bytes: comment)
 
     /// An empty comment: a colon and a line end.
     ///
-    /// No blank line follows: some clients take one for the end of an event, and report an empty event.
+    /// Without a blank line, for which some clients report an empty event.
     package static let comment: [UInt8] = Array(":\n".utf8)
 }

@@ -8,15 +8,15 @@ import Musl
 import Darwin
 #endif
 
-/// What an error of a call on a socket means for its stream.
+/// What an error of a socket call means for its stream.
 package enum SocketError: Sendable, Equatable {
     /// A signal interrupted the call; call again.
     case interrupted
     /// The socket's buffer is full or empty; the kernel reports when that changes.
     case wouldBlock
-    /// The kernel lacked memory, and does not report when it has some again.
+    /// The kernel is out of memory, and does not report when it has some again.
     case starved
-    /// The connection is over.
+    /// The connection has ended.
     case ended(StreamEnd)
 
     /// The meaning of an error number.
@@ -32,7 +32,7 @@ package enum SocketError: Sendable, Equatable {
             }
     }
 
-    /// The end of a stream whose connection reports an error number outside of a call.
+    /// The end of a stream for an error number that no socket call returned.
     package static func end(_ errorNumber: CInt) -> StreamEnd {
         if case .ended(let end) = SocketError(errorNumber) { end } else { .writeFailed }
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a stream's socket may cost the kernel.
+/// Limits on a stream's use of kernel memory.
 package enum SocketLimits {
-    /// The most bytes that the kernel takes without having sent them (`TCP_NOTSENT_LOWAT`): a stalled reader costs it no
-    /// more, and one that catches up does not keep a thread in one `send`.
+    /// The maximum number of unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`).
+    ///
+    /// Bounds the memory of a stalled reader, and the time of one `send` to a reader that catches up.
     package static let unsent: CInt = 128 * 1024
 }

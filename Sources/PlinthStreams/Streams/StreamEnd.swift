@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a stream ended: an application's event stream, or a hub's.
+/// Why an application's event stream or a hub's stream ended.
 ///
-/// More reasons may be added; a `switch` over them needs a `default`.
+/// Reasons may be added: a `switch` over them needs a `default`.
 public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
     private enum Kind: UInt8 {
         case clientClosed, writeFailed, timedOut, lagged, serverDraining, expired
@@ -18,15 +18,15 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
 
     // MARK: - Of every stream
 
-    /// The client left: it closed its side of the connection, or reset it.
+    /// The client closed or reset the connection.
     ///
     /// A half-close counts.
     public static let clientClosed = StreamEnd(.clientClosed)
     /// Writing to the connection failed.
     public static let writeFailed = StreamEnd(.writeFailed)
-    /// The client took nothing of what waited for it during the write timeout.
+    /// The client accepted none of the pending bytes within the write timeout.
     public static let timedOut = StreamEnd(.timedOut)
-    /// The client fell behind: further than a buffer that disconnects holds, or behind a history whose gap policy closes.
+    /// The client exceeded a disconnecting buffer, or fell behind a history whose gap policy closes the stream.
     public static let lagged = StreamEnd(.lagged)
     /// The server is shutting down.
     public static let serverDraining = StreamEnd(.serverDraining)
@@ -35,24 +35,24 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
 
     // MARK: - Of an application's stream
 
-    /// The application closed the channel, or its ready function returned.
+    /// The application closed the channel, or the ready function returned.
     public static let applicationClosed = StreamEnd(.applicationClosed)
     /// The ready function threw an error.
     public static let applicationFailed = StreamEnd(.applicationFailed)
 
     // MARK: - Of a hub's stream
 
-    /// The application or an operator ended it.
+    /// The application or an operator ended the stream.
     public static let ended = StreamEnd(.ended)
-    /// History could not be read.
+    /// Reading the history failed.
     public static let historyFailed = StreamEnd(.historyFailed)
 
-    /// The reasons for which a hub's streams end.
+    /// The reasons for which a hub's stream can end.
     package static let ofHubs: [StreamEnd] = [
         .clientClosed, .writeFailed, .timedOut, .lagged, .serverDraining, .expired, .ended, .historyFailed,
     ]
 
-    /// Whether the server completes the body, and waits until the client has it.
+    /// Whether the server completes the body and waits until the client has received it.
     package var completesBody: Bool {
         switch kind {
         case .clientClosed, .writeFailed, .timedOut: false
@@ -60,7 +60,7 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// A word for logs and metric labels, such as `client-closed`: one for each reason.
+    /// The reason's name in logs and metric labels, such as `client-closed`.
     public var description: String {
         switch kind {
         case .clientClosed: "client-closed"

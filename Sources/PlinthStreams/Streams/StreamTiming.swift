@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The times of a stream: heartbeat, write timeout, maximum age.
+/// The durations of a stream: heartbeat interval, write timeout, maximum age.
 ///
-/// One value serves all streams with the same options; each stream keeps its own moments.
+/// Streams with the same options share a value; each stream stores its own times.
 package struct StreamTiming: Sendable {
-    // In nanoseconds, `Int64.max` for never: these are looked at for every event of every stream.
+    // In nanoseconds, `Int64.max` for never: read for every event of every stream.
     private let heartbeat: Int64
     private let writeTimeout: Int64
     private let maximumAge: Int64
 
-    /// Times; nil stands for never.
+    /// Creates a value; nil stands for never.
     ///
     /// - Parameters:
-    ///   - heartbeat: The time without a write after which a heartbeat is due, at least 1 ms.
-    ///   - writeTimeout: How long a connection may take nothing of what waits for it, at least 0.
-    ///   - maximumAge: How long a stream lasts, at least 0.
+    ///   - heartbeat: The time without a write after which a heartbeat is due; raised to at least 1 ms.
+    ///   - writeTimeout: How long a connection may accept none of the pending bytes; raised to at least 0.
+    ///   - maximumAge: How long a stream lasts; raised to at least 0.
     package init(heartbeat: Duration?, writeTimeout: Duration?, maximumAge: Duration?) {
         self.heartbeat = max(1_000_000, heartbeat?.clampedNanoseconds ?? .max)
         self.writeTimeout = max(0, writeTimeout?.clampedNanoseconds ?? .max)
@@ -27,25 +27,25 @@ package struct StreamTiming: Sendable {
     ///
     /// - Parameters:
     ///   - lastWrite: When the stream was last written to.
-    ///   - spread: A number of the stream's own, of which 6 bits count.
-    /// - Returns: The moment; ``MonotonicTime/distantFuture`` without heartbeats.
+    ///   - spread: A number that differs per stream; 6 bits of it are used.
+    /// - Returns: The time; ``MonotonicTime/distantFuture`` without heartbeats.
     package func heartbeatDue(after lastWrite: MonotonicTime, spread: Int) -> MonotonicTime {
         guard heartbeat != .max else { return .distantFuture }
         let early = heartbeat / 10 / 64 * Int64(spread.multipliedReportingOverflow(by: 37).partialValue & 63)
         return lastWrite.advanced(by: heartbeat - early)
     }
 
-    /// When a connection is given up that has taken nothing since then.
+    /// When to give up a connection that has accepted nothing since `stalled`.
     package func writeDeadline(since stalled: MonotonicTime) -> MonotonicTime { stalled.advanced(by: writeTimeout) }
 
-    /// When a stream ends that began then.
+    /// When a stream opened at `opened` reaches its maximum age.
     package func expiry(of opened: MonotonicTime) -> MonotonicTime { opened.advanced(by: maximumAge) }
 }
 
-// The defaults of every stream's options, which are public and so need these from outside of the package's modules.
+// The defaults of all stream options: usable from inline because public default arguments refer to them.
 extension Duration {
-    /// The default time without a write after which a heartbeat is sent: 10 s.
+    /// The default heartbeat interval: 10 s.
     @usableFromInline package static var defaultHeartbeat: Duration { .seconds(10) }
-    /// The default time that a client may take nothing of what waits for it: 60 s.
+    /// The default write timeout: 60 s.
     @usableFromInline package static var defaultWriteTimeout: Duration { .seconds(60) }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What became of bytes for a connection.
+/// The result of writing bytes to a connection.
 package enum StreamWrite: Sendable, Equatable {
-    /// The connection took this many of them; if not all, it has no room for now.
+    /// The connection accepted this many bytes; if not all, its buffer is full.
     case took(Int)
-    /// It will never take any more.
+    /// The connection has failed and accepts no more bytes.
     case failed(StreamEnd)
 }

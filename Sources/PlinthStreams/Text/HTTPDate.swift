@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A date in the form that header fields use (RFC 9110, section 5.6.7), to the second.
+/// An HTTP date (RFC 9110, section 5.6.7), with a resolution of one second.
 public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// Seconds since the beginning of 1970, UTC.
+    /// Seconds since 1970-01-01 00:00:00 UTC.
     public let secondsSince1970: Int
 
-    /// A date by its seconds since the beginning of 1970, UTC, cut to the years 1 to 9999.
+    /// Creates a date from seconds since 1970-01-01 00:00:00 UTC, clamped to the years 1 to 9999.
     public init(secondsSince1970: Int) {
         self.secondsSince1970 = min(max(secondsSince1970, -62_135_596_800), 253_402_300_799)
     }
 
-    /// A date in the preferred form, `Sun, 06 Nov 1994 08:49:37 GMT`; nil for anything else.
+    /// Parses a date in the preferred form, `Sun, 06 Nov 1994 08:49:37 GMT`; nil for anything else.
     ///
-    /// The two obsolete forms are not read: a condition that is not understood is ignored, which is always right.
+    /// Does not parse the two obsolete forms: ignoring a condition with an invalid date is always correct.
     public init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count == 29, bytes[3] == UInt8(ascii: ","), bytes.suffix(4).elementsEqual(" GMT".utf8),
@@ -26,7 +26,7 @@ public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible 
             secondsSince1970: Self.days(year: year, month: month + 1, day: day) * 86_400 + hour * 3_600 + minute * 60
                 + second
         )
-        // The weekday and the marks between are as they must be if it writes back the same, but for a leap second.
+        // Weekday and separators are correct if the description is the same; a leap second is not checked.
         guard second == 60 || description == text else { return nil }
     }
 
@@ -40,7 +40,7 @@ public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible 
         let day = (secondsSince1970 - (secondsSince1970 < 0 ? 86_399 : 0)) / 86_400
         let second = secondsSince1970 - day * 86_400
         let date = Self.date(day: day)
-        // The first day of 1970 was a Thursday.
+        // 1 January 1970 was a Thursday.
         let weekday = Self.weekdays[((day + 4) % 7 + 7) % 7]
         return "\(weekday), \(Self.two(date.day)) \(Self.months[date.month - 1]) \(Self.two(date.year / 100))"
             + "\(Self.two(date.year % 100)) \(Self.two(second / 3_600)):\(Self.two(second / 60 % 60)):"
@@ -60,8 +60,8 @@ public struct HTTPDate: Sendable, Hashable, Comparable, CustomStringConvertible 
         digits.allSatisfy { (0x30...0x39).contains($0) } ? Int(String(decoding: digits, as: UTF8.self)) : nil
     }
 
-    // Days and dates by H. Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the
-    // leap day is the last of its year, and repeat every 400 years, which are 146,097 days. All years here are positive.
+    // From H. Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, so that the leap day is the
+    // last of its year, and repeat every 400 years (146,097 days). All years here are positive.
 
     private static func days(year: Int, month: Int, day: Int) -> Int {
         let y = month <= 2 ? year - 1 : year

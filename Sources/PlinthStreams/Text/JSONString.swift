@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Strings as JSON writes them (RFC 8259, section 7).
+/// JSON strings (RFC 8259, section 7).
 package enum JSONString {
-    /// A text as a JSON string, quotes included; `null` for nil.
+    /// A JSON string, including the quotes; `null` for nil.
     package static func quoted(_ text: String?) -> String {
         guard let text else { return "null" }
         var output: [UInt8] = [UInt8(ascii: "\"")]
@@ -11,10 +11,10 @@ package enum JSONString {
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// Appends `text` with what JSON does not allow in a string escaped, and what is not UTF-8 repaired.
+    /// Appends `text` as the content of a JSON string, with invalid UTF-8 repaired.
     ///
-    /// Escapes what JSON allows and a terminal obeys, too: see ``TerminalText/isControl(_:)``. A reader of JSON gets the
-    /// text as it was.
+    /// Also escapes characters that JSON allows but a terminal interprets: see ``TerminalText/isControl(_:)``. A JSON
+    /// parser restores the original text.
     package static func appendEscaped(_ text: Span<UInt8>, to output: inout [UInt8]) {
         text.withUnsafeBytes { text in
             guard let start = text.baseAddress else { return }
@@ -45,13 +45,13 @@ package enum JSONString {
         }
     }
 
-    /// The number of bytes at the start that stand for themselves: ASCII but for controls, quotes, backslashes and DEL.
+    /// The number of leading bytes that need no escape: ASCII except controls, quotes, backslashes and DEL.
     private static func plainCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops: UInt64 = 0x8080_8080_8080_8080
         var at = 0
-        // Eight at a time: the top bit is set of bytes that are less than 0x20, equal to a quote, a backslash or DEL, or
-        // not ASCII; and perhaps of those after such a one, which the byte loop sorts out.
+        // Eight at a time: sets the top bit of each byte that is < 0x20, a quote, a backslash, DEL or not ASCII, and
+        // perhaps of bytes after one. The byte loop rechecks them.
         while bytes.count - at >= 8 {
             let word = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
             let quotes = word ^ (ones &* 0x22)
@@ -71,7 +71,7 @@ package enum JSONString {
         return at
     }
 
-    /// Appends a scalar of the first plane as an escape.
+    /// Appends the escape of a scalar of the Basic Multilingual Plane.
     private static func appendEscape(_ scalar: UInt32, to output: inout [UInt8]) {
         output.append(0x5C)
         switch scalar {
@@ -89,7 +89,7 @@ package enum JSONString {
         }
     }
 
-    /// The scalar of a valid sequence of several bytes, if a terminal obeys it; those have two bytes or three.
+    /// The scalar of a valid multibyte sequence if it is a control, nil otherwise; controls have two or three bytes.
     private static func control(_ bytes: UnsafeRawBufferPointer) -> UInt32? {
         guard bytes.count < 4 else { return nil }
         var scalar = UInt32(bytes[0]) & (bytes.count == 2 ? 0x1F : 0x0F)
@@ -97,11 +97,11 @@ package enum JSONString {
         return TerminalText.isControl(scalar) ? scalar : nil
     }
 
-    /// The length of the UTF-8 sequence at the start; or of the maximal part of one that is cut off, which the Encoding
-    /// standard's decoder replaces with one U+FFFD.
+    /// The length of the UTF-8 sequence at the start, or of the maximal invalid subpart, which the Encoding standard's
+    /// decoder replaces with one U+FFFD.
     private static func sequence(_ bytes: UnsafeRawBufferPointer) -> (count: Int, isValid: Bool) {
         let first = bytes[0]
-        // The second byte has a narrower range after some first ones (the Unicode standard, table 3-7).
+        // After some first bytes, the second has a narrower range (the Unicode standard, table 3-7).
         let (count, second): (Int, ClosedRange<UInt8>)
         switch first {
         case 0xC2...0xDF: (count, second) = (2, 0x80...0xBF)

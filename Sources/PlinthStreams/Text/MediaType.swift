@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The media type that a `Content-Type` field names (RFC 9110, section 8.3.1).
+/// The media type of a `Content-Type` field (RFC 9110, section 8.3.1).
 package struct MediaType: Sendable, Equatable {
     /// Type and subtype, in lower case.
     package let essence: String
-    /// The value of the first parameter `charset`, in lower case and without quotes; nil if there is none.
+    /// The first `charset` parameter, in lower case and without quotes; nil for none.
     package var charset: String?
 
-    /// Reads a field's value.
+    /// Parses a field value.
     ///
-    /// - Parameter value: The value; nil, or one that is no media type, gives nil.
+    /// - Parameter value: The field value. If it is nil or not a media type, the result is nil.
     package init?(_ value: String?) {
         guard let value else { return nil }
         let parts = value.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
         let isSpace: (UInt8) -> Bool = { $0 == 0x20 || $0 == 0x09 }
-        // Type and subtype end at a space, and at the parenthesis of a comment.
+        // The subtype ends at a space or at the parenthesis of a comment.
         guard
             let first = parts.first?.drop(while: isSpace).prefix(while: { !isSpace($0) && $0 != UInt8(ascii: "(") })
         else { return nil }
@@ -33,10 +33,10 @@ package struct MediaType: Sendable, Equatable {
         }
     }
 
-    /// Whether it is that of a form in a request's body.
+    /// Whether it is the media type of a URL-encoded form.
     package var isForm: Bool { essence == "application/x-www-form-urlencoded" }
 
-    /// Whether it is JSON, or a type built on it (RFC 6839, section 3.1).
+    /// Whether it is JSON, or has the `+json` suffix (RFC 6839, section 3.1).
     package var isJSON: Bool {
         essence == "application/json" || (essence.hasPrefix("application/") && essence.hasSuffix("+json"))
     }

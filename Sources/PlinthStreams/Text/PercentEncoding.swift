@@ -2,12 +2,12 @@
 
 /// Percent-encoding (RFC 3986, section 2.1).
 package enum PercentEncoding {
-    /// The bytes that the encoding stands for, nil if a `%` is not followed by two hexadecimal digits.
+    /// Decodes percent-encoded bytes once.
     ///
     /// - Parameters:
-    ///   - bytes: What to decode, once.
-    ///   - plusIsSpace: Whether `+` stands for a space, as in a form; not in a path.
-    /// - Returns: The decoded bytes, or nil.
+    ///   - bytes: The encoded bytes.
+    ///   - plusIsSpace: Whether `+` stands for a space, as in a form but not in a path.
+    /// - Returns: The decoded bytes; nil if a `%` is not followed by two hexadecimal digits.
     package static func decode(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> [UInt8]? {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(bytes.count)
@@ -32,12 +32,12 @@ package enum PercentEncoding {
         return decoded
     }
 
-    /// The decoded string, nil if the encoding is malformed or does not stand for UTF-8.
+    /// The decoded string; nil if the encoding is malformed or the result is not UTF-8.
     package static func decodeString(_ bytes: ArraySlice<UInt8>, plusIsSpace: Bool = false) -> String? {
         decode(bytes, plusIsSpace: plusIsSpace).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
-    /// A string with every byte encoded that is not unreserved (RFC 3986, section 2.3) nor in `keeping`.
+    /// Encodes every byte that is neither unreserved (RFC 3986, section 2.3) nor in `keeping`.
     package static func encode(_ string: some StringProtocol, keeping: StaticString = "") -> String {
         var encoded = ""
         encoded.reserveCapacity(string.utf8.count)
@@ -53,7 +53,7 @@ package enum PercentEncoding {
         return encoded
     }
 
-    /// The value of a hexadecimal digit of either case, nil if it is none.
+    /// The value of a hexadecimal digit of either case; nil for other bytes.
     package static func hexValue(of byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Text from elsewhere on its way to a terminal, which obeys control characters instead of showing them.
+/// Untrusted text for a terminal, which would interpret control characters instead of displaying them.
 package enum TerminalText {
-    /// The text with every control character replaced.
+    /// Replaces control characters, except tabs.
     ///
-    /// The tab stays. Other C0 controls and DEL become the signs for them (U+2400 to U+2421); C1 controls, line and
-    /// paragraph separators, and the embeddings, overrides and isolates of bidirectional text become U+FFFD. The result
-    /// is one line, and is the same if it passes here again.
+    /// Other C0 controls and DEL become their control pictures (U+2400 to U+2421). C1 controls, line and paragraph
+    /// separators, and bidirectional embeddings, overrides and isolates become U+FFFD. The result is one line. The
+    /// function is idempotent.
     ///
     /// - Parameters:
     ///   - text: The text.
-    ///   - maximum: How many Unicode scalars are kept; "…" stands for the rest.
-    /// - Returns: The text without them.
+    ///   - maximum: The maximum number of Unicode scalars to keep; "…" replaces the rest.
+    /// - Returns: The text without control characters.
     package static func visible(_ text: some StringProtocol, upTo maximum: Int = .max) -> String {
         var result = ""
         var count = 0
@@ -29,9 +29,9 @@ package enum TerminalText {
         return result
     }
 
-    /// Whether a terminal, or an editor that shows the output, may obey a scalar: a C0 or C1 control, DEL, a line or
-    /// paragraph separator, or an explicit control of bidirectional text
-    /// ([UAX 9](https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), without the implicit marks,
+    /// Whether a terminal or an editor may interpret a scalar: a C0 or C1 control, DEL, a line or paragraph separator,
+    /// or an explicit bidirectional control
+    /// ([UAX 9](https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters), except the implicit marks,
     /// which reorder nothing by themselves).
     package static func isControl(_ scalar: UInt32) -> Bool {
         switch scalar {

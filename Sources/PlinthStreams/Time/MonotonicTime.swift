@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A moment on a clock that only goes forward, in nanoseconds since an arbitrary start.
+/// A time on a monotonic clock, in nanoseconds since an arbitrary start.
 ///
-/// State machines take it as an argument and never read a clock themselves.
+/// State machines take it as an argument and never read a clock.
 package struct MonotonicTime: Sendable, Hashable, Comparable {
     package var nanoseconds: Int64
 
@@ -12,7 +12,7 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
 
     private static let start = ContinuousClock.now
 
-    /// The present of the system's clock.
+    /// The current time of the system's clock.
     package static func now() -> MonotonicTime {
         MonotonicTime(nanoseconds: 0) + start.duration(to: .now)
     }
@@ -21,13 +21,13 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
         lhs.nanoseconds < rhs.nanoseconds
     }
 
-    /// The moment a duration later; the end of time if that is past it.
+    /// Adds a duration, saturating at both ends.
     package static func + (lhs: MonotonicTime, rhs: Duration) -> MonotonicTime {
         let (sum, overflow) = lhs.nanoseconds.addingReportingOverflow(rhs.clampedNanoseconds)
         return MonotonicTime(nanoseconds: overflow ? (rhs < .zero ? .min : .max) : sum)
     }
 
-    /// The moment so many nanoseconds later; ``distantFuture`` if that is past it, or if they are `Int64.max`.
+    /// Adds nanoseconds; ``distantFuture`` on overflow, or if `nanoseconds` is `Int64.max`.
     package func advanced(by nanoseconds: Int64) -> MonotonicTime {
         let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
         return overflow || nanoseconds == .max ? .distantFuture : MonotonicTime(nanoseconds: sum)
@@ -37,7 +37,7 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
 }
 
 extension Duration {
-    /// The duration in nanoseconds, cut to what 64 bits hold (292 years).
+    /// The duration in nanoseconds, clamped to 64 bits (292 years).
     package var clampedNanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)

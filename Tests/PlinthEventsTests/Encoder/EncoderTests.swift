@@ -36,13 +36,13 @@ struct EncoderTests {
         (.init(data: "x\n\nid: 2\ndata: y"), "data: x\ndata: \ndata: id: 2\ndata: data: y\n\n"),
     ]
 
-    @Test("writes each part as its field", arguments: cases)
+    @Test("Each part is written as its field", arguments: cases)
     func fields(_ event: ServerSentEvent, _ text: String) {
         #expect(Self.encoded(event) == text)
         #expect(event.encodedByteCount == text.utf8.count)
     }
 
-    @Test("writes the same into arrays, other collections and memory", arguments: cases)
+    @Test("Arrays, other collections and memory receive the same bytes", arguments: cases)
     func targets(_ event: ServerSentEvent, _ text: String) {
         let before: [UInt8] = [1, 2, 3]
         var array = before
@@ -64,7 +64,7 @@ struct EncoderTests {
         #expect(memory == Array(text.utf8))
     }
 
-    @Test("writes strings as it writes the event of them", arguments: cases)
+    @Test("Strings encode like the event built from them", arguments: cases)
     func strings(_ event: ServerSentEvent, _ text: String) throws {
         var array: [UInt8] = [1]
         try ServerSentEvent.encode(
@@ -77,7 +77,7 @@ struct EncoderTests {
         #expect(array == [1] + Array(text.utf8))
     }
 
-    @Test("writes data that is bytes as it writes a string", arguments: cases)
+    @Test("Data given as bytes encodes like a string", arguments: cases)
     func bytes(_ event: ServerSentEvent, _ text: String) throws {
         guard event.retry == nil else { return }
         let type = try event.type.map { type throws(ServerSentEventError) in try ServerSentEvent.EventType(type) }
@@ -87,7 +87,7 @@ struct EncoderTests {
         #expect(array == Array(text.utf8))
     }
 
-    @Test("borrowed events and blocks are passed on as they came", arguments: cases)
+    @Test("Borrowed events and blocks are forwarded unchanged", arguments: cases)
     func views(_ event: ServerSentEvent, _ text: String) throws {
         let stream = Array("id: 0\n\n\(text)retry: 5\nid: \n\nretry: 6\n\n".utf8)
         let expected = Array("id: 0\n\n\(text)id: \nretry: 5\n\nretry: 6\n\n".utf8)
@@ -105,7 +105,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("refuses strings that an event refuses, and then appends nothing")
+    @Test("Strings that an event rejects are rejected, and nothing is appended")
     func refusedStrings() throws {
         let wrong: [(type: String?, id: String?, retry: Duration?, code: ServerSentEventError.Code)] = [
             ("", nil, nil, .invalidType), ("a\n", nil, nil, .invalidType), ("abcdefgh\r", "1", nil, .invalidType),
@@ -124,13 +124,13 @@ struct EncoderTests {
             }
             #expect(built == error)
         }
-        // Low bytes that may be sent.
+        // Low bytes that are allowed.
         var array: [UInt8] = []
         try ServerSentEvent.encode(type: "\0\t", data: "a", id: "\u{1}\u{B}", into: &array)
         #expect(String(decoding: array, as: UTF8.self) == "event: \0\t\nid: \u{1}\u{B}\ndata: a\n\n")
     }
 
-    @Test("finds a forbidden byte at every place of a type and an ID", arguments: 1..<40)
+    @Test("A forbidden byte is found at every offset of a type and an ID", arguments: 1..<40)
     func forbiddenPlaces(_ count: Int) {
         for place in 0..<count {
             for byte in ["\n", "\r", "\0"] {
@@ -145,7 +145,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("writes nothing past the size that it tells", arguments: cases)
+    @Test("Encoding writes exactly encodedByteCount bytes", arguments: cases)
     func exactMemory(_ event: ServerSentEvent, _ text: String) {
         let count = event.encodedByteCount
         var memory = [UInt8](repeating: 0xAA, count: count + 16)
@@ -156,7 +156,7 @@ struct EncoderTests {
         #expect(memory[count...].allSatisfy { $0 == 0xAA })
     }
 
-    @Test("stops the program rather than write past memory that is too small")
+    @Test("Encoding into memory that is too small traps")
     func tooSmall() async {
         await #expect(processExitsWith: .failure) {
             let event = ServerSentEvent(type: "a", data: "bcd\nefg", id: "1")
@@ -168,7 +168,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("has room for data of nothing but line breaks", arguments: [1, 63, 64, 65, 1000, 100_000])
+    @Test("Data of only line breaks is encoded", arguments: [1, 63, 64, 65, 1000, 100_000])
     func manyLines(_ count: Int) {
         let event = ServerSentEvent(data: String(repeating: "\n", count: count))
         let text = String(repeating: "data: \n", count: count + 1) + "\n"
@@ -176,7 +176,7 @@ struct EncoderTests {
         #expect(event.encodedByteCount == text.utf8.count)
     }
 
-    @Test("writes line breaks at every place of a long line", arguments: ["\n", "\r", "\r\n", "\t"])
+    @Test("A line break at any offset of a long line is read back", arguments: ["\n", "\r", "\r\n", "\t"])
     func positions(_ lineBreak: String) {
         for count in 0..<200 {
             let data = String(repeating: "a", count: count) + lineBreak + String(repeating: "b", count: 7)
@@ -186,14 +186,14 @@ struct EncoderTests {
         }
     }
 
-    @Test("writes parts of every length", arguments: 0..<40)
+    @Test("Parts of every length are encoded", arguments: 0..<40)
     func lengths(_ count: Int) throws {
         func text(_ count: Int) -> String { String(decoding: (0..<count).map { UInt8(0x21 + $0 % 90) }, as: UTF8.self) }
         for other in [0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 36] {
             for data in [0, 1, 15, 16, 17, 31, 33, 100, 511, 512, 513, 1000] {
                 let (type, id, data) = (text(count), text(other), text(data))
                 let expected = "id: \(id)\ndata: \(data)\n\n"
-                // Behind other bytes, which stay.
+                // After other bytes, which are kept.
                 var bytes: [UInt8] = [0x3A, 0x0A]
                 if count > 0 {
                     try ServerSentEvent(type: type, data: data, id: id).encode(into: &bytes)
@@ -209,7 +209,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("finds a line break at every place of data of every length", arguments: ["\n", "\r", "\t"])
+    @Test("A line break is found at every offset of data of every length", arguments: ["\n", "\r", "\t"])
     func breaks(_ lineBreak: String) {
         for count in 0..<70 {
             for place in 0...count {
@@ -221,7 +221,7 @@ struct EncoderTests {
         }
     }
 
-    @Test("data can start no field", arguments: ["\n", "\r", "\r\n", "\n\n", "\r\r", "\n\r", "\r\n\r\n"])
+    @Test("Data cannot inject a field", arguments: ["\n", "\r", "\r\n", "\n\n", "\r\r", "\n\r", "\r\n\r\n"])
     func injection(_ lineBreak: String) {
         for field in ["event: evil", "id: 666", "retry: 1", ":", "data: forged", ""] {
             let event = ServerSentEvent(type: "t", data: "a\(lineBreak)\(field)\(lineBreak)b", id: "1")
@@ -235,7 +235,7 @@ struct EncoderTests {
     }
 
     @Test(
-        "writes a comment as comment lines only",
+        "A comment is written only as comment lines",
         arguments: [
             ("", ":\n"), (" hi", ": hi\n"), ("a\nb", ":a\n:b\n"), ("a\r\n\r", ":a\n:\n:\n"),
             ("x\ndata: forged\n\n", ":x\n:data: forged\n:\n:\n"),
@@ -254,7 +254,7 @@ struct EncoderTests {
         )
     }
 
-    @Test("writes a reconnection time and an ID alone, which dispatch nothing")
+    @Test("A reconnection time or an ID alone dispatches nothing")
     func blocks() throws {
         var bytes: [UInt8] = []
         try EventStreamBlock.retry(.seconds(5)).encode(into: &bytes)
@@ -273,7 +273,7 @@ struct EncoderTests {
         #expect(outcome.reconnectionTime == .seconds(5))
     }
 
-    @Test("writes blocks into arrays, other collections and memory alike")
+    @Test("Arrays, other collections and memory receive the same bytes of a block")
     func blockTargets() throws {
         let blocks: [EventStreamBlock] = [
             .comment("a\nb"), try .retry(.milliseconds(1)), .lastEventID("x"), .event(.init(type: "t", data: "a\nb")),

@@ -3,9 +3,9 @@
 import PlinthEvents
 import Testing
 
-@Suite("An event")
+@Suite("Events")
 struct EventTests {
-    @Test("is built of literals, interpolated data and nil without try")
+    @Test("Literals, interpolated data and nil need no try")
     func literals() {
         let number = 3
         let text = "x"
@@ -25,7 +25,7 @@ struct EventTests {
         #expect(events.map(\.retry) == [nil, nil, nil, nil, .seconds(3), nil, .milliseconds(3)])
     }
 
-    @Test("is built of strings from outside by the initializer that throws")
+    @Test("The throwing initializer builds an event from run-time strings")
     func variables() throws {
         let type = "a"
         let id: String? = "1"
@@ -38,7 +38,7 @@ struct EventTests {
         #expect(try ServerSentEvent(type: nothing, data: "b", id: nothing) == ServerSentEvent(data: "b"))
     }
 
-    @Test("is built of checked parts without try")
+    @Test("Validated parts need no try")
     func checked() throws {
         let type = try ServerSentEvent.EventType("a\(1)")
         let id = try ServerSentEvent.ID("b\(1)")
@@ -55,7 +55,7 @@ struct EventTests {
         ("", .invalidType, 0),
     ]
 
-    @Test("refuses a type that would break out of its field", arguments: breaks)
+    @Test("A type that would break out of its field is rejected", arguments: breaks)
     func type(_ text: String, _ code: ServerSentEventError.Code, _ offset: Int) {
         let error = #expect(throws: ServerSentEventError.self) { try ServerSentEvent(type: text, data: "x") }
         #expect(error?.code == code)
@@ -64,7 +64,7 @@ struct EventTests {
     }
 
     @Test(
-        "refuses an ID that would break out of its field or be ignored",
+        "An ID that would break out of its field or be ignored is rejected",
         arguments: [
             ("\n", 0), ("1\n", 1), ("1\rdata: x", 1), ("1\r\n", 1), ("1\0", 1), ("\0", 0), ("0123456789\0abc", 10),
         ]
@@ -75,7 +75,7 @@ struct EventTests {
         #expect(error?.byteOffset == offset)
     }
 
-    @Test("takes every other character in type and ID")
+    @Test("A type and an ID may contain any other character")
     func anyOther() throws {
         let text = " \t\u{0B}\u{0C}\u{85}\u{2028}:é漢🎉 "
         let event = try ServerSentEvent(type: text + "\0", data: "", id: text)
@@ -84,7 +84,7 @@ struct EventTests {
     }
 
     @Test(
-        "refuses a reconnection time that is not in whole milliseconds up to 2^53 − 1",
+        "A reconnection time that is not a whole number of milliseconds from 0 to 2^53 − 1 is rejected",
         arguments: [
             .milliseconds(-1), .microseconds(1), .microseconds(1500), .nanoseconds(1), .seconds(-5),
             .milliseconds(9_007_199_254_740_992), .seconds(Int64.max), .seconds(Int64.min),
@@ -99,15 +99,15 @@ struct EventTests {
         #expect(throws: ServerSentEventError.self) { try EventStreamBlock.retry(time) }
     }
 
-    @Test("takes reconnection times at the limits", arguments: [0, 1, 999, 1000, 9_007_199_254_740_991] as [Int64])
+    @Test("Reconnection times at the limits are valid", arguments: [0, 1, 999, 1000, 9_007_199_254_740_991] as [Int64])
     func retryLimits(_ milliseconds: Int64) throws {
         let time: Duration = .milliseconds(milliseconds)
         #expect(try ServerSentEvent(type: nil as String?, data: "x", retry: time).retry == time)
     }
 
-    @Test("says what is wrong, where, and what to do")
+    @Test("An error message states the fault, its position and the remedy")
     func messages() {
-        // Not literals, which are checked by a trap.
+        // Not literals, which would trap.
         let (wrongID, wrongType) = ("12\0", "a\r")
         let error = #expect(throws: ServerSentEventError.self) { try ServerSentEvent.ID(wrongID) }
         #expect(
@@ -121,7 +121,7 @@ struct EventTests {
         )
     }
 
-    @Test("is compared by bytes: canonically equivalent strings differ")
+    @Test("Events compare by bytes: canonically equivalent strings differ")
     func bytes() throws {
         let composed = "\u{e9}"
         let decomposed = "e\u{301}"
@@ -133,7 +133,7 @@ struct EventTests {
         #expect(Set([ServerSentEvent(data: composed), ServerSentEvent(data: "\u{e9}")]).count == 1)
     }
 
-    @Test("describes itself for logs")
+    @Test("The description is Swift syntax")
     func description() {
         #expect(
             "\(ServerSentEvent(type: "a", data: "b\nc", id: "1", retry: .seconds(3)))"
@@ -141,7 +141,7 @@ struct EventTests {
         )
     }
 
-    @Test("an invalid literal stops the program")
+    @Test("An invalid literal traps")
     func trap() async {
         await #expect(processExitsWith: .failure) { _ = ServerSentEvent(type: "a\nb", data: "x") }
         await #expect(processExitsWith: .failure) { _ = ServerSentEvent(data: "x", id: "1\0") }

@@ -27,9 +27,9 @@ struct LimitTests {
     }
 
     static let cases: [Case] = [
-        .init("a line of the largest size", "data: abcd\n\n", line: 10, error: nil, [.init(data: "abcd")]),
+        .init("a line of the maximum size", "data: abcd\n\n", line: 10, error: nil, [.init(data: "abcd")]),
         .init("a line one byte longer", "data: abcde\n\n", line: 10, error: (.lineTooLong, 0, 1)),
-        .init("a line that does not end", "data: abcde", line: 10, error: (.lineTooLong, 0, 1)),
+        .init("an unfinished line that is too long", "data: abcde", line: 10, error: (.lineTooLong, 0, 1)),
         .init(
             "a long line after an event",
             "id: 1\ndata: a\r\n\r\n:0123456789\n",
@@ -52,7 +52,7 @@ struct LimitTests {
             error: (.lineTooLong, 3, 1)
         ),
         .init(
-            "an event of the largest size",
+            "an event of the maximum size",
             "data: abcd\ndata: efghi\n\n",
             event: 10,
             error: nil,
@@ -76,7 +76,7 @@ struct LimitTests {
             [.init(type: "abc", data: "ghij", id: "def")]
         ),
         .init(
-            "type and ID count one more",
+            "type and ID count, one byte too many",
             "event: abc\nid: def\ndata: ghijk\n\n",
             event: 10,
             error: (.eventTooLarge, 19, 3)
@@ -106,7 +106,7 @@ struct LimitTests {
         ),
     ]
 
-    @Test("are kept however the stream is read, and the error says where", arguments: cases)
+    @Test("Limits and error positions do not depend on how the stream is split", arguments: cases)
     func limits(_ example: Case) {
         let parser = ServerSentEventParser(maximumLineSize: example.line, maximumEventSize: example.event)
         for reads in splits(Array(example.stream.utf8)) {
@@ -122,7 +122,7 @@ struct LimitTests {
         }
     }
 
-    @Test("the error is thrown again until a reset, and what was committed stays")
+    @Test("The error is thrown again until a reset, and last event ID and reconnection time are kept")
     func afterError() throws {
         var parser = ServerSentEventParser(maximumLineSize: 10)
         var events: [ServerSentEvent] = []
@@ -151,7 +151,7 @@ struct LimitTests {
         #expect(parser.lastEventID == "1")
     }
 
-    @Test("are 16 MiB unless said otherwise")
+    @Test("The limits default to 16 MiB")
     func defaults() {
         let parser = ServerSentEventParser()
         #expect(parser.maximumLineSize == 16 * 1024 * 1024)

@@ -3,7 +3,7 @@
 import PlinthEvents
 import Testing
 
-/// A stream and what it means.
+/// A stream and the expected events.
 struct StreamCase: CustomTestStringConvertible, Sendable {
     let name: String
     let bytes: [UInt8]
@@ -26,7 +26,7 @@ struct StreamCase: CustomTestStringConvertible, Sendable {
     var testDescription: String { name }
 }
 
-@Suite("The parser, rule by rule")
+@Suite("The parser's rules")
 struct ParserRuleTests {
     static let cases: [StreamCase] = [
         .init("an empty stream has no events", "", []),
@@ -34,9 +34,9 @@ struct ParserRuleTests {
         .init("CRLF ends lines", "data: a\r\n\r\n", [.init(data: "a")]),
         .init("CR ends lines", "data: a\r\rdata: b\r\r", [.init(data: "a"), .init(data: "b")]),
         .init("line ends may be mixed", "data: a\r\ndata: b\rdata: c\n\r\n", [.init(data: "a\nb\nc")]),
-        .init("LF CR is two line ends", "data: a\n\rdata: b\n\n", [.init(data: "a"), .init(data: "b")]),
-        .init("CR CRLF is a line and a blank line", "data: a\r\r\ndata: b\n\n", [.init(data: "a"), .init(data: "b")]),
-        .init("a CR at the end ends the blank line", "data: a\n\r", [.init(data: "a")]),
+        .init("LF CR are two line ends", "data: a\n\rdata: b\n\n", [.init(data: "a"), .init(data: "b")]),
+        .init("CR CRLF ends two lines", "data: a\r\r\ndata: b\n\n", [.init(data: "a"), .init(data: "b")]),
+        .init("a final CR ends the blank line", "data: a\n\r", [.init(data: "a")]),
         .init("lines of data are joined with LF", "data: a\ndata: b\n\n", [.init(data: "a\nb")]),
         .init("an empty first line of data is kept", "data:\ndata: b\n\n", [.init(data: "\nb")]),
         .init("an empty last line of data is kept", "data: a\ndata:\n\n", [.init(data: "a\n")]),
@@ -57,17 +57,17 @@ struct ParserRuleTests {
             [.init(data: "a\u{2028}b\u{85}c\u{0B}d\u{0C}e")]
         ),
         .init("an event needs data", "event: a\n\ndata: b\n\n", [.init(data: "b")]),
-        .init("the type is that of the event field", "event: a\ndata: b\n\n", [.init(type: "a", data: "b")]),
-        .init("the last event field counts", "event: a\nevent: b\ndata: c\n\n", [.init(type: "b", data: "c")]),
+        .init("the event field sets the type", "event: a\ndata: b\n\n", [.init(type: "a", data: "b")]),
+        .init("the last event field applies", "event: a\nevent: b\ndata: c\n\n", [.init(type: "b", data: "c")]),
         .init("an empty event field means message", "event: a\nevent\ndata: b\n\n", [.init(data: "b")]),
         .init(
-            "the type does not outlive its event",
+            "the type does not apply to the next event",
             "event: a\ndata: b\n\ndata: c\n\n",
             [.init(type: "a", data: "b"), .init(data: "c")]
         ),
         .init("the type may follow the data", "data: b\nevent: a\n\n", [.init(type: "a", data: "b")]),
         .init(
-            "the type message can be written out",
+            "the type message can be explicit",
             "event: message\ndata: b\n\n",
             [.init(type: "message", data: "b")]
         ),
@@ -77,12 +77,12 @@ struct ParserRuleTests {
             [.init(type: "a\0", data: "b\0")]
         ),
         .init("an event unfinished at the end is not dispatched", "data: a\n\ndata: b\n", [.init(data: "a")]),
-        .init("an unfinished line at the end is not read", "data: a\n\ndata: b", [.init(data: "a")]),
-        .init("blank lines alone do nothing", "\n\n\r\n\r\n\r\rdata: a\n\n\n\n", [.init(data: "a")]),
+        .init("an unfinished line at the end is ignored", "data: a\n\ndata: b", [.init(data: "a")]),
+        .init("blank lines alone dispatch nothing", "\n\n\r\n\r\n\r\rdata: a\n\n\n\n", [.init(data: "a")]),
         .init("comments are skipped", ": a\ndata: b\n:\n:data: c\n\n", [.init(data: "b")]),
         .init("a comment does not end an event", "data: a\n: b\ndata: c\n\n", [.init(data: "a\nc")]),
         .init("unknown fields are ignored", "foo: a\ndata: b\nfoo\nfoobarbaz: 1\n\n", [.init(data: "b")]),
-        .init("field names have case", "Data: a\nDATA: b\ndata: c\n\n", [.init(data: "c")]),
+        .init("field names are case-sensitive", "Data: a\nDATA: b\ndata: c\n\n", [.init(data: "c")]),
         .init("a space before the field name makes another field", " data: a\ndata: b\n\n", [.init(data: "b")]),
         .init("a space after the field name makes another field", "data : a\ndata: b\n\n", [.init(data: "b")]),
         .init(
@@ -91,12 +91,12 @@ struct ParserRuleTests {
             [.init(data: "b")]
         ),
         .init(
-            "an ID stays with its event and is the last one",
+            "an ID belongs to its event and becomes the last event ID",
             "id: 1\ndata: a\n\ndata: b\n\n",
             [.init(data: "a", id: "1"), .init(data: "b")],
             last: "1"
         ),
-        .init("the last ID field counts", "id: 1\nid: 2\ndata: a\n\n", [.init(data: "a", id: "2")], last: "2"),
+        .init("the last ID field applies", "id: 1\nid: 2\ndata: a\n\n", [.init(data: "a", id: "2")], last: "2"),
         .init(
             "an ID without a colon is empty and resets",
             "id: 1\ndata: a\n\nid\ndata: b\n\n",
@@ -119,23 +119,23 @@ struct ParserRuleTests {
             [.init(data: "a", id: "1")],
             last: "1"
         ),
-        .init("an ID without data moves the last event ID", "id: 1\n\ndata: a\n\n", [.init(data: "a")], last: "1"),
-        .init("an ID counts from its blank line on", "id: 1\n\nid: 2\ndata: a\n", [], last: "1"),
+        .init("an ID without data sets the last event ID", "id: 1\n\ndata: a\n\n", [.init(data: "a")], last: "1"),
+        .init("an ID applies from its blank line on", "id: 1\n\nid: 2\ndata: a\n", [], last: "1"),
         .init(
-            "spaces in an ID are kept but for the first",
+            "spaces in an ID are kept except the first",
             "id:  1 \ndata: a\n\n",
             [.init(data: "a", id: " 1 ")],
             last: " 1 "
         ),
         .init("retry sets the reconnection time at once", "retry: 3000\n", [], retry: .seconds(3)),
         .init(
-            "retry comes with its event",
+            "retry belongs to its event",
             "retry: 3000\ndata: a\n\ndata: b\n\n",
             [.init(data: "a", retry: .seconds(3)), .init(data: "b")],
             retry: .seconds(3)
         ),
         .init(
-            "retry without data is not given to the next event",
+            "retry without data does not apply to the next event",
             "retry: 1\n\ndata: b\n\n",
             [.init(data: "b")],
             retry: .milliseconds(1)
@@ -156,20 +156,20 @@ struct ParserRuleTests {
         .init("retry takes ASCII digits only", "retry: \u{0663}\nretry: \u{FF13}\n\n", []),
         .init("an empty retry is ignored", "retry: 4\nretry\nretry:\n\n", [], retry: .milliseconds(4)),
         .init(
-            "a wrong retry keeps the event's earlier one",
+            "an invalid retry keeps the event's earlier one",
             "retry: 4\nretry: x\ndata: a\n\n",
             [.init(data: "a", retry: .milliseconds(4))],
             retry: .milliseconds(4)
         ),
         .init("retry of 2^53 − 1", "retry: 9007199254740991\n\n", [], retry: .milliseconds(9_007_199_254_740_991)),
         .init(
-            "retry above 2^53 − 1 is the largest",
+            "retry above 2^53 − 1 is clamped",
             "retry: 9007199254740992\n\n",
             [],
             retry: .milliseconds(9_007_199_254_740_991)
         ),
         .init(
-            "retry of forty digits is the largest",
+            "retry of forty digits is clamped",
             "retry: \(String(repeating: "9", count: 40))\n\n",
             [],
             retry: .milliseconds(9_007_199_254_740_991)
@@ -201,7 +201,7 @@ struct ParserRuleTests {
         ),
     ]
 
-    @Test("a stream means the same however it is read", arguments: cases)
+    @Test("The result does not depend on how the stream is split", arguments: cases)
     func rule(_ stream: StreamCase) {
         for reads in splits(stream.bytes) {
             let outcome = Outcome.borrowed(reads)

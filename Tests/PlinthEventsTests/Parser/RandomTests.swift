@@ -34,7 +34,7 @@ struct RandomTests {
         )
     }
 
-    /// The text as it is read back: each line break is a line feed.
+    /// The text with each line break as a line feed, as a parser reads it back.
     static func normalized(_ text: String) -> String {
         var scalars = String.UnicodeScalarView()
         var afterCR = false
@@ -49,7 +49,7 @@ struct RandomTests {
         return String(scalars)
     }
 
-    @Test("120,000 random events come back as they were encoded")
+    @Test("120,000 random events are read back as encoded")
     func roundTrip() throws {
         print("seed \(Self.seed)")
         var generator = SeededGenerator(seed: Self.seed)
@@ -77,7 +77,7 @@ struct RandomTests {
         }
     }
 
-    @Test("any bytes mean the same whole, in bytes and in random reads, and what the standard says")
+    @Test("Random bytes parse the same whole, byte by byte, in random reads and by the standard's algorithm")
     func garbage() {
         print("seed \(Self.seed)")
         var generator = SeededGenerator(seed: Self.seed)
@@ -110,7 +110,7 @@ struct RandomTests {
         }
     }
 
-    @Test("random limits are kept, and the error is the same however the stream is read")
+    @Test("Random limits hold, and the error does not depend on how the stream is split")
     func limits() {
         print("seed \(Self.seed)")
         var generator = SeededGenerator(seed: Self.seed)
@@ -131,7 +131,7 @@ struct RandomTests {
 }
 
 extension Outcome {
-    /// The standard's algorithm, word by word and slowly, on the whole stream: decoded, cut into lines, interpreted.
+    /// The standard's algorithm, literally and slowly, on the whole stream: decodes, splits into lines, interprets.
     static func reference(_ bytes: [UInt8]) -> Outcome {
         var outcome = Outcome()
         var scalars = Array(String(decoding: bytes, as: UTF8.self).unicodeScalars)

@@ -3,9 +3,9 @@
 import PlinthEvents
 import Testing
 
-@Suite("The parser, over reads")
+@Suite("The parser across reads")
 struct StreamTests {
-    /// Invalid UTF-8 and what the Encoding standard's decoder makes of it.
+    /// Invalid UTF-8 and the output of the Encoding standard's decoder.
     static let repairs: [(bytes: [UInt8], text: String)] = [
         ([0x80], "\u{FFFD}"),
         ([0xFF], "\u{FFFD}"),
@@ -31,7 +31,7 @@ struct StreamTests {
         (Array("é漢🎉".utf8), "é漢🎉"),
     ]
 
-    @Test("invalid UTF-8 is repaired in type, data and ID, a character for each maximal part", arguments: repairs)
+    @Test("Each maximal invalid subpart in type, data or ID becomes one U+FFFD", arguments: repairs)
     func repair(_ bytes: [UInt8], _ text: String) throws {
         let stream =
             Array("event: ".utf8) + bytes + Array("\nid: ".utf8) + bytes + Array("\ndata: ".utf8) + bytes
@@ -45,7 +45,7 @@ struct StreamTests {
         }
     }
 
-    @Test("borrowed bytes come as they were sent")
+    @Test("Borrowed bytes are unchanged")
     func borrowedBytes() throws {
         var parser = ServerSentEventParser()
         var found: [[UInt8]] = []
@@ -55,11 +55,11 @@ struct StreamTests {
         #expect(found == [[0xFF]])
     }
 
-    @Test("an event is dispatched with the byte that ends its blank line", arguments: ["\n", "\r", "\r\n"])
+    @Test("The byte that ends the blank line dispatches the event", arguments: ["\n", "\r", "\r\n"])
     func promptly(_ lineEnd: String) throws {
         var parser = ServerSentEventParser()
         let bytes = Array("data: a\(lineEnd)\(lineEnd)".utf8)
-        // With CRLF the CR is enough.
+        // With CRLF, the CR is enough.
         let enough = bytes.count - (lineEnd == "\r\n" ? 1 : 0)
         for (index, byte) in bytes.enumerated() {
             var count = 0
@@ -68,7 +68,7 @@ struct StreamTests {
         }
     }
 
-    @Test("comments come as soon as their line ends, with nothing removed")
+    @Test("Comments are delivered at the end of their line, unchanged")
     func comments() throws {
         let bytes = Array(":\n: a \n:b:\r\ndata: x\n: in between\ndata: y\n\n:not ended".utf8)
         for reads in splits(bytes) {
@@ -82,7 +82,7 @@ struct StreamTests {
         }
     }
 
-    @Test("blocks without data are told apart from events")
+    @Test("Blocks without data are delivered as fields, not as events")
     func fields() {
         let bytes = Array("id: 1\n\nretry: 5\nevent: x\n\nid: 2\nretry: 6\n\nevent: y\n\nid\n\n".utf8)
         for reads in splits(bytes) {
@@ -95,7 +95,7 @@ struct StreamTests {
         }
     }
 
-    @Test("an event knows the last event ID as of itself")
+    @Test("An event has the last event ID as of itself")
     func lastEventID() {
         let bytes = Array("data: a\n\nid: 1\ndata: b\n\ndata: c\n\nid: 2\n\ndata: d\n\nid\ndata: e\n\ndata: f\n\n".utf8)
         for reads in splits(bytes) {
@@ -106,7 +106,7 @@ struct StreamTests {
         }
     }
 
-    @Test("a last event ID from before stays until the stream sets another")
+    @Test("An initial last event ID is kept until the stream sets another")
     func givenLastEventID() throws {
         var parser = ServerSentEventParser(lastEventID: "41")
         #expect(parser.lastEventID == "41")
@@ -118,7 +118,7 @@ struct StreamTests {
         #expect(parser.lastEventID == "42")
     }
 
-    @Test("a reset begins a new stream and keeps what outlives a connection")
+    @Test("A reset begins a new stream and keeps the last event ID and the reconnection time")
     func reset() throws {
         var parser = ServerSentEventParser()
         try parser.parse(Array("id: 1\nretry: 7\ndata: a\n\nid: 2\nevent: b\ndata: unfinished\nda\r".utf8)) { _ in }
@@ -126,12 +126,12 @@ struct StreamTests {
         #expect(parser.lastEventID == "1")
         #expect(parser.reconnectionTime == .milliseconds(7))
         var events: [ServerSentEvent] = []
-        // A byte order mark again, and no line feed to skip.
+        // Skips a byte order mark again, but no line feed.
         try parser.parse(Array("\u{FEFF}\ndata: c\n\n".utf8)) { events.append($0) }
         #expect(events == [.init(data: "c")])
     }
 
-    @Test("a copy of a parser goes on by itself")
+    @Test("A copy of a parser continues independently")
     func copies() throws {
         var first = ServerSentEventParser()
         try first.parse(Array("id: 1\ndata: a\ndata: b".utf8)) { _ in }
@@ -147,7 +147,7 @@ struct StreamTests {
         #expect(second.lastEventID == "2")
     }
 
-    @Test("takes any collection of bytes")
+    @Test("Any byte collection can be parsed")
     func collections() throws {
         let bytes = Array("data: a\n\ndata: b\n\n".utf8)
         let expected: [ServerSentEvent] = [.init(data: "a"), .init(data: "b")]
@@ -169,7 +169,7 @@ struct StreamTests {
         #expect(try events { try $0.parse(EmptyCollection<UInt8>(), $1) } == [])
     }
 
-    @Test("any collection of bytes lends them, and errors come through")
+    @Test("Any byte collection can be parsed as borrowed bytes, and errors are thrown")
     func borrowingCollections() throws {
         let text = "data: a\n\ndata: 0123456789\n\n"
         func check(
@@ -224,7 +224,7 @@ struct StreamTests {
         }
     }
 
-    @Test("long lines and events are the same in reads of any size", arguments: [1, 7, 64, 1000, 4096, 65_536])
+    @Test("Long lines and events parse the same in reads of any size", arguments: [1, 7, 64, 1000, 4096, 65_536])
     func longEvents(_ size: Int) {
         let long = String(repeating: "0123456789", count: 7001)
         let event = ServerSentEvent(data: "a\n\(long)\n\n\(long)b", id: "1")

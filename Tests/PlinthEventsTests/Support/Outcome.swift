@@ -3,7 +3,7 @@
 import PlinthEvents
 import Testing
 
-/// All that a parser says about a stream, in a form that can be compared and read.
+/// A parser's complete output for a stream, comparable and printable.
 struct Outcome: Hashable, CustomStringConvertible {
     enum Part: Hashable {
         case event(ServerSentEvent, lastEventID: String)
@@ -33,7 +33,7 @@ struct Outcome: Hashable, CustomStringConvertible {
 }
 
 extension Outcome {
-    /// What a parser makes of the reads, by borrowed bytes.
+    /// Parses the reads as borrowed bytes.
     static func borrowed(_ reads: [[UInt8]], parser: ServerSentEventParser = .init()) -> Outcome {
         var parser = parser
         var outcome = Outcome()
@@ -60,7 +60,7 @@ extension Outcome {
         return outcome
     }
 
-    /// The events that a parser makes of the reads, as strings.
+    /// Parses the reads into events with strings.
     static func owned(_ reads: [[UInt8]], parser: ServerSentEventParser = .init()) -> [ServerSentEvent] {
         var parser = parser
         var events: [ServerSentEvent] = []
@@ -81,7 +81,7 @@ extension Outcome {
     }
 }
 
-/// The ways to cut a stream into reads: whole, bytes, all cuts in two, and for short streams all cuts in three.
+/// Splits a stream into reads: whole, byte by byte, in two at every offset and, up to 48 bytes, in three.
 func splits(_ bytes: [UInt8]) -> [[[UInt8]]] {
     var all: [[[UInt8]]] = [[bytes], bytes.map { [$0] }, [[]] + bytes.flatMap { [[$0], []] }]
     for first in 0...bytes.count {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Chunks")
 struct ChunkTests {
-    @Test("data is framed in the buffer that it lies in", arguments: [1, 9, 15, 16, 255, 4096, 65_535, 1_000_000])
+    @Test("Data is framed in place", arguments: [1, 9, 15, 16, 255, 4096, 65_535, 1_000_000])
     func framed(size: Int) {
         var buffer = Array("before".utf8)
         var chunk = Chunk(in: &buffer, isChunked: true)
@@ -17,7 +17,7 @@ struct ChunkTests {
         #expect(buffer.starts(with: "before".utf8))
     }
 
-    @Test("nothing is no chunk, which would end the body; a body that is not chunked is as it was")
+    @Test("Empty data is not framed, as an empty chunk would end the body; an unchunked body is unchanged")
     func bare() {
         var buffer: [UInt8] = []
         var empty = Chunk(in: &buffer, isChunked: true)

@@ -11,9 +11,9 @@ import Musl
 import Darwin
 #endif
 
-@Suite("Errors of sockets")
+@Suite("Socket errors")
 struct SocketErrorTests {
-    @Test("each error number has one meaning, whoever meets it")
+    @Test("Each error number has one meaning")
     func meanings() {
         #expect(SocketError(EINTR) == .interrupted)
         #expect(SocketError(EAGAIN) == .wouldBlock)
@@ -25,7 +25,7 @@ struct SocketErrorTests {
         #expect(SocketError.end(EPIPE) == .clientClosed)
     }
 
-    @Test("each end has a word of its own")
+    @Test("Each end has a distinct description")
     func words() {
         let all = StreamEnd.ofHubs + [.applicationClosed, .applicationFailed]
         #expect(Set(all.map(\.description)).count == all.count)

@@ -3,11 +3,11 @@
 import PlinthStreams
 import Testing
 
-@Suite("The times of a stream")
+@Suite("Stream timing")
 struct StreamTimingTests {
     private let start = MonotonicTime(nanoseconds: 1_000_000_000)
 
-    @Test("a heartbeat is due up to a tenth of the interval early, spread over it, and never late")
+    @Test("Heartbeats are spread over the last tenth of the interval and never late")
     func heartbeats() {
         let timing = StreamTiming(heartbeat: .seconds(10), writeTimeout: nil, maximumAge: nil)
         let due = (0..<64).map { timing.heartbeatDue(after: start, spread: $0) }
@@ -17,7 +17,7 @@ struct StreamTimingTests {
         #expect(timing.heartbeatDue(after: MonotonicTime(nanoseconds: .max - 5), spread: 3) == .distantFuture)
     }
 
-    @Test("times are clamped where they are set, and those that are not set never come")
+    @Test("Durations are clamped, and a time that is not set is in the distant future")
     func bounds() {
         let none = StreamTiming(heartbeat: nil, writeTimeout: nil, maximumAge: nil)
         #expect(none.heartbeatDue(after: start, spread: 3) == .distantFuture)

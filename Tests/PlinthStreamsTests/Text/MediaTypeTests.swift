@@ -6,7 +6,7 @@ import Testing
 @Suite("Media types")
 struct MediaTypeTests {
     @Test(
-        "type and subtype are read in lower case, and the first charset without its quotes",
+        "Type and subtype are lowercased, and the first charset loses its quotes",
         arguments: [
             ("text/event-stream", "text/event-stream", nil),
             (" Text/Event-Stream ; a=b;Charset=\"UTF-8\"; charset=latin1", "text/event-stream", "utf-8"),
@@ -20,14 +20,14 @@ struct MediaTypeTests {
     }
 
     @Test(
-        "what is no media type is none",
+        "An invalid media type is nil",
         arguments: ["", "text", "/", "text/", "a/b/c", "te xt/plain", "tëxt/plain", ";"]
     )
     func none(value: String) {
         #expect(MediaType(value) == nil)
     }
 
-    @Test("forms, JSON and event streams are told apart")
+    @Test("Forms, JSON and event streams are distinguished")
     func kinds() {
         #expect(MediaType(nil) == nil)
         #expect(MediaType("application/x-www-form-urlencoded;charset=utf-8")?.isForm == true)

@@ -3,9 +3,9 @@
 import PlinthStreams
 import Testing
 
-@Suite("Text on its way to a terminal")
+@Suite("Text for a terminal")
 struct TerminalTextTests {
-    @Test("of all scalars only controls are replaced, nothing that a terminal obeys is left, and twice is once")
+    @Test("Of all scalars, exactly the controls except tab are replaced, and replacing is idempotent")
     func scalars() {
         for value: UInt32 in 0...0x10FFFF {
             guard let scalar = Unicode.Scalar(value) else { continue }
@@ -19,13 +19,13 @@ struct TerminalTextTests {
         #expect(TerminalText.visible("\u{1B}[31m\u{9B}\u{202E}\u{7F}\n\t") == "␛[31m\u{FFFD}\u{FFFD}␡␊\t")
     }
 
-    @Test("a long text is cut, which is shown")
+    @Test("A long text is truncated with an ellipsis")
     func cut() {
         #expect(TerminalText.visible("abc", upTo: 3) == "abc")
         #expect(TerminalText.visible("abcd", upTo: 3) == "abc…")
     }
 
-    @Test("a line of the log is one line, whatever a client sent")
+    @Test("A log line stays one line, whatever a client sent")
     func log() {
         let line = "info plinth: path=/\u{1B}[2J\r\nfake line [PlinthServer] request"
         #expect(!TerminalText.visible(line).unicodeScalars.contains { TerminalText.isControl($0.value) })

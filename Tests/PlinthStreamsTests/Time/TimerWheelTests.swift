@@ -6,14 +6,14 @@ import Testing
 
 @Suite("The timer wheel")
 struct TimerWheelTests {
-    /// Of one tick, in nanoseconds.
+    /// The length of a tick in nanoseconds.
     private static let tick: Int64 = 50_000_000
     private static let turn: Int64 = 256 * tick
 
     private func at(_ nanoseconds: Int64) -> MonotonicTime { MonotonicTime(nanoseconds: nanoseconds) }
 
     @Test(
-        "a deadline within a turn is met at the tick behind it, and no earlier",
+        "A timer within a turn is due at most a tick late, and never early",
         arguments: [1, 2, 3, 4, 5] as [UInt64]
     )
     func met(seed: UInt64) {
@@ -25,29 +25,29 @@ struct TimerWheelTests {
         for _ in 0..<5000 {
             for _ in 0..<Int.random(in: 0...3, using: &random) {
                 next += 1
-                // Also some that are over already.
+                // Some are in the past.
                 let deadline = now + Int64.random(in: -Self.tick...(Self.turn - 3 * Self.tick), using: &random)
-                // What is over already is looked at with the next tick.
+                // A deadline in the past is due with the next tick.
                 deadlines[next] = max(deadline, now)
                 wheel.schedule(Int(next % 100), number: next, at: at(deadline), now: at(now))
             }
             now += Int64.random(in: 0...(Self.tick * 3 / 2), using: &random)
             for (slot, timer) in wheel.advance(to: at(now)) {
                 guard let deadline = deadlines.removeValue(forKey: timer) else {
-                    Issue.record("seed \(seed): a timer twice")
+                    Issue.record("seed \(seed): a timer was due twice")
                     continue
                 }
                 #expect(slot == Int(timer % 100))
                 #expect(now >= deadline, "seed \(seed): \(deadline - now) ns early")
             }
             for deadline in deadlines.values where deadline + Self.tick <= now {
-                Issue.record("seed \(seed): a deadline was missed by \(now - deadline) ns")
+                Issue.record("seed \(seed): a timer is \(now - deadline) ns late")
             }
         }
     }
 
     @Test(
-        "one that is further away is looked at within a turn, so that it can be put back",
+        "A timer further away is due early, within a turn, and can be rescheduled",
         arguments: [1, 2, 3] as [UInt64]
     )
     func far(seed: UInt64) {
@@ -74,7 +74,7 @@ struct TimerWheelTests {
         #expect(looks <= Int((deadline - start) / (Self.turn - 2 * Self.tick)) + 2)
     }
 
-    @Test("after a long sleep all that was due comes at once, each once")
+    @Test("After a long sleep, each timer is due exactly once")
     func sleep() {
         var wheel = TimerWheel()
         for slot in 0..<300 { wheel.schedule(slot, number: 1, at: at(Int64(slot) * Self.tick / 2), now: at(0)) }
@@ -83,7 +83,7 @@ struct TimerWheelTests {
         #expect(wheel.advance(to: at(1001 * Self.turn)).isEmpty)
     }
 
-    @Test("the end of time is put off by turns, and does not overflow")
+    @Test("The distant future and past do not overflow")
     func never() {
         var wheel = TimerWheel()
         wheel.schedule(1, number: 1, at: at(.max), now: at(0))
@@ -93,7 +93,7 @@ struct TimerWheelTests {
         #expect(wheel.advance(to: at(Self.turn + Self.tick)).count == 1)
     }
 
-    @Test("it says how long nothing is due: not longer than until the next, and not for nothing")
+    @Test("The time until the next timer is neither too long nor too short")
     func untilNext() {
         var wheel = TimerWheel()
         var now: Int64 = 123_456_789

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a client leaves behind, as one JSON object:
+// Prints what a client leaks, as one JSON object:
 //
-//     client-leak-probe URL COUNT       connects so many times to a server that ends each stream
+//     client-leak-probe URL COUNT       connects COUNT times to a server that ends each stream
 
 #if os(Linux) && Client
 
@@ -11,7 +11,7 @@ import Glibc
 import PlinthClient
 import Synchronization
 
-/// Counts the responses whose bodies are still there.
+/// Counts the response bodies that are still alive.
 final class CountingTransport: EventSourceTransport {
     static let bodies = Atomic<Int>(0)
 
@@ -64,11 +64,11 @@ var settled = 0
 for try await message in source.messages {
     guard case .opened = message else { continue }
     connections += 1
-    // What the first tenth needs stays in use.
+    // Memory that the first tenth of the connections allocates is reused.
     if connections == max(count / 10, 1) { settled = residentKilobytes() }
     if connections == count { break }
 }
-// The last connection is left, and closes on its event loop, which tells nobody: it is looked for again and again.
+// Leaving the loop closes the last connection on its event loop, without a notification, so this polls.
 let deadline = ContinuousClock.now + .seconds(5)
 while openSockets() > 0 || CountingTransport.bodies.load(ordering: .relaxed) > 0, ContinuousClock.now < deadline {
     try await Task.sleep(for: .milliseconds(10))

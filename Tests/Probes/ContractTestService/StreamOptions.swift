@@ -6,7 +6,7 @@ import Foundation
 import HTTPTypes
 import PlinthClient
 
-/// What a suite asks of a client.
+/// A suite's options for a client.
 struct StreamOptions: Decodable, Sendable {
     static let capabilities = [
         "bom", "comments", "headers", "last-event-id", "post", "report", "read-timeout", "restart",

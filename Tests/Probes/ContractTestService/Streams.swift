@@ -30,7 +30,7 @@ final class Streams: Sendable {
     }
 }
 
-/// A client under test, and the callbacks that say what it receives.
+/// A client under test, which reports through callbacks what it receives.
 final class TestedStream: Sendable {
     private enum Callback: Encodable {
         struct Event: Encodable {
@@ -79,7 +79,7 @@ final class TestedStream: Sendable {
         return true
     }
 
-    /// Closes the client; there are no callbacks after that.
+    /// Closes the client; no callbacks follow.
     func end() async {
         source.close()
         task.cancel()
@@ -94,7 +94,7 @@ final class TestedStream: Sendable {
                 case .event(let event): try await call(.event(event), url, &number)
                 case .comment(let text): try await call(.comment(text), url, &number)
                 case .disconnected(let error, _):
-                    // An end of the stream is nothing wrong.
+                    // The end of a stream is not an error.
                     if error.code != .streamEnded { try await call(.error(error), url, &number) }
                 case .opened: break
                 }
@@ -106,7 +106,7 @@ final class TestedStream: Sendable {
         }
     }
 
-    /// One after the other, so that they arrive in their order.
+    /// Sends one callback and waits for its response, which keeps callbacks in order.
     private static func call(_ callback: Callback, _ url: String, _ number: inout Int) async throws {
         number += 1
         let encoder = JSONEncoder()

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A server around the client, for suites that test clients of event streams from outside:
+// Exposes the client as a service, for external suites that test event stream clients:
 //
 //     contract-test-service --port N
 //
-// A suite creates clients by POST, commands them, and is told by callbacks what they received.
+// A suite creates clients by POST, commands them, and receives their events through callbacks.
 
 #if Client && Server
 
@@ -36,7 +36,7 @@ let routes = try Routes {
     }
     Route.post("/") { request in
         guard let options = StreamOptions(try await request.body.collect(upTo: 64 << 20)) else {
-            return .text("the options are not a JSON object with streamUrl and callbackUrl", status: .badRequest)
+            return .text("the options must be a JSON object with streamUrl and callbackUrl", status: .badRequest)
         }
         let number = streams.add(options)
         return Response(status: .created, headers: [.location: "/streams/\(number)"])
@@ -49,7 +49,7 @@ let routes = try Routes {
             return .text("there is no such stream", status: .notFound)
         }
         guard let command = Command(try await request.body.collect(upTo: 1 << 20)), stream.run(command) else {
-            return .text("there is no such command", status: .badRequest)
+            return .text("no such command", status: .badRequest)
         }
         return Response(status: .accepted)
     }

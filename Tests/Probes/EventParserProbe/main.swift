@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The parser, asked for one stream a line:
+// Parses one stream per line of input:
 //
 //     {"id":7,"chunks":["base64",…]}
 //     {"id":7,"events":[{"type":"message","data":"…","lastEventId":"…"}],"atEnd":[],"lastEventId":"…","retry":null}
 //
-// `events` are those that the bytes complete; `atEnd` those that the end of the stream would add, which by the standard
-// are none; `lastEventId` is the one that the next request would send, `retry` the last reconnection time set, in
-// milliseconds. A line that cannot be read is reported on standard error, and makes the status 1.
+// `events` are those that the bytes complete; `atEnd` those that the end of the stream adds, none by the standard;
+// `lastEventId` is the value that the next request would send; `retry` is the last reconnection time in milliseconds.
+// Reports an invalid line on standard error, and then exits with status 1 at the end.
 
 import Foundation
 import PlinthEvents
@@ -27,11 +27,11 @@ func read(_ line: String) throws -> Input {
     do {
         object = try JSONSerialization.jsonObject(with: Data(line.utf8))
     } catch {
-        throw Unreadable(message: "it is not JSON")
+        throw Unreadable(message: "not JSON")
     }
-    guard let fields = object as? [String: Any] else { throw Unreadable(message: "it is not an object") }
-    guard let id = fields["id"] else { throw Unreadable(message: "it has no id") }
-    guard let texts = fields["chunks"] as? [Any] else { throw Unreadable(message: "it has no array of chunks") }
+    guard let fields = object as? [String: Any] else { throw Unreadable(message: "not an object") }
+    guard let id = fields["id"] else { throw Unreadable(message: "no id") }
+    guard let texts = fields["chunks"] as? [Any] else { throw Unreadable(message: "no array of chunks") }
     let chunks = try texts.enumerated().map { index, text in
         guard let text = text as? String, let data = Data(base64Encoded: text) else {
             throw Unreadable(message: "chunk \(index) is not base64")
@@ -82,7 +82,7 @@ while let line = readLine() {
         FileHandle.standardOutput.write(Data((output + "\n").utf8))
     } catch {
         let message = (error as? Unreadable)?.message ?? "\(error)"
-        FileHandle.standardError.write(Data("event-parser-probe: line \(number) is skipped: \(message)\n".utf8))
+        FileHandle.standardError.write(Data("event-parser-probe: skipped line \(number): \(message)\n".utf8))
         status = 1
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An event source as a browser's script would see it, one JSON object a line, flushed at once:
+// Prints an event source's messages as a browser's script would see them, one JSON object per line, unbuffered:
 //
 //     event-source-probe URL SECONDS [--close-after-ms N | --close-on-event N | --close-after-error-ms N]
 //
@@ -8,7 +8,7 @@
 //     {"k":"event","type":"message","data":"…","lastEventId":"…"}
 //     {"k":"error","state":"connecting"}                             or "closed"
 //
-// After closing it keeps running until SECONDS have passed, and prints what still arrives.
+// After closing, keeps running until SECONDS have passed, and prints anything that still arrives.
 
 #if Client
 
@@ -21,7 +21,7 @@ let usage = """
 
     """
 
-/// When the probe closes the source by itself.
+/// When the probe closes the source.
 enum Closing {
     case never
     case after(milliseconds: Int)
@@ -60,7 +60,7 @@ func say(_ line: String) {
 
 let (url, seconds, closing) = parse(Array(CommandLine.arguments.dropFirst()))
 
-// What a browser does, and nothing beyond.
+// Only what a browser does.
 var configuration = EventSourceConfiguration()
 configuration.backoff = .none
 configuration.maximumEventSize = .max
@@ -102,7 +102,7 @@ let reading = Task {
                 break
             }
         }
-        // A browser reports an answer of 204 like other failures.
+        // A browser reports a 204 response like other failures.
         if source.readyState == .closed(.noContent) { sayError("closed") }
     } catch {
         sayError("closed")

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A server with everything that the fuzzer of sockets asks for (Tests/FaultTests):
+// The server for the socket fuzzer (Tests/FaultTests):
 //
 //     fault-probe CERTIFICATE KEY FILE SOCKET automatic|event-loops pool|loops
 //
-// It serves a hub and streams of its own on a plain port, on one with TLS and on a Unix socket, prints the ports, and runs
-// until SIGTERM.
-// Deadlines are short, so that clients which take nothing meet them. Lines of the log go to standard error, from warnings
-// on. `/counts` says what is open: what is left of a round of clients is a leak.
+// Serves a hub and application streams on a plain port, on a TLS port and on a Unix socket, prints the ports, and runs
+// until SIGTERM. Deadlines are short, so that stalled clients reach them. Logs warnings and errors to standard error.
+// `/counts` reports what is open: anything left after a round of clients is a leak.
 
 #if Server
 
@@ -26,7 +25,7 @@ import Musl
 import Darwin
 #endif
 
-/// The application's streams that are open, by number.
+/// The application's open streams, by number.
 final class OpenStreams: Sendable {
     private struct State {
         var last = 0
@@ -34,7 +33,7 @@ final class OpenStreams: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Ready functions that have not returned.
+    /// The number of ready functions that have not returned.
     let running = Atomic<Int>(0)
 
     var count: Int { state.withLock { $0.channels.count } }
@@ -47,7 +46,7 @@ final class OpenStreams: Sendable {
         }
     }
 
-    /// Adds a stream, unless its client has left: the call of ``remove(_:)`` that belongs to it has then been made.
+    /// Adds a stream unless its client has left, in which case ``remove(_:)`` has already been called.
     func add(_ events: EventChannel, as number: Int) {
         state.withLock { state in
             if !events.isClosed { state.channels[number] = events }
@@ -60,10 +59,10 @@ final class OpenStreams: Sendable {
 }
 
 let scoped = OpenStreams()
-/// Those that stay open after their ready function, and are sent to from elsewhere.
+/// Streams that stay open after their ready function; a task sends to them.
 let kept = OpenStreams()
 
-/// A stream that is among the open ones from its ready function to its end.
+/// A stream that is counted as open from its ready function to its end.
 func stream(
     _ name: String,
     options: EventStreamOptions = EventStreamOptions(writeTimeout: .seconds(2)),
@@ -96,13 +95,13 @@ let counter = stream("counter") { events in
     }
 }
 
-/// As much as the client takes.
+/// Sends as fast as the client reads.
 let flood = stream("flood") { events in
     let data = String(repeating: "x", count: 4096)
     while await events.send(.init(data: data)) {}
 }
 
-/// No head before the first event.
+/// Sends no head before the first event.
 let late = stream("late", options: EventStreamOptions(opens: .withFirstEvent, writeTimeout: .seconds(2))) { events in
     try await Task.sleep(for: .milliseconds(50))
     await events.send("late")
@@ -120,7 +119,7 @@ func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
 
-/// What is open; the connection and the request that ask are two of the activities.
+/// The counts of what is open; the connection and the request for the counts are two of the activities.
 func countsResponse(_ connector: Connector?, _ hub: Hub) -> Response {
     let counts: [(String, Int)] = [
         ("activities", connector?.activityCount ?? -1), ("streams", scoped.count), ("kept", kept.count),
@@ -178,7 +177,7 @@ func run(
     let ticking = Task {
         while !Task.isCancelled {
             for events in kept.all { events.offer("tick") }
-            // Its pace; nothing waits for it.
+            // Sets the rate.
             try await Task.sleep(for: .milliseconds(20))
         }
     }
@@ -190,7 +189,7 @@ func run(
     ticking.cancel()
 }
 
-/// What a route's handler needs of the connector that serves it.
+/// Gives route handlers the connector, which is created after them.
 final class Box<Value: Sendable>: Sendable {
     private let state = Mutex<Value?>(nil)
 
@@ -215,5 +214,5 @@ try await run(
 )
 
 #else
-print("this probe needs the trait Server")
+print("this probe requires the Server trait")
 #endif

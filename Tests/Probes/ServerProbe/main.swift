@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What needs a process of its own: limits of the process, and its memory and descriptors with nothing else about.
+// Tests that need their own process: process limits, and its memory and descriptors without other activity.
 //
-//     ServerProbe serve 40          listens with that many descriptors, prints its port, runs until it is killed
-//     ServerProbe cycles 20000      lets clients come and go, prints what is left
-//     ServerProbe hub 60            serves a hub with that many descriptors and an event every 20 ms, until it is killed
+//     ServerProbe serve 40          listens with at most 40 descriptors, prints its port, runs until killed
+//     ServerProbe cycles 20000      connects and disconnects 20000 clients, prints what remains
+//     ServerProbe hub 60            serves a hub with at most 60 descriptors, an event every 20 ms, runs until killed
 
 #if os(Linux) && Server
 
@@ -16,7 +16,7 @@ import PlinthHub
 import PlinthServer
 import Synchronization
 
-/// Ends and starts of streams.
+/// Counts of streams that opened, streams that ended, and ready functions that returned.
 final class Counts: Sendable {
     let opened = Atomic<Int>(0)
     let ended = Atomic<Int>(0)
@@ -33,7 +33,7 @@ func residentKilobytes() -> Int {
     return (pages.flatMap { Int($0) } ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
 }
 
-/// One client: connects, asks for the stream, reads until it is open, leaves.
+/// A client that connects, requests the stream, reads the first event, and leaves.
 func visit(port: Int, resets: Bool) -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
@@ -64,7 +64,7 @@ func visit(port: Int, resets: Bool) -> Bool {
     return true
 }
 
-/// So many visits, a few at a time, on threads of their own.
+/// Runs `count` visits on four threads, and returns the number of failures.
 func visits(_ count: Int, port: Int) async -> Int {
     let failures = Counts()
     let lanes = 4
@@ -92,12 +92,12 @@ func visits(_ count: Int, port: Int) async -> Int {
     continuation.finish()
 }
 
-/// Writes a line at once, whoever reads.
+/// Writes a line without buffering.
 func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
 
-/// Counts the streams of a hub, and says when one stays on its event loop.
+/// Counts a hub's streams, and prints the first that stays on its event loop.
 final class StreamCounts: HubObserver {
     let reactor = Atomic<Int>(0)
     let eventLoop = Atomic<Int>(0)
@@ -113,13 +113,13 @@ final class StreamCounts: HubObserver {
     func streamEnded(_ stream: HubStream, _ end: StreamEnd) {}
 }
 
-/// Sets the limit of descriptors, and ends the process if that cannot be.
+/// Sets the descriptor limit; exits on failure.
 func limitDescriptors(_ number: Int) {
     var limit = rlimit(rlim_cur: rlim_t(number), rlim_max: rlim_t(number))
     guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { exit(71) }
 }
 
-/// Serves a hub that allows more streams than there are descriptors.
+/// Serves a hub that allows more streams than the descriptor limit.
 func serveHub(_ descriptors: Int) async throws {
     limitDescriptors(descriptors)
     let counts = StreamCounts()
@@ -133,7 +133,7 @@ func serveHub(_ descriptors: Int) async throws {
                 return .text("\(begun.0) \(begun.1) \(hub.subscriberCount) \(openDescriptors())")
             }
         ]
-    // The hub's own lines alone: whoever reads them does not read on for ever, and a full pipe would stop the server.
+    // Logs only the hub's lines: the test stops reading at some point, and a full pipe would block the server.
     let connector = Connector(
         Chain.default(try Routes(routes)),
         configuration: ConnectorConfiguration(addresses: [.tcp(port: 0)]),
@@ -144,7 +144,7 @@ func serveHub(_ descriptors: Int) async throws {
         let topic = try Topic("a")
         while true {
             try await hub.publish(ServerSentEvent(data: "tick"), to: topic)
-            // Its pace: streams are to see events, and others to have their turn.
+            // Sets the rate: leaves time for other tasks.
             try await Task.sleep(for: .milliseconds(20))
         }
     }()
@@ -169,7 +169,7 @@ let stream = Interceptor.eventStream("stream", onDisconnect: { _ in counts.ended
     counts.opened.add(1, ordering: .relaxed)
     defer { counts.returned.add(1, ordering: .relaxed) }
     await events.send("one")
-    // Not a sleep, whose timer outlives its cancellation and would look like a leak.
+    // Not a sleep: its timer outlives cancellation and would look like a leak.
     await forever()
 }
 let text = Interceptor(
@@ -194,7 +194,7 @@ if arguments[1] == "serve" {
     say("port \(port)")
     try await run.value
 } else {
-    // The first ones grow what is kept: pools, arenas, wheels.
+    // Warm-up: the first clients grow pools, arenas and timer wheels, which are kept.
     var failures = await visits(max(400, number / 4), port: port)
     await connector.waitUntilIdle()
     let before = (descriptors: openDescriptors(), memory: residentKilobytes())
@@ -211,5 +211,5 @@ if arguments[1] == "serve" {
 }
 
 #else
-print("this probe is for Linux, and for the trait Server")
+print("this probe requires Linux and the Server trait")
 #endif

@@ -11,17 +11,17 @@ import Musl
 import Glibc
 #endif
 
-/// What a request costs in the chain: ten interceptors that do nothing, the router, and a handler.
+/// Measures a request's cost in the chain: ten interceptors that do nothing, the router, and a handler.
 ///
-/// Per request it measures what a connector does between reading the head and writing the response: making the
-/// `Request` is outside, copying it into the chain is inside. CPU time of the process, the best of five rounds.
+/// Covers a connector's work between reading the head and writing the response. Excludes creating the `Request`, and
+/// includes copying it into the chain. CPU time of the process, best of five rounds.
 @main
 struct ChainBenchmark {
     static let requests = 40_000
     static let rounds = 5
 
     static func main() async throws {
-        // Off the main actor, as connectors run requests: from there, some stages would hop to another thread.
+        // Off the main actor, as in connectors. On it, some stages would hop to another thread.
         try await run()
     }
 
@@ -53,19 +53,19 @@ struct ChainBenchmark {
 
     static let answer = Interceptor.handler("answer") { _ in Response(status: .noContent) }
 
-    /// Ten interceptors with both stages, which do nothing.
+    /// Ten interceptors whose enter and leave stages do nothing.
     static let nothing = (1...10).map { Interceptor("nothing-\($0)", enter: { _ in }, leave: { _ in }) }
 
     static func path(_ index: Int) -> String {
         "/api/v\(index % 3)/resource-\(index)"
     }
 
-    /// Up to 64 routes from all over the table.
+    /// About 64 routes, evenly spread over the table.
     static func sample(_ count: Int) -> [Int] {
         stride(from: 0, to: count, by: max(1, count / 64)).map { $0 }
     }
 
-    /// Nanoseconds of CPU per request.
+    /// CPU time per request, in nanoseconds.
     static func measure(_ chain: Chain, _ requests: [Request]) async -> Int {
         for request in requests {
             let status = await chain.unsentResponse(for: request).status
@@ -82,7 +82,7 @@ struct ChainBenchmark {
         return best
     }
 
-    /// The CPU time that this process has used.
+    /// The CPU time of this process.
     static func cpuNanoseconds() -> Int {
         var usage = rusage()
         #if canImport(Darwin)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Reads an event stream, and prints what that took as one JSON object:
+// Reads an event stream, and prints its cost as one JSON object:
 //
-//     ClientBenchmark URL COUNT         reads so many events as fast as it can
-//     ClientBenchmark URL COUNT DELAY   pauses so many microseconds after each thousand events: a slow reader
+//     ClientBenchmark URL COUNT         reads COUNT events as fast as possible
+//     ClientBenchmark URL COUNT DELAY   pauses DELAY microseconds after every 1000 events: a slow reader
 
 import Glibc
 import PlinthClient
@@ -17,7 +17,7 @@ struct Usage {
 
     init() {
         var usage = rusage()
-        // RUSAGE_SELF, of whose type the libraries have different ideas.
+        // RUSAGE_SELF, whose type differs between C libraries.
         getrusage(0, &usage)
         user = usage.ru_utime.tv_sec * 1_000_000 + Int(usage.ru_utime.tv_usec)
         system = usage.ru_stime.tv_sec * 1_000_000 + Int(usage.ru_stime.tv_usec)
@@ -48,7 +48,7 @@ for try await event in source {
     events += 1
     bytes += event.data.utf8.count
     if events == count { break }
-    // The slowness of this reader is what is measured.
+    // Simulates a slow reader.
     if delay > 0, events % 1000 == 0 { try await Task.sleep(for: .microseconds(delay)) }
 }
 let (seconds, attoseconds) = start.duration(to: clock.now).components

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The servers of the benchmarks of streams and of the hub as one writes them by hand with Hummingbird, a task and a
-// response writer for each stream:
-//   GET /scoped, /topics/bench     takes events from an AsyncStream and writes them
-//   GET /ticker                    writes an event of 100 bytes a second, with an ID
-//   POST /publish, /topics/bench   the body becomes an event of every stream
-// Arguments: the port, and the seconds after which it ends by itself; then, for TLS with HTTP/1.1 and HTTP/2 by ALPN, the
-// files of a certificate and of its key.
+// The server of the streams and hub benchmarks, written manually with Hummingbird: a task and a response writer per
+// stream.
+//   GET /scoped, /topics/bench     writes events from an AsyncStream
+//   GET /ticker                    writes an event of 100 bytes per second, with an ID
+//   POST /publish, /topics/bench   sends the body as an event to every stream
+// Arguments: the port, and the seconds after which it exits; then, for TLS with HTTP/1.1 and HTTP/2 by ALPN, the paths
+// of a certificate and its key.
 
 import Hummingbird
 import HummingbirdCore
@@ -17,7 +17,7 @@ import NIOCore
 import NIOSSL
 import Synchronization
 
-/// Everyone who gets what is published.
+/// The streams that receive published events.
 final class Registry: Sendable {
     private struct State {
         var next = 0
@@ -54,7 +54,7 @@ for path in ["scoped", "topics/bench"] as [RouterPath] {
             status: .ok,
             headers: headers,
             body: .init { writer in
-                // Without this the head is not sent before the first event; and whoever has the head gets what follows.
+                // Sends the head before the first event. Subscribed first, so a client with the head misses nothing.
                 let events = registry.events()
                 try await writer.write(ByteBuffer(string: ":\n\n"))
                 for await text in events {
@@ -74,7 +74,7 @@ router.get("ticker") { _, _ in
             while true {
                 number += 1
                 try await writer.write(ByteBuffer(string: "id: \(number)\ndata: \(filler)\n\n"))
-                // The pace of the ticker.
+                // The ticker's interval.
                 try await Task.sleep(for: .seconds(1))
             }
         }
@@ -112,7 +112,7 @@ let app = Application(
 )
 try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await app.runService() }
-    // Whatever becomes of whoever started it.
+    // Exits even if its parent does not stop it.
     group.addTask { try await Task.sleep(for: .seconds(seconds)) }
     try await group.next()
     group.cancelAll()

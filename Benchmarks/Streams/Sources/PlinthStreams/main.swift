@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The servers of the streams benchmark, with Plinth. Every path but /publish is an event stream:
-//   GET /scoped    a closure per stream that takes events from an AsyncStream and sends them
-//   GET /open      the channel is kept; whoever publishes offers to all of them
-//   GET /ticker    a closure per stream that sends an event of 100 bytes a second, with an ID
-//   POST /publish  the body becomes an event of every stream
-// Arguments: the port, and the seconds after which it ends by itself.
+// The server of the streams benchmark, with Plinth. Every path except /publish is an event stream:
+//   GET /scoped    a closure per stream sends events from an AsyncStream
+//   GET /open      keeps the channel; the publisher offers to every channel
+//   GET /ticker    a closure per stream sends an event of 100 bytes per second, with an ID
+//   POST /publish  sends the body as an event to every stream
+// Arguments: the port, and the seconds after which it exits.
 
 import Plinth
 import PlinthServer
 import Synchronization
 
-/// Everyone who gets what is published.
+/// The streams that receive published events.
 final class Registry: Sendable {
     private struct State {
         var next = 0
@@ -43,7 +43,7 @@ final class Registry: Sendable {
     func publish(_ text: String) {
         let (continuations, channels) = state.withLock { (Array($0.continuations.values), Array($0.channels.values)) }
         for continuation in continuations { continuation.yield(text) }
-        // Made once: each channel keeps a reference to it.
+        // Created once: each channel keeps a reference to it.
         let event = ServerSentEvent(data: text)
         for channel in channels { channel.offer(event) }
     }
@@ -69,7 +69,7 @@ let ticker = Interceptor.eventStream("ticker") { events, context in
         number += 1
         let event = try ServerSentEvent(type: nil, data: filler, id: String(number))
         guard await events.send(event) else { return }
-        // The pace of the ticker.
+        // The ticker's interval.
         try await Task.sleep(for: .seconds(1))
     }
 }
@@ -101,7 +101,7 @@ let connector = Connector(
 )
 try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await connector.runService() }
-    // Whatever becomes of whoever started it.
+    // Exits even if its parent does not stop it.
     group.addTask { try await Task.sleep(for: .seconds(seconds)) }
     try await group.next()
     group.cancelAll()
