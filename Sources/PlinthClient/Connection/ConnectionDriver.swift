@@ -4,16 +4,16 @@ import HTTPTypes
 import Logging
 import Synchronization
 
-/// Does what the rules say: sends requests, reads bodies, waits.
+/// Executes the actions of a `ConnectionMachine`: sends requests, reads bodies, waits.
 ///
-/// Runs in one task for each iteration. Each attempt, with its connection, and each wait is a task within it, so that it
-/// can be interrupted alone.
+/// Runs in one task per iteration. Each attempt, with its connection, and each wait is a task of its own, so that it
+/// can be cancelled separately.
 struct ConnectionDriver: Sendable {
     let run: EventSourceRun
     let configuration: EventSourceConfiguration
     let transport: any EventSourceTransport
     let metrics: EventSourceMetrics
-    /// Told of each change of the ready state.
+    /// Called on each change of the ready state.
     let setState: @Sendable (EventSource.ReadyState) -> Void
     let time: TimeSource
 
@@ -32,7 +32,7 @@ struct ConnectionDriver: Sendable {
         time = TimeSource(configuration.clock)
     }
 
-    /// Connects, again and again, until the run is closed or the rules say stop.
+    /// Connects and reconnects until the run is closed or the machine returns `stop`.
     func drive(_ start: ConnectionMachine) async {
         var machine = start
         while !run.isClosed {
@@ -49,7 +49,7 @@ struct ConnectionDriver: Sendable {
             machine = after
             let interruption = run.endAttempt()
             if run.isClosed { return }
-            // What the server decided holds, whatever ran out at the same time.
+            // The server's decision wins over a timeout that fires at the same time.
             if case .stop(let error)? = ended {
                 stop(error)
                 return
@@ -66,7 +66,7 @@ struct ConnectionDriver: Sendable {
             setState(.connecting)
             metrics.failed(error.code)
             configuration.logger.debug(
-                "event source connects again",
+                "event source reconnects",
                 metadata: ["reason": "\(error.code)", "in": "\(delay)", "error": "\(error)"]
             )
             mark(.disconnected(error, retryIn: delay))
@@ -77,10 +77,10 @@ struct ConnectionDriver: Sendable {
 
     private func timedOut(_ interruption: EventSourceRun.Interruption?) -> EventSourceError {
         guard interruption == .responseTimeout else {
-            return EventSourceError(.idleTimeout, "No byte came for \(configuration.idleTimeout ?? .zero).")
+            return EventSourceError(.idleTimeout, "No bytes received for \(configuration.idleTimeout ?? .zero).")
         }
         let limit = configuration.responseTimeout ?? .zero
-        return EventSourceError(.responseTimeout, "No response came within \(limit).")
+        return EventSourceError(.responseTimeout, "No response received within \(limit).")
     }
 
     private func restart(_ machine: inout ConnectionMachine) {
@@ -115,9 +115,9 @@ struct ConnectionDriver: Sendable {
 
     // MARK: - One attempt
 
-    /// Makes one attempt, and reads the stream that it leads to, to its end.
+    /// Makes one attempt and reads the resulting stream to its end.
     ///
-    /// - Returns: What follows from how it ended; nil if it was interrupted before that.
+    /// - Returns: The action that follows; nil if the attempt was interrupted.
     @concurrent
     private func attempt(_ machine: inout ConnectionMachine, _ number: Int) async -> ConnectionMachine.Action? {
         let limit = timer(configuration.responseTimeout, .responseTimeout, of: number)
@@ -139,7 +139,7 @@ struct ConnectionDriver: Sendable {
         while case .connect(let request) = action {
             if run.isInterrupted { return nil }
             report(request, machine)
-            // Where a response has a time limit of its own, that one may be longer.
+            // With a response timeout, which may be longer, the idle timeout covers only the body.
             if configuration.responseTimeout == nil { watch.begin() }
             var response: EventSourceResponse
             do {
@@ -166,7 +166,7 @@ struct ConnectionDriver: Sendable {
         metrics.requested()
         if !machine.lastEventID.isEmpty, request.headerFields[.lastEventID] == nil {
             configuration.logger.info(
-                "event source does not send its last event ID, which is too long",
+                "event source omits its last event ID, which is too long",
                 metadata: [
                     "bytes": "\(machine.lastEventID.utf8.count)",
                     "maximumLastEventIDSize": "\(configuration.maximumLastEventIDSize)",
@@ -192,9 +192,9 @@ struct ConnectionDriver: Sendable {
         }
     }
 
-    /// Reads what the server says about its refusal, as far as it comes in time.
+    /// Reads the server's reason for a refusal, within the limits of `ServerReason`.
     ///
-    /// Time that runs out cancels the attempt, whose outcome is no longer in question.
+    /// The timeout cancels the attempt, whose outcome is already decided.
     @concurrent
     private func reason(_ response: inout EventSourceResponse, _ number: Int) async -> ServerReason? {
         let limit = timer(ServerReason.timeout, .reasonTimeout, of: number)
@@ -240,7 +240,7 @@ struct ConnectionDriver: Sendable {
                 }
             } catch {
                 if run.isInterrupted { return nil }
-                let message = "The event stream of \(head.url) broke off."
+                let message = "The event stream of \(head.url) was cut off."
                 return machine.failed(EventSourceError(.connectionLost, message, cause: error), at: time.now())
             }
             metrics.received(bytes: batch.weight, events: batch.events.count)
@@ -262,10 +262,10 @@ struct ConnectionDriver: Sendable {
     }
 }
 
-/// Since when a source waits for bytes.
+/// Tracks how long a source has been waiting for bytes.
 final class IdleWatch: Sendable {
     private let time: TimeSource
-    /// Nanoseconds; −1 while it does not wait.
+    /// The start of the wait in nanoseconds; −1 while not waiting.
     private let since = Atomic<Int64>(-1)
 
     init(time: TimeSource) {
@@ -285,13 +285,13 @@ final class IdleWatch: Sendable {
         return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 
-    /// Waits until the source has waited so long; false if the task is cancelled.
+    /// Returns true once the source has waited for `limit`; false if the task is cancelled.
     func expires(after limit: Duration) async -> Bool {
         var delay = limit
         while true {
             guard (try? await time.sleep(delay)) != nil, !Task.isCancelled else { return false }
             let since = since.load(ordering: .relaxed)
-            // While it does not wait: at the earliest so long from now.
+            // Not waiting: expires after another `limit` at the earliest.
             delay = since < 0 ? limit : limit - .nanoseconds(nanoseconds - since)
             if delay <= .zero { return true }
         }

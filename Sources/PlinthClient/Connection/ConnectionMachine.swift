@@ -4,23 +4,23 @@ import HTTPTypes
 import PlinthEvents
 import PlinthStreams
 
-/// The rules of an event source: what follows from what happens, without a socket or a clock.
+/// The state machine of an event source, without a socket or a clock.
 ///
 /// The HTML standard, sections [9.2.2 and 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface),
-/// and the Fetch standard's rules for redirects. Each input returns what to do next.
+/// and the Fetch standard's rules for redirects. Each input returns the next action.
 struct ConnectionMachine: Sendable {
     enum Action: Sendable {
-        /// Send the request. The same attempt goes on if it is a redirect's.
+        /// Send the request; a redirect continues the same attempt.
         case connect(EventSourceRequest)
         /// The response is an event stream: read it.
         case read(EventSourceResponseHead)
-        /// The connection or the attempt is over: begin another attempt after a time.
+        /// The connection or attempt has ended: start another attempt after the delay.
         case wait(Duration, EventSourceError)
-        /// It is over for good; with an error, or without for an answer of 204.
+        /// Stop permanently: with an error, or without one after a 204.
         case stop(EventSourceError?)
     }
 
-    /// The most redirects in a row, as in the Fetch standard.
+    /// The maximum number of redirects per attempt, as in the Fetch standard.
     static let maximumRedirects = 20
 
     private static let redirectStatuses: Set<Int> = [301, 302, 303, 307, 308]
@@ -29,19 +29,19 @@ struct ConnectionMachine: Sendable {
     private let original: HTTPAddress
     private var collector: EventCollector
 
-    /// What the next attempt asks for: redirects are remembered.
+    /// Where the next attempt starts, after earlier redirects.
     private var start: Target
 
-    // Of the attempt.
+    // State of the attempt.
     private var headerFields: HTTPFields = [:]
     private var redirects = 0
     private var target: Target
 
-    // Of the connection.
+    // State of the connection.
     private var openedAt: Duration?
     private var hasEvent = false
 
-    /// Attempts in a row that failed.
+    /// The number of consecutive failures.
     private(set) var failures = 0
 
     /// Where a request goes.
@@ -49,9 +49,9 @@ struct ConnectionMachine: Sendable {
         var address: HTTPAddress
         var method: HTTPRequest.Method
         var body: [UInt8]?
-        /// Whether another origin had a say in the address.
+        /// Whether a redirect led to another origin.
         ///
-        /// Credentials are then not sent, also not to the first origin: the other one chose the URL that would get them.
+        /// Credentials are then withheld, even from the first origin: the other origin chose the URL.
         var hasLeftOrigin = false
     }
 
@@ -67,10 +67,10 @@ struct ConnectionMachine: Sendable {
         )
     }
 
-    /// The last event ID that the stream has committed.
+    /// The last event ID committed by the stream.
     var lastEventID: String { collector.lastEventID }
 
-    /// The reconnection time in force: the stream's, up to a maximum, or the configured one.
+    /// The current reconnection time: the stream's, up to the maximum, or the configured one.
     var reconnectionTime: Duration {
         guard let asked = collector.reconnectionTime else { return max(configuration.reconnectionTime, .zero) }
         return max(min(asked, configuration.maximumReconnectionTime), .zero)
@@ -78,7 +78,7 @@ struct ConnectionMachine: Sendable {
 
     // MARK: - Attempts
 
-    /// Begins an attempt, the first or a later one, with the header fields that the provider gave.
+    /// Starts an attempt, with the header provider's fields.
     mutating func connect(adding provided: HTTPFields = [:]) -> Action {
         headerFields = configuration.headerFields
         for name in Set(provided.map(\.name)) { headerFields[values: name] = provided[values: name] }
@@ -86,12 +86,12 @@ struct ConnectionMachine: Sendable {
         openedAt = nil
         hasEvent = false
         target = start
-        // The program chose the URL that was configured, whatever led back to it.
+        // The application chose the configured URL, even if a redirect led back to it.
         if target.address.string == original.string { target.hasLeftOrigin = false }
         return .connect(request())
     }
 
-    /// The provider of header fields threw an error.
+    /// The header provider threw an error.
     mutating func failed(headers error: any Error, at now: Duration) -> Action {
         failed(.init(.headersUnavailable, "The header provider threw an error.", cause: error), at: now)
     }
@@ -101,13 +101,13 @@ struct ConnectionMachine: Sendable {
         if fields[.accept] == nil { fields[.accept] = "text/event-stream" }
         if fields[.cacheControl] == nil { fields[.cacheControl] = "no-cache" }
         // "If the EventSource object's last event ID string is not the empty string … UTF-8 encoded".
-        // One that the server cannot take, because its head would be too large, would end the source for good (431).
+        // An oversized ID is omitted: the server would refuse the request head (431), a permanent failure.
         let id = collector.lastEventID
         let isSent = !id.isEmpty && id.utf8.count <= configuration.maximumLastEventIDSize
         fields[.lastEventID] = isSent ? id : nil
         if target.hasLeftOrigin {
-            // "If request's current URL's origin is not same origin with locationURL's origin, then … remove" credentials;
-            // removed from the request, they stay removed, wherever it is redirected next.
+            // "If request's current URL's origin is not same origin with locationURL's origin, then … remove"
+            // credentials; once removed, they stay removed for all later redirects.
             for name in configuration.sensitiveHeaderFields { fields[values: name] = [] }
         } else if fields[.authorization] == nil {
             fields[.authorization] = target.address.basicAuthorization ?? original.basicAuthorization
@@ -128,14 +128,14 @@ struct ConnectionMachine: Sendable {
 
     // MARK: - Responses
 
-    /// The head of a response is there.
+    /// Receives the head of a response.
     ///
     /// - Parameters:
     ///   - head: The head.
-    ///   - reason: What the server says about its refusal, if it is one.
-    ///   - now: The time.
-    ///   - date: Seconds since the beginning of 1970, for a `Retry-After` that is a date.
-    /// - Returns: What to do next.
+    ///   - reason: The server's reason, if it refused.
+    ///   - now: The current time.
+    ///   - date: Seconds since 1970 (UTC), for a `Retry-After` that is a date.
+    /// - Returns: The next action.
     mutating func received(
         _ head: EventSourceResponseHead,
         reason: ServerReason? = nil,
@@ -144,13 +144,13 @@ struct ConnectionMachine: Sendable {
     ) -> Action {
         var head = head
         head.url = target.address.string
-        // A redirect status without a `Location` is a response like any other.
+        // A redirect status without a `Location` is an ordinary response.
         if Self.redirectStatuses.contains(head.status),
             let location = head.headerFields[values: .location].first(where: { !$0.isEmpty })
         {
             return redirect(head.status, to: location, at: now)
         }
-        // Reconnecting asks the same request again, whose URL is by now the last one.
+        // Reconnecting repeats the request, whose URL is by now the last one.
         if !configuration.reconnectsToOriginalURL { start = target }
         if head.status == 204 { return .stop(nil) }
         guard head.status == 200 else { return unexpected(head, reason, at: now, date: date) }
@@ -160,8 +160,8 @@ struct ConnectionMachine: Sendable {
             return .stop(
                 EventSourceError(
                     .unexpectedContentType,
-                    "The response of \(head.url) is no event stream: \(found ?? "it has no Content-Type"). "
-                        + "The server has to send text/event-stream.",
+                    "The response of \(head.url) is not an event stream: \(found ?? "it has no Content-Type"). "
+                        + "The server must send text/event-stream.",
                     status: head.status
                 )
             )
@@ -170,7 +170,7 @@ struct ConnectionMachine: Sendable {
             return .stop(
                 EventSourceError(
                     .unexpectedCharset,
-                    "The event stream of \(head.url) has the charset \(charset); event streams are UTF-8.",
+                    "The event stream of \(head.url) has the charset \(charset); event streams must be UTF-8.",
                     status: head.status
                 )
             )
@@ -181,7 +181,7 @@ struct ConnectionMachine: Sendable {
             return .stop(
                 EventSourceError(
                     .compressed,
-                    "The event stream of \(head.url) is compressed (\(encoding)), which was not asked for.",
+                    "The event stream of \(head.url) is compressed (\(encoding)); no compression was requested.",
                     status: head.status
                 )
             )
@@ -200,11 +200,11 @@ struct ConnectionMachine: Sendable {
         let isRetried = configuration.retryableStatuses.contains(head.status)
         var error = EventSourceError(
             .unexpectedStatus,
-            "\(head.url) answered with status \(head.status) and not 200\(reason.map { ": \($0)" } ?? "")."
+            "\(head.url) answered with status \(head.status), not 200\(reason.map { ": \($0)" } ?? "")."
                 + (Self.redirectStatuses.contains(head.status) ? " It has no Location to follow." : ""),
             status: head.status
         )
-        if !isRetried, head.status >= 400 { error.advice = "Add the status to retryableStatuses if it passes." }
+        if !isRetried, head.status >= 400 { error.advice = "Add the status to retryableStatuses if it is transient." }
         error.reason = reason?.text
         error.reasonCode = reason?.code
         guard isRetried else { return .stop(error) }
@@ -220,8 +220,8 @@ struct ConnectionMachine: Sendable {
             next = try target.address.resolve(location)
         } catch {
             guard case .scheme(let scheme) = error else { return invalid(location, status, at: now) }
-            // "If locationURL's scheme is not an HTTP(S) scheme, then return a network error": one that trying again
-            // does not change.
+            // "If locationURL's scheme is not an HTTP(S) scheme, then return a network error": not retried, since the
+            // redirect would stay the same.
             return .stop(
                 EventSourceError(
                     .redirectRefused,
@@ -235,7 +235,7 @@ struct ConnectionMachine: Sendable {
             return failed(
                 EventSourceError(
                     .tooManyRedirects,
-                    "\(from) redirects to \(next.string), after \(Self.maximumRedirects) redirects.",
+                    "\(from) redirects to \(next.string) after \(Self.maximumRedirects) redirects, the limit.",
                     status: status
                 ),
                 at: now
@@ -264,7 +264,7 @@ struct ConnectionMachine: Sendable {
         return .connect(request())
     }
 
-    /// A `Location` for a message: without a password, escaped, and no longer than a line or two.
+    /// A `Location` for a message: escaped, without credentials, cut to 200 characters.
     private static func quoted(_ location: String) -> String {
         let text = HTTPAddress.redacted(location)
         return (text.utf8.count > 200 ? text.prefix(200) + "…" : text[...]).debugDescription
@@ -274,7 +274,7 @@ struct ConnectionMachine: Sendable {
         failed(
             EventSourceError(
                 .invalidRedirect,
-                "\(target.address.string) redirects to what is no URL: \(Self.quoted(location)).",
+                "\(target.address.string) redirects to an invalid URL: \(Self.quoted(location)).",
                 status: status
             ),
             at: now
@@ -283,9 +283,9 @@ struct ConnectionMachine: Sendable {
 
     // MARK: - Streams
 
-    /// Bytes of the stream are there; what they complete goes into the batch.
+    /// Receives bytes of the stream and appends what they complete to the batch.
     ///
-    /// - Returns: Nil to read on.
+    /// - Returns: Nil to continue reading.
     mutating func received(_ bytes: Span<UInt8>, into batch: inout EventBatch) -> Action? {
         let count = batch.events.count
         do {
@@ -304,13 +304,13 @@ struct ConnectionMachine: Sendable {
         return nil
     }
 
-    /// The connection, or the attempt at one, is over: the body has ended, the transport failed, time ran out.
+    /// The connection or attempt ended: the body ended, the transport failed, or a timeout fired.
     mutating func failed(_ error: EventSourceError, at now: Duration) -> Action {
         failed(error, at: now, atLeast: .zero)
     }
 
     private mutating func failed(_ error: EventSourceError, at now: Duration, atLeast minimum: Duration) -> Action {
-        // The unfinished event is gone, and its ID with it.
+        // Drops the unfinished event and its ID.
         collector.reset()
         if let openedAt, hasEvent || now - openedAt >= healthyTime(error) { failures = 0 }
         openedAt = nil
@@ -318,7 +318,7 @@ struct ConnectionMachine: Sendable {
         if let maximum = configuration.maximumAttempts, failures >= maximum {
             var last = EventSourceError(
                 .tooManyAttempts,
-                "\(failures) attempts in a row failed, as many as maximumAttempts allows. The last one: "
+                "\(failures) consecutive attempts failed, the limit of maximumAttempts. The last one: "
                     + error.message,
                 status: error.status,
                 cause: error.cause ?? error
@@ -331,16 +331,16 @@ struct ConnectionMachine: Sendable {
         return .wait(max(reconnectionTime + added, minimum), error)
     }
 
-    /// How long a connection without an event has to have been open so that it counts as no failure.
+    /// How long a connection without an event must have been open to reset the failure count.
     ///
-    /// A proper end after a while is what proxies and platforms do to healthy streams that have nothing to say. One that
-    /// comes sooner is a server's that ends at once, which is asked less and less, also if it sets `retry: 0`.
+    /// Proxies and platforms end healthy but idle streams properly after a while. A stream that ends sooner is from a
+    /// server that ends every stream at once; its back-off grows even if it sets `retry: 0`.
     private func healthyTime(_ error: EventSourceError) -> Duration {
         let resetTime = configuration.backoff.resetTime
         return error.code == .streamEnded ? min(max(.seconds(1), reconnectionTime), resetTime) : resetTime
     }
 
-    /// The reader wants a new connection: nothing failed.
+    /// The reader requested a new connection, which is not a failure.
     mutating func restart() {
         collector.reset()
         failures = 0
@@ -352,7 +352,7 @@ extension HTTPField.Name {
     static let lastEventID = HTTPField.Name(known: "Last-Event-ID")
 
     private init(known name: String) {
-        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is the name of a field.") }
+        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is not a valid field name.") }
         self = parsed
     }
 }

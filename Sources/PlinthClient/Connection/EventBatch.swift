@@ -2,15 +2,15 @@
 
 import PlinthEvents
 
-/// What a reader gets at once: events, and what happened between them.
+/// The unit that a driver hands off to a reader: events, and the other messages between them.
 struct EventBatch: Sendable {
     /// The events, in order.
     var events: [EventSource.Event] = []
     /// Other messages, each with the number of events before it.
     var marks: [(position: Int, message: EventSource.Message)] = []
-    /// The last event ID at the end, also after blocks without data; nil if nothing set it.
+    /// The last event ID after the batch, including blocks without data; nil if nothing set it.
     var lastEventID: String?
-    /// What it weighs against the bound: the bytes that it was made of, and something for each mark.
+    /// The weight counted against the bound: the bytes parsed, and 4096 for each call of `mark`.
     var weight = 0
 
     var isEmpty: Bool { events.isEmpty && marks.isEmpty }
@@ -20,7 +20,7 @@ struct EventBatch: Sendable {
         weight += 4096
     }
 
-    /// Appends what came later.
+    /// Appends a later batch.
     mutating func append(_ other: EventBatch) {
         if isEmpty {
             let earlier = lastEventID
@@ -38,9 +38,9 @@ struct EventBatch: Sendable {
     }
 }
 
-/// Makes events of bytes.
+/// Parses bytes into events.
 ///
-/// Types and last event IDs repeat, so that a string is made of them only when they change.
+/// Types and last event IDs repeat, so a new string is created only when they change.
 struct EventCollector: Sendable {
     private var parser: ServerSentEventParser
     private var type = RepeatedString()
@@ -51,28 +51,28 @@ struct EventCollector: Sendable {
         let maximum = max(maximumEventSize, 1)
         parser = ServerSentEventParser(
             lastEventID: lastEventID,
-            // A line is the name of a field, a colon and a space longer than its value.
+            // A line has a field name, a colon and a space besides its value.
             maximumLineSize: maximum > Int.max - 16 ? .max : maximum + 16,
             maximumEventSize: maximum
         )
         self.includesComments = includesComments
     }
 
-    /// The last event ID that a blank line has committed.
+    /// The last event ID committed by a blank line.
     var lastEventID: String { parser.lastEventID }
 
-    /// The reconnection time that the stream set last.
+    /// The reconnection time last set by the stream.
     var reconnectionTime: Duration? { parser.reconnectionTime }
 
-    /// Forgets what is unfinished, for a new connection; the last event ID and the reconnection time stay.
+    /// Drops unfinished input for a new connection; keeps the last event ID and the reconnection time.
     mutating func reset() {
         parser.reset()
     }
 
-    /// Parses bytes, and appends what they complete to a batch; what precedes an error is there as well.
+    /// Parses bytes and appends what they complete to the batch, including what precedes an error.
     mutating func collect(_ bytes: Span<UInt8>, into batch: inout EventBatch) throws(ServerSentEventParserError) {
         batch.weight += bytes.count
-        // Taken out, so that the closures need not borrow all of this.
+        // Moved out so that the closures do not borrow `self`.
         var type = self.type
         var id = self.id
         var events = batch.events
@@ -116,7 +116,7 @@ struct EventCollector: Sendable {
     }
 }
 
-/// A string that is often the same as the one before.
+/// A string that often repeats, rebuilt only when its bytes change.
 private struct RepeatedString: Sendable {
     private(set) var string = ""
     private var bytes: [UInt8] = []

@@ -2,22 +2,22 @@
 
 import Synchronization
 
-/// One iteration of an event source: what its driver has parsed and its reader has not taken.
+/// One iteration of an event source: the buffer between its driver and its reader.
 ///
-/// The driver appends to a batch; the reader takes the whole batch when it has handed out the one before. The driver
-/// waits while a batch weighs ``bound``, so that a slow reader slows the socket, and memory is bounded by two batches
-/// and one read. Neither takes a lock for an event.
+/// The driver appends to a batch; the reader takes the whole batch once it has delivered the previous one. The driver
+/// waits while the batch weighs at least ``bound``, so a slow reader slows the socket, and memory is bounded by two
+/// batches and one read. Neither side locks per event.
 final class EventSourceRun: Sendable {
-    /// What the driver's current operation was interrupted for.
+    /// Why the driver's current operation was interrupted.
     enum Interruption: Sendable {
         case restart
         case idleTimeout
         case responseTimeout
-        /// The server was too slow to say why it refuses.
+        /// The body with the server's reason did not arrive in time.
         case reasonTimeout
     }
 
-    /// What a batch may weigh before the driver waits.
+    /// The batch weight at which the driver waits.
     static let bound = 64 * 1024
 
     private struct State {
@@ -30,21 +30,21 @@ final class EventSourceRun: Sendable {
         var isFinished = false
         var error: EventSourceError?
         var interruption: Interruption?
-        /// How many attempts have begun.
+        /// The number of attempts started.
         var attempts = 0
-        /// The number of the attempt that is under way.
+        /// The number of the current attempt; nil between attempts.
         var attempt: Int?
-        /// Cancels what the driver is doing.
+        /// Cancels the driver's current operation.
         var operation: (@Sendable () -> Void)?
     }
 
     private let state: Mutex<State>
-    /// How many events of the taken batch have been handed out.
+    /// The number of events delivered from the taken batch.
     private let consumed = Atomic<Int>(0)
-    /// Nothing is handed out any more.
+    /// Set once nothing more is delivered.
     private let isClosedFlag = Atomic<Bool>(false)
 
-    /// Whether the reader takes marks besides events.
+    /// Whether the reader receives marks as well as events.
     let wantsMessages: Bool
 
     init(lastEventID: String, wantsMessages: Bool) {
@@ -54,18 +54,18 @@ final class EventSourceRun: Sendable {
 
     // MARK: - The reader's side
 
-    /// Whether nothing is handed out any more; asked for each event.
+    /// Whether delivery has ended; read for each event.
     var isClosed: Bool { isClosedFlag.load(ordering: .relaxed) }
 
-    /// So many events of the batch have been handed out.
+    /// Records how many events of the batch have been delivered.
     func didHandOut(_ count: Int) {
         consumed.store(count, ordering: .relaxed)
     }
 
-    /// Takes the next batch when there is one.
+    /// Waits for the next batch and takes it.
     ///
     /// - Returns: Nil at the end.
-    /// - Throws: The error with which the source failed for good.
+    /// - Throws: The error with which the source failed permanently.
     func take() async throws(EventSourceError) -> EventBatch? {
         while true {
             let (taken, writer) = state.withLock { state -> (Result<EventBatch?, EventSourceError>?, Waiter?) in
@@ -111,12 +111,12 @@ final class EventSourceRun: Sendable {
         }
     }
 
-    /// The last event ID as of the last event that was handed out.
+    /// The last event ID as of the last delivered event.
     var lastEventID: String {
         state.withLock { state in
             let consumed = consumed.load(ordering: .relaxed)
             let id = Self.lastEventID(state, consumed: consumed)
-            // Blocks without data move it, and wake nobody.
+            // Blocks without data change it without waking the reader.
             if consumed >= state.taken.count, state.pending.events.isEmpty { return state.pending.lastEventID ?? id }
             return id
         }
@@ -129,7 +129,7 @@ final class EventSourceRun: Sendable {
 
     // MARK: - From anywhere
 
-    /// Ends it at once: what has not been handed out is dropped, and the driver stops.
+    /// Ends the run at once: drops what has not been delivered and stops the driver.
     func close() {
         let (reader, writer, operation) = state.withLock { state in
             isClosedFlag.store(true, ordering: .relaxed)
@@ -141,17 +141,17 @@ final class EventSourceRun: Sendable {
         operation?()
     }
 
-    /// Interrupts what the driver is doing, for a new connection.
+    /// Interrupts the driver's current operation, for a new connection.
     func restart() {
         interrupt(.restart) { _ in true }
     }
 
-    /// Interrupts an attempt whose time is over.
+    /// Interrupts an attempt that timed out.
     ///
     /// - Parameters:
-    ///   - interruption: What ran out.
-    ///   - attempt: The number of the attempt. A timer that fires when its attempt has ended does nothing: neither to the
-    ///     attempt's outcome nor to the wait or the attempt that follows.
+    ///   - interruption: The timeout that fired.
+    ///   - attempt: The number of the attempt. A timer that fires after its attempt has ended has no effect on the
+    ///     attempt's outcome, the wait that follows, or the next attempt.
     func interrupt(_ interruption: Interruption, of attempt: Int) {
         interrupt(interruption) { $0.attempt == attempt }
     }
@@ -169,13 +169,13 @@ final class EventSourceRun: Sendable {
 
     // MARK: - The driver's side
 
-    /// Appends to what the reader takes next.
+    /// Appends to the batch that the reader takes next.
     func push(_ batch: EventBatch) {
         let reader = state.withLock { state -> Waiter? in
             if isClosed { return nil }
             state.pending.append(batch)
             guard !state.pending.isEmpty else {
-                // Bytes of an event that goes on are the parser's to bound.
+                // The parser bounds the bytes of an unfinished event.
                 state.pending.weight = 0
                 return nil
             }
@@ -185,7 +185,7 @@ final class EventSourceRun: Sendable {
         reader?.resume()
     }
 
-    /// The source is done; the reader still gets what it has not taken.
+    /// Marks the run as finished; the reader still receives what is pending.
     func finish(_ error: EventSourceError?) {
         let reader = state.withLock { state -> Waiter? in
             state.isFinished = true
@@ -196,7 +196,7 @@ final class EventSourceRun: Sendable {
         reader?.resume()
     }
 
-    /// Waits until the reader has taken the batch, if that is at its bound, or until it is closed or interrupted.
+    /// If the batch is at its bound, waits until the reader takes it or the run is closed or interrupted.
     func waitForRoom() async {
         let isFull = state.withLock { $0.pending.weight >= Self.bound }
         guard isFull else { return }
@@ -210,7 +210,7 @@ final class EventSourceRun: Sendable {
         }
     }
 
-    /// Runs a task of the driver's that can be interrupted, which cancels it.
+    /// Awaits a task of the driver; an interruption cancels it.
     func interruptible<Result: Sendable>(_ task: Task<Result, Never>) async -> Result {
         let isInterrupted = state.withLock { state in
             if isClosed || state.interruption != nil { return true }
@@ -223,10 +223,10 @@ final class EventSourceRun: Sendable {
         return result
     }
 
-    /// Whether it is interrupted, or closed.
+    /// Whether the run is interrupted or closed.
     var isInterrupted: Bool { state.withLock { isClosed || $0.interruption != nil } }
 
-    /// Begins an attempt, with a number that its timers are bound to.
+    /// Starts an attempt and returns its number, to which its timers are bound.
     func beginAttempt() -> Int {
         state.withLock { state in
             state.attempts += 1
@@ -235,9 +235,9 @@ final class EventSourceRun: Sendable {
         }
     }
 
-    /// Ends the attempt: what its timers do from now on is too late.
+    /// Ends the attempt; its timers no longer have an effect.
     ///
-    /// - Returns: What it was interrupted for; nil if it was not.
+    /// - Returns: Why it was interrupted; nil if it was not.
     func endAttempt() -> Interruption? {
         state.withLock { state in
             defer { (state.attempt, state.interruption) = (nil, nil) }
@@ -245,7 +245,7 @@ final class EventSourceRun: Sendable {
         }
     }
 
-    /// Whether a restart was asked for during a wait, which is then dealt with.
+    /// Returns whether a restart was requested during a wait, and clears the request.
     func takeRestart() -> Bool {
         state.withLock { state in
             defer { state.interruption = nil }

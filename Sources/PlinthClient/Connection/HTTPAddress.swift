@@ -6,27 +6,27 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A URL of HTTP or HTTPS, parsed and resolved as the [URL standard](https://url.spec.whatwg.org/#url-parsing) does it,
-/// as far as it matters to a request.
+/// An HTTP or HTTPS URL, parsed and resolved as in the [URL standard](https://url.spec.whatwg.org/#url-parsing), as far
+/// as requests need it.
 ///
-/// Hosts stay as they are written, in lower case: names in other scripts are the transport's business.
+/// Hosts are lowercased and not converted: internationalized names are left to the transport.
 package struct HTTPAddress: Sendable, Hashable {
-    /// Why a reference leads nowhere.
+    /// Why a URL was rejected.
     package enum Failure: Error, Equatable {
         case invalid
-        /// It has another scheme.
+        /// The scheme is neither HTTP nor HTTPS.
         case scheme(String)
     }
 
     /// `http` or `https`.
     package private(set) var scheme: String
-    /// User name and password as they are written, with the at sign; empty for none.
+    /// User name and password as written, with the at sign; empty for none.
     private var credentials: String
-    /// In lower case; an IPv6 address stands in brackets.
+    /// In lower case; an IPv6 address is in brackets.
     package private(set) var host: String
-    /// Nil for the scheme's own.
+    /// Nil for the scheme's default port.
     package private(set) var port: Int?
-    /// The path, which begins with a slash, and the query.
+    /// The path, with its leading slash.
     private(set) var path: String
     private(set) var query: String?
 
@@ -40,18 +40,18 @@ package struct HTTPAddress: Sendable, Hashable {
         try HTTPAddress(reference, base: self)
     }
 
-    /// The URL without user name and password, which belong neither into a request line nor into any text.
+    /// The URL without user name and password, which must not appear in a request line or a message.
     package var string: String { "\(scheme)://\(authority)\(target)" }
 
-    /// Host and port as the field `Host` has them.
+    /// Host and port, as in the `Host` field.
     package var authority: String { host + (port.map { ":\($0)" } ?? "") }
 
-    /// Path and query, as a request line has them.
+    /// Path and query, as in a request line.
     package var target: String { path + (query.map { "?\($0)" } ?? "") }
 
     var hasCredentials: Bool { !credentials.isEmpty }
 
-    /// User name and password as the field `Authorization` has them (RFC 7617), percent-decoded; nil if there are none.
+    /// User name and password, percent-decoded, as a value of `Authorization` (RFC 7617); nil if there are none.
     package var basicAuthorization: String? {
         guard hasCredentials else { return nil }
         let parts = credentials.utf8.dropLast().split(
@@ -64,10 +64,10 @@ package struct HTTPAddress: Sendable, Hashable {
         return "Basic " + Data(text).base64EncodedString()
     }
 
-    /// A text that may be a URL, for messages: without what may be a user name and a password.
+    /// Removes possible credentials from a text, for messages.
     ///
-    /// The text need not be a valid URL. All up to its last at sign counts: a password may have a slash that should have
-    /// been encoded.
+    /// The text need not be a valid URL. Everything between its scheme and its last at sign is removed: a password may
+    /// contain an unencoded slash.
     package static func redacted(_ text: String) -> String {
         guard let at = text.utf8.lastIndex(of: UInt8(ascii: "@")) else { return text }
         let scheme = text.utf8[..<at].firstRange(of: "://".utf8)
@@ -150,7 +150,7 @@ package struct HTTPAddress: Sendable, Hashable {
         return String(decoding: text[..<colon], as: UTF8.self).lowercased()
     }
 
-    /// How many of the first two bytes are slashes; backslashes count.
+    /// The number of leading slashes and backslashes, at most 2.
     private static func slashes(_ text: ArraySlice<UInt8>) -> Int {
         text.prefix(2).prefix(while: isSlash).count
     }
@@ -189,7 +189,7 @@ package struct HTTPAddress: Sendable, Hashable {
         return (credentials, String(decoding: rest, as: UTF8.self).lowercased(), port)
     }
 
-    /// Appends a path to the segments of a folder, and removes `.` and `..`.
+    /// Appends a path to the segments of a folder and resolves `.` and `..`.
     private static func path(_ text: ArraySlice<UInt8>, onto folder: [String]) -> (path: String, query: String?) {
         let mark = text.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex
         let query = mark == text.endIndex ? nil : encoded(text[(mark + 1)...], isQuery: true)
@@ -212,7 +212,7 @@ package struct HTTPAddress: Sendable, Hashable {
         return ("/" + segments.joined(separator: "/"), query)
     }
 
-    /// Percent-encodes what must be; the sets of the URL standard, and what RFC 3986 does not allow.
+    /// Percent-encodes the URL standard's sets and what RFC 3986 does not allow.
     private static func encoded(_ text: ArraySlice<UInt8>, isQuery: Bool) -> String {
         let hex = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = []
@@ -232,7 +232,7 @@ package struct HTTPAddress: Sendable, Hashable {
 }
 
 extension String {
-    /// "." and ".." may be written with `%2e`.
+    /// Replaces `%2e` in a "." or ".." segment.
     fileprivate var replacingEncodedDots: String {
         switch self {
         case "%2e": "."

@@ -6,9 +6,9 @@ import PlinthStreams
 extension MediaType {
     /// The media type of a response.
     ///
-    /// Of several fields the last one that is a media type and not `*/*` counts, as in the Fetch standard's
-    /// [extraction](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type); a comma within one does not divide
-    /// it, as in Chromium.
+    /// Of several fields, the last valid one other than `*/*` counts, as in the Fetch standard's
+    /// [extraction](https://fetch.spec.whatwg.org/#concept-header-extract-mime-type). A comma does not split a field,
+    /// as in Chromium.
     init?(_ fields: HTTPFields) {
         var found: MediaType?
         for value in fields[values: .contentType] {

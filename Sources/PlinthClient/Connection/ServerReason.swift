@@ -9,13 +9,13 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// What a server says about its refusal, made fit for a line of text.
+/// A server's reason for a refusal, sanitized for one line of text.
 struct ServerReason: Sendable, Equatable, CustomStringConvertible {
-    /// The bytes of the body that are read for it.
+    /// The maximum number of body bytes read.
     static let maximumSize = 4096
-    /// The time that the body has to come.
+    /// The time limit for reading the body.
     static let timeout = Duration.seconds(1)
-    /// The characters that are kept.
+    /// The maximum length, in Unicode scalars.
     private static let maximumLength = 300
 
     let text: String
@@ -23,7 +23,7 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
 
     var description: String { text + (code.map { " (\($0))" } ?? "") }
 
-    /// Whether the body of this response is read for it: it refuses, and the body is text for people or JSON.
+    /// Whether the response may have a reason: a status of 400 or above, and uncompressed plain text or JSON.
     static func isLookedFor(in head: EventSourceResponseHead) -> Bool {
         guard head.status >= 400, head.headerFields[.contentEncoding] == nil else { return false }
         return form(head.headerFields) != nil
@@ -40,10 +40,10 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
         return type == "text/plain" ? .text : nil
     }
 
-    /// Reads the beginning of a body.
+    /// Parses the beginning of a body.
     ///
     /// - Parameters:
-    ///   - bytes: The body, or as much of it as there is.
+    ///   - bytes: The body, or its beginning.
     ///   - fields: The response's fields.
     init?(_ bytes: [UInt8], _ fields: HTTPFields) {
         switch Self.form(fields) {
@@ -64,7 +64,7 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
         self.code = code?.isEmpty == false ? code : nil
     }
 
-    /// Text on one line, without what a terminal would obey and without a full stop at its end.
+    /// The text on one line, without control characters or a trailing full stop.
     private static func cleaned(_ text: String) -> String {
         var result = ""
         var length = 0
@@ -74,11 +74,11 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
                 break
             }
             switch scalar.value {
-            // Blanks and line ends of all kinds are one blank.
+            // Runs of blanks and line ends of all kinds become one space.
             case 0x09...0x0D, 0x20, 0x85, 0x2028, 0x2029:
                 if result.isEmpty || result.hasSuffix(" ") { continue }
                 result += " "
-            // Controls, and what changes the direction of text.
+            // Control characters and bidirectional controls.
             case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x202A...0x202E, 0x2066...0x2069: result += "\u{FFFD}"
             default: result.unicodeScalars.append(scalar)
             }
@@ -88,8 +88,7 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
         return result
     }
 
-    /// An object with an `error`: a text, or an object with a `message` as APIs of models have it; or a problem
-    /// (RFC 9457).
+    /// An object with an `error` (a string, or an object with a `message`, as in model APIs), or a problem (RFC 9457).
     private struct Object: Decodable {
         let text: String?
         let code: String?
@@ -110,7 +109,7 @@ struct ServerReason: Sendable, Equatable, CustomStringConvertible {
             self.code = code
         }
 
-        /// A text that is not empty, or a number.
+        /// A non-empty string, or an integer.
         private static func text(_ fields: KeyedDecodingContainer<Key>, _ key: Key) -> String? {
             if let text = try? fields.decode(String.self, forKey: key) { return text.isEmpty ? nil : text }
             return (try? fields.decode(Int.self, forKey: key)).map { "\($0)" }

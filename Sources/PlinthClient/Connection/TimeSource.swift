@@ -6,9 +6,9 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A clock, without its type.
+/// A type-erased clock.
 struct TimeSource: Sendable {
-    /// The time since this was made.
+    /// The time since this instance was created.
     let now: @Sendable () -> Duration
     let sleep: @Sendable (Duration) async throws -> Void
 
@@ -18,6 +18,6 @@ struct TimeSource: Sendable {
         sleep = { try await clock.sleep(for: $0) }
     }
 
-    /// Seconds since the beginning of 1970, for dates that servers send.
+    /// Seconds since 1970 (UTC), for dates that servers send.
     static var date: Int { Int(Date().timeIntervalSince1970) }
 }

@@ -3,13 +3,13 @@
 public import PlinthEvents
 
 extension EventSource {
-    /// An event as a client sees it: with its type written out, and with the last event ID in force.
+    /// An event as dispatched to a client, with its type and the last event ID filled in.
     ///
     /// The HTML standard's `MessageEvent`, section
-    /// [9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage). Events are equal when
+    /// [9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage). Events are equal if
     /// their strings have the same bytes.
     public struct Event: Sendable {
-        /// The type, never empty; `message` if the stream gave none.
+        /// The type, never empty; `message` if the stream set none.
         public let type: String
 
         /// The data; lines are separated by LF.
@@ -17,18 +17,18 @@ extension EventSource {
 
         /// The last event ID as of this event, with which a client resumes after it; empty if there is none.
         ///
-        /// This is the event's own ID if it has one, and otherwise that of an earlier one.
+        /// The event's own ID if it has one, otherwise an earlier event's.
         public let lastEventID: String
 
-        /// Whether the ID came with this event.
+        /// Whether the event has an ID of its own.
         let hasID: Bool
 
-        /// Creates an event, for tests of code that takes events.
+        /// Creates an event, for tests of code that consumes events.
         ///
         /// - Parameters:
-        ///   - type: The type; `message` unless given.
+        ///   - type: The type. Default: `message`.
         ///   - data: The data.
-        ///   - lastEventID: The last event ID; empty, for none, unless given.
+        ///   - lastEventID: The last event ID; empty for none. Default: empty.
         public init(type: String = "message", data: String, lastEventID: String = "") {
             self.init(type: type, data: data, lastEventID: lastEventID, hasID: !lastEventID.isEmpty)
         }
@@ -46,20 +46,13 @@ extension EventSource {
 }
 
 extension EventSource.Event: Hashable {
-    /// Whether two events have the same bytes.
-    ///
-    /// - Parameters:
-    ///   - lhs: An event.
-    ///   - rhs: Another event.
-    /// - Returns: True if all parts are the same.
+    /// Whether the types, data and IDs of two events have the same bytes.
     public static func == (lhs: Self, rhs: Self) -> Bool {
         lhs.hasID == rhs.hasID && lhs.type.utf8.elementsEqual(rhs.type.utf8)
             && lhs.data.utf8.elementsEqual(rhs.data.utf8) && lhs.lastEventID.utf8.elementsEqual(rhs.lastEventID.utf8)
     }
 
-    /// Hashes the bytes.
-    ///
-    /// - Parameter hasher: Takes the bytes.
+    /// Hashes the bytes of the strings.
     public func hash(into hasher: inout Hasher) {
         for part in [type, data, lastEventID] {
             hasher.combine(part.utf8.count)
@@ -69,7 +62,7 @@ extension EventSource.Event: Hashable {
 }
 
 extension EventSource.Event: CustomStringConvertible {
-    /// The event as Swift would write it, for logs.
+    /// The event as a Swift expression, for logs.
     public var description: String {
         "Event(type: \(type.debugDescription), data: \(data.debugDescription), "
             + "lastEventID: \(lastEventID.debugDescription))"
@@ -77,12 +70,12 @@ extension EventSource.Event: CustomStringConvertible {
 }
 
 extension ServerSentEvent {
-    /// Makes an event to be sent of one that was received, as a bridge does.
+    /// Creates an event to send from a received one, as a bridge does.
     ///
-    /// It has the event's own ID, and none if that was an earlier event's.
+    /// Keeps the event's own ID, but not one inherited from an earlier event.
     ///
     /// - Parameter event: The received event.
-    /// - Throws: ``/PlinthEvents/ServerSentEventError`` for an event that did not come from a stream and cannot be sent.
+    /// - Throws: ``/PlinthEvents/ServerSentEventError`` if the event was not received from a stream and cannot be sent.
     public init(_ event: EventSource.Event) throws(ServerSentEventError) {
         let type: String? = event.type == "message" ? nil : event.type
         try self.init(type: type, data: event.data, id: event.id)

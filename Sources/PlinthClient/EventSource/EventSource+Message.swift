@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension EventSource {
-    /// What happens on an event source: its events, and the connections that they come from.
+    /// A message of an event source: an event, a comment, or a change of its connection.
     public enum Message: Sendable {
-        /// A response arrived that is an event stream: the standard's `open` event.
+        /// An event stream opened: the HTML standard's `open` event.
         case opened(EventSourceResponseHead)
 
         /// An event.
         case event(Event)
 
-        /// A comment, all that follows the colon, as soon as its line ends.
+        /// A comment, all that follows the colon, delivered when its line ends.
         ///
         /// Only with ``EventSourceConfiguration/includesComments``.
         case comment(String)
 
-        /// A connection, or an attempt at one, ended, and the next one is made after a while: the standard's `error`
+        /// A connection or attempt ended, and the next attempt follows after the delay: the HTML standard's `error`
         /// event in the state `connecting`.
         ///
-        /// The end for good is no message: the sequence ends, or throws.
+        /// A permanent end is not a message: the sequence ends or throws.
         case disconnected(EventSourceError, retryIn: Duration)
     }
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension EventSource {
-    /// The events and what happens around them: openings, ends of connections, and comments if wanted.
+    /// The events, the openings and ends of connections, and comments if configured.
     ///
-    /// Instead of iterating the source itself; what is said of its iteration holds here, too.
+    /// Iterate it instead of the source itself; the same rules apply.
     public var messages: Messages { Messages(source: self) }
 
     /// The messages of an event source.
     public struct Messages: AsyncSequence, Sendable {
-        /// The type of the elements: messages.
+        /// The type of the elements.
         public typealias Element = Message
 
         fileprivate let source: EventSource
 
-        /// Begins an iteration, which connects when its first message is asked for.
+        /// Creates an iterator, which connects when its first message is requested.
         ///
-        /// - Returns: Hands out the messages.
+        /// - Returns: The iterator.
         public func makeAsyncIterator() -> AsyncIterator {
             AsyncIterator(source)
         }
 
-        /// Hands out messages.
+        /// Iterates over the messages.
         ///
-        /// Dropping it ends the iteration and closes the connection.
+        /// Releasing it ends the iteration and closes the connection.
         public struct AsyncIterator: AsyncIteratorProtocol {
             private let owner: EventSourceReader
             private var batch = EventBatch()
@@ -35,9 +35,9 @@ extension EventSource {
 
             /// Waits for the next message.
             ///
-            /// - Parameter actor: The actor that the caller is isolated to, which is not left while there are messages.
+            /// - Parameter actor: The caller's isolation; buffered messages are returned without leaving it.
             /// - Returns: The message; nil at the end.
-            /// - Throws: ``EventSourceError`` if the source failed for good; once.
+            /// - Throws: ``EventSourceError``, once, if the source failed permanently.
             public mutating func next(
                 isolation actor: isolated (any Actor)? = #isolation
             ) async throws(EventSourceError) -> Message? {
@@ -61,7 +61,7 @@ extension EventSource {
             /// Waits for the next message.
             ///
             /// - Returns: The message; nil at the end.
-            /// - Throws: ``EventSourceError`` if the source failed for good; once.
+            /// - Throws: ``EventSourceError``, once, if the source failed permanently.
             public mutating func next() async throws(EventSourceError) -> Message? {
                 try await next(isolation: #isolation)
             }

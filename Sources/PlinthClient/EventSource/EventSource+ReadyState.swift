@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension EventSource {
-    /// The standard's ready state: connecting, open, or closed with the reason.
+    /// The HTML standard's ready state: connecting, open, or closed with the reason.
     public enum ReadyState: Sendable, Hashable, CustomStringConvertible {
-        /// There is no connection: the first has not been made, or the next is being made or waited for.
+        /// No stream is open: the source has not connected yet, is connecting, or waits to reconnect.
         case connecting
 
-        /// A response arrived that is an event stream.
+        /// An event stream is open.
         case open
 
-        /// Closed for good, or until it is iterated again.
+        /// Closed permanently, or until the next iteration.
         case closed(ClosedReason)
 
         /// `connecting`, `open` or `closed`, and the reason.
@@ -27,16 +27,16 @@ extension EventSource {
         /// ``EventSource/close()`` was called.
         case closed
 
-        /// The server answered with 204, which tells clients to stay away.
+        /// The server responded with 204, which tells clients not to reconnect.
         case noContent
 
-        /// The iteration was left, or its task cancelled. Another one resumes.
+        /// The iteration was abandoned or its task cancelled; the next one resumes.
         case iterationEnded
 
-        /// It failed for good; the sequence threw the error that has this code.
+        /// The source failed permanently; the sequence threw an error with this code.
         case failed(EventSourceError.Code)
 
-        /// The reason in a few words, from a bounded set.
+        /// The reason, from a bounded set.
         public var description: String {
             switch self {
             case .closed: "closed"

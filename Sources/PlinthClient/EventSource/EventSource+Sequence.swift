@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension EventSource: AsyncSequence {
-    /// The type of the elements: events.
+    /// The type of the elements.
     public typealias Element = Event
 
-    /// Hands out events.
+    /// Iterates over the events.
     ///
-    /// Dropping it ends the iteration and closes the connection.
+    /// Releasing it ends the iteration and closes the connection.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let owner: EventSourceReader
         private var events: [Event] = []
@@ -18,9 +18,9 @@ extension EventSource: AsyncSequence {
 
         /// Waits for the next event.
         ///
-        /// - Parameter actor: The actor that the caller is isolated to, which is not left while there are events.
+        /// - Parameter actor: The caller's isolation; buffered events are returned without leaving it.
         /// - Returns: The event; nil at the end.
-        /// - Throws: ``EventSourceError`` if the source failed for good; once.
+        /// - Throws: ``EventSourceError``, once, if the source failed permanently.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws(EventSourceError) -> Event? {
@@ -40,15 +40,15 @@ extension EventSource: AsyncSequence {
         /// Waits for the next event.
         ///
         /// - Returns: The event; nil at the end.
-        /// - Throws: ``EventSourceError`` if the source failed for good; once.
+        /// - Throws: ``EventSourceError``, once, if the source failed permanently.
         public mutating func next() async throws(EventSourceError) -> Event? {
             try await next(isolation: #isolation)
         }
     }
 
-    /// Begins an iteration, which connects when its first event is asked for.
+    /// Creates an iterator, which connects when its first event is requested.
     ///
-    /// - Returns: Hands out the events.
+    /// - Returns: The iterator.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(self)
     }
@@ -57,7 +57,7 @@ extension EventSource: AsyncSequence {
 @available(*, unavailable)
 extension EventSource.AsyncIterator: Sendable {}
 
-/// The reader's side of an iteration, which ends with it.
+/// The reader's side of an iteration; releasing it ends the iteration.
 final class EventSourceReader {
     private let source: EventSource
     private let wantsMessages: Bool
@@ -73,7 +73,7 @@ final class EventSourceReader {
         if let run { source.end(run) }
     }
 
-    /// Whether another event may be handed out, so that it is the last of so many of the batch.
+    /// Records `count` events of the batch as delivered; false if nothing more may be delivered.
     @inline(__always)
     func mayHandOut(_ count: Int) -> Bool {
         guard let run, !run.isClosed else { return false }

@@ -3,7 +3,7 @@
 import Metrics
 import Synchronization
 
-/// A client of an event stream that connects again when the stream ends, and resumes: the HTML standard's
+/// A client of an event stream that reconnects when the stream ends, and resumes: the HTML standard's
 /// [EventSource](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-eventsource-interface) as a sequence.
 ///
 /// ```swift
@@ -13,44 +13,43 @@ import Synchronization
 /// }
 /// ```
 ///
-/// Nothing happens before the iteration begins. It ends when the task is cancelled, the loop is left, ``close()`` is
-/// called or the server answers with 204, and it throws an ``EventSourceError`` when trying again is futile: at another
-/// status than 200, or a response that is no event stream. Everything else (no connection, one that breaks, the end of
-/// the stream) is followed by another attempt after the reconnection time, with the last event ID.
+/// The source connects when an iteration requests its first event. The iteration ends when the task is cancelled, the
+/// loop exits, ``close()`` is called, or the server responds with 204. It throws an ``EventSourceError`` if retrying is
+/// futile: on a status other than 200, or a response that is not an event stream. After everything else (no connection,
+/// a lost connection, the end of the stream) the source reconnects after the reconnection time, with the last event ID.
 ///
-/// A reader that is slow slows the server: no more is read from the socket than a batch of 64 KiB beside the one that is
-/// being handed out.
+/// A slow reader slows the server: the source buffers at most one batch of 64 KiB besides the one being delivered.
 ///
-/// One iteration at a time: a second one, at the same time, throws. One that begins after another was left resumes after
-/// the last event that was handed out.
+/// Only one iteration may run at a time: a concurrent one throws. The next one resumes after the last delivered event.
 public final class EventSource: Sendable {
     private struct State {
         var readyState = ReadyState.connecting
         var lastEventID: String
         var run: EventSourceRun?
-        /// What the end for good was.
+        /// Whether the source is closed permanently.
         var isClosed = false
         var nextObserver = 0
         var observers: [Int: AsyncStream<ReadyState>.Continuation] = [:]
     }
 
-    /// The URL that it was made with, also with the user name and password that it may have.
+    /// The URL as passed to the initializer, including any user name and password.
     public let url: String
 
-    /// How it connects, waits, and what it accepts.
+    /// How the source connects and waits, and which responses it accepts.
     public let configuration: EventSourceConfiguration
 
     private let transport: any EventSourceTransport
     private let metrics: EventSourceMetrics
     private let state: Mutex<State>
 
-    /// An event source that connects by a transport of one's own.
+    /// Creates an event source with a custom transport.
     ///
     /// - Parameters:
-    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so. A user
-    ///     name and a password are sent as `Authorization: Basic`, unless that field is configured.
-    ///   - configuration: How it connects, waits, and what it accepts; as browsers do unless given.
-    ///   - transport: What brings its requests to the server.
+    ///   - url: An absolute HTTP or HTTPS URL; with any other, the iteration throws
+    ///     ``EventSourceError/Code/invalidURL``. A user name and password are sent as `Authorization: Basic`, unless
+    ///     that field is configured.
+    ///   - configuration: How the source connects and waits, and which responses it accepts. Default: as browsers do.
+    ///   - transport: Sends the source's requests.
     public init(
         _ url: String,
         configuration: EventSourceConfiguration = EventSourceConfiguration(),
@@ -76,18 +75,18 @@ public final class EventSource: Sendable {
     /// The ready state: connecting, open, or closed with the reason.
     public var readyState: ReadyState { state.withLock { $0.readyState } }
 
-    /// The last event ID as of the last event that was handed out; empty if there is none.
+    /// The last event ID as of the last delivered event; empty if there is none.
     ///
-    /// Save it to continue in another run: ``EventSourceConfiguration/lastEventID``.
+    /// Save it to resume in a later run of the program: ``EventSourceConfiguration/lastEventID``.
     public var lastEventID: String {
         let (run, id) = state.withLock { ($0.run, $0.lastEventID) }
         return run?.lastEventID ?? id
     }
 
-    /// The ready states from now on, beginning with the present one.
+    /// The current ready state, and each later one.
     ///
-    /// It ends when the source is closed for good. An observer that is slow misses states in between, and never the
-    /// last one; 16 are kept for it.
+    /// The sequence ends when the source is closed permanently. It buffers the newest 16 states: a slow observer may
+    /// miss older ones, but never the last.
     public var readyStates: some AsyncSequence<ReadyState, Never> & Sendable {
         let (stream, continuation) = AsyncStream.makeStream(of: ReadyState.self, bufferingPolicy: .bufferingNewest(16))
         let number = state.withLock { state -> Int? in
@@ -136,10 +135,9 @@ public final class EventSource: Sendable {
 
     // MARK: - Control
 
-    /// Closes the source for good: the connection is dropped, and the iteration ends, also if it has not handed out what
-    /// was received.
+    /// Closes the source permanently: drops the connection, discards undelivered events, and ends the iteration.
     ///
-    /// May be called from anywhere, also by the reader and while it is busy.
+    /// May be called from any task, including the reader's, at any time.
     public func close() {
         let (run, observers, isEnd) = state.withLock { state in
             if let run = state.run { state.lastEventID = run.lastEventID }
@@ -154,17 +152,17 @@ public final class EventSource: Sendable {
         tell(observers, .closed(.closed), isEnd: isEnd)
     }
 
-    /// Drops the connection and connects again at once, with the last event ID; nothing is reported as an error.
+    /// Drops the connection and reconnects at once with the last event ID, without reporting an error.
     ///
-    /// A wait for the next attempt ends, too. What was received is still handed out. Without an iteration nothing
-    /// happens.
+    /// Also ends a wait for the next attempt. Events already received are still delivered. Without an iteration it has
+    /// no effect.
     public func restart() {
         state.withLock { $0.run }?.restart()
     }
 
     // MARK: - Iterations
 
-    /// Begins an iteration; nil if the source is closed for good.
+    /// Starts an iteration; nil if the source is closed permanently.
     func begin(wantsMessages: Bool) throws(EventSourceError) -> EventSourceRun? {
         let address: HTTPAddress
         do {
@@ -172,7 +170,7 @@ public final class EventSource: Sendable {
         } catch {
             throw EventSourceError(
                 .invalidURL,
-                "The URL of an event source has to be absolute, of HTTP or HTTPS: "
+                "The URL of an event source must be an absolute HTTP or HTTPS URL: "
                     + "\(HTTPAddress.redacted(url).debugDescription)."
             )
         }
@@ -182,7 +180,7 @@ public final class EventSource: Sendable {
                 return .failure(
                     EventSourceError(
                         .alreadyIterated,
-                        "This event source is being iterated already: make one for each reader, or share its events."
+                        "This event source is already being iterated: create one for each reader, or share its events."
                     )
                 )
             }
@@ -200,12 +198,12 @@ public final class EventSource: Sendable {
             setState: { [weak self] in self?.set($0, of: run) }
         )
         let machine = ConnectionMachine(address: address, configuration: configuration, lastEventID: run.lastEventID)
-        // Ends when the run is closed, which the iterator does that it belongs to, at the latest when it goes.
+        // Ends when the run is closed, which its iterator does at the latest when it is released.
         Task { await driver.drive(machine) }
         return run
     }
 
-    /// An iteration has ended, or was left.
+    /// Ends an iteration that finished or was abandoned.
     func end(_ run: EventSourceRun) {
         run.close()
         let (observers, isEnd) = state.withLock { state -> ([AsyncStream<ReadyState>.Continuation], Bool) in

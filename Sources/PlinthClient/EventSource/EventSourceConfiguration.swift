@@ -4,126 +4,169 @@ public import HTTPTypes
 public import Logging
 public import Metrics
 
-/// How an event source connects, waits, and what it accepts.
+/// How an event source connects and waits, and which responses it accepts.
 ///
-/// As it is made it does what a browser does, and waits a little longer: see ``backoff``.
+/// The defaults are those of browsers, plus a back-off: see ``backoff``.
 public struct EventSourceConfiguration: Sendable {
-    /// The request's method; GET unless set.
+    /// The request's method.
+    ///
+    /// Default: GET.
     public var method: HTTPRequest.Method = .get
 
-    /// The request's body, sent at each attempt; nil, the default, for none.
+    /// The request's body, sent with each attempt; nil for none.
+    ///
+    /// Default: nil.
     public var body: [UInt8]?
 
-    /// Header fields of each request, beside `Accept`, `Cache-Control` and `Last-Event-ID`, of which the first two can be
-    /// replaced; none unless set.
+    /// Header fields added to each request, besides `Accept`, `Cache-Control` and `Last-Event-ID`.
+    ///
+    /// The first two of these can be replaced.
+    ///
+    /// Default: none.
     public var headerFields: HTTPFields = [:]
 
-    /// Asked for header fields before each attempt, for credentials that expire; nil, the default, for none.
+    /// Called before each attempt for header fields that may change, such as credentials that expire.
     ///
-    /// They replace those of the same name in ``headerFields``. An error that it throws counts as a failed attempt.
-    /// Redirects within an attempt get the same fields.
+    /// The fields replace those of the same name in ``headerFields``, also for redirects within the attempt. An error
+    /// that it throws counts as a failed attempt.
+    ///
+    /// Default: nil.
     public var headerProvider: (@Sendable () async throws -> HTTPFields)?
 
-    /// Header fields that are left out from where a redirect leads to another origin; `Authorization`,
-    /// `Proxy-Authorization` and `Cookie` unless set.
+    /// Header fields removed when a redirect leads to another origin.
     ///
-    /// They stay left out for the redirects that follow, also one that leads back, and for attempts that begin where those
-    /// ended. An attempt at the source's own URL has them again. The same holds for the user name of a URL, whatever is set
-    /// here.
+    /// They stay removed for later redirects, even back to the first origin, and for attempts that start where those
+    /// led. An attempt at the source's own URL sends them again. The same always applies to a URL's user name and
+    /// password.
+    ///
+    /// Default: `Authorization`, `Proxy-Authorization` and `Cookie`.
     public var sensitiveHeaderFields: Set<HTTPField.Name> = [.authorization, .proxyAuthorization, .cookie]
 
-    /// Whether each connection begins at the source's URL; false, the default, to connect again to where redirects led,
-    /// as browsers do.
+    /// Whether each attempt starts at the source's URL; false to start where redirects led, as browsers do.
+    ///
+    /// Default: false.
     public var reconnectsToOriginalURL = false
 
-    /// The last event ID of an earlier run, sent with the first request; empty, the default, for none.
+    /// The last event ID of an earlier run, sent with the first request; empty for none.
+    ///
+    /// Default: empty.
     public var lastEventID = ""
 
-    /// The reconnection time until the stream sets another with `retry`; 3 seconds unless set, at least 0.
+    /// The reconnection time until the stream sets another with `retry`; below 0 counts as 0.
+    ///
+    /// Default: 3 s.
     public var reconnectionTime: Duration = .seconds(3)
 
-    /// The longest reconnection time that a stream can set; 1 hour unless set.
+    /// The maximum reconnection time that a stream can set; a longer one is reduced to it.
     ///
-    /// A stream that sets a longer one gets this one. ``reconnectionTime`` may be longer.
+    /// Does not limit ``reconnectionTime``.
+    ///
+    /// Default: 1 h.
     public var maximumReconnectionTime: Duration = .seconds(3600)
 
-    /// The bytes that a last event ID may have to be sent; 4 KiB unless set.
+    /// The maximum size in bytes of a last event ID that is sent.
     ///
-    /// A longer one is kept and handed out, but a request without it is made, and that is logged: servers refuse a head
-    /// that is too large with a status that ends the source for good. Many take no field above 8 KiB.
+    /// A longer ID is kept and delivered, but omitted from requests, which is logged: servers refuse a head that is too
+    /// large with a status that fails the source permanently. Many accept no field above 8 KiB.
+    ///
+    /// Default: 4 KiB.
     public var maximumLastEventIDSize = 4096
 
-    /// The time that is waited beyond the reconnection time; see ``EventSourceBackoff``.
+    /// The delay added to the reconnection time; ``EventSourceBackoff/none`` for no delay.
     ///
-    /// ``EventSourceBackoff/none`` to wait as long as the stream says and no longer.
+    /// Default: ``EventSourceBackoff/exponential(base:cap:resetTime:)``.
     public var backoff: EventSourceBackoff = .exponential()
 
-    /// How many attempts may fail in a row before the source fails for good; nil, the default, for no limit.
+    /// The number of consecutive failures after which the source fails permanently; nil for no limit.
     ///
-    /// A connection that brought an event, or was open for a while (``EventSourceBackoff/resetTime``), is no failure,
-    /// nor is one that the server ended properly after a shorter while.
+    /// The end of a connection counts as a failure. If the connection brought an event or was open long enough
+    /// (``EventSourceBackoff/resetTime``), the count restarts at 1.
+    ///
+    /// Default: nil.
     public var maximumAttempts: Int?
 
-    /// Statuses that are retried like a failed connection; none, as in browsers, unless set.
+    /// Statuses that are retried like a failed connection, usually ``transientStatuses``.
     ///
-    /// ``transientStatuses`` are the usual ones. A `Retry-After` of the response is honoured, up to
-    /// ``maximumRetryAfter``.
+    /// The response's `Retry-After` is honoured, up to ``maximumRetryAfter``.
+    ///
+    /// Default: none, as in browsers.
     public var retryableStatuses: Set<Int> = []
 
-    /// Statuses that usually pass: 408, 425, 429, 500, 502, 503, 504, 509, and 520 to 530, with which proxies report what
-    /// is wrong between them and the server.
+    /// Statuses that are usually transient: 408, 425, 429, 500, 502, 503, 504, 509, and 520 to 530, with which proxies
+    /// report failures between them and the server.
     public static let transientStatuses = Set([408, 425, 429, 500, 502, 503, 504, 509] + Array(520...530))
 
-    /// The longest time that a `Retry-After` can make the source wait; 5 minutes unless set.
+    /// The maximum delay that a `Retry-After` can set; a longer one is reduced to it.
+    ///
+    /// Default: 5 min.
     public var maximumRetryAfter: Duration = .seconds(300)
 
-    /// The time without a byte after which the connection is given up and made again; nil, the default, for no limit.
+    /// The time without a byte after which the source reconnects; nil for no limit.
     ///
-    /// It holds for the body, and for the head unless ``responseTimeout`` is set: a server that accepts a connection and
-    /// never answers is given up after it. Only the time counts for which the source waits for bytes: a reader that is slow
-    /// does not trip it. A server's heartbeat should be shorter than half of it.
+    /// Applies to the body, and to the head unless ``responseTimeout`` is set: it also detects a server that accepts a
+    /// connection and never responds. Only time spent waiting for bytes counts: a slow reader does not trigger it. The
+    /// server's heartbeat interval should be less than half of it.
+    ///
+    /// Default: nil.
     public var idleTimeout: Duration?
 
-    /// The time within which the response's head must be there, counted from the begin of an attempt, the header provider
-    /// and redirects included; nil, the default, for no limit but ``idleTimeout``.
+    /// The time limit of an attempt until the response's head; nil for no limit but ``idleTimeout``.
     ///
-    /// A server may hold the head back until its first event. The transport has a limit of its own for making a
-    /// connection, 10 seconds with AsyncHTTPClient unless configured.
+    /// Includes the header provider and redirects. A server may hold the head back until its first event. The transport
+    /// has its own connect timeout, by default 10 s with AsyncHTTPClient.
+    ///
+    /// Default: nil.
     public var responseTimeout: Duration?
 
-    /// The bytes that a line, and the data, type and ID of an event together may have; 2 MiB unless set, `.max` for no
-    /// limit, at least 1.
+    /// The maximum size in bytes of a line, and of an event's data, type and ID together; `.max` for no limit.
     ///
-    /// A stream that goes beyond makes the source fail for good: it would do so again. The default is twice what a Plinth
-    /// hub lets an event's data have by its own, so that type, ID and topic always fit beside it.
+    /// A larger one fails the source permanently, since it would be sent again. Values below 1 count as 1. The default
+    /// is twice a Plinth hub's default for an event's data, so that type, ID and topic always fit.
+    ///
+    /// Default: 2 MiB.
     public var maximumEventSize = 2 << 20
 
-    /// Whether ``EventSource/messages`` has comments; false unless set.
+    /// Whether ``EventSource/messages`` includes comments.
+    ///
+    /// Default: false.
     public var includesComments = false
 
-    /// Whether a response with a `charset` other than UTF-8 is refused, as Chromium does; false, the default, to read it
-    /// as UTF-8, as the standard says.
+    /// Whether to refuse a response with a `charset` other than UTF-8, as Chromium does.
+    ///
+    /// If false, it is read as UTF-8, as in the HTML standard.
+    ///
+    /// Default: false.
     public var requiresUTF8 = false
 
-    /// Gets what happens: connections at `debug`, retries at `debug`, a failure for good at `info`; nobody unless set.
+    /// Logs connections and retries at `debug`, permanent failures and omitted last event IDs at `info`.
+    ///
+    /// Default: a logger that discards everything.
     public var logger = Logger(label: "plinth.event-source") { _ in SwiftLogNoOpLogHandler() }
 
-    /// The value of the label `source` of all metrics; `default` unless set.
+    /// The value of the label `source` of all metrics.
     ///
-    /// Use few different ones.
+    /// Use few distinct values.
+    ///
+    /// Default: `default`.
     public var metricsLabel = "default"
 
-    /// Where metrics go; the factory that was bootstrapped unless set.
+    /// The factory of the metrics; nil for the bootstrapped one.
     ///
     /// See <doc:EventSources#Metrics>.
+    ///
+    /// Default: nil.
     public var metricsFactory: (any MetricsFactory)?
 
-    /// The clock by which the source waits; the continuous clock unless set.
+    /// The clock for delays and timeouts.
+    ///
+    /// Default: `ContinuousClock`.
     public var clock: any Clock<Duration> = ContinuousClock()
 
-    /// A number from 0 up to 1, for the time that ``backoff`` adds; a random one unless set.
+    /// Returns a number from 0 to 1, the fraction of the maximum delay that ``backoff`` adds.
+    ///
+    /// Default: a random number.
     public var random: @Sendable () -> Double = { Double.random(in: 0..<1) }
 
-    /// A configuration that does what a browser does.
+    /// Creates a configuration with the defaults.
     public init() {}
 }

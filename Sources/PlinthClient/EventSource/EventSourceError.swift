@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a connection of an event source ended or could not be made, or why the source failed for good.
+/// Why a connection ended or could not be made, or why an event source failed permanently.
 public struct EventSourceError: Error, CustomStringConvertible {
-    /// What is wrong, in short: a bounded set, fit for a metric's label.
+    /// An error code from a bounded set, suitable as a metric label.
+    ///
+    /// Those marked permanent end the source without another attempt.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
             case invalidURL, unexpectedStatus, unexpectedContentType, unexpectedCharset, compressed, redirectRefused
@@ -15,115 +17,114 @@ public struct EventSourceError: Error, CustomStringConvertible {
 
         private let value: Value
 
-        /// The URL is not one, or is not of HTTP.
+        /// The URL is invalid, or not an HTTP URL.
         ///
-        /// For good.
+        /// Permanent.
         public static let invalidURL = Code(value: .invalidURL)
-        /// The status is not 200, and not one to retry.
+        /// The status is not 200.
         ///
-        /// For good, unless it is one of ``EventSourceConfiguration/retryableStatuses``.
+        /// Permanent, unless it is one of ``EventSourceConfiguration/retryableStatuses``.
         public static let unexpectedStatus = Code(value: .unexpectedStatus)
-        /// The response is no event stream.
+        /// The response is not an event stream.
         ///
-        /// For good.
+        /// Permanent.
         public static let unexpectedContentType = Code(value: .unexpectedContentType)
         /// The response has a charset other than UTF-8, and ``EventSourceConfiguration/requiresUTF8`` is set.
         ///
-        /// For good.
+        /// Permanent.
         public static let unexpectedCharset = Code(value: .unexpectedCharset)
-        /// The response is compressed, which was not asked for.
+        /// The response is compressed, which was not requested.
         ///
-        /// For good.
+        /// Permanent.
         public static let compressed = Code(value: .compressed)
-        /// A redirect leads away from HTTP, or to another origin with a user name.
+        /// A redirect leads to another scheme, or to another origin with a user name in the URL.
         ///
-        /// For good.
+        /// Permanent.
         public static let redirectRefused = Code(value: .redirectRefused)
-        /// A redirect's `Location` is no URL.
+        /// A redirect's `Location` is not a valid URL.
         public static let invalidRedirect = Code(value: .invalidRedirect)
-        /// More redirects than 20 in a row.
+        /// More than 20 redirects in a row.
         public static let tooManyRedirects = Code(value: .tooManyRedirects)
         /// A line or an event is larger than ``EventSourceConfiguration/maximumEventSize``.
         ///
-        /// For good.
+        /// Permanent.
         public static let tooLarge = Code(value: .tooLarge)
-        /// As many attempts in a row failed as ``EventSourceConfiguration/maximumAttempts`` allows.
+        /// The number of consecutive failures reached ``EventSourceConfiguration/maximumAttempts``.
         ///
-        /// For good.
+        /// Permanent.
         public static let tooManyAttempts = Code(value: .tooManyAttempts)
-        /// The source is being iterated already.
+        /// The source is already being iterated.
         public static let alreadyIterated = Code(value: .alreadyIterated)
-        /// The host's name has no address.
+        /// The host name cannot be resolved.
         public static let nameNotFound = Code(value: .nameNotFound)
-        /// Nothing accepts connections there: the host refused, or cannot be reached.
+        /// The host refused the connection, or is unreachable.
         public static let connectionRefused = Code(value: .connectionRefused)
-        /// The connection could not be made in the transport's time for it.
+        /// The connection was not made within the transport's time limit.
         public static let connectionTimeout = Code(value: .connectionTimeout)
-        /// The server's certificate is not trusted, or is another host's.
+        /// The server's certificate is not trusted, or is for another host.
         public static let certificateRejected = Code(value: .certificateRejected)
         /// The TLS handshake failed for another reason.
         public static let handshakeFailed = Code(value: .handshakeFailed)
-        /// The URL is of HTTPS, and the server speaks no TLS.
+        /// The URL is HTTPS, but the server does not speak TLS.
         public static let plaintextServer = Code(value: .plaintextServer)
-        /// The URL is of HTTP, and the server speaks TLS.
+        /// The URL is HTTP, but the server speaks TLS.
         public static let tlsServer = Code(value: .tlsServer)
-        /// The proxy refused, or answered with what is no answer of a proxy.
+        /// The proxy refused, or its response was invalid.
         public static let proxyFailed = Code(value: .proxyFailed)
-        /// No connection, or none that brought a response, for a reason that has no code of its own.
+        /// No connection or no response, for a reason without a code of its own.
         public static let connectionFailed = Code(value: .connectionFailed)
-        /// The connection broke in the middle of the stream.
+        /// The connection was lost during the stream.
         public static let connectionLost = Code(value: .connectionLost)
-        /// The server ended the stream, as it may.
+        /// The server ended the stream properly.
         public static let streamEnded = Code(value: .streamEnded)
-        /// No byte came for ``EventSourceConfiguration/idleTimeout``.
+        /// No byte arrived for ``EventSourceConfiguration/idleTimeout``.
         public static let idleTimeout = Code(value: .idleTimeout)
-        /// No response came within ``EventSourceConfiguration/responseTimeout``.
+        /// No response arrived within ``EventSourceConfiguration/responseTimeout``.
         public static let responseTimeout = Code(value: .responseTimeout)
         /// ``EventSourceConfiguration/headerProvider`` threw an error.
         public static let headersUnavailable = Code(value: .headersUnavailable)
-        /// A body ended before its terminator.
+        /// A response body ended before its terminator.
         public static let missingTerminator = Code(value: .missingTerminator)
 
         /// The code's name.
         public var description: String { value.rawValue }
     }
 
-    /// What is wrong, in short.
+    /// The error code.
     public let code: Code
 
-    /// What is wrong, where, and what to do about it.
+    /// What went wrong, where, and what to do about it.
     public var message: String { advice.map { "\(text) \($0)" } ?? text }
 
-    /// What is wrong, and where.
+    /// What went wrong, and where.
     package let text: String
 
-    /// What to do about it, in words of the library; the command has its own.
+    /// What to do about it, in terms of the library; the command has its own advice.
     package internal(set) var advice: String?
 
-    /// The status of the response, if it is about one.
+    /// The response's status, if the error concerns a response.
     public let status: Int?
 
-    /// The error of the transport, the parser or the header provider that caused it.
+    /// The underlying error of the transport, the parser or the header provider.
     public let cause: (any Error)?
 
-    /// What the server said about its refusal, if it did, with a status of 400 and more: the `error` of its JSON, or its
-    /// text.
+    /// The server's reason for a status of 400 or above, if it sent one: the `error` of a JSON body, or plain text.
     ///
-    /// At most 300 characters, on one line, without control characters; part of ``message``.
+    /// At most 300 characters, on one line, without control characters; included in ``message``.
     public internal(set) var reason: String?
 
-    /// The `code` beside the reason, if the server gave one; shortened and cleaned as ``reason`` is.
+    /// The `code` next to the reason, if the server sent one; shortened and sanitized like ``reason``.
     ///
-    /// The server chose it, so it is no metric's label.
+    /// The server chooses it, so it is unsuitable as a metric label.
     public internal(set) var reasonCode: String?
 
-    /// Creates an error, for a transport of one's own: thrown by it, it ends the source for good.
+    /// Creates an error for a custom transport to throw, which fails the source permanently.
     ///
     /// - Parameters:
-    ///   - code: What is wrong, in short.
-    ///   - message: What is wrong, where, and what to do about it.
-    ///   - status: The status of the response, if it is about one; nil unless given.
-    ///   - cause: The error that caused it, if there is one; nil unless given.
+    ///   - code: The error code.
+    ///   - message: What went wrong, where, and what to do about it.
+    ///   - status: The response's status, if the error concerns a response. Default: nil.
+    ///   - cause: The underlying error, if any. Default: nil.
     public init(_ code: Code, _ message: String, status: Int? = nil, cause: (any Error)? = nil) {
         self.code = code
         text = message
@@ -131,7 +132,7 @@ public struct EventSourceError: Error, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// The code, the message, and what the cause says.
+    /// The code, the message and the cause.
     public var description: String {
         cause.map { "\(code): \(message) (\($0))" } ?? "\(code): \(message)"
     }

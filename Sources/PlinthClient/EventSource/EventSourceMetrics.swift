@@ -2,7 +2,7 @@
 
 import Metrics
 
-/// The counters of an event source.
+/// The metrics of an event source.
 final class EventSourceMetrics: Sendable {
     private let open: Meter
     private let attempts: Counter
@@ -43,7 +43,7 @@ final class EventSourceMetrics: Sendable {
 
     /// A connection or the source failed.
     func failed(_ code: EventSourceError.Code) {
-        // Rare, so that it is looked up by name each time.
+        // Rare, so it is looked up by name each time.
         Counter(
             label: "plinth_client_failures_total",
             dimensions: [("source", label), ("reason", code.description)],

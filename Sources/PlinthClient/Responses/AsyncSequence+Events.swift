@@ -7,17 +7,18 @@ public import NIOCore
 #endif
 
 extension AsyncSequence where Element == UInt8 {
-    /// The events of a response that comes byte by byte.
+    /// The events of a response received byte by byte.
     ///
-    /// Chunks are many times faster, where there are some.
+    /// Chunks are many times faster, where available.
     public var events: ResponseEvents<Self> { events() }
 
-    /// The events of a response that comes byte by byte.
+    /// The events of a response received byte by byte.
     ///
     /// - Parameters:
-    ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
-    ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
+    ///   - terminator: The event that ends the response; the iteration throws if the bytes end without it. Default:
+    ///     none.
+    ///   - maximumEventSize: The maximum size of an event in bytes; the iteration throws if one is larger. Default:
+    ///     2 MiB; `.max` for no limit.
     /// - Returns: The events.
     public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
@@ -31,15 +32,16 @@ extension AsyncSequence where Element == UInt8 {
 }
 
 extension AsyncSequence where Element: Collection<UInt8>, Element: SendableMetatype {
-    /// The events of a response that comes in chunks of bytes.
+    /// The events of a response received in chunks of bytes.
     public var events: ResponseEvents<Self> { events() }
 
-    /// The events of a response that comes in chunks of bytes: arrays, slices, `Data`, views of buffers.
+    /// The events of a response received in chunks of bytes: arrays, slices, `Data`, buffer views.
     ///
     /// - Parameters:
-    ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
-    ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
+    ///   - terminator: The event that ends the response; the iteration throws if the bytes end without it. Default:
+    ///     none.
+    ///   - maximumEventSize: The maximum size of an event in bytes; the iteration throws if one is larger. Default:
+    ///     2 MiB; `.max` for no limit.
     /// - Returns: The events.
     public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
@@ -54,19 +56,20 @@ extension AsyncSequence where Element: Collection<UInt8>, Element: SendableMetat
 #if Client
 
 extension AsyncSequence where Element == ByteBuffer {
-    /// The events of a response that comes in buffers.
+    /// The events of a response received in buffers.
     public var events: ResponseEvents<Self> { events() }
 
-    /// The events of a response that comes in buffers, as AsyncHTTPClient's bodies do.
+    /// The events of a response received in buffers, as from AsyncHTTPClient.
     ///
     /// ```swift
     /// for try await event in response.body.events(until: .data("[DONE]")) { print(event.data) }
     /// ```
     ///
     /// - Parameters:
-    ///   - terminator: The event that ends the response: without it the iteration throws at the end of the bytes. None
-    ///     unless given.
-    ///   - maximumEventSize: The bytes that an event may have; 2 MiB unless given, `.max` for no limit.
+    ///   - terminator: The event that ends the response; the iteration throws if the bytes end without it. Default:
+    ///     none.
+    ///   - maximumEventSize: The maximum size of an event in bytes; the iteration throws if one is larger. Default:
+    ///     2 MiB; `.max` for no limit.
     /// - Returns: The events.
     public func events(until terminator: EventTerminator? = nil, maximumEventSize: Int = 2 << 20)
         -> ResponseEvents<Self>
@@ -81,11 +84,11 @@ extension AsyncSequence where Element == ByteBuffer {
 }
 
 extension ByteBuffer {
-    /// Lends the readable bytes.
+    /// Passes the readable bytes to a closure.
     fileprivate func withSpan(
         _ use: (Span<UInt8>) throws(ServerSentEventParserError) -> Void
     ) throws(ServerSentEventParserError) {
-        // A result, since the buffer's own call does not say what is thrown.
+        // A result, since `withUnsafeReadableBytes` does not support typed throws.
         let result: Result<Void, ServerSentEventParserError> = withUnsafeReadableBytes { bytes in
             do throws(ServerSentEventParserError) {
                 return .success(try use(bytes.bindMemory(to: UInt8.self).span))

@@ -15,9 +15,9 @@ extension AsyncSequence where Element == EventSource.Event {
     ///
     /// - Parameters:
     ///   - value: The type to decode.
-    ///   - type: The type of the events that have it: others are passed over. All events unless given.
-    ///   - decoder: The decoder; one without options unless given.
-    /// - Returns: The values. An event that cannot be decoded ends the iteration with an ``EventDecodingError``.
+    ///   - type: The type of the events to decode; others are skipped. Default: all events.
+    ///   - decoder: The decoder. Default: one without options.
+    /// - Returns: The values. The iteration throws an ``EventDecodingError`` at an event that cannot be decoded.
     public func decode<Value: Decodable & Sendable>(
         _ value: Value.Type,
         ofType type: String? = nil,
@@ -29,8 +29,8 @@ extension AsyncSequence where Element == EventSource.Event {
     /// The events, decoded by a closure.
     ///
     /// - Parameters:
-    ///   - type: The type of the events to decode: others are passed over. All events unless given.
-    ///   - decode: Makes a value of an event. What it throws ends the iteration, in an ``EventDecodingError``.
+    ///   - type: The type of the events to decode; others are skipped. Default: all events.
+    ///   - decode: Decodes an event. An error ends the iteration, wrapped in an ``EventDecodingError``.
     /// - Returns: The values.
     public func decode<Value: Sendable>(
         ofType type: String? = nil,
@@ -43,7 +43,7 @@ extension AsyncSequence where Element == EventSource.Event {
 /// Values decoded from events.
 public struct DecodedEvents<Base: AsyncSequence, Value: Sendable>: AsyncSequence
 where Base.Element == EventSource.Event {
-    /// The type of the elements: the values.
+    /// The type of the elements.
     public typealias Element = Value
 
     private let base: Base
@@ -56,14 +56,14 @@ where Base.Element == EventSource.Event {
         self.decode = decode
     }
 
-    /// Begins an iteration.
+    /// Creates an iterator.
     ///
-    /// - Returns: Hands out the values.
+    /// - Returns: The iterator.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(base: base.makeAsyncIterator(), type: type, decode: decode)
     }
 
-    /// Hands out decoded values.
+    /// Iterates over decoded values.
     public struct AsyncIterator: AsyncIteratorProtocol {
         fileprivate var base: Base.AsyncIterator
         fileprivate let type: String?
@@ -81,11 +81,11 @@ where Base.Element == EventSource.Event {
             self.decode = decode
         }
 
-        /// Waits for the next event, and decodes it.
+        /// Waits for the next event and decodes it.
         ///
-        /// - Parameter actor: The actor that the caller is isolated to.
+        /// - Parameter actor: The caller's isolation.
         /// - Returns: The value; nil at the end.
-        /// - Throws: ``EventDecodingError``, or what the events' sequence throws.
+        /// - Throws: ``EventDecodingError``, or the error of the sequence of events.
         public mutating func next(isolation actor: isolated (any Actor)? = #isolation) async throws -> Value? {
             if hasFailed { return nil }
             while let event = try await base.next(isolation: actor) {
@@ -101,10 +101,10 @@ where Base.Element == EventSource.Event {
             return nil
         }
 
-        /// Waits for the next event, and decodes it.
+        /// Waits for the next event and decodes it.
         ///
         /// - Returns: The value; nil at the end.
-        /// - Throws: ``EventDecodingError``, or what the events' sequence throws.
+        /// - Throws: ``EventDecodingError``, or the error of the sequence of events.
         public mutating func next() async throws -> Value? {
             try await next(isolation: #isolation)
         }
@@ -116,15 +116,15 @@ extension DecodedEvents: Sendable where Base: Sendable {}
 @available(*, unavailable)
 extension DecodedEvents.AsyncIterator: Sendable {}
 
-/// An event could not be decoded.
+/// The error thrown at an event that cannot be decoded.
 public struct EventDecodingError: Error, CustomStringConvertible {
     /// The event.
     public let event: EventSource.Event
 
-    /// Its number in the sequence; the first is 1.
+    /// The event's number in the sequence, starting at 1.
     public let number: Int
 
-    /// What the decoder threw.
+    /// The decoder's error.
     public let cause: any Error
 
     init(_ event: EventSource.Event, number: Int, cause: any Error) {
@@ -133,13 +133,13 @@ public struct EventDecodingError: Error, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// Which event it was, how its data begins, and what the decoder said.
+    /// The event, the beginning of its data, and the decoder's error.
     public var description: String {
         let start = event.data.prefix(80)
         let rest = start.endIndex == event.data.endIndex ? "" : "…"
-        let id = event.lastEventID.isEmpty ? "without an ID" : "with the ID \(event.lastEventID.debugDescription)"
+        let id = event.lastEventID.isEmpty ? "no ID" : "ID \(event.lastEventID.debugDescription)"
         return
-            "Event \(number), of the type \(event.type.debugDescription) \(id), cannot be decoded; its data begins with "
+            "Event \(number) (type \(event.type.debugDescription), \(id)) cannot be decoded; its data begins with "
             + "\(String(start).debugDescription)\(rest): \(cause)"
     }
 }

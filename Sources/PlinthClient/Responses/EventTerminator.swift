@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The event that ends a response, as APIs of models send it.
+/// The event that ends a response, as sent by model APIs.
 public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
     private enum Kind: Hashable {
         case data(String)
@@ -9,10 +9,10 @@ public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
 
     private let kind: Kind
 
-    /// Whether the event itself is handed out.
+    /// Whether the event itself is delivered.
     let isHandedOut: Bool
 
-    /// An event whose data is this; it is not handed out.
+    /// An event with this data; it is not delivered.
     ///
     /// - Parameter data: The data, such as `[DONE]`.
     /// - Returns: The terminator.
@@ -20,7 +20,7 @@ public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
         EventTerminator(kind: .data(data), isHandedOut: false)
     }
 
-    /// An event of this type, which is handed out.
+    /// An event of this type; it is delivered.
     ///
     /// - Parameter type: The type, such as `message_stop`.
     /// - Returns: The terminator.
@@ -28,7 +28,7 @@ public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
         EventTerminator(kind: .type(type), isHandedOut: true)
     }
 
-    /// Whether an event is the one.
+    /// Whether an event is the terminator.
     package func matches(_ event: EventSource.Event) -> Bool {
         switch kind {
         case .data(let data): event.data.utf8.elementsEqual(data.utf8)
@@ -36,7 +36,7 @@ public struct EventTerminator: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// `data "[DONE]"`, say.
+    /// For example `data "[DONE]"`.
     public var description: String {
         switch kind {
         case .data(let data): "data \(data.debugDescription)"

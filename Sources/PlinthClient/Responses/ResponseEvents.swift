@@ -2,11 +2,11 @@
 
 import PlinthEvents
 
-/// The events of one response: parsed from a sequence of bytes, without connecting again.
+/// The events of one response, parsed from a sequence of bytes, without reconnecting.
 ///
-/// It ends with the bytes, or at a terminator if there is one. An event without its blank line is never handed out.
+/// The sequence ends with the bytes, or at a terminator if given. An event without its blank line is never delivered.
 public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
-    /// The type of the elements: events.
+    /// The type of the elements.
     public typealias Element = EventSource.Event
 
     /// Parses an element of the base.
@@ -25,9 +25,9 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
         self.parse = parse
     }
 
-    /// Begins an iteration.
+    /// Creates an iterator.
     ///
-    /// - Returns: Hands out the events.
+    /// - Returns: The iterator.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(
             base: base.makeAsyncIterator(),
@@ -37,7 +37,7 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
         )
     }
 
-    /// Hands out the events of a response.
+    /// Iterates over the events of a response.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private var base: Base.AsyncIterator
         private let terminator: EventTerminator?
@@ -46,7 +46,7 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
         private var collector: EventCollector
         private var batch = EventBatch()
         private var index = 0
-        /// The error that comes after the batch.
+        /// The error to throw after the batch.
         private var failure: EventSourceError?
         private var hasEnded = false
         private var count = 0
@@ -70,10 +70,10 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
 
         /// Waits for the next event.
         ///
-        /// - Parameter actor: The actor that the caller is isolated to.
+        /// - Parameter actor: The caller's isolation.
         /// - Returns: The event; nil at the end.
-        /// - Throws: What the base throws; ``EventSourceError`` with the code `missingTerminator` if the base ends before
-        ///   the terminator, and `tooLarge` for an event that is too large.
+        /// - Throws: The base's error; ``EventSourceError`` with the code `missingTerminator` if the base ends before
+        ///   the terminator, or `tooLarge` if an event exceeds its maximum size.
         public mutating func next(
             isolation actor: isolated (any Actor)? = #isolation
         ) async throws -> EventSource.Event? {
@@ -107,7 +107,7 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
                 } catch {
                     failure = EventSourceError(
                         .tooLarge,
-                        "The response goes beyond maximumEventSize, \(maximumEventSize) bytes. Raise it if the server "
+                        "An event exceeds maximumEventSize, \(maximumEventSize) bytes. Raise it if the server "
                             + "can be trusted.",
                         cause: error
                     )
@@ -118,7 +118,7 @@ public struct ResponseEvents<Base: AsyncSequence>: AsyncSequence {
         /// Waits for the next event.
         ///
         /// - Returns: The event; nil at the end.
-        /// - Throws: As ``next(isolation:)`` does.
+        /// - Throws: Like ``next(isolation:)``.
         public mutating func next() async throws -> EventSource.Event? {
             try await next(isolation: #isolation)
         }

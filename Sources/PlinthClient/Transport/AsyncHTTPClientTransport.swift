@@ -7,18 +7,17 @@ import HTTPTypes
 import NIOCore
 import NIOHTTP1
 
-/// Brings an event source's requests to a server with AsyncHTTPClient.
+/// Sends an event source's requests with AsyncHTTPClient.
 public final class AsyncHTTPClientTransport: EventSourceTransport {
-    /// What event sources use unless told otherwise: a client with ``configuration``, on the process's event loops.
+    /// The default transport: a client with ``configuration``, on the singleton event loop group.
     public static let shared = AsyncHTTPClientTransport(configuration: configuration)
 
-    /// A client's configuration that suits event streams; change its TLS, proxy or DNS settings as needed.
+    /// A client configuration for event streams; change its TLS, proxy or DNS settings as needed.
     ///
-    /// Redirects are the source's; a connection serves one request, since one that has been idle may be gone when it is
-    /// used again; as many connections to a host as there are sources; a connection that cannot be made fails at once.
-    /// What came before a connection broke is still handed out, which AsyncHTTPClient by itself drops if it was not asked
-    /// for yet. The socket is read in steps of up to 256 KiB. There is no limit of time but the one for making a connection,
-    /// 10 seconds.
+    /// Redirects are left to the source. Each source has its own connection, which serves one request, since an idle
+    /// one may be gone when it is reused. A connection that cannot be made fails at once. Bytes received before a
+    /// connection is lost are still delivered; AsyncHTTPClient alone drops those not requested yet. One read of the
+    /// socket takes up to 256 KiB. The only time limit is the connect timeout, 10 s.
     public static var configuration: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1 << 20
@@ -37,25 +36,25 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
     private let client: HTTPClient
     private let isOwned: Bool
 
-    /// A transport with a client of its own, which ends with it.
+    /// Creates a transport with its own client, which is shut down with it.
     ///
-    /// - Parameter configuration: The client's configuration, made of ``configuration``.
+    /// - Parameter configuration: The client's configuration, based on ``configuration``.
     public init(configuration: HTTPClient.Configuration) {
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         isOwned = true
     }
 
-    /// A transport with a client that is shared with others.
+    /// Creates a transport with a shared client.
     ///
-    /// - Parameter client: The client, which lives longer than the sources. If it follows redirects itself, the source
-    ///   sees only their end.
+    /// - Parameter client: The client, which must outlive the sources. If it follows redirects itself, the source sees
+    ///   only the final response.
     public init(_ client: HTTPClient) {
         self.client = client
         isOwned = false
     }
 
     deinit {
-        // Nothing is left that it could fail for, and nobody to tell.
+        // No request is left to fail, and no caller to report an error to.
         if isOwned { client.shutdown { _ in } }
     }
 
@@ -63,14 +62,14 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
     ///
     /// - Parameter request: The request.
     /// - Returns: The response.
-    /// - Throws: ``EventSourceTransportError`` if there is no response, with the client's error as its cause; or a
-    ///   `CancellationError`.
+    /// - Throws: ``EventSourceTransportError`` if there is no response, with the client's error as its cause;
+    ///   `CancellationError` if the task is cancelled.
     @concurrent public func send(_ request: EventSourceRequest) async throws -> EventSourceResponse {
         var outgoing = HTTPClientRequest(url: request.url)
         outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
         for field in request.headerFields { outgoing.headers.add(name: field.name.rawName, value: field.value) }
         if let body = request.body { outgoing.body = .bytes(ByteBuffer(bytes: body)) }
-        // The source has limits of its own.
+        // The source enforces its own time limits.
         let response: HTTPClientResponse
         do {
             response = try await client.execute(outgoing, deadline: .distantFuture)
@@ -99,12 +98,13 @@ public final class AsyncHTTPClientTransport: EventSourceTransport {
 }
 
 extension EventSource {
-    /// An event source that connects with AsyncHTTPClient.
+    /// Creates an event source that connects with AsyncHTTPClient.
     ///
     /// - Parameters:
-    ///   - url: The URL, absolute, of HTTP or HTTPS. If it is none, the iteration throws an error that says so. A user
-    ///     name and a password are sent as `Authorization: Basic`, unless that field is configured.
-    ///   - configuration: How it connects, waits, and what it accepts; as browsers do unless given.
+    ///   - url: An absolute HTTP or HTTPS URL; with any other, the iteration throws
+    ///     ``EventSourceError/Code/invalidURL``. A user name and password are sent as `Authorization: Basic`, unless
+    ///     that field is configured.
+    ///   - configuration: How the source connects and waits, and which responses it accepts. Default: as browsers do.
     public convenience init(_ url: String, configuration: EventSourceConfiguration = EventSourceConfiguration()) {
         self.init(url, configuration: configuration, transport: AsyncHTTPClientTransport.shared)
     }

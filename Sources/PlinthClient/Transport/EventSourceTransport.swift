@@ -2,21 +2,21 @@
 
 public import HTTPTypes
 
-/// What brings an event source's requests to a server: one exchange at a time, and nothing of the rules.
+/// Sends an event source's requests, one exchange at a time; the source itself decides on redirects and retries.
 ///
-/// `AsyncHTTPClientTransport` is the one that comes with the trait `Client`. An app on Apple systems can bring
-/// URLSession with some twenty lines.
+/// The trait `Client` provides `AsyncHTTPClientTransport`. On Apple platforms, a transport with URLSession takes about
+/// 20 lines.
 public protocol EventSourceTransport: Sendable {
     /// Sends a request and waits for the response's head.
     ///
-    /// Redirects are not followed; responses with an informational status are passed over; nothing is decompressed. If
-    /// the task is cancelled, here or while the body is read, the exchange is given up at once; and so it is when the
-    /// body is dropped before its end.
+    /// Does not follow redirects, skips responses with an informational status, and decompresses nothing. Aborts the
+    /// exchange at once if the task is cancelled, here or while the body is read, or if the body is released before its
+    /// end.
     ///
     /// - Parameter request: The request.
-    /// - Returns: The response, whose body is read as it comes.
-    /// - Throws: Any error if there is no response: the source then tries again. An ``EventSourceTransportError`` says why
-    ///   there is none. An ``EventSourceError`` ends the source for good.
+    /// - Returns: The response, whose body is read as it arrives.
+    /// - Throws: Any error if there is no response: the source then retries. An ``EventSourceTransportError`` gives the
+    ///   cause. An ``EventSourceError`` fails the source permanently.
     @concurrent func send(_ request: EventSourceRequest) async throws -> EventSourceResponse
 }
 
@@ -25,10 +25,10 @@ public struct EventSourceRequest: Sendable, Hashable {
     /// The method.
     public var method: HTTPRequest.Method
 
-    /// The URL, absolute, of HTTP or HTTPS, in ASCII and without a fragment.
+    /// The absolute HTTP or HTTPS URL, in ASCII and without a fragment.
     public var url: String
 
-    /// The header fields that the source wants; those of the connection are the transport's.
+    /// The source's header fields; the transport adds those of the connection.
     public var headerFields: HTTPFields
 
     /// The body; nil for none.
@@ -57,59 +57,59 @@ public struct EventSourceResponseHead: Sendable, Hashable {
     /// The header fields.
     public var headerFields: HTTPFields
 
-    /// The URL that was asked; empty until the source sets it.
+    /// The requested URL; empty until the source sets it.
     public internal(set) var url = ""
 
     /// Creates a head.
     ///
     /// - Parameters:
     ///   - status: The status.
-    ///   - headerFields: The header fields; none unless given.
+    ///   - headerFields: The header fields. Default: none.
     public init(status: Int, headerFields: HTTPFields = [:]) {
         self.status = status
         self.headerFields = headerFields
     }
 }
 
-/// A response whose body is still to be read.
+/// A response whose body has not been read yet.
 public struct EventSourceResponse {
-    /// Its head.
+    /// The head.
     public var head: EventSourceResponseHead
 
-    /// Its body.
+    /// The body.
     public var body: any EventSourceResponseBody
 
     /// Creates a response.
     ///
     /// - Parameters:
-    ///   - head: Its head.
-    ///   - body: Its body.
+    ///   - head: The head.
+    ///   - body: The body.
     public init(head: EventSourceResponseHead, body: any EventSourceResponseBody) {
         self.head = head
         self.body = body
     }
 
-    /// Creates a response with the body that a sequence brings.
+    /// Creates a response with a sequence as its body.
     ///
     /// - Parameters:
-    ///   - head: Its head.
+    ///   - head: The head.
     ///   - body: The body's bytes, in chunks.
     public init<Body: AsyncSequence>(head: EventSourceResponseHead, body: Body) where Body.Element: Collection<UInt8> {
         self.init(head: head, body: SequenceBody(iterator: body.makeAsyncIterator()))
     }
 }
 
-/// The body of a response, pulled: a source that does not ask for bytes slows the server.
+/// The body of a response, read on demand: a source that does not request bytes slows the server.
 public protocol EventSourceResponseBody {
-    /// Waits for the next bytes, and lends them.
+    /// Waits for the next bytes and passes them to a closure.
     ///
     /// - Parameter use: Called once with bytes, unless the body has ended.
     /// - Returns: False at the end of the body.
-    /// - Throws: Any error if the body breaks off, or when the task is cancelled.
+    /// - Throws: Any error if the body is cut off or the task is cancelled.
     @concurrent mutating func next(_ use: (Span<UInt8>) -> Void) async throws -> Bool
 }
 
-/// The body that a sequence of chunks is.
+/// A sequence of chunks as a body.
 private struct SequenceBody<Iterator: AsyncIteratorProtocol>: EventSourceResponseBody
 where Iterator.Element: Collection<UInt8> {
     var iterator: Iterator

@@ -5,36 +5,36 @@
 import NIOCore
 import NIOHTTP1
 
-/// The connection ended, or what came was no HTTP, in the middle of a body.
+/// The connection ended, or sent invalid HTTP, in the middle of a body.
 struct BrokenBody: Error, CustomStringConvertible {
     var description: String { "the connection ended in the middle of the body" }
 }
 
-/// Gathers the small parts of a body, and keeps what has come of one that breaks off.
+/// Gathers the small parts of a body, and keeps what was received of a body that is cut off.
 ///
-/// Servers send a chunk for each event. Each would go through AsyncHTTPClient by itself, which takes longer than all else;
-/// what one read of the socket brought goes on as one.
+/// Servers send one chunk per event. Passing each through AsyncHTTPClient alone would cost more than everything else,
+/// so the parts of one socket read are forwarded as one.
 ///
-/// AsyncHTTPClient fails a response at once, and drops what its reader has not asked for: events that a browser would
-/// still get. Here a body that breaks off ends instead, behind a mark that the reader recognises.
+/// AsyncHTTPClient fails a response at once, and drops what its reader has not requested: events that a browser would
+/// still dispatch. Here a body that is cut off ends instead, after a mark that the reader recognises.
 final class ResponseBodyHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
     typealias InboundOut = HTTPClientResponsePart
 
-    /// Known by where it lies in memory, so that no server can send it.
+    /// Identified by its address in memory, so that no server can send it.
     private static let mark = ByteBuffer(string: "broken")
 
-    /// A part of this size goes on as it is, and so many bytes are gathered.
+    /// A part of `largeSize` bytes is forwarded as it is; smaller ones are gathered up to `gatheredSize` bytes.
     private static let largeSize = 16 * 1024
     private static let gatheredSize = 64 * 1024
 
     private var isInBody = false
-    /// What has come since the last read was over.
+    /// The parts of the current read that have not been forwarded yet.
     private var gathered: ByteBuffer?
 
-    /// Puts one behind the connection's decoder.
+    /// Adds a handler behind the connection's decoder.
     static func add(to channel: any Channel) throws {
-        // This is called on the channel's event loop.
+        // Called on the channel's event loop.
         let pipeline = channel.pipeline.syncOperations
         let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPResponseDecoder>.self)
         try pipeline.addHandler(ResponseBodyHandler(), position: .after(decoder))
@@ -50,7 +50,7 @@ final class ResponseBodyHandler: ChannelInboundHandler, RemovableChannelHandler 
         switch unwrapInboundIn(data) {
         case .head(let head): isInBody = head.status.code >= 200
         case .body(let part):
-            // A large one goes on as it is, behind what came before it.
+            // A large part is forwarded as it is, after what was gathered before it.
             guard part.readableBytes < Self.largeSize else {
                 forward(context)
                 break

@@ -4,11 +4,11 @@ import Testing
 
 @testable import PlinthClient
 
-/// URLs as the URL standard reads them.
+/// Parsing and resolving as in the URL standard.
 @Suite("URLs")
 struct AddressTests {
     @Test(
-        "an absolute URL is taken apart",
+        "An absolute URL is parsed and normalised",
         arguments: [
             ("http://a", "http://a/"), ("HTTP://A.Example:80/x", "http://a.example/x"),
             ("https://a:443", "https://a/"), ("https://a:80/", "https://a:80/"), ("http://a:/b", "http://a/b"),
@@ -26,7 +26,7 @@ struct AddressTests {
     }
 
     @Test(
-        "user name and password are percent-decoded, and are the value of Authorization",
+        "User name and password are percent-decoded for Authorization",
         arguments: [
             ("http://user:pass@a/", "dXNlcjpwYXNz"), ("http://user@a/", "dXNlcjo="), ("http://:pass@a/", "OnBhc3M="),
             ("http://u%40v:p%3Aq%2f@a/", "dUB2OnA6cS8="), ("http://u:p:q@a/", "dTpwOnE="),
@@ -40,13 +40,13 @@ struct AddressTests {
         #expect(address.string == "http://a/")
     }
 
-    @Test("a URL without a user name has no credentials", arguments: ["http://a/", "http://@a/", "http://:@a/"])
+    @Test("A URL without a user name has no credentials", arguments: ["http://a/", "http://@a/", "http://:@a/"])
     func noUserInformation(_ text: String) throws {
         #expect(try HTTPAddress(text).basicAuthorization == nil)
     }
 
     @Test(
-        "what may be a password is not in the text that messages have",
+        "Possible credentials are removed from the text for messages",
         arguments: [
             ("http://user:pass@a/b", "http://…@a/b"), ("http://u:p/q@a:x/", "http://…@a:x/"), ("u:p@a", "…@a"),
             ("//u:p@q@a/", "…@a/"), ("http://a/b", "http://a/b"), ("http://u:p://q@a/", "http://…@a/"), ("", ""),
@@ -57,7 +57,7 @@ struct AddressTests {
     }
 
     @Test(
-        "what is no URL of HTTP is refused",
+        "Text that is not an absolute HTTP URL is rejected",
         arguments: [
             "", "/a", "a", "//a/b", "http://", "http:///", "http://?", "http://a b/", "http://a:x/", "http://a:65536/",
             "http://[::1/", "http://::1/", "http://a%41/", "ftp://a/", "mailto:a", "://a", "http://[]/", "http://a]/",
@@ -68,7 +68,7 @@ struct AddressTests {
     }
 
     @Test(
-        "a reference is resolved against the URL that it came from",
+        "A reference is resolved against its base URL",
         arguments: [
             ("t", "http://a/b/t"), ("./t", "http://a/b/t"), ("../t", "http://a/t"), ("../../../t", "http://a/t"),
             ("/t", "http://a/t"), ("\\t", "http://a/t"), ("//c/t", "http://c/t"), ("https://c", "https://c/"),
@@ -91,7 +91,7 @@ struct AddressTests {
         }
     }
 
-    @Test("random text neither traps nor resolves to what is no URL")
+    @Test("Random text neither traps nor resolves to an invalid URL")
     func random() throws {
         let alphabet = Array("htp:/\\?#@[]%. a0é")
         for seed in 0..<20_000 {

@@ -5,10 +5,10 @@ import Testing
 
 @testable import PlinthClient
 
-/// What the rules say, with neither socket nor clock.
-@Suite("the rules of connections")
+/// The state machine of connections, without a socket or a clock.
+@Suite("Connection state machine")
 struct ConnectionMachineTests {
-    /// A machine, and what it said, in short.
+    /// A machine whose actions are abbreviated as text.
     struct Rules {
         var machine: ConnectionMachine
         var now: Duration = .zero
@@ -65,7 +65,7 @@ struct ConnectionMachineTests {
 
     // MARK: - Requests
 
-    @Test("a request asks for an event stream, uncached, and names no event that there was not")
+    @Test("The first request accepts an event stream, uncached, and has no last event ID")
     func firstRequest() throws {
         var rules = try Rules()
         #expect(rules.connect() == "GET http://a.example/s")
@@ -73,7 +73,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.body == nil)
     }
 
-    @Test("the last event ID is sent as UTF-8, only when it is not empty, and kept over connections")
+    @Test("The last event ID is sent as UTF-8, only if not empty, and kept across connections")
     func lastEventID() throws {
         var rules = try Rules(lastEventID: "ä\t漢")
         _ = rules.connect()
@@ -94,7 +94,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.lastEventID] == nil)
     }
 
-    @Test("an event that is cut off is dropped, and its ID and type with it")
+    @Test("An event that is cut off is dropped with its ID and type")
     func cutOff() throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -109,7 +109,7 @@ struct ConnectionMachineTests {
         )
     }
 
-    @Test("fields of the configuration and the provider are sent, the provider's instead of others of the name")
+    @Test("Fields of the configuration and the provider are sent, and the provider's take precedence")
     func headerFields() throws {
         var rules = try Rules { configuration in
             configuration.headerFields = [.authorization: "old", .userAgent: "a", .accept: "application/json"]
@@ -122,7 +122,7 @@ struct ConnectionMachineTests {
         )
     }
 
-    @Test("method and body are sent with each attempt")
+    @Test("Method and body are sent with each attempt")
     func methodAndBody() throws {
         var rules = try Rules { configuration in
             configuration.method = .post
@@ -141,7 +141,7 @@ struct ConnectionMachineTests {
     // MARK: - Responses
 
     @Test(
-        "a response opens if its type is text/event-stream, whatever the case and the parameters",
+        "A response opens if its type is text/event-stream, regardless of case and parameters",
         arguments: [
             ("text/event-stream", true), ("Text/Event-STREAM", true), ("text/event-stream;charset=utf-8", true),
             ("text/event-stream ; charset=\"UTF-8\"", true), ("text/event-stream;", true),
@@ -157,7 +157,7 @@ struct ConnectionMachineTests {
         #expect(rules.head(200, [.contentType: value]) == (opens ? "read" : "stop unexpectedContentType"))
     }
 
-    @Test("of several types the last one counts, and a response without one does not open")
+    @Test("Of several types the last one counts, and a response without one does not open")
     func severalContentTypes() throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -172,7 +172,7 @@ struct ConnectionMachineTests {
         #expect(rules.head(200, fields) == "stop unexpectedContentType")
     }
 
-    @Test("another charset is refused on demand", arguments: [("utf-8", true), ("UTF-8", true), ("latin1", false)])
+    @Test("Another charset is refused if configured", arguments: [("utf-8", true), ("UTF-8", true), ("latin1", false)])
     func charset(_ charset: String, _ opens: Bool) throws {
         var rules = try Rules { $0.requiresUTF8 = true }
         _ = rules.connect()
@@ -180,7 +180,7 @@ struct ConnectionMachineTests {
         #expect(rules.head(200, fields) == (opens ? "read" : "stop unexpectedCharset"))
     }
 
-    @Test("a compressed response is refused", arguments: [("gzip", false), ("BR", false), ("identity", true)])
+    @Test("A compressed response is refused", arguments: [("gzip", false), ("BR", false), ("identity", true)])
     func compressed(_ encoding: String, _ opens: Bool) throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -189,7 +189,7 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a status other than 200 is for good, even with the right type",
+        "A status other than 200 is permanent, even with the right type",
         arguments: [
             201, 202, 205, 206, 300, 304, 305, 306, 400, 401, 403, 404, 407, 408, 410, 429, 500, 502, 503, 504, 599,
         ]
@@ -200,7 +200,7 @@ struct ConnectionMachineTests {
         #expect(rules.head(status, [.contentType: "text/event-stream"]) == "stop unexpectedStatus")
     }
 
-    @Test("204 ends it without an error")
+    @Test("204 stops the source without an error")
     func noContent() throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -209,7 +209,7 @@ struct ConnectionMachineTests {
 
     // MARK: - Redirects
 
-    @Test("all five redirects are followed", arguments: [301, 302, 303, 307, 308])
+    @Test("All five redirect statuses are followed", arguments: [301, 302, 303, 307, 308])
     func redirects(_ status: Int) throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -218,7 +218,7 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a redirect's method and body are those of the Fetch standard",
+        "A redirect's method and body are those of the Fetch standard",
         arguments: [
             (301, "POST", "GET"), (302, "POST", "GET"), (303, "POST", "GET"), (307, "POST", "POST"),
             (308, "POST", "POST"), (301, "REPORT", "REPORT"), (302, "PUT", "PUT"), (303, "PUT", "GET"),
@@ -239,7 +239,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.userAgent] == "a")
     }
 
-    @Test("twenty redirects are followed, and the next one is a failure that is tried again")
+    @Test("20 redirects are followed, and the next one is a failure that is retried")
     func manyRedirects() throws {
         var rules = try Rules()
         for _ in 0..<2 {
@@ -252,7 +252,7 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a redirect without a Location, or with an empty one, is a status like any other",
+        "A redirect without a Location, or with an empty one, is an unexpected status",
         arguments: [301, 302, 303, 307, 308]
     )
     func missingLocation(_ status: Int) throws {
@@ -262,7 +262,7 @@ struct ConnectionMachineTests {
         #expect(rules.redirect(status, "") == "stop unexpectedStatus")
     }
 
-    @Test("a Location that is no URL is tried again, one of another scheme is not")
+    @Test("An invalid Location is retried, one with another scheme is not")
     func uselessLocations() throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -273,7 +273,7 @@ struct ConnectionMachineTests {
         #expect(rules.redirect(301, "http://user@b.example/") == "stop redirectRefused")
     }
 
-    @Test("credentials stay with the origin that they are for, also when connecting again")
+    @Test("Credentials are sent only to their origin, also when reconnecting")
     func sensitiveFields() throws {
         var rules = try Rules { configuration in
             configuration.headerFields = [.authorization: "secret", .cookie: "c", .userAgent: "a"]
@@ -293,7 +293,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.authorization] == nil)
     }
 
-    @Test("credentials that a redirect took away stay away, back at the first origin, too", arguments: [false, true])
+    @Test("Credentials that a redirect removed stay removed, also back at the first origin", arguments: [false, true])
     func credentialsAfterAnotherOrigin(_ returns: Bool) throws {
         var rules = try Rules("http://user:pass@a.example/s") { configuration in
             configuration.headerFields = [.cookie: "c", .proxyAuthorization: "p", .userAgent: "a"]
@@ -316,7 +316,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.userAgent] == "a")
         _ = rules.open()
         _ = rules.end()
-        // The next attempt begins where that one ended, or where the first one did.
+        // The next attempt starts where that one ended, or at the original URL.
         #expect(rules.connect() == "GET http://a.example/\(returns ? "s" : "3")")
         #expect(credentials(rules) == (returns ? all : [nil, nil, nil]))
         _ = rules.redirect(307, "http://b.example/")
@@ -328,7 +328,7 @@ struct ConnectionMachineTests {
         #expect(credentials(rules) == all)
     }
 
-    @Test("a redirect that was not followed to its end takes no credentials away")
+    @Test("A redirect that does not lead to a response removes no credentials from the next attempt")
     func credentialsAfterFailure() throws {
         var rules = try Rules("http://user:pass@a.example/s")
         _ = rules.connect()
@@ -338,7 +338,7 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.authorization] == "Basic dXNlcjpwYXNz")
     }
 
-    @Test("a URL's user name is sent as Basic, unless there is an Authorization, and is in no message")
+    @Test("A URL's user name is sent as Basic, unless there is an Authorization, and appears in no message")
     func userInformation() throws {
         var rules = try Rules("http://user:p%40ss@a.example/s")
         #expect(rules.connect([.authorization: "Bearer b"]) == "GET http://a.example/s")
@@ -348,7 +348,7 @@ struct ConnectionMachineTests {
         #expect(rules.redirect(307, "http://other:word@a.example/t") == "GET http://a.example/t")
         #expect(rules.request?.headerFields[.authorization] == "Basic b3RoZXI6d29yZA==")
         guard case .stop(let error?) = rules.machine.received(.init(status: 404), at: .zero, date: 0) else {
-            Issue.record("404 is for good")
+            Issue.record("404 is permanent")
             return
         }
         #expect(!error.description.contains("word") && !error.description.contains("other"))
@@ -362,7 +362,7 @@ struct ConnectionMachineTests {
         }
     }
 
-    @Test("a user name that another origin brings in is refused, wherever it leads")
+    @Test("A redirect by another origin to a URL with a user name is refused, even back to the first origin")
     func foreignUserInformation() throws {
         for location in ["http://u:p@b.example/", "http://u:p@a.example/"] {
             var rules = try Rules("http://a.example/s")
@@ -372,12 +372,12 @@ struct ConnectionMachineTests {
         }
     }
 
-    @Test("it connects again to where redirects led, and to the original URL on demand", arguments: [false, true])
+    @Test("It reconnects to where redirects led, or to the original URL if configured", arguments: [false, true])
     func afterRedirect(_ returns: Bool) throws {
         var rules = try Rules { $0.reconnectsToOriginalURL = returns }
         _ = rules.connect()
         _ = rules.redirect(307, "/t")
-        // A redirect that led nowhere is not remembered.
+        // A redirect without a response is not remembered.
         _ = rules.fail()
         #expect(rules.connect() == "GET http://a.example/s")
         _ = rules.redirect(307, "/t")
@@ -388,7 +388,7 @@ struct ConnectionMachineTests {
 
     // MARK: - Waiting
 
-    @Test("the reconnection time is three seconds, and what the stream says from then on")
+    @Test("The reconnection time is 3 s until the stream sets another")
     func reconnectionTime() throws {
         var rules = try Rules()
         _ = rules.connect()
@@ -409,7 +409,7 @@ struct ConnectionMachineTests {
         #expect(rules.end() == "streamEnded 0.0 seconds")
     }
 
-    @Test("the back-off grows with each failure up to its cap, and an event or a long connection resets it")
+    @Test("The back-off grows with each failure up to its cap, and an event or a long connection resets it")
     func backoff() throws {
         var rules = try Rules { configuration in
             configuration.reconnectionTime = .seconds(10)
@@ -420,7 +420,7 @@ struct ConnectionMachineTests {
             _ = rules.connect()
             #expect(rules.fail() == "connectionFailed \(delay) seconds")
         }
-        // Open for a moment, without an event: still a failure.
+        // Open for less than the reset time, without an event: no reset.
         _ = rules.connect()
         _ = rules.open()
         rules.now += .seconds(59)
@@ -438,12 +438,12 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a stream that ends properly after a second, or the reconnection time, resets the back-off without an event",
+        "A stream that ends properly after 1 s, or the reconnection time, resets the back-off without an event",
         arguments: [
             ("retry: 500\n", 0.9, false), ("retry: 500\n", 1, true), ("retry: 0\n", 0.9, false),
             ("retry: 0\n", 1, true),
             ("retry: 5000\n", 4.9, false), ("retry: 5000\n", 5, true), ("", 2.9, false), ("", 3, true),
-            // No longer than a connection that breaks off needs.
+            // At most the reset time of a lost connection.
             ("retry: 3000000\n", 59, false), ("retry: 3000000\n", 60, true),
         ]
     )
@@ -461,7 +461,7 @@ struct ConnectionMachineTests {
         #expect(rules.machine.failures == (resets ? 1 : 4))
     }
 
-    @Test("a server that ends each stream at once is asked less and less, also if it wants none of it")
+    @Test("The back-off grows for a server that ends each stream at once, even if it sets retry to 0")
     func endsAtOnce() throws {
         var rules = try Rules { configuration in
             configuration.backoff = .exponential(base: .seconds(1), cap: .seconds(30))
@@ -476,7 +476,7 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a stream cannot set a reconnection time above the maximum",
+        "A stream cannot set a reconnection time above the maximum",
         arguments: [
             ("3600000", "3600.0"), ("3600001", "3600.0"), ("9007199254740991", "3600.0"),
             ("99999999999999999999999", "3600.0"), ("3599999", "3599.999"),
@@ -493,7 +493,7 @@ struct ConnectionMachineTests {
             configuration.reconnectionTime = .seconds(20)
         }
         _ = short.connect()
-        // What the program itself has chosen is not the stream's.
+        // The maximum does not limit the configured reconnection time.
         #expect(short.fail() == "connectionFailed 20.0 seconds")
         _ = short.connect()
         _ = short.open()
@@ -501,7 +501,7 @@ struct ConnectionMachineTests {
         #expect(short.end() == "streamEnded 10.0 seconds")
     }
 
-    @Test("a last event ID is sent up to the maximum, in bytes of UTF-8")
+    @Test("A last event ID is sent up to the maximum, in bytes of UTF-8")
     func longLastEventID() throws {
         for (id, isSent) in [("1234", true), ("12345", false), ("éé", true), ("ééé", false)] {
             var rules = try Rules(lastEventID: id) { $0.maximumLastEventIDSize = 4 }
@@ -518,14 +518,14 @@ struct ConnectionMachineTests {
         #expect(rules.request?.headerFields[.lastEventID] == nil)
     }
 
-    @Test("statuses that pass are those of overload, gateways and proxies")
+    @Test("Transient statuses are those of overload, gateways and proxies")
     func transientStatuses() {
         let statuses = EventSourceConfiguration.transientStatuses
         #expect(statuses == Set([408, 425, 429, 500, 502, 503, 504, 509]).union(520...530))
         #expect(EventSourceConfiguration().retryableStatuses.isEmpty)
     }
 
-    @Test("the jitter is full: from nothing to the limit")
+    @Test("The jitter is full: from 0 to the limit")
     func jitter() throws {
         let backoff = EventSourceBackoff.exponential(base: .seconds(1), cap: .seconds(30))
         #expect(backoff.delay(failures: 3, random: 0) == .zero)
@@ -535,7 +535,7 @@ struct ConnectionMachineTests {
     }
 
     @Test(
-        "a status that is retried waits as long as Retry-After says, within bounds",
+        "A retried status waits for its Retry-After, within bounds",
         arguments: [
             ("7", "7.0"), ("0", "3.0"), ("99999999999999999999", "300.0"), ("x", "3.0"), ("-5", "3.0"), (" 8 ", "8.0"),
             ("Sun, 06 Nov 1994 08:49:47 GMT", "10.0"), ("Sun, 06 Nov 1994 08:49:30 GMT", "3.0"),
@@ -547,13 +547,13 @@ struct ConnectionMachineTests {
         _ = rules.connect()
         let ours = 784_111_777
         #expect(rules.head(503, [.retryAfter: value], date: ours) == "unexpectedStatus \(delay) seconds")
-        // The server's own date, if it gave one, is what its other dates are by.
+        // A date is relative to the response's own `Date`, if present.
         let fields: HTTPFields = [.retryAfter: value, .date: "Sun, 06 Nov 1994 08:49:37 GMT"]
         #expect(rules.head(429, fields, date: 0) == "unexpectedStatus \(delay) seconds")
         #expect(rules.head(501) == "stop unexpectedStatus")
     }
 
-    @Test("after so many failures in a row it is over")
+    @Test("The maximum number of consecutive failures stops the source")
     func maximumAttempts() throws {
         var rules = try Rules { $0.maximumAttempts = 3 }
         _ = rules.connect()
@@ -568,7 +568,7 @@ struct ConnectionMachineTests {
 
     // MARK: - Limits
 
-    @Test("an event above the limit ends it for good, after the events before it")
+    @Test("An event above the limit stops the source, after the events before it")
     func tooLarge() throws {
         var rules = try Rules { $0.maximumEventSize = 8 }
         _ = rules.connect()

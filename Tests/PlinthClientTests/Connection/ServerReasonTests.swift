@@ -6,8 +6,8 @@ import Testing
 
 @testable import PlinthClient
 
-/// What servers say when they refuse.
-@Suite("reasons of servers")
+/// The reasons that servers give for refusals.
+@Suite("Server reasons")
 struct ServerReasonTests {
     private func reason(_ body: String, _ type: String? = "application/json") -> String? {
         var fields = HTTPFields()
@@ -16,7 +16,7 @@ struct ServerReasonTests {
     }
 
     @Test(
-        "the error of a JSON object, and its code",
+        "The reason is the error of a JSON object, with its code",
         arguments: [
             (#"{"error":"no"}"#, "no"), (#"{"code":"x-y","error":"no."}"#, "no (x-y)"),
             (#"{"error":{"message":"no","code":"c","type":"t"}}"#, "no (c)"), (#"{"error":"no","code":7}"#, "no (7)"),
@@ -31,7 +31,7 @@ struct ServerReasonTests {
     }
 
     @Test(
-        "what has none says nothing",
+        "JSON without an error has no reason",
         arguments: [
             "", "{", "[]", "null", "{}", "7", #"{"error":[]}"#, #"{"error":" "}"#, #"{"error":"no"#,
         ]
@@ -40,7 +40,7 @@ struct ServerReasonTests {
         #expect(reason(body) == nil)
     }
 
-    @Test("plain text is the reason; that of other types, and of none, is not looked at")
+    @Test("Plain text is the reason; other types, and a missing one, are ignored")
     func types() {
         #expect(reason(" gateway\r\n trouble. \n", "text/plain") == "gateway trouble")
         #expect(reason("<h1>no</h1>", "text/html") == nil)
@@ -54,7 +54,7 @@ struct ServerReasonTests {
         }
     }
 
-    @Test("nothing in it is an order to a terminal or a second line, and it is short")
+    @Test("A reason has no control characters, one line, and at most 300 characters")
     func cleaned() {
         let text = "a\u{1B}[31mb\u{7}c\u{9B}d\u{7F}e\u{202E}f\u{2028}g\u{85}h\u{0}i\tj\r\nk"
         #expect(
@@ -65,7 +65,7 @@ struct ServerReasonTests {
         #expect(reason(String(repeating: "é", count: 300), "text/plain") == String(repeating: "é", count: 300))
     }
 
-    @Test("random bytes are text or nothing")
+    @Test("Random bytes yield printable text or nothing")
     func random() {
         let seed: UInt64 = 40
         var generator = SeededGenerator(seed: seed)

@@ -10,8 +10,8 @@ import Testing
 
 @testable import PlinthClient
 
-/// An event source between a scripted transport and a reader, by a clock that the test moves.
-@Suite("event sources")
+/// An event source with a scripted transport, a reader, and a clock that the test advances.
+@Suite("Event sources")
 struct EventSourceTests {
     static func source(
         _ transport: ScriptedTransport,
@@ -23,7 +23,7 @@ struct EventSourceTests {
         return EventSource("http://a.example/", configuration: configuration, transport: transport)
     }
 
-    @Test("nothing happens before the iteration begins")
+    @Test("A source does not connect before its iteration starts")
     func lazy() async throws {
         let transport = ScriptedTransport([.open([])])
         let source = Self.source(transport)
@@ -33,7 +33,7 @@ struct EventSourceTests {
         _ = iterator
     }
 
-    @Test("events come in order, over connections, each with the last event ID")
+    @Test("Events arrive in order across connections, each with the last event ID")
     func events() async throws {
         let clock = ManualClock()
         let transport = ScriptedTransport([
@@ -59,16 +59,16 @@ struct EventSourceTests {
         #expect(source.readyState == .open)
     }
 
-    @Test("an answer of 204 ends the iteration")
+    @Test("A response of 204 ends the iteration")
     func noContent() async throws {
         let source = Self.source(ScriptedTransport([.response(204)]))
-        for try await _ in source { Issue.record("there is no event") }
+        for try await _ in source { Issue.record("Unexpected event") }
         #expect(source.readyState == .closed(.noContent))
-        // For good.
-        for try await _ in source { Issue.record("there is no event") }
+        // Permanently.
+        for try await _ in source { Issue.record("Unexpected event") }
     }
 
-    @Test("a failure for good is thrown once, after the events before it, and says what to do")
+    @Test("A permanent failure is thrown once, after the events before it, with advice")
     func failure() async throws {
         let transport = ScriptedTransport([.stream(["data: a\n\ndata: too long\n\n"])])
         let source = Self.source(transport) { $0.maximumEventSize = 4 }
@@ -81,13 +81,13 @@ struct EventSourceTests {
         #expect(source.readyState == .closed(.failed(.tooLarge)))
     }
 
-    @Test("a transport can say that it is for good")
+    @Test("A transport can fail the source permanently")
     func refusal() async throws {
         let source = Self.source(ScriptedTransport([.refusal(.init(.connectionFailed, "no"))]))
         await #expect(throws: EventSourceError.self) { for try await _ in source {} }
     }
 
-    @Test("a URL that is none is an error that names it", arguments: ["", "/relative", "ftp://a/", "http://"])
+    @Test("An invalid URL is an error that names it", arguments: ["", "/relative", "ftp://a/", "http://"])
     func invalidURL(_ url: String) async throws {
         let source = EventSource(url, transport: ScriptedTransport([]))
         let error = await #expect(throws: EventSourceError.self) { for try await _ in source {} }
@@ -95,7 +95,7 @@ struct EventSourceTests {
         #expect(error?.message.contains(url.debugDescription) == true)
     }
 
-    @Test("one iteration at a time, and the next resumes after what the last was handed")
+    @Test("One iteration runs at a time, and the next resumes after the last delivered event")
     func iterations() async throws {
         let transport = ScriptedTransport([
             .open(["id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\ndata: c\n\n"]), .open(["data: d\n\n"]),
@@ -119,7 +119,7 @@ struct EventSourceTests {
         #expect(transport.requests.values.last?.headerFields[.init("Last-Event-ID") ?? .accept] == "2")
     }
 
-    @Test("cancelling the reader's task ends the iteration and closes the connection")
+    @Test("Cancelling the reader's task ends the iteration and closes the connection")
     func cancellation() async throws {
         let transport = ScriptedTransport([.open(["data: a\n\n"])])
         let source = Self.source(transport)
@@ -131,7 +131,7 @@ struct EventSourceTests {
         #expect(source.readyState == .closed(.iterationEnded))
     }
 
-    @Test("close ends a wait for bytes, for an answer, and for the next attempt")
+    @Test("Close ends a wait for bytes, for a response, and for the next attempt")
     func closing() async throws {
         for (answer, lines) in [
             (ScriptedTransport.Answer.open([]), ["open"]), (.silence, []),
@@ -150,7 +150,7 @@ struct EventSourceTests {
         }
     }
 
-    @Test("close works while the reader is busy, and nothing comes after it")
+    @Test("Close works while the reader is busy, and no event follows it")
     func closingWhileBusy() async throws {
         let transport = ScriptedTransport([.open(["data: a\n\ndata: b\n\ndata: c\n\n"])])
         let source = Self.source(transport)
@@ -162,7 +162,7 @@ struct EventSourceTests {
         #expect(source.readyState == .closed(.closed))
     }
 
-    @Test("restart connects again at once, with the last event ID and without an error")
+    @Test("Restart reconnects at once, with the last event ID and without an error")
     func restart() async throws {
         let clock = ManualClock()
         let transport = ScriptedTransport([
@@ -173,7 +173,7 @@ struct EventSourceTests {
         let reader = Reader(source)
         try await reader.lines.first(2)
         source.restart()
-        // Also instead of waiting for the next attempt.
+        // A restart also ends the wait for the next attempt.
         try await reader.lines.first(3)
         try await clock.waitForSleepers()
         source.restart()
@@ -189,7 +189,7 @@ struct EventSourceTests {
         )
     }
 
-    @Test("the ready states are seen, the last one at any rate")
+    @Test("Observers receive the ready states, and always the last one")
     func readyStates() async throws {
         let clock = ManualClock()
         let source = Self.source(ScriptedTransport([.stream([]), .response(500)]), clock: clock)
@@ -207,7 +207,7 @@ struct EventSourceTests {
         #expect(last == [.closed(.failed(.unexpectedStatus))])
     }
 
-    @Test("comments are messages on demand", arguments: [true, false])
+    @Test("Comments are messages if configured", arguments: [true, false])
     func comments(_ includes: Bool) async throws {
         let transport = ScriptedTransport([.open([": one\ndata: a\n\n:two\r"])])
         let reader = Reader(Self.source(transport) { $0.includesComments = includes })
@@ -215,7 +215,7 @@ struct EventSourceTests {
         #expect(try await reader.first(lines.count) == lines)
     }
 
-    @Test("the header provider is asked at each attempt, and its error is a failed attempt")
+    @Test("The header provider is called for each attempt, and its error is a failed attempt")
     func headerProvider() async throws {
         struct Expired: Error {}
         let clock = ManualClock()
@@ -242,7 +242,7 @@ struct EventSourceTests {
         #expect(transport.requests.values.map { $0.headerFields[.authorization] } == ["token 1", "token 3"])
     }
 
-    @Test("a stream that is silent for too long is given up, and each byte begins the time anew")
+    @Test("A stream idle for too long is dropped, and each byte resets the timeout")
     func idleTimeout() async throws {
         let clock = ManualClock()
         let (chunks, feed) = AsyncStream.makeStream(of: [UInt8].self)
@@ -253,7 +253,7 @@ struct EventSourceTests {
         clock.advance(by: .seconds(9))
         feed.yield(Array("data: a\n\n".utf8))
         try await reader.lines.first(2)
-        // At the tenth second the watch finds that a byte came; how long ago, it reckons by the clock.
+        // At 10 s the watch finds that bytes arrived, and counts the timeout from then.
         clock.advance(by: .seconds(1))
         try await clock.waitForSleepers()
         #expect(reader.lines.values.count == 2)
@@ -261,7 +261,7 @@ struct EventSourceTests {
         #expect(try await reader.first(3).last == "retry idleTimeout 3.0 seconds")
     }
 
-    @Test("an answer that does not come in time is a failed attempt")
+    @Test("A response that does not arrive in time is a failed attempt")
     func responseTimeout() async throws {
         let clock = ManualClock()
         let transport = ScriptedTransport([.silence, .open([])])
@@ -275,7 +275,7 @@ struct EventSourceTests {
         #expect(try await reader.first(2).last == "open")
     }
 
-    @Test("the idle timeout covers the wait for an answer, of each attempt anew", arguments: [0, 3])
+    @Test("The idle timeout covers the wait for a response, separately for each attempt", arguments: [0, 3])
     func idleTimeoutOfAnswers(_ redirects: Int) async throws {
         let clock = ManualClock()
         let redirect = ScriptedTransport.Answer.response(307, ["Location": "/next"])
@@ -293,7 +293,7 @@ struct EventSourceTests {
         #expect(try await reader.first(3).last == "open")
     }
 
-    @Test("a response timeout may be longer than the idle timeout, which then is that of the stream alone")
+    @Test("A response timeout may exceed the idle timeout, which then covers the stream alone")
     func bothTimeouts() async throws {
         let clock = ManualClock()
         let transport = ScriptedTransport([.silence, .open([])])
@@ -313,7 +313,7 @@ struct EventSourceTests {
         try await clock.waitForSleepers()
         clock.advance(by: .seconds(3))
         try await reader.lines.first(2)
-        // Twice: the source may have begun to wait for bytes only when the first ten seconds were over.
+        // Twice: the source may have started to wait for bytes only after the first 10 s.
         for _ in 0..<2 {
             try await clock.waitForSleepers()
             clock.advance(by: .seconds(10))
@@ -322,7 +322,7 @@ struct EventSourceTests {
     }
 
     @Test(
-        "what the server decided holds, also when a time limit ends at the same moment",
+        "The server's decision wins over a timeout at the same moment",
         arguments: [(204, "end"), (404, "failed unexpectedStatus"), (503, "retry unexpectedStatus 3.0 seconds")]
     )
     func lateTimer(_ status: Int, _ line: String) async throws {
@@ -339,7 +339,7 @@ struct EventSourceTests {
         #expect(transport.requests.values.count == 1)
     }
 
-    /// Answers each request at the moment when it is cancelled.
+    /// Answers each request when it is cancelled.
     private final class LateTransport: EventSourceTransport {
         let requests = Recorder<EventSourceRequest>()
         private let status: Int
@@ -357,7 +357,7 @@ struct EventSourceTests {
         }
     }
 
-    @Test("a timer whose attempt has ended interrupts neither a wait nor the next attempt; a restart does")
+    @Test("A timer of an ended attempt interrupts neither a wait nor the next attempt; a restart does")
     func staleTimers() async {
         let run = EventSourceRun(lastEventID: "", wantsMessages: true)
         let first = run.beginAttempt()
@@ -387,31 +387,31 @@ struct EventSourceTests {
         #expect(run.takeRestart() && !run.takeRestart())
     }
 
-    @Test("why there is no connection is a code of its own, which is tried again, and a label of metrics")
+    @Test("A failed connection has a specific code, which is retried and labels the metric")
     func unreachable() async throws {
         let clock = ManualClock()
         let metrics = TestMetrics()
-        let failure = EventSourceTransportError(.nameNotFound, "the name of the host cannot be resolved.")
+        let failure = EventSourceTransportError(.nameNotFound, "the host name cannot be resolved.")
         let transport = ScriptedTransport([.unreachable(failure), .open([])])
         let source = Self.source(transport, clock: clock) { $0.metricsFactory = metrics }
         var iterator = source.messages.makeAsyncIterator()
         guard case .disconnected(let error, _)? = try await iterator.next() else {
-            Issue.record("the first attempt fails")
+            Issue.record("The first attempt should fail")
             return
         }
         #expect(error.code == .nameNotFound)
-        #expect(error.message == "http://a.example/: the name of the host cannot be resolved.")
+        #expect(error.message == "http://a.example/: the host name cannot be resolved.")
         let dimensions = [("source", "default"), ("reason", "nameNotFound")]
         #expect(try metrics.expectCounter("plinth_client_failures_total", dimensions).totalValue == 1)
         try await clock.waitForSleepers()
         clock.advance(by: .seconds(3))
         guard case .opened? = try await iterator.next() else {
-            Issue.record("the second attempt opens")
+            Issue.record("The second attempt should open")
             return
         }
     }
 
-    @Test("what the server says about its refusal is in the error")
+    @Test("The error has the server's reason for a refusal")
     func reason() async throws {
         let json = ["Content-Type": "application/json"]
         let transport = ScriptedTransport([
@@ -420,10 +420,10 @@ struct EventSourceTests {
         let error = await #expect(throws: EventSourceError.self) { for try await _ in Self.source(transport) {} }
         #expect(error?.reason == "token expired at 12:00")
         #expect(error?.reasonCode == "token-expired")
-        #expect(error?.message.contains("status 401 and not 200: token expired at 12:00 (token-expired).") == true)
+        #expect(error?.message.contains("status 401, not 200: token expired at 12:00 (token-expired).") == true)
     }
 
-    @Test("a refusal whose body does not end is not waited for longer than a second, and read no further than 4 KiB")
+    @Test("The body of a refusal is read for at most 1 s and up to 4 KiB")
     func unfinishedReason() async throws {
         let clock = ManualClock()
         let text = ["Content-Type": "text/plain"]
@@ -434,13 +434,13 @@ struct EventSourceTests {
         clock.advance(by: .seconds(1))
         #expect(try await reader.first(1) == ["failed unexpectedStatus"])
         try await transport.closed.first(1)
-        // As much as is kept has come: no time needs to pass.
+        // The body is at its limit: no time needs to pass.
         let long = ScriptedTransport([.unfinished(403, text, [String(repeating: "x", count: 4096)])])
         let error = await #expect(throws: EventSourceError.self) { for try await _ in Self.source(long) {} }
         #expect(error?.reason == String(repeating: "x", count: 300) + "…")
     }
 
-    @Test("a last event ID that is too long is handed out, and not sent")
+    @Test("A last event ID that is too long is delivered, but not sent")
     func longID() async throws {
         let clock = ManualClock()
         let transport = ScriptedTransport([.stream(["id: 123456789\ndata: a\n\n"]), .open(["data: b\n\n"])])
@@ -454,7 +454,7 @@ struct EventSourceTests {
         #expect(transport.requests.values.last?.headerFields[.init("Last-Event-ID") ?? .accept] == nil)
     }
 
-    @Test("a slow reader does not trip the idle timeout")
+    @Test("A slow reader does not trigger the idle timeout")
     func slowReader() async throws {
         let clock = ManualClock()
         let chunk = String(repeating: "data: 0123456789\n\n", count: 4000)
@@ -462,7 +462,7 @@ struct EventSourceTests {
         let source = Self.source(transport, clock: clock) { $0.idleTimeout = .seconds(1) }
         var iterator = source.messages.makeAsyncIterator()
         guard case .opened? = try await iterator.next() else {
-            Issue.record("it opens first")
+            Issue.record("The stream should open first")
             return
         }
         _ = try await iterator.next()
@@ -470,16 +470,16 @@ struct EventSourceTests {
             try await clock.waitForSleepers()
             clock.advance(by: .seconds(1))
         }
-        // All that was sent, and nothing else in between.
+        // Every event, and no other message in between.
         for number in 1..<16_000 {
             guard case .event? = try await iterator.next() else {
-                Issue.record("message \(number) is no event")
+                Issue.record("Message \(number) is not an event")
                 return
             }
         }
     }
 
-    @Test("metrics count requests, streams, events, bytes and failures by a bounded reason")
+    @Test("Metrics count requests, streams, events, bytes and failures by a bounded reason")
     func metrics() async throws {
         let clock = ManualClock()
         let metrics = TestMetrics()

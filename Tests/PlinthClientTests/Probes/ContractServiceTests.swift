@@ -9,16 +9,16 @@ import NIOCore
 import Synchronization
 import Testing
 
-/// The service that outside suites drive, driven as such a suite does it.
-@Suite("the contract test service", .serialized)
+/// The service for external contract tests, driven as they drive it.
+@Suite("Contract test service", .serialized)
 struct ContractServiceTests {
     typealias Step = ScriptedServer.Step
 
-    /// The service, and a server that its callbacks come to.
+    /// The service, and a server that receives its callbacks.
     final class Harness: Sendable {
         let process: ChildProcess
         let base: String
-        /// What the callbacks said, with the number of each.
+        /// Records the callbacks with their numbers.
         let callbacks: CallbackServer
 
         init() async throws {
@@ -46,7 +46,7 @@ struct ContractServiceTests {
             return (status, String(location), parts.dropFirst().joined())
         }
 
-        /// Creates a client, and returns where it is commanded.
+        /// Creates a client and returns the path for its commands.
         func create(_ server: ScriptedServer, _ options: String = "") async throws -> String {
             let body = #"{"streamUrl":"\#(server.url)","callbackUrl":"\#(callbacks.url)","tag":"t"\#(options)}"#
             let answer = try await ask("POST", "/", body)
@@ -55,7 +55,7 @@ struct ContractServiceTests {
         }
     }
 
-    /// Answers callbacks, one thread for each connection, and keeps what they say.
+    /// Answers callbacks, one thread per connection, and records them.
     final class CallbackServer: Sendable {
         let said = Recorder<String>()
         private let server: ScriptedServer
@@ -88,7 +88,7 @@ struct ContractServiceTests {
         }
     }
 
-    @Test("it says what it supports, refuses what it does not know, and ends when told to")
+    @Test("It reports its capabilities, refuses invalid requests, and exits on request")
     func endpoints() async throws {
         let harness = try await Harness()
         let about = try await harness.ask("GET", "/")
@@ -114,7 +114,7 @@ struct ContractServiceTests {
         #expect(try await harness.process.result().status == 0)
     }
 
-    @Test("events, comments and errors are called back in order, 14 MB of data too")
+    @Test("Events and comments are called back in order, including 14 MB of data")
     func callbacks() async throws {
         let harness = try await Harness()
         let large = String(repeating: "x", count: 14_000_000)
@@ -134,7 +134,7 @@ struct ContractServiceTests {
         #expect(fields["x-a"] == "b" && fields["last-event-id"] == "0")
     }
 
-    @Test("a broken connection, a read timeout and a restart lead to new connections")
+    @Test("A lost connection, a read timeout and a restart each lead to a new connection")
     func reconnection() async throws {
         let harness = try await Harness()
         let server = try ScriptedServer(
@@ -161,7 +161,7 @@ struct ContractServiceTests {
         try await restarted.requests.first(2)
     }
 
-    @Test("a redirect without a Location is an error, and 204 the end")
+    @Test("A redirect without a Location is an error, and 204 ends the stream")
     func endings() async throws {
         let harness = try await Harness()
         for status in ["301 Moved", "307 Temporary"] {

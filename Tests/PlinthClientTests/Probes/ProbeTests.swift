@@ -6,8 +6,8 @@ import PlinthTestSupport
 import Foundation
 import Testing
 
-/// The programs that outside suites drive, run as such suites run them.
-@Suite("probes")
+/// The programs for external test suites, run as those suites run them.
+@Suite("Probes")
 struct ProbeTests {
     typealias Step = ScriptedServer.Step
 
@@ -26,7 +26,7 @@ struct ProbeTests {
         #"{"k":"event","type":"\#(type)","data":"\#(data)","lastEventId":"\#(id)"}"#
     }
 
-    @Test("the source's probe prints what a browser's script would see")
+    @Test("The event source probe prints what a script in a browser observes")
     func events() async throws {
         let server = try ScriptedServer(
             [.head, .send("retry: 10\nid: 1\ndata: a\"\\/\ndata: é\n\nevent: e\ndata: b\n\nid: 2\ndata: half")],
@@ -43,14 +43,14 @@ struct ProbeTests {
         #expect(server.requests.values.map { $0.fields["last-event-id"] } == [nil, "1", "1"])
     }
 
-    @Test("the source's probe closes for good as a browser does", arguments: ["500 X", "404 X", "301 X", "200 OK"])
+    @Test("The event source probe closes permanently like a browser", arguments: ["500 X", "404 X", "301 X", "200 OK"])
     func failures(_ status: String) async throws {
         let server = try ScriptedServer([.status(status)])
         #expect(try await Self.probe(server, "0.5") == [Self.closed])
         #expect(server.requests.values.count == 1)
     }
 
-    @Test("the source's probe closes when it is told to, and stays closed")
+    @Test("The event source probe closes on request and stays closed")
     func closing() async throws {
         let gate = ScriptedServer.Gate()
         let script: [Step] = [.head, .send("retry: 300\ndata: 1\n\ndata: 2\n\ndata: 3\n\n"), .wait(gate)]
@@ -69,7 +69,7 @@ struct ProbeTests {
         #expect(ending.requests.values.count == 1)
     }
 
-    @Test("the source's probe explains itself when it is called wrongly")
+    @Test("The event source probe prints its usage on invalid arguments")
     func usage() async throws {
         for arguments in [[], ["http://a/"], ["http://a/", "x"], ["http://a/", "1", "--close-after-ms"]] {
             let result = try await ChildProcess.run(try Product.path("event-source-probe"), arguments)
@@ -78,7 +78,7 @@ struct ProbeTests {
         }
     }
 
-    @Test("the parser's probe answers each line with a fresh parser, and goes on after a bad one")
+    @Test("The parser probe uses a new parser for each line, and continues after an invalid one")
     func parser() async throws {
         func line(_ id: String, _ chunks: [[UInt8]]) -> String {
             let chunks = chunks.map { "\"\(Data($0).base64EncodedString())\"" }

@@ -8,8 +8,8 @@ import Testing
 import NIOCore
 #endif
 
-/// The events of one response.
-@Suite("responses")
+/// Events of a single response.
+@Suite("Responses")
 struct ResponseTests {
     static func chunks(_ texts: String...) -> AsyncStream<[UInt8]> {
         AsyncStream { stream in
@@ -32,7 +32,7 @@ struct ResponseTests {
         return data
     }
 
-    @Test("chunks, bytes and buffers have the same events, without the unfinished one")
+    @Test("Chunks, bytes and buffers have the same events, without the unfinished one")
     func kinds() async throws {
         let text = "\u{FEFF}data: a\n\nevent: e\rdata: b\r\rdata: unfinished\n"
         let expected = ["message: a", "e: b"]
@@ -47,7 +47,7 @@ struct ResponseTests {
         #endif
     }
 
-    @Test("it ends at the terminator, whatever follows")
+    @Test("The sequence ends at the terminator, whatever follows")
     func terminator() async throws {
         let stream = { Self.chunks("data: a\n\nda", "ta: [DONE]\n\nevent: stop\ndata: b\n\n", "data: c\n\n") }
         #expect(try await Self.data(stream().events(until: .data("[DONE]"))) == ["message: a"])
@@ -59,7 +59,7 @@ struct ResponseTests {
         #expect(try await iterator.next() == nil)
     }
 
-    @Test("a body that ends before the terminator is an error, after the events")
+    @Test("A body that ends before the terminator is an error, after its events")
     func missingTerminator() async throws {
         var iterator = Self.chunks("data: a\n\ndata: [DONE]\n").events(until: .data("[DONE]")).makeAsyncIterator()
         #expect(try await iterator.next()?.data == "a")
@@ -69,7 +69,7 @@ struct ResponseTests {
         #expect(try await iterator.next() == nil)
     }
 
-    @Test("an event above the limit is an error, after the events before it")
+    @Test("An event above the limit is an error, after the events before it")
     func tooLarge() async throws {
         var iterator = Self.chunks("data: a\n\ndata: 12345\n\n").events(maximumEventSize: 4).makeAsyncIterator()
         #expect(try await iterator.next()?.data == "a")
@@ -78,7 +78,7 @@ struct ResponseTests {
         #expect(try await iterator.next() == nil)
     }
 
-    @Test("what the base throws is thrown")
+    @Test("An error of the base is rethrown")
     func baseError() async throws {
         struct Broken: Error {}
         let base = AsyncThrowingStream<[UInt8], any Error> { stream in
@@ -94,7 +94,7 @@ struct ResponseTests {
         var amount: Int
     }
 
-    @Test("data is decoded, of one type of event if wanted")
+    @Test("Data is decoded, optionally of one event type only")
     func decoding() async throws {
         let stream = Self.chunks("data: {\"amount\": 1}\n\nevent: x\ndata: y\n\ndata: {\"amount\":\ndata: 2}\n\n")
         var prices: [Price] = []
@@ -107,7 +107,7 @@ struct ResponseTests {
         #expect(lengths == [3])
     }
 
-    @Test("an error in decoding names the event: number, type, ID and the beginning of its data")
+    @Test("A decoding error names the event: number, type, ID and the beginning of its data")
     func decodingError() async throws {
         let long = String(repeating: "x", count: 200)
         let stream = Self.chunks("data: {\"amount\": 1}\n\nid: 7\nevent: price\ndata: \(long)\n\n")
@@ -123,7 +123,7 @@ struct ResponseTests {
         #expect(try await iterator.next() == nil)
     }
 
-    @Test("an event can be sent on, with its own ID and not with an earlier one")
+    @Test("A received event can be sent, with its own ID and not an earlier one")
     func bridging() async throws {
         var sent: [ServerSentEvent] = []
         for try await event in Self.chunks("id: 1\ndata: a\n\nevent: e\ndata: b\n\n").events {

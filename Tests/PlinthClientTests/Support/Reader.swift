@@ -4,7 +4,7 @@ import PlinthClient
 import PlinthTestSupport
 import Synchronization
 
-/// Reads a source's messages in a task, and writes them down in short.
+/// Reads a source's messages in a task and records them in abbreviated form.
 final class Reader: Sendable {
     /// `open`, `message: data`, `: comment`, `retry code 3.0 seconds`, `end`, `failed code`.
     let lines = Recorder<String>()
@@ -40,8 +40,8 @@ final class Reader: Sendable {
         task.withLock { $0 }?.cancel()
     }
 
-    /// The first lines, when there are so many.
+    /// Waits for the first `count` lines.
     func first(_ count: Int) async throws -> [String] {
-        try await lines.first(count, "\(count) messages, beside \(lines.values)")
+        try await lines.first(count, "\(count) messages, after \(lines.values)")
     }
 }

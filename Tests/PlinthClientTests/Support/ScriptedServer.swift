@@ -7,19 +7,19 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A server that misbehaves as it is told: a socket, a thread for each connection, and a script.
+/// A server that misbehaves as scripted, with one thread per connection.
 ///
-/// The connections take the scripts in turn; the last one is for all that follow.
+/// Each connection takes the next script; the last one serves all further connections.
 final class ScriptedServer: Sendable {
     enum Step: Sendable {
         case send([UInt8])
-        /// One byte a write.
+        /// Sends one byte per write.
         case drip([UInt8])
         /// Sends until the client leaves.
         case flood([UInt8])
         /// Waits for the client to leave.
         case hold
-        /// Waits until the test says so.
+        /// Waits until the test opens the gate.
         case wait(Gate)
         /// RST instead of FIN.
         case reset
@@ -59,16 +59,16 @@ final class ScriptedServer: Sendable {
 
     let port: Int
     let requests = Recorder<Request>()
-    /// Connections that the client has left or that were closed, by their number.
+    /// The numbers of connections that the client or the server closed.
     let ended = Recorder<Int>()
-    /// Bytes that the client's socket has taken.
+    /// The number of bytes sent.
     let sent = Atomic<Int>(0)
 
     var url: String { "http://127.0.0.1:\(port)/" }
 
     private let listener: CInt
     private let scripts: [[Step]]
-    /// For a server that says 200 to every request of every connection.
+    /// Called for each request, if the server answers all of them with 200.
     private let answering: (@Sendable (Request) -> Void)?
 
     convenience init(_ scripts: [Step]...) throws {
@@ -102,7 +102,7 @@ final class ScriptedServer: Sendable {
                 _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                 guard connection >= 0, let server = self else {
                     if connection >= 0 { close(connection) }
-                    // Here and not in `deinit`: its number may then be another server's when it is accepted from.
+                    // Not in `deinit`: `accept` could then use a descriptor number that another server has reused.
                     close(listener)
                     return
                 }
@@ -115,7 +115,7 @@ final class ScriptedServer: Sendable {
     }
 
     deinit {
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         shutdown(listener, Int32(SHUT_RDWR))
     }
 
@@ -159,7 +159,7 @@ final class ScriptedServer: Sendable {
         }
     }
 
-    /// Whether the client is still there, 5 ms from now.
+    /// Whether the client is still connected; waits up to 5 ms.
     private static func isConnected(_ connection: CInt) -> Bool {
         var poll = pollfd(fd: connection, events: Int16(POLLIN), revents: 0)
         guard Glibc.poll(&poll, 1, 5) > 0 else { return true }

@@ -5,7 +5,7 @@ import PlinthClient
 import PlinthTestSupport
 import Synchronization
 
-/// A server without a socket: answers each request with the next answer of a script, and keeps the requests.
+/// A server without a socket: gives each request the next answer of a script, and records the requests.
 final class ScriptedTransport: EventSourceTransport {
     enum Answer: Sendable {
         /// A head, and a body that ends after these chunks.
@@ -22,16 +22,16 @@ final class ScriptedTransport: EventSourceTransport {
         case silence
         /// No connection.
         case failure
-        /// No connection, for a reason.
+        /// No connection, with a cause.
         case unreachable(EventSourceTransportError)
-        /// An error that is for good.
+        /// A permanent error.
         case refusal(EventSourceError)
     }
 
     struct Failure: Error {}
 
     let requests = Recorder<EventSourceRequest>()
-    /// Bodies that are not read any more.
+    /// The numbers of released bodies.
     let closed = Recorder<Int>()
     private let answers: Mutex<[Answer]>
 
@@ -111,7 +111,7 @@ final class ScriptedTransport: EventSourceTransport {
 }
 
 extension EventSourceConfiguration {
-    /// The standard's rules and nothing beyond, by a test's clock.
+    /// The HTML standard's rules without a back-off, with a test's clock.
     static func plain(_ clock: any Clock<Duration>) -> EventSourceConfiguration {
         var configuration = EventSourceConfiguration()
         configuration.backoff = .none

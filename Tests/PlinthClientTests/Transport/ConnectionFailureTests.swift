@@ -15,11 +15,11 @@ struct ConnectionFailureTests {
         EventSourceTransportError.preventing(IOError(errnoCode: errorNumber, reason: "test"))?.code
     }
 
-    @Test("only what happens before a server can have the request prevents it")
+    @Test("Only errors that precede the request count as preventing it")
     func preventing() {
         #expect(preventing(ECONNREFUSED) == .connectionRefused)
         #expect(preventing(EHOSTUNREACH) == .connectionRefused)
-        // These break connections that were made, too.
+        // These may also end an established connection.
         for number in [ETIMEDOUT, ECONNRESET, EPIPE] { #expect(preventing(number) == nil) }
         for error in [HTTPClientError.connectTimeout, .getConnectionFromPoolTimeout, .tlsHandshakeTimeout] {
             #expect(EventSourceTransportError.preventing(error) != nil)

@@ -10,13 +10,13 @@ import NIOHTTP1
 import PlinthClient
 import Testing
 
-/// An event source against servers that people run, through a proxy that is restarted while events are published.
-@Suite("against real servers", .serialized)
+/// An event source against production servers, through a proxy that restarts while events are published.
+@Suite("Real servers", .serialized)
 struct RealServerTests {
-    /// How many events are published, two hundred a second.
+    /// The number of events published, at 200 per second.
     private static let count = 1000
 
-    /// Publishes numbers, each an event, and calls something in between.
+    /// Publishes the numbers as events, and calls the closure after each.
     private func publish(to url: String, _ body: (Int) async throws -> Void) async throws {
         let start = ContinuousClock.now
         for number in 1...Self.count {
@@ -28,12 +28,12 @@ struct RealServerTests {
             let code = response.status.code
             #expect((200..<300).contains(code))
             try await body(number)
-            // Two hundred a second: the pace is what this is about.
+            // 200 per second: the test depends on this pace.
             try await Task.sleep(until: start + .milliseconds(5) * number)
         }
     }
 
-    /// Reads through a proxy that is restarted three times, and looks whether every event came once, in order.
+    /// Reads through a proxy that is restarted 3 times, and expects every event once and in order.
     private func resumes(from port: Int, subscribe: String, publish path: String) async throws {
         let proxy = try await Nginx(
             """
@@ -46,7 +46,7 @@ struct RealServerTests {
         var configuration = EventSourceConfiguration()
         configuration.reconnectionTime = .milliseconds(20)
         configuration.backoff = .none
-        // While nginx begins it may answer that its upstream is not there.
+        // While nginx starts, it may answer that its upstream is unavailable.
         configuration.retryableStatuses = EventSourceConfiguration.transientStatuses
         let source = EventSource("http://127.0.0.1:\(proxy.port)\(subscribe)", configuration: configuration)
         let reader = Reader(source)
@@ -64,9 +64,9 @@ struct RealServerTests {
             try await proxy.restart()
         }
         let isEvent: @Sendable (String) -> Bool = { $0.hasPrefix("message: ") }
-        try await wait(for: "all events, beside \(reader.lines.values.suffix(3))") {
+        try await wait(for: "all events, after \(reader.lines.values.suffix(3))") {
             while reader.lines.values.count(where: isEvent) < Self.count {
-                // How many openings and retries come between is not known, so that no count of lines can be waited for.
+                // The number of openings and retries is unknown, so it cannot wait for a count of lines.
                 try await Task.sleep(for: .milliseconds(20))
             }
         }
@@ -75,9 +75,9 @@ struct RealServerTests {
         #expect(reader.lines.values.count { $0 == "open" } >= 4)
     }
 
-    @Test("Plinth's hub: nothing is lost or comes twice when the proxy in front of it is restarted")
+    @Test("Plinth's hub: no event is lost or duplicated when the proxy in front restarts")
     func hub() async throws {
-        // The source is to be back before the proxy is restarted again.
+        // The source must reconnect before the proxy restarts again.
         let options = ["--port", "0", "--log-level", "error", "--retry", "20ms"]
         let hub = try ChildProcess(try Product.path("plinth"), ["serve"] + options)
         defer { hub.terminate() }
@@ -86,7 +86,7 @@ struct RealServerTests {
         try await resumes(from: port, subscribe: "/topics/a", publish: "/topics/a")
     }
 
-    @Test("Plinth's hub: the largest events that it takes are read with the defaults, whatever their line ends")
+    @Test("Plinth's hub: its largest events are read with the defaults, whatever their line ends")
     func largestEvents() async throws {
         let hub = try ChildProcess(try Product.path("plinth"), ["serve", "--port", "0", "--log-level", "error"])
         defer { hub.terminate() }
@@ -96,7 +96,7 @@ struct RealServerTests {
         let maximum = 1 << 20
         let type = String(repeating: "e", count: 2000)
         for (number, unit) in ["x", "\n", "\r", "\r\n", "é", "\0", "\u{FEFF}"].enumerated() {
-            // Each line end is a line more on the wire.
+            // Each line end adds a line on the wire.
             let body = String(repeating: unit, count: maximum / unit.utf8.count)
             let topic = String(repeating: "t", count: 1000) + "\(number)"
             var request = HTTPClientRequest(url: "\(url)/\(topic)?type=\(type)")
@@ -105,7 +105,7 @@ struct RealServerTests {
             request.body = .bytes(ByteBuffer(string: body))
             let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
             #expect((200..<300).contains(response.status.code))
-            // The ID with the topic in it is that of streams of several topics.
+            // Streams of several topics have the topic in the ID.
             for path in ["/\(topic)?last-event-id=earliest", "?match=\(topic)&last-event-id=earliest"] {
                 var iterator = EventSource(url + path).makeAsyncIterator()
                 let event = try #require(try await iterator.next())
@@ -115,7 +115,7 @@ struct RealServerTests {
         }
     }
 
-    /// A text's bytes with each line end, of any kind, as LF.
+    /// The bytes of a text with every kind of line end as LF.
     private static func normalised(_ text: String) -> [UInt8] {
         var result: [UInt8] = []
         var last: UInt8 = 0
@@ -126,7 +126,7 @@ struct RealServerTests {
         return result
     }
 
-    @Test("nchan: nothing is lost or comes twice when the proxy in front of it is restarted")
+    @Test("nchan: no event is lost or duplicated when the proxy in front restarts")
     func nchan() async throws {
         let server = try await Nginx(
             """

@@ -10,8 +10,8 @@ import PlinthClient
 import Synchronization
 import Testing
 
-/// An event source on AsyncHTTPClient, against a server that misbehaves.
-@Suite("against a misbehaving server")
+/// An event source with AsyncHTTPClient, against a misbehaving server.
+@Suite("Misbehaving servers")
 struct ServerTests {
     typealias Step = ScriptedServer.Step
 
@@ -27,7 +27,7 @@ struct ServerTests {
         return EventSource(server.url + path, configuration: configuration)
     }
 
-    @Test("the request is a plain one")
+    @Test("The request has only the necessary header fields")
     func request() async throws {
         let server = try ScriptedServer([.head, .hold])
         let reader = Reader(Self.source(server, path: "a%20b?c=d"))
@@ -42,7 +42,7 @@ struct ServerTests {
         #expect(request.body.isEmpty)
     }
 
-    @Test("the end of the body is followed by another request, with the ID of the last whole event")
+    @Test("The end of the body leads to another request, with the ID of the last complete event")
     func reconnection() async throws {
         let server = try ScriptedServer(
             [.chunkedHead, .chunk("id: ä1\ndata: a\n\nid: 2\nevent: x\nda"), .send("0\r\n\r\n")],
@@ -58,7 +58,7 @@ struct ServerTests {
     }
 
     @Test(
-        "a connection that breaks brings what was whole, and is made again",
+        "A lost connection delivers its complete events and is retried",
         arguments: [
             [Step.chunkedHead, .chunk("data: a\n\nda")],
             [.chunkedHead, .send("A\r\ndata: a\n\n")],
@@ -75,7 +75,7 @@ struct ServerTests {
         )
     }
 
-    @Test("a reset in the middle is a broken connection")
+    @Test("A reset during the stream is a lost connection")
     func reset() async throws {
         let gate = ScriptedServer.Gate()
         let server = try ScriptedServer([.head, .send("data: a\n\n"), .wait(gate), .reset], [.head, .hold])
@@ -86,7 +86,7 @@ struct ServerTests {
     }
 
     @Test(
-        "what is no answer is tried again",
+        "A missing or invalid response is retried",
         arguments: [
             [], [Step.reset], [.send("garbage\r\n\r\n")], [.send("HTTP/1.1 200")], [.send("HTTP/1.1 99 X\r\n\r\n")],
         ]
@@ -97,7 +97,7 @@ struct ServerTests {
         #expect(try await reader.first(2) == ["retry connectionFailed 0.001 seconds", "open"])
     }
 
-    @Test("a server that is not there is tried again")
+    @Test("A refused connection is retried")
     func refused() async throws {
         let port = try ScriptedServer([]).port
         var configuration = EventSourceConfiguration()
@@ -114,7 +114,7 @@ struct ServerTests {
     }
 
     @Test(
-        "a status or type that is no event stream is for good, and one request",
+        "An unexpected response is permanent and leads to no second request",
         arguments: [
             (Step.status("204 No Content"), "end"), (.status("201 Created"), "failed unexpectedStatus"),
             (.status("304 Not Modified"), "failed unexpectedStatus"), (.status("401 No"), "failed unexpectedStatus"),
@@ -135,7 +135,7 @@ struct ServerTests {
         #expect(server.requests.values.count == 1)
     }
 
-    @Test("a status that is retried waits as its Retry-After says")
+    @Test("A retried status waits for its Retry-After")
     func retryAfter() async throws {
         let server = try ScriptedServer([.status("503 Busy", "Retry-After: 1")], [.head, .hold])
         let reader = Reader(Self.source(server) { $0.retryableStatuses = [503] })
@@ -145,7 +145,7 @@ struct ServerTests {
     }
 
     @Test(
-        "each kind of redirect is followed, also by a server that closes after it",
+        "Each redirect status is followed, also if the server then closes the connection",
         arguments: [301, 302, 303, 307, 308]
     )
     func redirects(_ status: Int) async throws {
@@ -159,7 +159,7 @@ struct ServerTests {
         #expect(server.requests.values.map(\.line) == ["GET /x/y", "GET /b?c", "GET /b?d"].map { $0 + " HTTP/1.1" })
     }
 
-    @Test("a loop of redirects is left after twenty, and tried again")
+    @Test("A redirect loop fails after 20 redirects and is retried")
     func loop() async throws {
         let server = try ScriptedServer([.status("302 Found", "Location: /")])
         let reader = Reader(Self.source(server))
@@ -168,7 +168,7 @@ struct ServerTests {
         #expect(server.requests.values.count >= 21)
     }
 
-    @Test("a redirect to another origin leaves credentials behind")
+    @Test("A redirect to another origin removes credentials")
     func otherOrigin() async throws {
         let other = try ScriptedServer([.head, .hold])
         let server = try ScriptedServer([.status("307 T", "Location: \(other.url)z")])
@@ -182,7 +182,7 @@ struct ServerTests {
         #expect(fields["user-agent"] == "a")
     }
 
-    @Test("a URL's user name is sent as Basic, and not in the request line")
+    @Test("A URL's user name is sent as Basic, and not in the request line")
     func userInformation() async throws {
         let server = try ScriptedServer([.status("307 T", "Location: /b")], [.head, .hold])
         let url = server.url.replacing("http://", with: "http://user:p%40ss@")
@@ -195,7 +195,7 @@ struct ServerTests {
         )
     }
 
-    @Test("a body is sent again with each attempt, and with redirects that keep it")
+    @Test("A body is sent with each attempt, and with redirects that keep it")
     func body() async throws {
         let server = try ScriptedServer(
             [.status("307 T", "Location: /b")],
@@ -217,7 +217,7 @@ struct ServerTests {
         }
     }
 
-    @Test("informational responses before the head are passed over")
+    @Test("Informational responses before the head are skipped")
     func informational() async throws {
         let server = try ScriptedServer([
             .send("HTTP/1.1 100 Continue\r\n\r\n"), .send("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"), .head,
@@ -226,7 +226,7 @@ struct ServerTests {
         #expect(try await Reader(Self.source(server)).first(2) == ["open", "message: a"])
     }
 
-    @Test("bytes may come one at a time, the head's too")
+    @Test("Bytes may arrive one at a time, also those of the head")
     func drip() async throws {
         let server = try ScriptedServer([
             .drip("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"),
@@ -236,7 +236,7 @@ struct ServerTests {
         #expect(try await reader.first(4) == ["open", ": c", "message: é漢🎉\n", "message: b"])
     }
 
-    @Test("an event of 14 MB comes whole, if the limit allows for it", arguments: [true, false])
+    @Test("An event of 14 MB is delivered if the limit allows it", arguments: [true, false])
     func largeEvent(_ isAllowed: Bool) async throws {
         let line = String(repeating: "x", count: 14_000_000)
         let server = try ScriptedServer([.head, .send("data: \(line)\n\n"), .hold])
@@ -250,7 +250,7 @@ struct ServerTests {
         }
     }
 
-    @Test("a server that accepts and never answers is given up after the idle timeout")
+    @Test("A server that accepts and never responds is dropped after the idle timeout")
     func silentServer() async throws {
         let server = try ScriptedServer([.head, .send("id: 1\ndata: a\n\n")], [.hold], [.head, .hold])
         let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(500) })
@@ -262,7 +262,7 @@ struct ServerTests {
         #expect(server.requests.values.map { $0.fields["last-event-id"] } == [nil, "1", "1"])
     }
 
-    @Test("the server's reason is read of a body that comes in pieces, and of one that does not end")
+    @Test("The server's reason is read from a body in pieces, and from one that does not end")
     func reason() async throws {
         let head = "HTTP/1.1 401 No\r\nContent-Type: application/json\r\n"
         let body = #"{"error":"token expired","code":"token-expired"}"#
@@ -277,7 +277,7 @@ struct ServerTests {
         }
     }
 
-    @Test("a name that is none, a server of TLS, and one that closes are told apart")
+    @Test("An unknown name, a TLS server, and one that closes have different codes")
     func causes() async throws {
         func code(_ url: String) async -> EventSourceError? {
             var configuration = EventSourceConfiguration()
@@ -296,7 +296,7 @@ struct ServerTests {
         }
         let name = await code("http://plinth-test.invalid/")
         #expect(name?.code == .nameNotFound, "\(String(describing: name))")
-        // The alert that a server of TLS sends when what comes is no TLS.
+        // The alert that a TLS server sends in reply to plaintext.
         let tls = try ScriptedServer([.send([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x32])])
         let alert = await code(tls.url)
         #expect(alert?.code == .tlsServer, "\(String(describing: alert))")
@@ -307,7 +307,7 @@ struct ServerTests {
         #expect(closed?.message.contains("closed the connection without an answer") == true)
     }
 
-    @Test("a silent stream is given up after the idle timeout")
+    @Test("A silent stream is dropped after the idle timeout")
     func silence() async throws {
         let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
         let reader = Reader(Self.source(server) { $0.idleTimeout = .milliseconds(500) })
@@ -318,7 +318,7 @@ struct ServerTests {
         try await server.ended.first(1)
     }
 
-    @Test("a head that does not come is given up after the response timeout")
+    @Test("A head that does not arrive is abandoned after the response timeout")
     func slowHead() async throws {
         let server = try ScriptedServer([.send("HTTP/1.1 200 OK\r\n"), .hold], [.head, .hold])
         let reader = Reader(Self.source(server) { $0.responseTimeout = .milliseconds(300) })
@@ -326,7 +326,7 @@ struct ServerTests {
         try await server.ended.first(1)
     }
 
-    @Test("close, cancelling, and dropping the iterator each close the connection")
+    @Test("Close, cancellation, and releasing the iterator each close the connection")
     func leaving() async throws {
         let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
         let closed = Self.source(server)
@@ -341,7 +341,7 @@ struct ServerTests {
         let dropped = Self.source(server)
         for try await _ in dropped { break }
         try await server.ended.first(3, "the third connection's end")
-        // While the answer is still awaited.
+        // While waiting for the response.
         let silent = try ScriptedServer([.hold])
         let waiting = Reader(Self.source(silent))
         try await silent.requests.first(1)
@@ -349,14 +349,14 @@ struct ServerTests {
         try await silent.ended.first(1, "the connection's end")
     }
 
-    @Test("a reader that does not read stops the server, and what it gets later is complete")
+    @Test("A reader that stops reading stops the server, and later receives every event")
     func backPressure() async throws {
         let event = "data: " + String(repeating: "x", count: 993) + "\n\n"
         let server = try ScriptedServer([.head, .flood(Array(String(repeating: event, count: 64).utf8))])
         let source = Self.source(server)
         var iterator = source.makeAsyncIterator()
         _ = try await iterator.next()
-        // Until nothing goes out any more.
+        // Until the server can send no more.
         var last = -1
         while true {
             let sent = server.sent.load(ordering: .relaxed)
@@ -373,7 +373,7 @@ struct ServerTests {
         try await server.ended.first(1)
     }
 
-    @Test("a transport may share a client, and may have one of its own that ends with it")
+    @Test("A transport may share a client, or have its own, which ends with it")
     func transports() async throws {
         let server = try ScriptedServer([.head, .send("data: a\n\n"), .hold])
         var configuration = AsyncHTTPClientTransport.configuration
@@ -390,7 +390,7 @@ struct ServerTests {
         try await client.shutdown()
     }
 
-    @Test("a body of AsyncHTTPClient has events")
+    @Test("A body of AsyncHTTPClient has events")
     func response() async throws {
         let server = try ScriptedServer([.head, .send("data: a\n\ndata: [DONE]\n\n"), .hold])
         let response = try await HTTPClient.shared.execute(HTTPClientRequest(url: server.url), timeout: .seconds(5))
