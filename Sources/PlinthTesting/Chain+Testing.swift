@@ -4,25 +4,25 @@ public import Plinth
 import Synchronization
 
 extension Chain {
-    /// Runs a request through all stages, without a socket, and collects the response's body.
+    /// Runs a request through all stages, without a socket, and collects the response body.
     ///
     /// ```swift
     /// let response = try await chain.response(for: .get("/users/7"))
     /// #expect(response.status == .ok)
     /// ```
     ///
-    /// An event stream is not collected: it goes on, and the response's ``TestResponse/eventStream`` reads it. To choose
-    /// its clock, or a client that is slow, ask with ``eventStream(for:clock:stalled:timeout:)``.
+    /// An event stream is not collected: it stays open, and ``TestResponse/eventStream`` reads it. For a specific clock
+    /// or a stalled client, use ``eventStream(for:clock:stalled:timeout:)``.
     ///
     /// - Parameter request: The request.
     /// - Returns: The response.
-    /// - Throws: What the body throws while it is written: over a socket the response would be cut off.
-    ///   ``TestResponseError`` if a file cannot be read.
+    /// - Throws: The error of a body writer; over a socket the response would be truncated. ``TestResponseError`` if a
+    ///   file cannot be read.
     public func response(for request: Request) async throws -> TestResponse {
         let connection = TestConnection(clock: ManualClock())
         let outcome = await execute(request, on: connection)
         let sent = connection.sentEarly
-        // What was sent early is what the client has; later changes have no effect.
+        // The client received the early head; later changes have no effect.
         let response = sent ?? outcome.response
         let omitsBody =
             request.method == .head || response.status == .noContent || response.status == .notModified
@@ -38,11 +38,10 @@ extension Chain {
         )
     }
 
-    /// Runs a request through all stages and leaves the response's body alone: closures do not write, files are not
-    /// opened.
+    /// Runs a request through all stages without producing the body: writers are not called, files not opened.
     ///
-    /// It does what a connector does between reading a request and writing its response, and nothing else: for
-    /// benchmarks of a chain, and tests of one that look at the head alone.
+    /// It does only what a connector does between reading a request and writing its response. Use it for benchmarks of
+    /// a chain, and for tests that check only the head.
     public func unsentResponse(for request: Request) async -> Response {
         await execute(request, on: SilentExchange.shared).response
     }
@@ -53,7 +52,7 @@ extension Chain {
             return (bytes, bytes.count)
         case .file(let file):
             guard let bytes = Files.read(file.path, range: file.range) else {
-                throw TestResponseError(description: "the file \(file.path) of the body cannot be read")
+                throw TestResponseError(description: "the body's file \(file.path) cannot be read")
             }
             return (bytes, bytes.count)
         case .writer(let length, let write):
@@ -62,13 +61,13 @@ extension Chain {
             try await write(BodyWriter { bytes in written.withLock { $0 += bytes } })
             return (written.withLock { $0 }, length)
         case .eventStream, .handedOff:
-            // Its client reads it, at its own pace.
+            // Read by the test's client.
             return ([], nil)
         }
     }
 }
 
-/// Takes every head for sent.
+/// An exchange that discards the head.
 private final class SilentExchange: Exchange {
     static let shared = SilentExchange()
 

@@ -3,16 +3,16 @@
 public import Plinth
 
 extension Request {
-    /// A request made up for a test.
+    /// Creates a request for a test.
     ///
     /// - Parameters:
     ///   - method: The method.
-    ///   - target: Path and query as they are sent, percent-encoded.
-    ///   - headers: The header fields; none unless given.
-    ///   - body: The body; empty unless given. No `Content-Type` is added; `Content-Length` is, as clients do, unless
-    ///     the headers say something of the length, or the method is one that has no body and there is none.
-    ///   - isSecure: Whether to look like a request over TLS; not unless given.
-    ///   - logger: Where the chain logs; nowhere unless given.
+    ///   - target: The percent-encoded path and query.
+    ///   - headers: The header fields. Default: none.
+    ///   - body: The body. Default: empty. No `Content-Type` is added. `Content-Length` is added if the body is not
+    ///     empty or the method is `POST`, `PUT` or `PATCH`, unless the headers contain it or `Transfer-Encoding`.
+    ///   - isSecure: Whether the request appears to come over TLS. Default: false.
+    ///   - logger: The logger of the request. Default: one that discards everything.
     /// - Returns: The request.
     public static func make(
         _ method: HTTPRequest.Method,
@@ -41,37 +41,37 @@ extension Request {
         )
     }
 
-    /// A `GET` of a path and query, percent-encoded.
+    /// Creates a `GET` request for a percent-encoded path and query.
     public static func get(_ target: String, headers: HTTPFields = [:]) -> Request {
         make(.get, target, headers: headers)
     }
 
-    /// A `HEAD` of a path and query, percent-encoded.
+    /// Creates a `HEAD` request for a percent-encoded path and query.
     public static func head(_ target: String, headers: HTTPFields = [:]) -> Request {
         make(.head, target, headers: headers)
     }
 
-    /// An `OPTIONS` of a path and query, percent-encoded.
+    /// Creates an `OPTIONS` request for a percent-encoded path and query.
     public static func options(_ target: String, headers: HTTPFields = [:]) -> Request {
         make(.options, target, headers: headers)
     }
 
-    /// A `DELETE` of a path and query, percent-encoded.
+    /// Creates a `DELETE` request for a percent-encoded path and query.
     public static func delete(_ target: String, headers: HTTPFields = [:]) -> Request {
         make(.delete, target, headers: headers)
     }
 
-    /// A `POST` to a path and query, percent-encoded, with a body in UTF-8 and no `Content-Type` of its own.
+    /// Creates a `POST` request for a percent-encoded path and query, with a UTF-8 body and no default `Content-Type`.
     public static func post(_ target: String, headers: HTTPFields = [:], body: String = "") -> Request {
         make(.post, target, headers: headers, body: Array(body.utf8))
     }
 
-    /// A `PUT` to a path and query, percent-encoded, with a body in UTF-8 and no `Content-Type` of its own.
+    /// Creates a `PUT` request for a percent-encoded path and query, with a UTF-8 body and no default `Content-Type`.
     public static func put(_ target: String, headers: HTTPFields = [:], body: String = "") -> Request {
         make(.put, target, headers: headers, body: Array(body.utf8))
     }
 
-    /// A `PATCH` of a path and query, percent-encoded, with a body in UTF-8 and no `Content-Type` of its own.
+    /// Creates a `PATCH` request for a percent-encoded path and query, with a UTF-8 body and no default `Content-Type`.
     public static func patch(_ target: String, headers: HTTPFields = [:], body: String = "") -> Request {
         make(.patch, target, headers: headers, body: Array(body.utf8))
     }

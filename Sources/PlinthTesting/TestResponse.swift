@@ -2,35 +2,34 @@
 
 public import Plinth
 
-/// A response as a client would have received it, with its whole body.
+/// A response as a client would receive it, with its whole body.
 public struct TestResponse: Sendable {
     /// The status.
     public var status: HTTPResponse.Status
-    /// The header fields that the chain set.
+    /// The header fields set by the chain.
     ///
-    /// The framing that a connector adds is not among them; see
-    /// ``contentLength``.
+    /// They do not include the framing that a connector adds; see ``contentLength``.
     public var headers: HTTPFields
-    /// The bytes of the body; none in answer to `HEAD`, nor with status 204 or 304 (RFC 9110, section 6.4.1).
+    /// The bytes of the body; empty for `HEAD` and for status 204 or 304 (RFC 9110, section 6.4.1).
     public var bytes: [UInt8]
-    /// The `Content-Length` that a connector would announce: that of the body, even if `HEAD` leaves it out.
+    /// The `Content-Length` that a connector would send; for `HEAD`, the length of the omitted body.
     ///
-    /// Nil if the length is not known before the body is written.
+    /// Nil if the length is unknown before the body is written.
     public var contentLength: Int?
-    /// Whether an interceptor sent the head itself, with ``/Plinth/Context/sendHead()``: ``status`` and ``headers`` are
-    /// then those of that moment.
+    /// Whether an interceptor sent the head early, with ``/Plinth/Context/sendHead()``; ``status`` and ``headers`` are
+    /// then those that were sent.
     public var isHeadSentEarly: Bool
-    /// The route that matched, if any did.
+    /// The matched route, if any.
     public var route: RouteIdentity?
-    /// The event stream, if the body is one: what its client sees and does.
+    /// The client side of the event stream, if the body is one.
     public var eventStream: TestEventStream?
 
     /// The body as UTF-8, with invalid bytes replaced.
     public var body: String { String(decoding: bytes, as: UTF8.self) }
 }
 
-/// A body could not be collected by a test.
+/// A response body could not be collected.
 public struct TestResponseError: Error, CustomStringConvertible {
-    /// What was in the way.
+    /// The reason.
     public let description: String
 }

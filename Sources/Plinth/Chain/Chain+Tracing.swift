@@ -5,7 +5,8 @@ import Tracing
 extension Chain {
     /// Runs the stages in a span.
     ///
-    /// Attributes follow OpenTelemetry's conventions for HTTP servers. The query is left out: it may hold secrets.
+    /// Attributes follow OpenTelemetry's semantic conventions for HTTP servers. The query is omitted: it may contain
+    /// secrets.
     func traced(by tracer: some Tracer, _ request: Request, _ run: () async -> Outcome) async -> Outcome {
         var context = InstrumentationContext.current ?? .topLevel
         tracer.extract(request.headers, into: &context, using: HeaderExtractor())
@@ -15,7 +16,7 @@ extension Chain {
             span.attributes["url.path"] = String(request.path)
             span.attributes["http.response.status_code"] = outcome.response.status.code
             if let route = outcome.request.route {
-                // A route, never a path: the names of spans must be few.
+                // A route, never a path: span names must have low cardinality.
                 span.operationName = "\(request.method.rawValue) \(route.pattern)"
                 span.attributes["http.route"] = route.pattern
             }
@@ -28,7 +29,7 @@ extension Chain {
     }
 }
 
-/// Finds a trace's headers among those of a request.
+/// Extracts trace context from request headers.
 private struct HeaderExtractor: Extractor {
     func extract(key: String, from headers: HTTPFields) -> String? {
         HTTPField.Name(key).flatMap { headers[$0] }

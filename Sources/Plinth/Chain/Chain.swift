@@ -2,35 +2,35 @@
 
 import Tracing
 
-/// A list of interceptors, and the execution of requests through it.
+/// A list of interceptors that requests run through.
 ///
-/// If a tracer is bootstrapped, each request is a span of kind `server`, whose context is bound to the task while the
-/// stages run: named `METHOD pattern`, continued from the request's headers. It ends with the last stage: what an
-/// event stream or another long body does later is not in it.
+/// If a tracer is bootstrapped, each request gets a span of kind `server` named `METHOD pattern`, which continues the
+/// trace of the request's headers. Its context is bound to the task while the stages run. The span ends with the last
+/// stage and does not cover the body of an event stream or another long response.
 public struct Chain: Sendable {
-    /// The interceptors in the order in which they are entered.
+    /// The interceptors, in entry order.
     public let interceptors: [Interceptor]
 
-    /// A chain of these interceptors.
+    /// Creates a chain of interceptors.
     public init(_ interceptors: [Interceptor]) {
         self.interceptors = interceptors
     }
 
-    /// What came of a request.
+    /// The result of running a request.
     package struct Outcome: Sendable {
-        /// The response; always one, even if no interceptor set any.
+        /// The response; a 404 if no interceptor set one.
         package var response: Response
-        /// Whether an interceptor has sent the head itself.
+        /// Whether an interceptor already sent the head.
         package var isHeadSent: Bool
-        /// The request as the last interceptor left it: with its route, for metrics.
+        /// The request after the last stage, including its route, for metrics.
         package var request: Request
-        /// What a stage threw last, handled or not; nil if none threw.
+        /// The last error that a stage threw, handled or not; nil if none threw.
         package var lastError: (any Error)?
     }
 
-    /// Runs a request through the stages, in a span if a tracer is bootstrapped.
+    /// Runs a request through all stages, in a span if a tracer is bootstrapped.
     package func execute(_ request: Request, on exchange: any Exchange) async -> Outcome {
-        // Asking for the tracer casts between protocols, which takes a fifth of a microsecond; this does not.
+        // Accessing the tracer takes a protocol cast of about 0.2 µs; this check avoids it.
         if InstrumentationSystem.instrument is NoOpInstrument { return await run(request, on: exchange) }
         let tracer = InstrumentationSystem.tracer
         if tracer is NoOpTracer { return await run(request, on: exchange) }

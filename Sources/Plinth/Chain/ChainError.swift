@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// An error that a stage threw, with the place where it happened.
+/// An error thrown by a stage, with the interceptor, stage and request.
 public struct ChainError: Error, CustomStringConvertible {
-    /// A stage of an interceptor.
+    /// The stage of an interceptor.
     public enum Stage: String, Sendable {
         /// On the way in.
         case enter
@@ -12,17 +12,17 @@ public struct ChainError: Error, CustomStringConvertible {
         case error
     }
 
-    /// What the stage threw.
+    /// The thrown error.
     public let cause: any Error
-    /// The interceptor that threw.
+    /// The name of the interceptor that threw.
     public let interceptor: String
-    /// Its stage.
+    /// The stage that threw.
     public let stage: Stage
-    /// The request it was about.
+    /// The ID of the request.
     public let requestID: String
-    /// The errors that were under way when an `error` stage threw this one, oldest first.
+    /// The errors that this one replaced, each thrown by an `error` stage, oldest first.
     public let suppressed: [any Error]
-    /// Tells whether an error stage passed the error on: two errors of the same cause are not the same error.
+    /// Identifies the error, to detect that an `error` stage rethrew it: two errors may have the same cause.
     let serial: Int
 
     init(
@@ -41,7 +41,7 @@ public struct ChainError: Error, CustomStringConvertible {
         self.serial = serial
     }
 
-    /// The cause, and where it was thrown.
+    /// The cause, the interceptor, the stage and the request ID.
     public var description: String {
         "\(cause) (thrown by the \(stage.rawValue) stage of interceptor \"\(interceptor)\", request \(requestID))"
     }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One request on its way through the stages.
+/// The execution of one request through the stages.
 struct ChainRun {
     private var context: Context
-    /// The error under way, if any.
+    /// The unhandled error, if any.
     private var failure: ChainError?
-    /// How many errors there have been, which tells them apart.
+    /// The number of errors so far; the source of serial numbers.
     private var failures = 0
-    /// What was thrown last, handled or not.
+    /// The last thrown error, handled or not.
     private var lastError: (any Error)?
 
     init(_ context: Context) {
         self.context = context
     }
 
-    /// Enters interceptors until one sets a response, terminates or throws, or until none is left.
+    /// Runs `enter` stages until one sets a response, terminates or throws, or the queue is empty.
     mutating func enter() async {
         while context.entered < context.queue.count, !context.isTerminated, context.response == nil {
             let interceptor = context.queue[context.entered]
@@ -31,7 +31,8 @@ struct ChainRun {
         }
     }
 
-    /// Leaves those that were entered, the last one first; while an error is under way, through their error stages.
+    /// Runs the `leave` stages of the entered interceptors in reverse order, or their `error` stages while an error is
+    /// unhandled.
     mutating func leave() async {
         while context.entered > 0 {
             context.entered -= 1
@@ -43,7 +44,7 @@ struct ChainRun {
                     try await stage(&context, failure)
                     self.failure = nil
                 } catch let same as ChainError where same.serial == failure.serial {
-                    // Passed on as it is.
+                    // Rethrown unchanged.
                 } catch {
                     fail(error, interceptor, .error)
                 }
@@ -60,7 +61,7 @@ struct ChainRun {
         }
     }
 
-    /// The response that the stages left, or the one that stands for an error that nobody handled.
+    /// Returns the response set by the stages, or the response to an unhandled error.
     mutating func finish() -> Chain.Outcome {
         if let failure {
             let answer = failure.answer(to: context.request)
@@ -71,7 +72,7 @@ struct ChainRun {
         }
         return Chain.Outcome(
             response: context.sentResponse ?? context.response
-                ?? HTTPError(.notFound, "nothing here answers this request").response,
+                ?? HTTPError(.notFound, "no resource matches this request").response,
             isHeadSent: context.isResponseSent,
             request: context.request,
             lastError: lastError
@@ -93,14 +94,14 @@ struct ChainRun {
         )
     }
 
-    /// The response's mark before a stage, if its head was already sent then.
+    /// The number of response changes so far if the head has been sent, nil otherwise.
     private var sentMark: Int? { context.isResponseSent ? context.responseChanges : nil }
 
-    /// Logs a stage that changed a response whose head was already with the client.
+    /// Logs an error if a stage changed the response after its head was sent.
     private func check(_ mark: Int?, _ interceptor: Interceptor) {
         guard let mark, mark != context.responseChanges else { return }
         context.request.logger.error(
-            "an interceptor changed a response that had been sent; the change has no effect",
+            "interceptor changed the response after its head was sent; the change has no effect",
             metadata: ["interceptor": "\(interceptor.name)", "request-id": "\(context.request.id)"]
         )
     }

@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What flows through the chain: a request, in time its response, and the interceptors that are still to run.
+/// The state that flows through the chain: the request, its response once set, and the queued interceptors.
 public struct Context: Sendable {
     /// The request.
     ///
-    /// Interceptors may change it for those after them.
+    /// Interceptors may change it for later stages.
     public var request: Request
 
-    /// The response, nil until a stage sets it.
+    /// The response; nil until a stage sets it.
     ///
-    /// Setting it ends the enter stage.
+    /// Setting it ends the enter phase.
     ///
-    /// Once ``isResponseSent`` is true a change changes nothing, and is logged as an error with the interceptor's name.
+    /// Once ``isResponseSent`` is true, changes have no effect and are logged as an error with the interceptor's name.
     public var response: Response? {
         didSet { responseChanges &+= 1 }
     }
 
-    /// What interceptors attached for the stages after them.
+    /// Values attached by interceptors for later stages.
     public var values = TypedValues()
 
-    /// Whether the head of the response is already with the client.
+    /// Whether the head of the response has been sent.
     public var isResponseSent: Bool { sentResponse != nil || exchange == nil }
 
-    /// The interceptors that are still to be entered, the next one first.
+    /// All interceptors of the run, in entry order; the first ``entered`` have been entered.
     var queue: [Interceptor]
-    /// How many of ``queue`` have been entered.
+    /// The number of interceptors in ``queue`` that have been entered.
     ///
-    /// They are the stack: the last one leaves first.
+    /// They form a stack: the last one entered leaves first.
     var entered = 0
     /// Set by ``terminate()``.
     var isTerminated = false
-    /// Counts assignments to ``response``, which tells the chain of changes after it was sent.
+    /// Counts assignments to ``response``, to detect changes after the head was sent.
     var responseChanges = 0
-    /// The response whose head is with the client: the one that its body has to be of.
+    /// The response whose head was sent; the body comes from it, too.
     private(set) var sentResponse: Response?
-    /// The way back to the client.
+    /// The connection to the client; nil in a ready function's copy.
     private let exchange: (any Exchange)?
 
     package init(request: Request, interceptors: [Interceptor], exchange: any Exchange) {
         self.init(request: request, interceptors: interceptors, exchange: Optional(exchange))
     }
 
-    /// The context as a ready function gets it, which outlives the chain: without what only the chain needs, so that a
-    /// stream does not hold on to the connection's side of its request.
+    /// A copy for a ready function, which may outlive the chain: without queue and exchange, so that a stream does not
+    /// retain its connection.
     var forReadyFunction: Context {
         var copy = Context(request: request, interceptors: [], exchange: nil)
         copy.values = values
@@ -55,30 +55,30 @@ public struct Context: Sendable {
         self.exchange = exchange
     }
 
-    /// Adds interceptors behind those that are already waiting.
+    /// Appends interceptors to the queue.
     public mutating func enqueue(_ interceptors: [Interceptor]) {
         queue.append(contentsOf: interceptors)
     }
 
-    /// Adds an interceptor behind those that are already waiting.
+    /// Appends an interceptor to the queue.
     public mutating func enqueue(_ interceptor: Interceptor) {
         queue.append(interceptor)
     }
 
-    /// Ends the enter stage after the interceptor that is running: those that wait are not entered.
+    /// Ends the enter phase after the current stage: queued interceptors are not entered.
     ///
-    /// The leave stages run as always.
+    /// The `leave` stages run as usual.
     public mutating func terminate() {
         isTerminated = true
     }
 
-    /// Writes the head of ``response`` to the client now, before the leave stages have run.
+    /// Sends the head of ``response`` to the client now, before the `leave` stages run.
     ///
-    /// The body follows after the leave stages; an event stream starts at once. What later interceptors add to the
-    /// response, such as secure headers, does not reach the client any more: prefer to leave the head to the chain.
+    /// The body follows after the `leave` stages; an event stream starts immediately. Header fields that later stages
+    /// add, such as secure headers, do not reach the client, so prefer to let the chain send the head.
     ///
-    /// - Throws: ``SendHeadError`` if there is no response, or if its head has been sent before. `CancellationError` if
-    ///   the client has left.
+    /// - Throws: ``SendHeadError`` if there is no response, or its head was already sent. `CancellationError` if the
+    ///   client has disconnected.
     public mutating func sendHead() async throws {
         guard !isResponseSent else { throw SendHeadError.alreadySent }
         guard let response else { throw SendHeadError.noResponse }
@@ -88,14 +88,14 @@ public struct Context: Sendable {
     }
 }
 
-/// Why ``Context/sendHead()`` did not send a head.
+/// An error thrown by ``Context/sendHead()``.
 public enum SendHeadError: Error, CustomStringConvertible {
-    /// The context has no response yet: set one first.
+    /// The context has no response.
     case noResponse
-    /// The head had been sent before; there is one a request.
+    /// The head was already sent; a request has only one.
     case alreadySent
 
-    /// What was wrong and what to do.
+    /// What is wrong and how to fix it.
     public var description: String {
         switch self {
         case .noResponse: "the context has no response to send: set `response` first"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One request's way back to its client: what a connector gives the chain.
+/// The connector's side of one request, through which the chain sends a response head.
 package protocol Exchange: Sendable {
-    /// Writes the head of a response. If its body is an event stream, the stream starts.
+    /// Sends the head of a response, and starts the stream if the body is an event stream.
     ///
-    /// Called once a request, by ``Context/sendHead()`` or by the connector itself when the chain has finished.
+    /// Called once per request, by ``Context/sendHead()`` or by the connector after the chain has finished.
     func sendHead(_ response: Response, for request: Request) async throws
 }

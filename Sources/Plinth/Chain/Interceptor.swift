@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One named step in the chain, with up to three stages.
+/// A named step of the chain, with up to three stages.
 ///
-/// `enter` stages run in order until a response is set or the queue is empty; then the `leave` stages of the
-/// interceptors that were entered run in reverse. An error that a stage throws goes to the `error` stages, from the
-/// interceptor that threw backwards, until one handles it.
+/// `enter` stages run in order until a response is set or the queue is empty; then the `leave` stages of the entered
+/// interceptors run in reverse order. A thrown error goes to the `error` stages, from the throwing interceptor
+/// backwards, until one handles it.
 ///
-/// All stages of a request run one after the other in one task, which is cancelled when the client leaves.
+/// All stages of a request run sequentially in one task, which is cancelled when the client disconnects.
 ///
 /// ```swift
 /// let timing = Interceptor("timing",
@@ -16,28 +16,28 @@
 public struct Interceptor: Sendable {
     /// A stage that runs on the way in or out.
     public typealias Stage = @Sendable (inout Context) async throws -> Void
-    /// A stage that runs instead of `leave` while an error is under way.
+    /// A stage that runs instead of `leave` while an error is unhandled.
     ///
-    /// To return is to have handled it: the `leave` stages go on from there. To throw the same error is to pass it on,
-    /// and another one to replace it.
+    /// Returning handles the error: the `leave` stages continue from there. Rethrowing the error passes it on; throwing
+    /// another replaces it.
     public typealias ErrorStage = @Sendable (inout Context, ChainError) async throws -> Void
 
-    /// What logs, traces and error messages call it.
+    /// The name in logs, traces and error messages.
     public let name: String
     /// Runs on the way in.
     public let enter: Stage?
     /// Runs on the way out.
     public let leave: Stage?
-    /// Runs on the way out while an error is under way.
+    /// Runs on the way out while an error is unhandled.
     public let error: ErrorStage?
 
-    /// An interceptor of the given stages.
+    /// Creates an interceptor.
     ///
     /// - Parameters:
-    ///   - name: What logs, traces and error messages call it.
+    ///   - name: The name in logs, traces and error messages.
     ///   - enter: Runs on the way in.
     ///   - leave: Runs on the way out.
-    ///   - error: Runs on the way out while an error is under way.
+    ///   - error: Runs on the way out while an error is unhandled.
     public init(_ name: String, enter: Stage? = nil, leave: Stage? = nil, error: ErrorStage? = nil) {
         self.name = name
         self.enter = enter
@@ -45,11 +45,11 @@ public struct Interceptor: Sendable {
         self.error = error
     }
 
-    /// A handler: the last interceptor, which answers the request.
+    /// Creates a handler: the last interceptor, which answers the request.
     ///
     /// - Parameters:
-    ///   - name: What logs, traces and error messages call it.
-    ///   - handle: Makes the response.
+    ///   - name: The name in logs, traces and error messages.
+    ///   - handle: Returns the response.
     /// - Returns: The interceptor.
     public static func handler(
         _ name: String,

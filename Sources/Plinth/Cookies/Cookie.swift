@@ -1,62 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A cookie to be set (RFC 6265bis, section 4.1).
+/// A cookie to set (RFC 6265bis, section 4.1).
 ///
-/// The defaults are the careful ones.
+/// By default a cookie is `Secure`, `HttpOnly` and `SameSite=Lax`.
 ///
 /// ```swift
 /// response.setCookie(try Cookie("session", token, maxAge: .seconds(3600)))
 /// ```
 public struct Cookie: Sendable, Hashable, CustomStringConvertible {
-    /// When a browser sends a cookie to this site because of another one.
+    /// Whether a browser sends a cookie with requests initiated by other sites.
     public struct SameSite: Sendable, Hashable {
         let text: String
 
-        /// Never.
+        /// Never on cross-site requests.
         public static let strict = SameSite(text: "Strict")
-        /// When the user follows a link here.
+        /// On top-level navigation, such as following a link.
         public static let lax = SameSite(text: "Lax")
-        /// Always.
+        /// On all requests.
         ///
-        /// Browsers want such a cookie to be secure.
+        /// Browsers require such a cookie to be `Secure`.
         public static let none = SameSite(text: "None")
     }
 
-    /// The name: a token.
+    /// The name, a token.
     public let name: String
     /// The value.
     public let value: String
-    /// The path, with what is below it, that the cookie is sent to.
+    /// The path prefix that the cookie is sent to; nil for the directory of the request's path.
     public let path: String?
-    /// The domain, with those below it, that the cookie is sent to; nil for the very host that set it.
+    /// The domain, including subdomains, that the cookie is sent to; nil for only the host that set it.
     public let domain: String?
-    /// How long it lasts; nil until the browser ends, unless ``expires`` says otherwise.
+    /// The lifetime; nil for the browser session, unless ``expires`` is set.
     ///
-    /// Zero or less deletes it.
+    /// Zero or less deletes the cookie.
     public let maxAge: Duration?
-    /// When it ends, for clients that do not know ``maxAge``, which comes first for all others.
+    /// The expiry date, for clients without support for ``maxAge``; where both are set, ``maxAge`` takes precedence.
     public let expires: HTTPDate?
-    /// Whether it is only sent over encrypted connections, and to localhost.
+    /// Whether it is sent only over encrypted connections and to localhost.
     public let isSecure: Bool
-    /// Whether scripts cannot see it.
+    /// Whether it is hidden from scripts.
     public let isHTTPOnly: Bool
-    /// When it is sent because of another site.
+    /// Whether it is sent on cross-site requests.
     public let sameSite: SameSite
 
-    /// A cookie, if it is one.
+    /// Creates a cookie, validating its parts.
     ///
     /// - Parameters:
-    ///   - name: A token (RFC 9110, section 5.6.2): letters, digits and some marks.
-    ///   - value: Printable ASCII without space, `"`, `,`, `;` and `\`; encode other text before.
-    ///   - path: `/` unless given; nil for the directory of the request's path.
-    ///   - domain: The very host unless given.
-    ///   - maxAge: Until the browser ends unless given. Whole seconds; fractions are dropped.
-    ///   - expires: Not sent unless given.
-    ///   - isSecure: True unless given.
-    ///   - isHTTPOnly: True unless given.
-    ///   - sameSite: `lax` unless given.
-    /// - Throws: ``CookieError`` if a part has characters that it cannot have, or if browsers would refuse the cookie:
-    ///   `SameSite=None`, `__Secure-` and `__Host-` ask for `Secure`, the last also for the path `/` and no domain.
+    ///   - name: A token (RFC 9110, section 5.6.2).
+    ///   - value: Printable ASCII without space, `"`, `,`, `;` and `\`. Encode other text first.
+    ///   - path: The path prefix; nil for the directory of the request's path. Default: `/`.
+    ///   - domain: The domain, including subdomains. Default: nil, only the host that set it.
+    ///   - maxAge: The lifetime, truncated to whole seconds. Default: nil, the browser session.
+    ///   - expires: The expiry date. Default: nil, not sent.
+    ///   - isSecure: The `Secure` attribute. Default: true.
+    ///   - isHTTPOnly: The `HttpOnly` attribute. Default: true.
+    ///   - sameSite: The `SameSite` attribute. Default: `lax`.
+    /// - Throws: ``CookieError`` if a part contains invalid characters, or if browsers would reject the cookie:
+    ///   `SameSite=None`, `__Secure-` and `__Host-` require `Secure`; `__Host-` also requires the path `/` and no
+    ///   domain.
     public init(
         _ name: String,
         _ value: String,
@@ -68,23 +69,23 @@ public struct Cookie: Sendable, Hashable, CustomStringConvertible {
         isHTTPOnly: Bool = true,
         sameSite: SameSite = .lax
     ) throws(CookieError) {
-        // A field's name is a token too, which makes the check for one.
+        // HTTPField.Name validates tokens.
         guard HTTPField.Name(name) != nil else { throw CookieError("the name \"\(name)\" is not a token") }
         guard value.utf8.allSatisfy(Self.isValueByte) else {
-            throw CookieError("the value of \"\(name)\" has characters that a cookie cannot have: encode it")
+            throw CookieError("the value of \"\(name)\" contains characters that are invalid in a cookie: encode it")
         }
         for (attribute, text) in [("path", path), ("domain", domain)] {
             guard text?.utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: ";") }) != false else {
-                throw CookieError("the \(attribute) of \"\(name)\" has characters that it cannot have")
+                throw CookieError("the \(attribute) of \"\(name)\" contains invalid characters")
             }
         }
         let lowercased = name.lowercased()
         guard isSecure || !(sameSite == .none || lowercased.hasPrefix("__secure-") || lowercased.hasPrefix("__host-"))
         else {
-            throw CookieError("\"\(name)\" must be secure, for its name or its SameSite=None")
+            throw CookieError("\"\(name)\" must be secure: its name prefix or SameSite=None requires it")
         }
         guard !lowercased.hasPrefix("__host-") || (path == "/" && domain == nil) else {
-            throw CookieError("\"\(name)\" must have the path \"/\" and no domain, for its name")
+            throw CookieError("\"\(name)\" must have the path \"/\" and no domain: its name prefix requires it")
         }
         self.name = name
         self.value = value
@@ -97,14 +98,14 @@ public struct Cookie: Sendable, Hashable, CustomStringConvertible {
         self.sameSite = sameSite
     }
 
-    /// A cookie that makes browsers forget the one of this name, path and domain.
+    /// Creates a cookie that deletes the one with the given name, path and domain.
     ///
     /// - Parameters:
-    ///   - name: Its name.
-    ///   - path: The path it was set with; `/` unless given.
-    ///   - domain: The domain it was set with; none unless given.
+    ///   - name: The name of the cookie to delete.
+    ///   - path: The path it was set with. Default: `/`.
+    ///   - domain: The domain it was set with. Default: nil.
     /// - Returns: The cookie to set.
-    /// - Throws: ``CookieError``, as the initializer.
+    /// - Throws: ``CookieError`` under the same conditions as the initializer.
     public static func deletion(
         of name: String,
         path: String? = "/",
@@ -140,9 +141,9 @@ public struct Cookie: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// Why something is not a cookie.
+/// The reason why a cookie is invalid.
 public struct CookieError: Error, CustomStringConvertible {
-    /// What is wrong and what to do about it.
+    /// What is wrong and how to fix it.
     public let description: String
 
     init(_ description: String) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The cookies that a client sent, in order.
+/// The cookies of a request, in the order received.
 public struct RequestCookies: Sendable {
     private var pairs: [(name: String, value: String)] = []
 
-    /// Reads `Cookie` fields.
+    /// Parses the `Cookie` fields.
     ///
-    /// What has no equals sign or no name is left out: browsers send such things if a page of another host of the
-    /// domain made them.
+    /// Pairs without an equals sign or name are skipped: browsers send them if a page of another host in the domain set
+    /// them.
     init(_ headers: HTTPFields) {
         for field in headers[values: .cookie] {
             for part in field.utf8.split(separator: UInt8(ascii: ";")) {
@@ -20,14 +20,15 @@ public struct RequestCookies: Sendable {
         }
     }
 
-    /// The value of the first cookie of a name, which is the one with the longest path; nil if there is none.
+    /// The value of the first cookie with the given name, which browsers send for the longest path; nil if there is
+    /// none.
     ///
-    /// It is what was sent, not decoded in any way. Trust it no more than any other input.
+    /// The value is not decoded. Treat it as untrusted input.
     public subscript(name: String) -> String? {
         pairs.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 
-    /// All values of a name, in order.
+    /// All values with the given name, in order.
     public func all(_ name: String) -> [String] {
         pairs.filter { $0.name.utf8.elementsEqual(name.utf8) }.map(\.value)
     }

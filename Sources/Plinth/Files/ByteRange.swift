@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a `Range` field asks for (RFC 9110, section 14.1.2).
+/// The bytes that a `Range` field requests (RFC 9110, section 14.1.2).
 enum ByteRange: Equatable {
-    /// These bytes.
+    /// A single satisfiable range.
     case bytes(Range<Int>)
-    /// A range without a byte in it.
+    /// A valid range that contains no byte of the file.
     case unsatisfiable
-    /// Everything: the field is malformed, of another unit, or asks for several ranges, which a server need not serve.
+    /// The whole file: the field is malformed, uses another unit, or requests several ranges, which a server may
+    /// ignore.
     case whole
 
     /// - Parameters:
     ///   - field: The value of the field.
-    ///   - size: The number of bytes that there are.
+    ///   - size: The size of the file in bytes.
     init(_ field: String, size: Int) {
         self = .whole
         guard field.lowercased().hasPrefix("bytes=") else { return }
         let parts = field.utf8.dropFirst(6).split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
         guard parts.count == 2, parts.allSatisfy({ $0.allSatisfy { (0x30...0x39).contains($0) } }) else { return }
-        // A number that does not fit is larger than any file.
+        // A number that overflows Int exceeds any file size.
         let numbers = parts.map { part in part.isEmpty ? nil : Int(Substring(part)) ?? Int.max }
         switch (numbers[0], numbers[1]) {
         case (let first?, let last?):

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Content types by the extension of a file's name.
+/// Content types by file extension.
 enum ContentTypes {
-    /// The content type for a path, by what follows the last dot of its last segment; nil if that is not known.
+    /// The content type for the extension of the path's last segment; nil if there is no extension or it is unknown.
     static func forPath(_ path: some StringProtocol) -> String? {
         let bytes = Array(path.utf8)
         let name = bytes.lastIndex(of: UInt8(ascii: "/")).map { bytes[($0 + 1)...] } ?? bytes[...]
@@ -10,7 +10,7 @@ enum ContentTypes {
         return byExtension[String(decoding: name[(dot + 1)...], as: UTF8.self).lowercased()]
     }
 
-    /// From the media types registry of IANA; text with its charset, which browsers would guess otherwise.
+    /// Types from the IANA media types registry; text types include a charset, which browsers would otherwise guess.
     private static let byExtension = [
         "avif": "image/avif", "css": "text/css; charset=utf-8", "csv": "text/csv; charset=utf-8",
         "gif": "image/gif", "gz": "application/gzip", "htm": "text/html; charset=utf-8",

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Response {
-    /// A file in answer to `GET` or `HEAD`, with validators, conditions and ranges (RFC 9110, sections 8.8, 13, 14).
+    /// Serves a file for `GET` or `HEAD`, with validators, conditions and ranges (RFC 9110, sections 8.8, 13, 14).
     ///
     /// - Parameters:
-    ///   - path: The file, which has been checked.
-    ///   - status: What is known of it.
-    ///   - request: The request with its conditions.
-    ///   - cacheControl: The `Cache-Control` field; none if nil.
-    /// - Returns: 200 with the file, 206 with a part of it, 304 without it, or 416.
+    ///   - path: The path of the file, already validated.
+    ///   - status: The file's status.
+    ///   - request: The request, which may carry conditions and a range.
+    ///   - cacheControl: The `Cache-Control` field, or nil for none.
+    /// - Returns: 200 with the file, 206 with a range of it, 304 without a body, or 416.
     static func file(_ path: String, _ status: FileStatus, for request: Request, cacheControl: String?) -> Response {
-        // Size and time to the nanosecond: a change that keeps both is not one that a client could notice otherwise.
+        // Size and modification time in nanoseconds: a change that preserves both goes unnoticed.
         let entityTag =
             "\"\(String(status.size, radix: 16))-\(String(status.modifiedSeconds, radix: 16))"
             + "-\(String(status.modifiedNanoseconds, radix: 16))\""
@@ -42,12 +42,12 @@ extension Response {
         }
     }
 
-    /// RFC 9110, section 13.2.2: `If-None-Match` if it is there, and only otherwise `If-Modified-Since`.
+    /// RFC 9110, section 13.2.2: `If-None-Match` takes precedence over `If-Modified-Since`.
     private static func isUnchanged(_ request: Request, _ entityTag: String, _ modified: HTTPDate) -> Bool {
         if let tags = request.headers[.ifNoneMatch] {
             return tags.split(separator: ",").contains { tag in
                 let tag = tag.drop { $0 == " " || $0 == "\t" }.prefix { $0 != " " && $0 != "\t" }
-                // Weak comparison: it does not matter here whether a tag is weak.
+                // Weak comparison (RFC 9110, section 8.8.3.2): a weak tag matches its strong form.
                 return tag == "*" || tag == entityTag || tag == "W/" + entityTag
             }
         }
@@ -55,7 +55,7 @@ extension Response {
         return modified <= since
     }
 
-    /// RFC 9110, section 13.1.5: with `If-Range` a part is only of use to a client that has the rest of the same file.
+    /// RFC 9110, section 13.1.5: with `If-Range`, the range applies only if the validator still matches.
     private static func isRangeWanted(_ request: Request, _ entityTag: String, _ modified: HTTPDate) -> Bool {
         guard let condition = request.headers[.ifRange] else { return true }
         return condition == entityTag || HTTPDate(condition) == modified

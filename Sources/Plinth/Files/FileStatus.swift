@@ -8,7 +8,7 @@ import Musl
 import Glibc
 #endif
 
-/// What the file system knows about a path.
+/// The kind, size and modification time of a file.
 package struct FileStatus: Sendable {
     package enum Kind: Sendable {
         case regular, directory, other
@@ -16,11 +16,11 @@ package struct FileStatus: Sendable {
 
     package var kind: Kind
     package var size: Int
-    /// The last change of the content, since 1970.
+    /// The modification time, in seconds since 1970.
     package var modifiedSeconds: Int
     package var modifiedNanoseconds: Int
 
-    /// The status of what a path leads to, symbolic links followed; nil if it leads nowhere that this process may look.
+    /// Stats a path, following symbolic links; nil if `stat` fails.
     package init?(path: String) {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
@@ -40,18 +40,18 @@ package struct FileStatus: Sendable {
     }
 }
 
-/// Paths and contents, through POSIX calls.
+/// File access through POSIX calls.
 package enum Files {
-    /// The absolute path without symbolic links, `.` and `..`; nil if there is nothing at it.
+    /// Resolves a path to an absolute one without symbolic links, `.` and `..`; nil if it does not exist.
     package static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
         return String(cString: resolved)
     }
 
-    /// The bytes of a file, or those of a range, which is cut to the file's size.
+    /// Reads a file, or a range of it, clamped to the file's size.
     ///
-    /// - Returns: Nil if the file cannot be opened or read.
+    /// - Returns: The bytes, or nil if the file cannot be opened or read.
     package static func read(_ path: String, range: Range<Int>? = nil) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Names and values of a query or a form, in the order in which they were sent; a name may come several times.
+/// The name-value pairs of a query or form, in the order received; a name may occur more than once.
 ///
-/// The format is the URL standard's `application/x-www-form-urlencoded`: `+` stands for a space, and each name and
-/// value is percent-decoded once. Names are compared byte by byte.
+/// The format is `application/x-www-form-urlencoded` (URL standard): `+` decodes to a space, and each name and value is
+/// percent-decoded once. Names are compared byte by byte.
 public struct FormParameters: Sendable, RandomAccessCollection {
-    /// A name and its value, empty if there was no equals sign.
+    /// A name and its value; the value is empty if there was no equals sign.
     public typealias Element = (name: String, value: String)
 
     private var pairs: [Element] = []
 
-    /// None.
+    /// Creates an empty collection.
     public init() {}
 
-    /// The first value of a name, nil if it was not sent.
+    /// The first value with the given name, or nil if there is none.
     public subscript(name: String) -> String? {
         first { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }
 
-    /// All values of a name, in order.
+    /// All values with the given name, in order.
     public func all(_ name: String) -> [String] {
         filter { $0.name.utf8.elementsEqual(name.utf8) }.map(\.value)
     }
@@ -34,27 +34,28 @@ public struct FormParameters: Sendable, RandomAccessCollection {
     ///
     /// - Parameters:
     ///   - text: The encoded form.
-    ///   - limit: The most pairs to accept.
-    ///   - place: How messages call it.
-    /// - Throws: ``HTTPError`` with status 400 for more pairs than `limit`, and for one that is malformed, by position.
+    ///   - limit: The maximum number of pairs.
+    ///   - place: The name of the source in error messages.
+    /// - Throws: ``HTTPError`` with status 400 if there are more than `limit` pairs, or if one is malformed; the
+    ///   message names its position.
     package init(decoding text: some Collection<UInt8>, limit: Int, place: String) throws {
         var parts = Parts(rest: Array(text)[...])
         while let part = parts.next() {
             guard pairs.count < limit else {
-                throw HTTPError(.badRequest, "\(place) has more than the \(limit) parameters accepted here")
+                throw HTTPError(.badRequest, "\(place) has more than \(limit) parameters")
             }
             guard let pair = Self.pair(part) else {
                 throw HTTPError(
                     .badRequest,
-                    "parameter \(pairs.count + 1) of \(place) is malformed: after each % come two hexadecimal digits, "
-                        + "and together they are UTF-8"
+                    "parameter \(pairs.count + 1) of \(place) is malformed: each % needs two hexadecimal digits, "
+                        + "and the decoded bytes must be UTF-8"
                 )
             }
             pairs.append(pair)
         }
     }
 
-    /// Decodes what can be decoded, and leaves out what is malformed or beyond the limit.
+    /// Decodes up to `limit` pairs, skipping malformed ones.
     init(lenientlyDecoding text: some Collection<UInt8>, limit: Int) {
         var parts = Parts(rest: Array(text)[...])
         while pairs.count < limit, let part = parts.next() {
@@ -62,7 +63,7 @@ public struct FormParameters: Sendable, RandomAccessCollection {
         }
     }
 
-    /// The encoded pairs, one after the other: a form of a million of them is not split before the limit is reached.
+    /// Splits off the encoded pairs lazily, so that a form of a million pairs is not split beyond the limit.
     private struct Parts {
         var rest: ArraySlice<UInt8>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds where a text stops being JSON (RFC 8259), for error messages.
+/// Locates the first JSON syntax error (RFC 8259) in a text, for error messages.
 ///
-/// It keeps one flag for each open array or object and does not recurse, so that no nesting is too deep for it.
+/// It does not recurse: it keeps one flag per open array or object, so nesting depth cannot overflow the stack.
 struct JSONSyntax {
     private enum Expectation {
         case value, valueOrEnd, key, keyOrEnd, colon, commaOrEnd, nothing
@@ -10,7 +10,7 @@ struct JSONSyntax {
 
     private let bytes: [UInt8]
     private var index = 0
-    /// What is open: true for an object.
+    /// The open containers: true for an object, false for an array.
     private var open: [Bool] = []
     private var expectation = Expectation.value
 
@@ -18,7 +18,7 @@ struct JSONSyntax {
         self.bytes = bytes
     }
 
-    /// Line and column of the first byte that cannot continue, both from 1, columns in bytes; nil if all is well.
+    /// The line and column of the first invalid byte, both starting at 1, columns in bytes; nil if the text is valid.
     static func firstError(in bytes: [UInt8]) -> (line: Int, column: Int)? {
         var syntax = JSONSyntax(bytes)
         guard !syntax.scan() else { return nil }

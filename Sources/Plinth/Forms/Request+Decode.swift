@@ -7,22 +7,21 @@ import Foundation
 #endif
 
 extension Request {
-    /// The JSON in the body, as a value.
+    /// Decodes the body as JSON.
     ///
-    /// The body is read by this, and cannot be read again unless ``Interceptor/bodyParameters(limit:count:)`` has read
-    /// it before.
+    /// Consumes the body, unless ``Interceptor/bodyParameters(limit:count:)`` has already collected it.
     ///
     /// ```swift
     /// let order = try await request.decode(Order.self)
     /// ```
     ///
     /// - Parameters:
-    ///   - type: What to decode.
-    ///   - limit: The most bytes to accept; 1 MiB unless given.
-    /// - Returns: The value.
-    /// - Throws: ``HTTPError``: 415 if the content type is not `application/json` or one that ends in `+json`, 413 if
-    ///   the body is too long, 400 if it is not JSON, with line and column, and 400 if it is not of this type, with the
-    ///   path in the JSON. What the connection throws.
+    ///   - type: The type to decode.
+    ///   - limit: The maximum size of the body, in bytes. Default: 1 MiB.
+    /// - Returns: The decoded value.
+    /// - Throws: ``HTTPError`` with status 415 if the content type is neither `application/json` nor ends in `+json`;
+    ///   413 if the body exceeds `limit`; 400 if it is not JSON (the message has line and column) or does not fit the
+    ///   type (the message has the JSON path). Rethrows errors of the connection.
     public func decode<Value: Decodable>(_ type: Value.Type, upTo limit: Int = 1_048_576) async throws -> Value {
         guard MediaType(headers[.contentType])?.isJSON ?? false else {
             throw HTTPError(.unsupportedMediaType, "the body must be JSON, with `Content-Type: application/json`")
@@ -37,23 +36,23 @@ extension Request {
 
     private static func explain(_ error: DecodingError, _ bytes: [UInt8]) -> String {
         func path(_ context: DecodingError.Context) -> String {
-            guard !context.codingPath.isEmpty else { return "at its top" }
+            guard !context.codingPath.isEmpty else { return "at the top level" }
             return "at "
                 + context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? "." + $0.stringValue }.joined()
         }
-        // The decoder does not say where the syntax is wrong, and may complain of something else before it looks there.
+        // JSONDecoder does not report the position of a syntax error, and may report another error first.
         if let position = JSONSyntax.firstError(in: bytes) {
             return "is not JSON: line \(position.line), column \(position.column)"
         }
         switch error {
         case .keyNotFound(let key, let context):
-            return "does not fit: \"\(key.stringValue)\" is missing \(path(context))"
+            return "does not match: \"\(key.stringValue)\" is missing \(path(context))"
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            return "does not fit \(path(context)): \(context.debugDescription)"
+            return "does not match \(path(context)): \(context.debugDescription)"
         case .dataCorrupted(let context):
-            return context.codingPath.isEmpty ? "is not JSON" : "does not fit \(path(context))"
+            return context.codingPath.isEmpty ? "is not JSON" : "does not match \(path(context))"
         @unknown default:
-            return "does not fit"
+            return "does not match"
         }
     }
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Reads the body of forms and of JSON before the handler runs.
+    /// Collects form and JSON bodies before the handler runs.
     ///
     /// A form (`application/x-www-form-urlencoded`) is decoded into ``Request/formParameters``; JSON is left to
-    /// ``Request/decode(_:upTo:)``. Either way ``Request/body`` can be read again afterwards, any number of times.
-    /// Bodies of other content types, or of none, are left alone.
+    /// ``Request/decode(_:upTo:)``. In both cases ``Request/body`` can be read again any number of times. Bodies with
+    /// another or no content type are not read.
     ///
     /// - Parameters:
-    ///   - limit: The most bytes to accept; 1 MiB unless given. A longer body is answered 413 as soon as that is clear:
-    ///     at once if `Content-Length` says so.
-    ///   - count: The most parameters of a form to accept; 1,000 unless given. More are answered 400, as is a parameter
-    ///     whose encoding is malformed, with its position.
+    ///   - limit: The maximum size of the body, in bytes. Default: 1 MiB. A larger body is answered with 413 as soon as
+    ///     it exceeds the limit; immediately if `Content-Length` does.
+    ///   - count: The maximum number of form parameters. Default: 1,000. More are answered with 400, as is a parameter
+    ///     with malformed encoding; the message names its position.
     /// - Returns: The interceptor `body-parameters`.
     public static func bodyParameters(limit: Int = 1_048_576, count: Int = 1_000) -> Interceptor {
         Interceptor(
@@ -37,12 +37,12 @@ private enum FormParametersKey: ValueKey {
 }
 
 extension Request {
-    /// The parameters of a form in the body, decoded by ``Interceptor/bodyParameters(limit:count:)``; none without it.
+    /// The form parameters decoded by ``Interceptor/bodyParameters(limit:count:)``; empty without it.
     public var formParameters: FormParameters {
         values[FormParametersKey.self] ?? FormParameters()
     }
 
-    /// The body in one array, refused by its `Content-Length` already if that is too long.
+    /// Collects the body, rejecting it before reading if `Content-Length` exceeds the limit.
     package func collectBody(upTo limit: Int) async throws -> [UInt8] {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit {
             throw HTTPError.contentTooLarge(limit: limit)

@@ -1,56 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which other origins may read responses, in the words of the Fetch standard.
+/// A policy for cross-origin access to responses, in the terms of the Fetch standard.
 ///
 /// ```swift
 /// .cors(CORSPolicy(origins: .only(["https://app.example.com"]), allowsCredentials: true))
 /// ```
 public struct CORSPolicy: Sendable {
-    /// The origins that are allowed.
+    /// The allowed origins.
     public struct Origins: Sendable {
-        /// Nil for any.
+        /// The allowed origins; nil for any.
         let listed: [String]?
 
-        /// Any.
+        /// Any origin.
         ///
-        /// Credentials are then never allowed, since any page could act as its visitor.
+        /// Credentials are then never allowed, since any page could act on behalf of its visitor.
         public static let any = Origins(listed: nil)
 
-        /// These, each as scheme, host and port: `https://app.example.com`.
+        /// Only the given origins, each as scheme, host and port: `https://app.example.com`.
         ///
-        /// Compared byte by byte, as browsers write them: in lower case, without a default port, without a slash at the
-        /// end.
+        /// They are compared byte by byte with the serialization of browsers: lower case, no default port, no trailing
+        /// slash.
         public static func only(_ origins: [String]) -> Origins {
             Origins(listed: origins)
         }
     }
 
-    /// The origins that are allowed.
+    /// The allowed origins.
     public var origins: Origins
-    /// Whether requests may carry cookies and the like; not unless set.
+    /// Whether requests may carry credentials, such as cookies.
     ///
-    /// Without effect with ``Origins/any``.
+    /// Has no effect with ``Origins/any``. Default: false.
     public var allowsCredentials: Bool
-    /// The methods that a preflight allows; unless set `GET`, `HEAD`, `POST`, `PUT`, `PATCH` and `DELETE`.
+    /// The methods that a preflight allows.
+    ///
+    /// Default: `GET`, `HEAD`, `POST`, `PUT`, `PATCH` and `DELETE`.
     public var methods: [HTTPRequest.Method]
-    /// The header fields of requests that a preflight allows; unless set `Content-Type`, `Authorization` and
-    /// `Last-Event-ID`.
+    /// The request header fields that a preflight allows.
+    ///
+    /// Default: `Content-Type`, `Authorization` and `Last-Event-ID`.
     public var headers: [HTTPField.Name]
-    /// The header fields of responses that pages may read, beside those that are always readable; none unless set.
+    /// The response header fields that pages may read, in addition to the safelisted ones.
+    ///
+    /// Default: none.
     public var exposedHeaders: [HTTPField.Name]
-    /// How long a browser may keep the answer to a preflight, in whole seconds; ten minutes unless set, zero to switch
-    /// that off.
+    /// How long a browser may cache a preflight response, in whole seconds; zero disables caching.
+    ///
+    /// Default: 600 s.
     public var maxAge: Duration
 
-    /// A policy.
+    /// Creates a policy.
     ///
     /// - Parameters:
-    ///   - origins: The origins that are allowed.
-    ///   - allowsCredentials: Whether requests may carry cookies and the like.
-    ///   - methods: The methods that a preflight allows.
-    ///   - headers: The header fields of requests that a preflight allows.
-    ///   - exposedHeaders: The header fields of responses that pages may read.
-    ///   - maxAge: How long a browser may keep the answer to a preflight.
+    ///   - origins: The allowed origins.
+    ///   - allowsCredentials: Whether requests may carry credentials. Default: false.
+    ///   - methods: The methods that a preflight allows. Default: as ``CORSPolicy/methods``.
+    ///   - headers: The request header fields that a preflight allows. Default: as ``CORSPolicy/headers``.
+    ///   - exposedHeaders: Additional response header fields that pages may read. Default: none.
+    ///   - maxAge: How long a browser may cache a preflight response. Default: 600 s.
     public init(
         origins: Origins,
         allowsCredentials: Bool = false,
@@ -67,7 +73,7 @@ public struct CORSPolicy: Sendable {
         self.maxAge = maxAge
     }
 
-    /// What a response tells this origin; nil if it is not allowed.
+    /// The CORS fields for an origin; nil if it is not allowed.
     func headers(for origin: String) -> HTTPFields? {
         var fields: HTTPFields = [:]
         if let listed = origins.listed {
@@ -82,14 +88,14 @@ public struct CORSPolicy: Sendable {
 }
 
 extension Interceptor {
-    /// Cross-origin resource sharing, after a policy.
+    /// Applies a cross-origin resource sharing policy.
     ///
-    /// Preflights from allowed origins are answered at once, with 204. To every other response the header fields are
-    /// added on the way out, so that they reach event streams, and errors that an interceptor behind this one turned
-    /// into a response. `Vary: Origin` is on all responses, unless any origin is allowed.
+    /// Preflights from allowed origins are answered immediately with 204. All other responses get the header fields on
+    /// the way out, including event streams and error responses of later interceptors. All responses get
+    /// `Vary: Origin`, unless any origin is allowed.
     ///
-    /// An origin that is not allowed gets the same response as any client, without CORS fields, which its browser then
-    /// keeps from the page. So this is no protection against requests: it only opens what browsers close.
+    /// A request from any other origin gets the same response without CORS fields, so the browser withholds it from the
+    /// page. CORS does not protect against requests; it only relaxes the same-origin policy.
     public static func cors(_ policy: CORSPolicy) -> Interceptor {
         Interceptor(
             "cors",
@@ -124,13 +130,13 @@ extension Interceptor {
     }
 }
 
-/// Set for a request that was answered as a preflight.
+/// Marks a request that was answered as a preflight.
 private enum IsPreflight: ValueKey {
     typealias Value = Bool
 }
 
 extension HTTPFields {
-    /// Adds a name to `Vary`, unless it is there or everything varies.
+    /// Adds a name to `Vary`, unless it or `*` is already present.
     mutating func addVary(_ name: String) {
         let present = (self[.vary] ?? "").split(separator: ",").map { entry in
             String(entry.drop { $0 == " " }.prefix { $0 != " " }).lowercased()

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Adds a `Content-Type` to a response that has a body and none, by the extension of the request's path.
+    /// Adds a `Content-Type`, based on the extension of the request's path, to a response with a body and no content
+    /// type.
     ///
-    /// - Parameter fallback: For paths without an extension, or with one that is not known; none unless given.
+    /// - Parameter fallback: The content type for a missing or unknown extension. Default: nil, none.
     /// - Returns: The interceptor.
     public static func contentType(default fallback: String? = nil) -> Interceptor {
         Interceptor(

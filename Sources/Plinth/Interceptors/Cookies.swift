@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Reads cookies once a request, and adds those of ``Context/setCookie(_:)`` to the response, whatever it is.
+    /// Parses cookies once per request, and adds those set with ``Context/setCookie(_:)`` to any response.
     public static func cookies() -> Interceptor {
         Interceptor(
             "cookies",
@@ -26,25 +26,25 @@ private enum CookiesToSet: ValueKey {
 }
 
 extension Request {
-    /// The cookies that the client sent.
+    /// The cookies of the request.
     ///
-    /// Without ``Interceptor/cookies()`` in the chain they are read anew each time.
+    /// Without ``Interceptor/cookies()`` in the chain, each access parses them again.
     public var cookies: RequestCookies {
         values[RequestCookiesKey.self] ?? RequestCookies(headers)
     }
 }
 
 extension Response {
-    /// Sets a cookie, in a field of its own (RFC 6265bis, section 3).
+    /// Sets a cookie, in a separate `Set-Cookie` field (RFC 6265bis, section 3).
     public mutating func setCookie(_ cookie: Cookie) {
         headers.append(HTTPField(name: .setCookie, value: cookie.description))
     }
 }
 
 extension Context {
-    /// Sets a cookie on the response that the stages will leave, be it an error.
+    /// Sets a cookie on the final response, including an error response.
     ///
-    /// It takes ``Interceptor/cookies()`` earlier in the chain; without it the cookie is not set.
+    /// Requires ``Interceptor/cookies()`` earlier in the chain; without it the cookie is not set.
     public mutating func setCookie(_ cookie: Cookie) {
         values[CookiesToSet.self] = (values[CookiesToSet.self] ?? []) + [cookie]
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The interceptors that a new service gets, in an order in which they work together.
+/// The default interceptors of a service, in an order in which they work together.
 ///
 /// ```swift
 /// let chain = Chain.default(routes) { stack in
@@ -9,50 +9,66 @@
 /// }
 /// ```
 ///
-/// They are entered from the top, and left from the bottom:
+/// They are entered from top to bottom, and left from bottom to top:
 ///
-/// | | Interceptor | Unless changed | Why here |
+/// | | Interceptor | Default | Why here |
 /// |--:|---|---|---|
-/// | 1 | ``Interceptor/requestLog(level:)`` | at `info` | sees the final status and the whole duration |
-/// | 2 | ``Interceptor/secureHeaders(_:)`` | strict | all responses get them: preflights, errors, event streams |
-/// | 3 | ``Interceptor/cors(_:)`` | off | answers preflights before anything that a preflight could fail at |
-/// | 4 | ``Interceptor/cookies()`` | on | cookies are set on errors too |
-/// | 5 | ``Interceptor/errorResponses()`` | on | what is behind it may throw, and its response passes 4 to 1 |
-/// | 6 | ``Interceptor/notFound()`` | plain text | answers after all others had their chance |
-/// | 7 | ``staticResources`` | none | files where no route matched |
-/// | 8 | ``Interceptor/queryParameters(limit:)`` | 1,000 | 400 for a malformed query before a handler sees it |
-/// | 9 | ``Interceptor/htmlBody()`` | on | a string is a page |
-/// | 10 | ``interceptors`` | none | your own, for all routes |
-/// | 11 | ``Routes/router`` | | enqueues the interceptors of the route; 405 and `OPTIONS` pass 10 to 1 |
+/// | 1 | ``Interceptor/requestLog(level:)`` | at `info` | sees the final status and the full duration |
+/// | 2 | ``Interceptor/secureHeaders(_:)`` | strict | applies to all responses: preflights, errors, event streams |
+/// | 3 | ``Interceptor/cors(_:)`` | off | answers preflights before anything that could reject them |
+/// | 4 | ``Interceptor/cookies()`` | on | also sets cookies on error responses |
+/// | 5 | ``Interceptor/errorResponses()`` | on | handles errors of 6 to 11; the response passes 4 to 1 |
+/// | 6 | ``Interceptor/notFound()`` | plain text | answers if no other interceptor did |
+/// | 7 | ``staticResources`` | none | serves files if no route matched |
+/// | 8 | ``Interceptor/queryParameters(limit:)`` | 1,000 | rejects a malformed query (400) before the handlers |
+/// | 9 | ``Interceptor/htmlBody()`` | on | serves strings as HTML |
+/// | 10 | ``interceptors`` | none | application interceptors for all routes |
+/// | 11 | ``Routes/router`` | | enqueues the route's interceptors; 405 and `OPTIONS` responses pass 10 to 1 |
 ///
-/// Bodies are not read here: a route that takes a form says so with ``Interceptor/bodyParameters(limit:count:)``, so
-/// that others can stream theirs.
+/// Bodies are not read here, so that handlers can stream them. A route that takes a form adds
+/// ``Interceptor/bodyParameters(limit:count:)``.
 public struct DefaultStack: Sendable {
-    /// The level of the request log; `info` unless set, nil for no log.
-    public var requestLogLevel: Logger.Level? = .info
-    /// The secure header fields; the strict ones unless set, nil for none.
-    public var secureHeaders: SecureHeaders? = SecureHeaders()
-    /// Which other origins may read responses; none unless set.
-    public var cors: CORSPolicy?
-    /// Whether errors are shown: ``Interceptor/developmentErrors()`` in place of ``Interceptor/errorResponses()``.
-    public var showsErrors = false
-    /// What answers where nothing else did; ``Interceptor/notFound()`` unless set.
-    public var notFound: Interceptor = .notFound()
-    /// Directories of files, from ``Interceptor/staticResources(_:at:cacheControl:index:)``; none unless set.
+    /// The level of the request log; nil for none.
     ///
-    /// The last one is asked first.
+    /// Default: `info`.
+    public var requestLogLevel: Logger.Level? = .info
+    /// The security header fields; nil for none.
+    ///
+    /// Default: the strict ones.
+    public var secureHeaders: SecureHeaders? = SecureHeaders()
+    /// The policy for cross-origin access; nil for none.
+    ///
+    /// Default: nil.
+    public var cors: CORSPolicy?
+    /// Whether responses show errors: ``Interceptor/developmentErrors()`` replaces ``Interceptor/errorResponses()``.
+    ///
+    /// Default: false.
+    public var showsErrors = false
+    /// The interceptor that answers if no other did.
+    ///
+    /// Default: ``Interceptor/notFound()``.
+    public var notFound: Interceptor = .notFound()
+    /// Directories to serve, from ``Interceptor/staticResources(_:at:cacheControl:index:)``.
+    ///
+    /// The last one takes precedence. Default: none.
     public var staticResources: [Interceptor] = []
-    /// The most parameters of a query; 1,000 unless set.
+    /// The maximum number of query parameters.
+    ///
+    /// Default: 1,000.
     public var queryParameterLimit = 1_000
-    /// Whether a body that is a string is a page; true unless set.
+    /// Whether string bodies without a content type are served as HTML.
+    ///
+    /// Default: true.
     public var takesStringsForPages = true
-    /// More interceptors for all routes, between these and the router; none unless set.
+    /// Additional interceptors for all routes, just before the router.
+    ///
+    /// Default: none.
     public var interceptors: [Interceptor] = []
 
-    /// The stack with the values that each property documents.
+    /// Creates a stack with the default values.
     public init() {}
 
-    /// The interceptors in the order in which they are entered, the router being the last.
+    /// The interceptors in entry order, ending with the router.
     public func interceptors(for routes: Routes) -> [Interceptor] {
         var stack: [Interceptor] = []
         if let requestLogLevel { stack.append(.requestLog(level: requestLogLevel)) }
@@ -69,16 +85,16 @@ public struct DefaultStack: Sendable {
 }
 
 extension Chain {
-    /// The chain that a new service gets: ``DefaultStack``, and the routes.
+    /// Creates a chain of ``DefaultStack`` and the routes.
     public static func `default`(_ routes: Routes) -> Chain {
         Chain(DefaultStack().interceptors(for: routes))
     }
 
-    /// The chain that a new service gets, with changes: ``DefaultStack``, and the routes.
+    /// Creates a chain of a customized ``DefaultStack`` and the routes.
     ///
     /// - Parameters:
     ///   - routes: The routes.
-    ///   - configure: Changes the stack.
+    ///   - configure: Customizes the stack.
     /// - Returns: The chain.
     /// - Throws: What `configure` throws.
     public static func `default`(_ routes: Routes, configure: (inout DefaultStack) throws -> Void) rethrows -> Chain {
@@ -87,17 +103,16 @@ extension Chain {
         return Chain(stack.interceptors(for: routes))
     }
 
-    /// The chain of a service that is being worked on: ``default(_:)``, with errors shown in responses, and nothing
-    /// cached.
+    /// Creates a chain for development: ``default(_:)`` with errors shown in responses and caching disabled.
     public static func development(_ routes: Routes) -> Chain {
         development(routes) { _ in }
     }
 
-    /// The chain of a service that is being worked on, with changes.
+    /// Creates a customized chain for development.
     ///
     /// - Parameters:
     ///   - routes: The routes.
-    ///   - configure: Changes the stack, in which ``DefaultStack/showsErrors`` is set.
+    ///   - configure: Customizes the stack, in which ``DefaultStack/showsErrors`` is set.
     /// - Returns: The chain.
     /// - Throws: What `configure` throws.
     public static func development(

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// For development only: shows errors in the response, and keeps responses out of caches.
+    /// For development only: shows errors in responses and disables caching.
     ///
-    /// An error without a response of its own becomes a 500 with the cause, the interceptor, the stage, the request's ID
-    /// and the errors it replaced, as a page if the client accepts HTML and as text otherwise. The details may hold
-    /// secrets: in production ``errorResponses()`` takes its place.
+    /// An error without its own response becomes a 500 with the cause, its type, the interceptor, the stage, the
+    /// request ID and the errors it replaced, as HTML if the client accepts it and as text otherwise. The details may
+    /// contain secrets: use ``errorResponses()`` in production.
     ///
-    /// Every response gets `Cache-Control: no-store`, unless it is an event stream, which says that it is not cached
-    /// itself.
+    /// Every response gets `Cache-Control: no-store`, except event streams, which set their own.
     public static func developmentErrors() -> Interceptor {
         Interceptor(
             "development-errors",
@@ -51,9 +50,9 @@ extension Interceptor {
     }
 }
 
-/// The little of HTML that error pages need.
+/// HTML escaping for error pages.
 enum HTML {
-    /// A text that is safe between tags and in quoted attributes.
+    /// Escapes text for use between tags and in quoted attributes.
     static func escape(_ text: String) -> String {
         var escaped = ""
         for scalar in text.unicodeScalars {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Turns errors into responses, as the chain itself would do at its very end.
+    /// Turns errors into responses, as the chain itself does at its end.
     ///
-    /// It is for its place: the `leave` stages of the interceptors before it run for error responses too, so that
-    /// secure headers, CORS and cookies reach them. A ``ResponseError`` becomes its response; any other error is logged
-    /// with the interceptor's name, its stage and the request's ID, and becomes a 500 without details.
+    /// Its position matters: the `leave` stages of earlier interceptors also run for error responses, so that secure
+    /// headers, CORS and cookies apply to them. A ``ResponseError`` becomes its response; any other error is logged
+    /// with interceptor, stage and request ID, and becomes a 500 without details.
     public static func errorResponses() -> Interceptor {
         Interceptor(
             "error-responses",
             error: { context, error in
-                // Too late to answer otherwise: the chain logs it.
+                // Too late to change the response: the chain logs the error.
                 guard !context.isResponseSent else { throw error }
                 context.response?.body.eventStream?.abandon(.applicationFailed)
                 context.response = error.answer(to: context.request)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Takes a body that is a string and has no `Content-Type` for a page: `text/html; charset=utf-8`.
+    /// Sets `Content-Type: text/html; charset=utf-8` on a string body without a content type.
     ///
-    /// Only ``ResponseBody/string(_:)`` counts: bytes, files and the rest are left alone.
+    /// Applies only to ``ResponseBody/string(_:)``, not to bytes, files or other bodies.
     public static func htmlBody() -> Interceptor {
         Interceptor(
             "html-body",

@@ -1,45 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension HTTPField.Name {
-    /// `Last-Event-ID`: the ID of the last event that a client has seen (HTML standard, section 9.2.4).
+    /// `Last-Event-ID`: the ID of the last event that a client received (HTML standard, section 9.2.4).
     public static let lastEventID: HTTPField.Name = {
         guard let name = HTTPField.Name("Last-Event-ID") else { preconditionFailure("a token is a field's name") }
         return name
     }()
 }
 
-/// What a request says about where its stream is to be resumed.
+/// The point from which a request resumes its stream.
 package enum ResumePoint: Sendable, Hashable {
-    /// Nothing: an empty ID is none.
+    /// No ID, or an empty one.
     case none
-    /// The last event that the client has seen.
+    /// The ID of the last event that the client received.
     case after(String)
-    /// An ID that no event can have: it is not UTF-8, or holds NUL, CR or LF.
+    /// An ID that no event can have: it is not UTF-8, or contains NUL, CR or LF.
     case malformed
 }
 
 extension Request {
-    /// Where a client wants an event stream to be resumed: the ID of the last event that it has seen.
+    /// The ID of the last event that the client received, to resume an event stream from.
     ///
-    /// That is the `Last-Event-ID` header, whose bytes are UTF-8. A browser cannot set it for the first connection, so
-    /// without the header the query counts: the parameter `last-event-id`, in any of the spellings that servers and
-    /// polyfills use (`lastEventId`, `lastEventID`, `Last-Event-ID`, `last_event_id`): neither case nor `-` nor `_` matters.
-    /// It is decoded once, as forms are: `%2B` is a plus sign and `+` a space, which is how `URLSearchParams` writes them. A
-    /// browser that reconnects sends both, and then the header is the newer one.
+    /// It is the `Last-Event-ID` header, decoded as UTF-8. A browser cannot set the header on the first connection, so
+    /// without it the query parameter `last-event-id` applies, in any spelling that servers and polyfills use
+    /// (`lastEventId`, `lastEventID`, `Last-Event-ID`, `last_event_id`): case, `-` and `_` are ignored. It is
+    /// form-decoded once: `%2B` is a plus sign and `+` a space, as `URLSearchParams` encodes them. A browser that
+    /// reconnects sends both; the header is then the newer one.
     ///
-    /// Of several in the query the last one counts that is not empty: a polyfill that reconnects appends its own to the
-    /// address that it was given.
+    /// Of several query parameters, the last non-empty one applies: a reconnecting polyfill appends its own to the URL.
     ///
-    /// Nil if neither was sent, or if what was sent cannot have been an ID: it is empty, is not UTF-8, or holds NUL, CR
-    /// or LF.
+    /// Nil if neither was sent, or if the value is empty, is not UTF-8, or contains NUL, CR or LF.
     public var lastEventID: String? {
         if case .after(let id) = resumePoint() { id } else { nil }
     }
 
-    /// Where a client wants an event stream to be resumed, by its header, else its query, else a form.
+    /// The resume point from the header, else the query, else a form.
     ///
-    /// - Parameter form: A form in the body; none unless given.
-    /// - Returns: What is said, also if no event can have such an ID.
+    /// - Parameter form: A form in the body. Default: none.
+    /// - Returns: The resume point; malformed IDs are reported as such.
     package func resumePoint(form: FormParameters = FormParameters()) -> ResumePoint {
         if let field = headers[fields: .lastEventID].first {
             return field.withUnsafeBytesOfValue { bytes in
@@ -55,10 +53,10 @@ extension Request {
 
     /// Whether a parameter's name is a spelling of `last-event-id`.
     private static func isLastEventID(_ name: String) -> Bool {
-        // All spellings together have no more separators than bytes; longer names need not be looked at.
+        // Bounds the work: longer names are never a plausible spelling.
         guard name.utf8.count <= 32 else { return false }
         let letters = name.utf8.lazy.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") }
-        // Only letters become letters.
+        // Setting bit 0x20 maps only letters to letters.
         return letters.map { $0 | 0x20 }.elementsEqual("lasteventid".utf8)
     }
 }

@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Keeps other people's pages away from a service that listens on a loopback address and asks for no credentials.
+/// Protects a service that listens on a loopback address without authentication from pages of other sites.
 ///
-/// That a service listens on `localhost` alone does not keep web pages out: a browser of this machine reaches it for any
-/// page, whose name may resolve to 127.0.0.1 (DNS rebinding), and sends it a form of any site without asking first. So
-/// requests that came in on a loopback address are answered only if
+/// Listening only on `localhost` does not keep web pages out: a browser on the same machine can be made to reach the
+/// service by any page, through a name that resolves to 127.0.0.1 (DNS rebinding), or with a cross-site form, which
+/// needs no preflight. Requests on a loopback address are therefore answered only if
 ///
-/// - their `Host` names this machine: `localhost`, a name below it, a loopback literal (127.0.0.0/8, `[::1]`), one of
-///   ``hosts``, or the host of one of ``publicOrigins``. The port is not compared. Others are 421, `host-foreign`.
-/// - and, unless they only read (`GET`, `HEAD`, `OPTIONS`, `TRACE`), their `Origin` is this service's: one of
-///   ``publicOrigins`` if there are any, else that of `Host`, whatever its scheme (over TLS not `http`). Without `Origin`
-///   they are refused if `Sec-Fetch-Site` is `cross-site`. Others are 403, `origin-foreign`.
+/// - their `Host` names this machine: `localhost`, a subdomain of it, a loopback literal (127.0.0.0/8, `[::1]`), one of
+///   ``hosts``, or the host of one of ``publicOrigins``. The port is ignored. Others get 421, `host-foreign`.
+/// - and, unless the method is safe (`GET`, `HEAD`, `OPTIONS`, `TRACE`), their `Origin` is this service's: one of
+///   ``publicOrigins`` if there are any, else that of `Host` with either scheme (over TLS only `https`). Without
+///   `Origin` they are refused if `Sec-Fetch-Site` is `cross-site`. Others get 403, `origin-foreign`.
 ///
-/// Not fenced are requests without `Host`, which no browser sends, and those on a Unix socket or on an address that others
-/// reach: there a service needs authorization, which this is not.
+/// Requests without `Host`, which no browser sends, and those on a Unix socket or a non-loopback address are not
+/// checked: there a service needs authorization, which this does not provide.
 ///
-/// Behind a proxy on the same machine ``publicOrigins`` has to name where browsers see the service:
+/// Behind a proxy on the same machine, ``publicOrigins`` must contain the origin that browsers use:
 ///
 /// ```swift
 /// .loopbackFence(try LoopbackFence(publicOrigins: ["https://hub.example"]))
 /// ```
 public struct LoopbackFence: Sendable {
-    /// A host or an origin that cannot be one.
+    /// An invalid host or origin.
     public struct InvalidName: Error, Hashable, CustomStringConvertible {
-        /// What was given, what is wrong with it, and what it should be.
+        /// The given value, what is wrong with it, and the expected form.
         public let description: String
     }
 
-    /// Names of this service beside those of the machine, as given.
+    /// Additional host names of this service, as given.
     public let hosts: [String]
-    /// Where browsers see this service, as given.
+    /// The origins of this service as browsers see it, as given.
     public let publicOrigins: [String]
 
     private let names: [[UInt8]]
     private let origins: [[UInt8]]
 
-    /// The fence of a service that browsers reach at `localhost` and nowhere else.
+    /// Creates a fence for a service that browsers reach only at `localhost`.
     public init() {
         hosts = []
         publicOrigins = []
@@ -43,17 +43,17 @@ public struct LoopbackFence: Sendable {
         origins = []
     }
 
-    /// A fence.
+    /// Creates a fence.
     ///
     /// - Parameters:
-    ///   - hosts: More names of this service, such as `hub.internal`; a port is ignored. None unless given.
-    ///   - publicOrigins: Where browsers see this service, each as scheme, host and port as they write it:
-    ///     `https://hub.example`. If there are any, only pages of these may publish and change things. None unless given.
-    /// - Throws: ``InvalidName`` for a host or an origin that no browser sends.
+    ///   - hosts: Additional host names of this service, such as `hub.internal`; a port is ignored. Default: none.
+    ///   - publicOrigins: The origins of this service as browsers see it, each as scheme, host and port:
+    ///     `https://hub.example`. If not empty, only pages of these origins may use unsafe methods. Default: none.
+    /// - Throws: ``InvalidName`` for a host or origin that no browser sends.
     public init(hosts: [String] = [], publicOrigins: [String] = []) throws {
         var names = try hosts.map { host in
             guard let name = Self.name(given: host) else {
-                throw InvalidName(description: "\(host.debugDescription) is no host; give a name such as hub.example")
+                throw InvalidName(description: "\(host.debugDescription) is not a host; use a name such as hub.example")
             }
             return name
         }
@@ -62,7 +62,7 @@ public struct LoopbackFence: Sendable {
         origins = try publicOrigins.map { origin in
             guard let (text, name) = Self.origin(given: origin) else {
                 throw InvalidName(
-                    description: "\(origin.debugDescription) is no origin; give scheme, host and port, without a path, "
+                    description: "\(origin.debugDescription) is not an origin; use scheme, host and port, no path, "
                         + "such as https://hub.example"
                 )
             }
@@ -72,15 +72,15 @@ public struct LoopbackFence: Sendable {
         self.names = names
     }
 
-    /// Why a request is refused; nil if it is answered.
+    /// The error for a refused request; nil if the request is allowed.
     func refusal(of request: Request) -> HTTPError? {
         guard request.isOnLoopback, let authority = request.head.authority else { return nil }
         let host = Self.lowercased(authority)
         guard let name = Self.name(of: host), Self.isLocal(name) || names.contains(name) else {
             return HTTPError(
                 .misdirectedRequest,
-                "the host \(authority.debugDescription) is none of this server's, which listens on a loopback address; "
-                    + "if it is meant to be, name it with --allow-host, or where browsers see the server with "
+                "the host \(authority.debugDescription) does not name this server, which listens on loopback; "
+                    + "if it should be, add it with --allow-host, or the origin that browsers see with "
                     + "--public-origin (LoopbackFence in code)",
                 code: "host-foreign"
             )
@@ -93,15 +93,15 @@ public struct LoopbackFence: Sendable {
             guard !isOurs(Self.lowercased(origin), host, request.isSecure) else { return nil }
             return HTTPError(
                 .forbidden,
-                "pages of \(origin.debugDescription) may not do this here; if that is where browsers see this server, name "
-                    + "it with --public-origin (LoopbackFence in code)",
+                "pages of \(origin.debugDescription) may not use this method; if browsers see this server there, add "
+                    + "the origin with --public-origin (LoopbackFence in code)",
                 code: "origin-foreign"
             )
         }
         guard let site = request.headers[.secFetchSite], Self.lowercased(site) == Array("cross-site".utf8) else {
             return nil
         }
-        return HTTPError(.forbidden, "pages of other sites may not do this here", code: "origin-foreign")
+        return HTTPError(.forbidden, "pages of other sites may not use this method", code: "origin-foreign")
     }
 
     private func isOurs(_ origin: [UInt8], _ host: [UInt8], _ isSecure: Bool) -> Bool {
@@ -112,13 +112,12 @@ public struct LoopbackFence: Sendable {
 
     // MARK: - Names
 
-    // Bytes throughout: characters of other scripts must not become those of a name by a change of case.
+    // Works on bytes: case mapping must not turn non-ASCII characters into ASCII ones.
     private static func lowercased(_ text: String) -> [UInt8] {
         text.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }
     }
 
-    /// The host of an authority (RFC 3986, section 3.2) in lower case, without its port, brackets kept; nil if there is
-    /// none.
+    /// The host of a lower-case authority (RFC 3986, section 3.2), without port, brackets kept; nil if it is invalid.
     private static func name(of authority: [UInt8]) -> [UInt8]? {
         var name = authority[...]
         if let colon = authority.lastIndex(of: UInt8(ascii: ":")), authority.last != UInt8(ascii: "]") {
@@ -128,14 +127,14 @@ public struct LoopbackFence: Sendable {
         if name.first == UInt8(ascii: "[") {
             guard name.last == UInt8(ascii: "]") else { return nil }
         } else {
-            // The root of all names may be written.
+            // Drops the trailing dot of a fully qualified name.
             if name.last == UInt8(ascii: ".") { name = name.dropLast() }
             guard !name.isEmpty, name.allSatisfy(isOfName) else { return nil }
         }
         return Array(name)
     }
 
-    /// A host as people write it: an IPv6 literal may lack its brackets.
+    /// Parses a configured host, in which an IPv6 literal may lack its brackets.
     private static func name(given host: String) -> [UInt8]? {
         let bytes = lowercased(host)
         if bytes.count(where: { $0 == UInt8(ascii: ":") }) > 1, bytes.first != UInt8(ascii: "[") {
@@ -144,13 +143,13 @@ public struct LoopbackFence: Sendable {
         return name(of: bytes)
     }
 
-    /// An origin as browsers write it, and its host.
+    /// Parses a configured origin; returns its browser serialization and its host.
     private static func origin(given origin: String) -> ([UInt8], [UInt8])? {
         let bytes = lowercased(origin)
         for (scheme, port) in [("https://", ":443"), ("http://", ":80")] where bytes.starts(with: scheme.utf8) {
             let authority = Array(bytes.dropFirst(scheme.utf8.count))
             guard let name = name(of: authority), authority.last != UInt8(ascii: ":") else { return nil }
-            // Browsers leave out the port that the scheme has anyway.
+            // Browsers omit the default port of the scheme.
             let isDefault =
                 authority.count > port.utf8.count && authority.suffix(port.utf8.count).elementsEqual(port.utf8)
             return (isDefault ? Array(bytes.dropLast(port.utf8.count)) : bytes, name)
@@ -160,14 +159,14 @@ public struct LoopbackFence: Sendable {
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
-    /// Whether a byte may be in a registered name, as browsers send it.
+    /// Whether a byte is valid in a registered name as browsers send it.
     private static func isOfName(_ byte: UInt8) -> Bool {
         isDigit(byte) || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || "-._".utf8.contains(byte)
     }
 
     private static func isLocal(_ name: [UInt8]) -> Bool {
         if name.first == UInt8(ascii: "[") { return isLoopbackV6(name.dropFirst().dropLast()) }
-        // RFC 6761, section 6.3: `localhost` and all names below it.
+        // RFC 6761, section 6.3: `localhost` and its subdomains.
         if name == Array("localhost".utf8) { return true }
         if name.count > 10, name.first != UInt8(ascii: "."), name.suffix(10).elementsEqual(".localhost".utf8) {
             return true
@@ -184,14 +183,14 @@ public struct LoopbackFence: Sendable {
         }
     }
 
-    /// `::1`, however many of its zeros are written.
+    /// Whether an address is `::1`, in any notation of its zeros.
     private static func isLoopbackV6(_ address: ArraySlice<UInt8>) -> Bool {
         var groups = address.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
         guard let last = groups.popLast(), (1...4).contains(last.count), last.last == UInt8(ascii: "1"),
             last.dropLast().allSatisfy({ $0 == UInt8(ascii: "0") })
         else { return false }
         guard groups.allSatisfy({ $0.count <= 4 && $0.allSatisfy { $0 == UInt8(ascii: "0") } }) else { return false }
-        // One run of zeros may be left out, which shows as an empty group, and at the start as two.
+        // `::` may replace one run of zeros: it splits into one empty group, or two at the start.
         let empty = groups.indices.filter { groups[$0].isEmpty }
         switch empty.count {
         case 0: return groups.count == 7
@@ -210,12 +209,12 @@ extension HTTPField.Name {
 }
 
 extension Interceptor {
-    /// Refuses requests of other people's pages to a service that listens on a loopback address; see ``LoopbackFence``.
+    /// Refuses requests from other sites' pages to a service that listens on a loopback address; see ``LoopbackFence``.
     ///
-    /// It stands before everything that answers. A refusal is thrown as an ``HTTPError``: 421 with the code `host-foreign`,
+    /// Place it before everything that answers. It refuses by throwing an ``HTTPError``: 421 with code `host-foreign`,
     /// or 403 with `origin-foreign`.
     ///
-    /// - Parameter fence: The names of the service; those of the machine alone unless given.
+    /// - Parameter fence: The accepted hosts and origins. Default: only `localhost` and loopback literals.
     /// - Returns: The interceptor `loopback-fence`.
     public static func loopbackFence(_ fence: LoopbackFence = LoopbackFence()) -> Interceptor {
         Interceptor(

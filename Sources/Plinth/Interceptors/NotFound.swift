@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Answers 404, in plain text, where no other interceptor set a response.
+    /// Answers with a plain-text 404 if no other interceptor set a response.
     public static func notFound() -> Interceptor {
-        notFound { _ in HTTPError(.notFound, "nothing here answers this request").response }
+        notFound { _ in HTTPError(.notFound, "no resource matches this request").response }
     }
 
-    /// Answers where no other interceptor set a response.
+    /// Answers if no other interceptor set a response.
     ///
-    /// - Parameter respond: Makes the response, with status 404 as a rule.
+    /// - Parameter respond: Returns the response, usually with status 404.
     /// - Returns: The interceptor.
     public static func notFound(_ respond: @escaping @Sendable (Request) async throws -> Response) -> Interceptor {
         Interceptor(

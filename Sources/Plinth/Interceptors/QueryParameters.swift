@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Decodes the query once, for ``Request/queryParameters``, and refuses one that is malformed.
+    /// Decodes the query once, for ``Request/queryParameters``, and rejects a malformed one.
     ///
-    /// - Parameter limit: The most parameters to accept; 1,000 unless given. More are answered 400, as is a parameter
-    ///   whose encoding is malformed or not UTF-8, with its position in the message.
+    /// - Parameter limit: The maximum number of parameters. Default: 1,000. More are answered with 400, as is a
+    ///   parameter with malformed encoding or invalid UTF-8; the message names its position.
     /// - Returns: The interceptor.
     public static func queryParameters(limit: Int = 1_000) -> Interceptor {
         Interceptor(
@@ -28,8 +28,8 @@ private enum QueryParametersKey: ValueKey {
 extension Request {
     /// The parameters of the query.
     ///
-    /// Without ``Interceptor/queryParameters(limit:)`` in the chain they are decoded anew each time, at most 1,000 of
-    /// them, and those that are malformed are left out.
+    /// Without ``Interceptor/queryParameters(limit:)`` in the chain, each access decodes up to 1,000 parameters and
+    /// skips malformed ones.
     public var queryParameters: FormParameters {
         if let decoded = values[QueryParametersKey.self] { return decoded }
         guard let query else { return FormParameters() }

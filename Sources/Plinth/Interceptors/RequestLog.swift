@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Logs one line a request, when the stages are done.
+    /// Logs one line per request, after the stages have run.
     ///
-    /// Its metadata: `method`, `route` (the pattern; `-` if none matched), `status`, `duration-ms`, `request-id`,
-    /// `remote-address`. Neither the path nor the query is logged, since both may hold secrets. For an event stream the
-    /// line comes when its head is due, not when it ends. Status 499 means that the client left before it was answered.
+    /// Metadata: `method`, `route` (the pattern; `-` if none matched), `status`, `duration-ms`, `request-id`,
+    /// `remote-address`. Neither path nor query is logged, since both may contain secrets. An event stream is logged
+    /// when its head is due, not when it ends. Status 499 means that the client disconnected before the response.
     ///
-    /// It is the first of a chain, so that it sees the response that the others leave. Errors are logged where they are
-    /// turned into responses, not here.
+    /// Place it first in the chain, so that it sees the final response. Errors are logged where they are turned into
+    /// responses, not here.
     ///
-    /// - Parameter level: `info` unless given.
+    /// - Parameter level: The log level. Default: `info`.
     /// - Returns: The interceptor.
     public static func requestLog(level: Logger.Level = .info) -> Interceptor {
         Interceptor(
@@ -43,7 +43,7 @@ extension Interceptor {
     }
 }
 
-/// When the stages of a request began.
+/// The time when the first stage of a request started.
 private enum RequestStart: ValueKey {
     typealias Value = ContinuousClock.Instant
 }

@@ -1,52 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Header fields that make browsers careful.
+/// Security header fields for browsers.
 ///
-/// Each is set unless it is nil, or the response already has it.
+/// Each field is added unless it is nil or the response already has it.
 public struct SecureHeaders: Sendable {
-    /// The policy that a page with its own scripts, styles, images and event streams from the same origin passes, and
-    /// that allows nothing else: no inline scripts or styles, no frames, no forms, nothing from elsewhere.
+    /// A policy that allows scripts, styles, images, event streams and form targets from the same origin, and nothing
+    /// else: no inline scripts or styles, no framing, no other origins.
     public static let strictContentSecurityPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         + "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-    /// `Content-Security-Policy`; ``strictContentSecurityPolicy`` unless set.
+    /// `Content-Security-Policy`.
+    ///
+    /// Default: ``strictContentSecurityPolicy``.
     public var contentSecurityPolicy: String? = SecureHeaders.strictContentSecurityPolicy
-    /// `X-Content-Type-Options`: browsers do not guess content types.
+    /// `X-Content-Type-Options`: disables content sniffing.
     ///
-    /// `nosniff` unless set.
+    /// Default: `nosniff`.
     public var contentTypeOptions: String? = "nosniff"
-    /// `X-Frame-Options`, for browsers that do not know `frame-ancestors`.
+    /// `X-Frame-Options`, for browsers without support for `frame-ancestors`.
     ///
-    /// `DENY` unless set.
+    /// Default: `DENY`.
     public var frameOptions: String? = "DENY"
-    /// `Referrer-Policy`: what other sites learn of where a visitor comes from.
+    /// `Referrer-Policy`: how much of the referring URL other sites receive.
     ///
-    /// `no-referrer` unless set.
+    /// Default: `no-referrer`.
     public var referrerPolicy: String? = "no-referrer"
-    /// `Cross-Origin-Opener-Policy`: pages that open this one cannot reach into it.
+    /// `Cross-Origin-Opener-Policy`: isolates a page from cross-origin pages that open it.
     ///
-    /// `same-origin` unless set.
+    /// Default: `same-origin`.
     public var crossOriginOpenerPolicy: String? = "same-origin"
-    /// `Cross-Origin-Resource-Policy`: which sites may embed this.
+    /// `Cross-Origin-Resource-Policy`: which sites may embed a response.
     ///
-    /// Not sent unless set.
+    /// Default: nil, not sent.
     public var crossOriginResourcePolicy: String?
-    /// `Strict-Transport-Security`: browsers use encryption only from now on.
+    /// `Strict-Transport-Security`: makes browsers use only encrypted connections from then on.
     ///
-    /// A year unless set; sent over encrypted connections alone (RFC 6797, section 7.2), see ``isTransportSecure``.
+    /// Sent only over encrypted connections (RFC 6797, section 7.2); see ``isTransportSecure``. Default: 1 year.
     public var strictTransportSecurity: String? = "max-age=31536000"
-    /// Whether clients use encryption even if the connection here does not, since a proxy ends it; not unless set.
+    /// Whether a proxy terminates TLS, so that clients use encryption even if this connection does not.
+    ///
+    /// Default: false.
     public var isTransportSecure = false
 
-    /// The values that each property documents.
+    /// Creates header fields with the default values.
     public init() {}
 }
 
 extension Interceptor {
-    /// Adds header fields that make browsers careful, on the way out: event streams and error responses get them too.
+    /// Adds security header fields on the way out, also to event streams and error responses.
     ///
-    /// A field that the response already has is kept: a handler may loosen them for its page.
+    /// A field that the response already has is kept, so that a handler can relax it for its page.
     public static func secureHeaders(_ headers: SecureHeaders = SecureHeaders()) -> Interceptor {
         let fields: [(HTTPField.Name, String)] = [
             (.contentSecurityPolicy, headers.contentSecurityPolicy),

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// Serves the files of a directory to `GET` and `HEAD`, where nothing else answered.
+    /// Serves the files of a directory to `GET` and `HEAD` requests that nothing else answered.
     ///
-    /// It acts on the way out, so that routes come first, and files cost them nothing. It goes before the router and
-    /// behind ``notFound()``. Files come with `ETag`, `Last-Modified` and a content type; conditions and single ranges
-    /// are honoured (RFC 9110, sections 13 and 14), several ranges are answered with the whole file.
+    /// It acts on the way out, so routes take precedence and incur no cost. Place it before the router and after
+    /// ``notFound()``. Files are sent with `ETag`, `Last-Modified` and a content type. Conditions and single ranges are
+    /// supported (RFC 9110, sections 13 and 14); a request for several ranges gets the whole file.
     ///
-    /// Segments of the path are decoded once. What is not served, and left to others: paths with an empty segment, `.`,
-    /// `..`, a name with a dot in front, an encoded slash, a backslash or NUL; whatever lies outside of the directory once
-    /// symbolic links are followed; anything that is not a regular file. A directory is answered with its index: with a
-    /// redirection to the path with a slash at its end first (301), so that relative links work.
+    /// Path segments are decoded once. Not served, and left to other interceptors: paths with an empty segment, a name
+    /// with a leading dot (including `.` and `..`), an encoded slash, a backslash or NUL; files outside of the
+    /// directory after resolving symbolic links; anything but regular files. A directory is answered with its index
+    /// file; a path without a trailing slash is first redirected to one with it (301), so that relative links work.
     ///
-    /// The checks are system calls on the task's thread, a few microseconds on a local file system; the content is sent
-    /// by the connector.
+    /// The checks are blocking system calls on the task's thread, a few microseconds on a local file system. The
+    /// connector sends the content.
     ///
     /// ```swift
     /// try .staticResources("Public", at: "/assets", cacheControl: "public, max-age=3600")
     /// ```
     ///
     /// - Parameters:
-    ///   - directory: The directory, absolute or relative to the working directory of now.
-    ///   - prefix: The path that leads to it, with a slash in front; `/` unless given.
-    ///   - cacheControl: The `Cache-Control` field of files. `no-cache` unless given: kept, but asked for at each use.
-    ///     Nil for none.
-    ///   - index: The file that stands for a directory; `index.html` unless given, nil for none.
+    ///   - directory: The directory, absolute or relative to the current working directory.
+    ///   - prefix: The path prefix of the files, with a leading slash. Default: `/`.
+    ///   - cacheControl: The `Cache-Control` field of files; nil for none. Default: `no-cache`, cached but revalidated
+    ///     on each use.
+    ///   - index: The index file of a directory; nil for none. Default: `index.html`.
     /// - Returns: The interceptor `static-resources`.
-    /// - Throws: ``StaticResourcesError`` if the directory is none.
+    /// - Throws: ``StaticResourcesError`` if `directory` is not a readable directory.
     public static func staticResources(
         _ directory: String,
         at prefix: String = "/",
@@ -55,26 +55,26 @@ extension Interceptor {
     }
 }
 
-/// A directory of static resources cannot be served.
+/// The path for static resources is not a readable directory.
 public struct StaticResourcesError: Error, CustomStringConvertible {
-    /// The path that is not that of a directory.
+    /// The path.
     public let directory: String
 
-    /// What is wrong and what to do about it.
+    /// What is wrong and how to fix it.
     public var description: String {
-        "\"\(directory)\" is no directory that this process may read: check the path and the working directory"
+        "\"\(directory)\" is not a directory that this process can read: check the path and the working directory"
     }
 }
 
-/// Leads from the paths of requests to files below a directory.
+/// Maps request paths to files below a directory.
 struct StaticResources: Sendable {
     enum Found {
         case file(String, FileStatus)
-        /// A directory with an index, whose path lacks the slash at its end.
+        /// A directory with an index file, requested without a trailing slash.
         case directory
     }
 
-    /// Absolute, without symbolic links.
+    /// The absolute path of the directory, without symbolic links.
     let root: String
     let prefix: [UInt8]
     let index: String?
@@ -108,7 +108,7 @@ struct StaticResources: Sendable {
         return .directory
     }
 
-    /// The path without symbolic links, if it leads to a regular file below the root.
+    /// The resolved path and status, if the path leads to a regular file below the root.
     private func regular(_ path: String) -> (String, FileStatus)? {
         guard let real = Files.realPath(path), real.utf8.starts(with: (root == "/" ? root : root + "/").utf8),
             let status = FileStatus(path: real), status.kind == .regular
@@ -116,7 +116,7 @@ struct StaticResources: Sendable {
         return (real, status)
     }
 
-    /// Whether it is the name of one file, and not one that its owner hides.
+    /// Whether a segment is a valid file name, and not hidden.
     private static func isName(_ name: String) -> Bool {
         guard let first = name.utf8.first, first != UInt8(ascii: ".") else { return false }
         return !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }

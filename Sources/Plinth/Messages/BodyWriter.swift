@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Writes a response's body, piece by piece.
+/// Writes a response body in chunks.
 public struct BodyWriter: Sendable {
     private let sink: @Sendable ([UInt8]) async throws -> Void
 
@@ -8,16 +8,16 @@ public struct BodyWriter: Sendable {
         self.sink = sink
     }
 
-    /// Writes bytes, and waits while the client is not keeping up.
+    /// Writes bytes, and suspends while the client cannot keep up.
     ///
-    /// - Throws: `CancellationError` once the client has left.
+    /// - Throws: `CancellationError` once the client has disconnected.
     public func write(_ bytes: [UInt8]) async throws {
         try await sink(bytes)
     }
 
-    /// Writes a string as UTF-8, and waits while the client is not keeping up.
+    /// Writes a string as UTF-8, and suspends while the client cannot keep up.
     ///
-    /// - Throws: `CancellationError` once the client has left.
+    /// - Throws: `CancellationError` once the client has disconnected.
     public func write(_ string: String) async throws {
         try await sink(Array(string.utf8))
     }

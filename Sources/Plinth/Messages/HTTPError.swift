@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// An error that knows the response it stands for.
+/// An error that provides its own response.
 ///
-/// One that nobody handles on its way out of the chain becomes that response; any other error becomes a 500 without
-/// details.
+/// If no interceptor handles it, the chain answers with that response; any other error becomes a 500 without details.
 public protocol ResponseError: Error {
-    /// What the client is told.
+    /// The response sent to the client.
     var response: Response { get }
 }
 
@@ -17,24 +16,24 @@ public protocol ResponseError: Error {
 public struct HTTPError: ResponseError, CustomStringConvertible {
     /// The status of the response.
     public var status: HTTPResponse.Status
-    /// The body of the response, as plain text: what was wrong and what to do.
+    /// The body of the response, as plain text: what was wrong and how to fix it.
     ///
-    /// It reaches the client.
+    /// It is sent to the client.
     public var message: String
-    /// What was wrong, for programs: a short name that does not change.
+    /// A short, stable, machine-readable name of the error; nil for none.
     ///
-    /// Nil for none. It is not in ``response``; interceptors that answer in a form of their own may send it.
+    /// It is not part of ``response``; interceptors with their own error format may send it.
     public var code: String?
-    /// More header fields of the response.
+    /// Additional header fields of the response.
     public var headers: HTTPFields
 
-    /// An error with a status.
+    /// Creates an error with a status.
     ///
     /// - Parameters:
     ///   - status: The status of the response.
-    ///   - message: What the client is told; the status's reason phrase unless given.
-    ///   - code: What was wrong, for programs; none unless given.
-    ///   - headers: More header fields, such as `Retry-After`.
+    ///   - message: The body sent to the client. Default: the reason phrase of the status.
+    ///   - code: A machine-readable name of the error. Default: none.
+    ///   - headers: Additional header fields, such as `Retry-After`. Default: none.
     public init(
         _ status: HTTPResponse.Status,
         _ message: String? = nil,
@@ -58,8 +57,8 @@ public struct HTTPError: ResponseError, CustomStringConvertible {
     /// `404 Not Found: no order 7`.
     public var description: String { "\(status.code) \(status.reasonPhrase): \(message)" }
 
-    /// 413: the request's body has more bytes than are accepted.
+    /// An error with status 413: the request body exceeds `limit` bytes.
     public static func contentTooLarge(limit: Int) -> HTTPError {
-        HTTPError(.contentTooLarge, "the body is longer than the \(limit) bytes accepted here")
+        HTTPError(.contentTooLarge, "the body exceeds \(limit) bytes")
     }
 }

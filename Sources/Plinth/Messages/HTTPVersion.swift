@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The version of HTTP that a request came with.
+/// The HTTP version of a request.
 ///
-/// It decides how a body without a known length ends: HTTP/1.0 by closing the connection, HTTP/1.1 by chunks, HTTP/2 by
-/// a flag on a frame (RFC 9112, section 6; RFC 9113, section 8.1).
+/// It determines how a body of unknown length ends: HTTP/1.0 closes the connection, HTTP/1.1 uses chunked encoding,
+/// HTTP/2 sets END_STREAM on a frame (RFC 9112, section 6; RFC 9113, section 8.1).
 public struct HTTPVersion: Sendable, Hashable, Comparable, CustomStringConvertible {
-    /// The number before the dot.
+    /// The major version.
     public let major: Int
-    /// The number after the dot.
+    /// The minor version.
     public let minor: Int
 
-    /// A version by its two numbers.
+    /// Creates a version from its major and minor numbers.
     public init(major: Int, minor: Int) {
         self.major = major
         self.minor = minor
     }
 
     // swift-format-ignore: AlwaysUseLowerCamelCase
-    // The names that NIO has for them, and that Swift users know.
-    /// HTTP/1.0: no chunks, one request a connection unless the client asks otherwise.
+    // The names that NIO uses.
+    /// HTTP/1.0: no chunked encoding, and one request per connection unless the client requests keep-alive.
     public static let http1_0 = HTTPVersion(major: 1, minor: 0)
     // swift-format-ignore: AlwaysUseLowerCamelCase
     /// HTTP/1.1.
@@ -26,7 +26,7 @@ public struct HTTPVersion: Sendable, Hashable, Comparable, CustomStringConvertib
     /// HTTP/2.
     public static let http2 = HTTPVersion(major: 2, minor: 0)
 
-    /// Whether the first version is older than the second.
+    /// Orders versions by major, then minor number.
     public static func < (lhs: HTTPVersion, rhs: HTTPVersion) -> Bool {
         (lhs.major, lhs.minor) < (rhs.major, rhs.minor)
     }

@@ -1,50 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A request, as handlers and interceptors see it.
+/// A request, as handlers and interceptors receive it.
 public struct Request: Sendable {
     /// Method, target and header fields.
     public var head: HTTPRequest
-    /// The version of HTTP that it came with.
+    /// The HTTP version.
     public var version: HTTPVersion
-    /// Its body, read once.
+    /// The body, which can be read once.
     public var body: RequestBody
-    /// The address of the other end of the connection, nil where there is none (a Unix socket, a test).
+    /// The peer address of the connection; nil on a Unix socket and in tests.
     ///
-    /// Behind a proxy that is the proxy.
+    /// Behind a proxy this is the proxy's address.
     public var remoteAddress: String?
     /// Whether the connection is encrypted.
     public var isSecure: Bool
-    /// Whether the socket that accepted the connection listens on a loopback address, which only programs of the same
-    /// machine reach.
+    /// Whether the listening socket is bound to a loopback address, which only local processes can reach.
     ///
-    /// False on a Unix socket.
+    /// False for a Unix socket.
     public var isOnLoopback: Bool
-    /// Tells this request from others in logs: unique in this process.
+    /// Identifies the request in logs; unique within the process.
     public var id: String
-    /// A logger whose lines carry ``id``.
+    /// A logger with ``id`` in its metadata.
     public var logger: Logger
-    /// What the route's pattern matched, percent-decoded.
+    /// The path parameters of the matched route, percent-decoded.
     public var pathParameters: PathParameters
-    /// The route that matched.
+    /// The matched route; nil if none matched.
     ///
-    /// Metrics are labelled with it, never with the path.
+    /// Metrics are labelled with the route, never with the path.
     public var route: RouteIdentity?
-    /// The routes that the router chose from, for ``url(for:parameters:query:)``.
+    /// The router's routes, for ``url(for:parameters:query:)``.
     var routes: Routes?
-    /// What interceptors attached.
+    /// Values attached by interceptors.
     public var values: TypedValues
 
-    /// A request made by hand.
+    /// Creates a request.
     ///
     /// - Parameters:
     ///   - head: Method, target and header fields.
-    ///   - version: HTTP/1.1 unless given.
-    ///   - body: Empty unless given.
-    ///   - remoteAddress: The other end; unknown unless given.
-    ///   - isSecure: Whether the connection is encrypted; not unless given.
-    ///   - isOnLoopback: Whether the socket that accepted it listens on a loopback address; not unless given.
-    ///   - id: A new one unless given.
-    ///   - logger: One that keeps quiet unless given.
+    ///   - version: The HTTP version. Default: HTTP/1.1.
+    ///   - body: The body. Default: empty.
+    ///   - remoteAddress: The peer address. Default: nil.
+    ///   - isSecure: Whether the connection is encrypted. Default: false.
+    ///   - isOnLoopback: Whether the listening socket is bound to a loopback address. Default: false.
+    ///   - id: The request ID. Default: a new one.
+    ///   - logger: The logger. Default: one that discards everything.
     public init(
         head: HTTPRequest,
         version: HTTPVersion = .http1_1,
@@ -75,16 +74,14 @@ public struct Request: Sendable {
     /// The header fields.
     public var headers: HTTPFields { head.headerFields }
 
-    /// The path as it was sent: percent-encoded, without the query.
+    /// The path as sent: percent-encoded, without the query.
     public var path: Substring {
         let target = head.path ?? "/"
-        // By bytes: a question mark followed by a combining character is another Character.
+        // Search bytes: "?" followed by a combining character is a different Character.
         return target[..<(target.utf8.firstIndex(of: UInt8(ascii: "?")) ?? target.endIndex)]
     }
 
-    /// The query as it was sent: percent-encoded, without the question mark.
-    ///
-    /// Nil if there is none.
+    /// The query as sent: percent-encoded, without the question mark; nil if there is none.
     public var query: Substring? {
         guard let target = head.path, let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return nil }
         return target[target.utf8.index(after: mark)...]

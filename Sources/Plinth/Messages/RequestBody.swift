@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The bytes of a request, as they arrive.
+/// The body of a request, streamed as it arrives.
 ///
-/// A body is read once, by one task, either piece by piece or with ``collect(upTo:)``. The connection is read no faster
-/// than the body is, and what a handler leaves unread is discarded when the response has ended.
+/// A body is read once, by one task, either chunk by chunk or with ``collect(upTo:)``. The connection is read no faster
+/// than the body is consumed. What a handler leaves unread is discarded when the response has ended.
 public struct RequestBody: AsyncSequence, Sendable {
-    /// A piece of the body; never empty.
+    /// A chunk of the body; never empty.
     public typealias Element = [UInt8]
 
     enum Storage: Sendable {
@@ -14,48 +14,48 @@ public struct RequestBody: AsyncSequence, Sendable {
     }
 
     let storage: Storage
-    /// The connection's side, nil where there is none.
+    /// The connection that provides the body, if any.
     private let connection: (any RequestBodyConnection)?
 
-    /// A body with nothing in it.
+    /// An empty body.
     public static let empty = RequestBody(bytes: [])
 
-    /// A body that is already here.
+    /// Creates a body from bytes in memory.
     ///
-    /// Unlike one from a connection it can be read again.
+    /// Unlike a body from a connection, it can be read more than once.
     public init(bytes: [UInt8]) {
         storage = .bytes(bytes)
         connection = nil
     }
 
-    /// A body from whatever yields its pieces.
+    /// Creates a body from a closure that produces its chunks.
     ///
-    /// - Parameter next: Gives the next piece, nil at the end, and nil again after that. It throws if the client leaves
-    ///   or breaks the framing.
+    /// - Parameter next: Returns the next chunk, or nil at the end and from then on. Throws if the client disconnects
+    ///   or violates the framing.
     public init(next: @escaping @Sendable () async throws -> [UInt8]?) {
         storage = .stream(next)
         connection = nil
     }
 
-    /// The body of a request on a connection.
+    /// Creates the body of a request on a connection.
     package init(_ connection: any RequestBodyConnection) {
         storage = .stream { try await connection.next() }
         self.connection = connection
     }
 
-    /// Says whether the client may be silent now, as between the events of a stream that it uploads.
+    /// Sets how long the client may be silent from now on, as between the events of an uploaded stream.
     ///
-    /// - Parameter limit: How long it may be; a shutdown ends the wait, and the read then throws an ``HTTPError`` with status
-    ///   503. Nil, as at the beginning: no longer than in any body, and a shutdown waits for the bytes.
+    /// - Parameter limit: The longest pause. On shutdown, a pending read then throws ``HTTPError`` with status 503.
+    ///   Nil, the initial state: the limit for any body applies, and a shutdown waits for the bytes.
     package func mayPause(for limit: Duration?) {
         connection?.mayPause(for: limit)
     }
 
-    /// The whole body in one array.
+    /// Collects the whole body into one array.
     ///
-    /// - Parameter limit: The most bytes to accept.
+    /// - Parameter limit: The maximum size in bytes.
     /// - Returns: The bytes.
-    /// - Throws: ``HTTPError`` with status 413 as soon as the body is longer than `limit`; what the connection throws.
+    /// - Throws: ``HTTPError`` with status 413 as soon as the body exceeds `limit`. Rethrows errors of the connection.
     public func collect(upTo limit: Int) async throws -> [UInt8] {
         switch storage {
         case .bytes(let bytes):
@@ -71,13 +71,13 @@ public struct RequestBody: AsyncSequence, Sendable {
         }
     }
 
-    /// Reads the pieces of a body.
+    /// Iterates over the chunks of a body.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var storage: Storage
 
-        /// The next piece, nil at the end.
+        /// Returns the next chunk, or nil at the end.
         ///
-        /// - Throws: What the connection throws: the client left, or broke the framing.
+        /// - Throws: An error of the connection: the client disconnected, or violated the framing.
         public mutating func next() async throws -> [UInt8]? {
             switch storage {
             case .bytes(let bytes):
@@ -89,16 +89,16 @@ public struct RequestBody: AsyncSequence, Sendable {
         }
     }
 
-    /// An iterator over the pieces.
+    /// Creates an iterator over the chunks.
     public func makeAsyncIterator() -> AsyncIterator {
         AsyncIterator(storage: storage)
     }
 }
 
-/// The connection that a request's body arrives on.
+/// The connection that provides a request's body.
 package protocol RequestBodyConnection: Sendable {
-    /// The next bytes; nil at the end, and nil again after that.
+    /// Returns the next chunk, or nil at the end and from then on.
     func next() async throws -> [UInt8]?
-    /// How long the client may be silent from now on; nil for as long as in any body.
+    /// Sets how long the client may be silent from now on; nil for the limit of any body.
     func mayPause(for limit: Duration?)
 }

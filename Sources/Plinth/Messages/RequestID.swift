@@ -2,13 +2,13 @@
 
 import Synchronization
 
-/// Makes the IDs that tell requests apart in logs.
+/// Generates request IDs for logs.
 public enum RequestID {
     private static let counter = Atomic<UInt64>(0)
-    /// Tells processes apart: two that started in the same second do not count the same.
+    /// Random per process, so that the IDs of different processes differ.
     private static let prefix = String(UInt32.random(in: .min ... .max), radix: 36)
 
-    /// An ID that this process has not given before.
+    /// Returns an ID that is unique within the process.
     public static func next() -> String {
         prefix + "-" + String(counter.wrappingAdd(1, ordering: .relaxed).newValue, radix: 36)
     }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A response: status, header fields and a body of any kind.
+/// A response: status, header fields and body.
 public struct Response: Sendable {
     /// The status.
     public var status: HTTPResponse.Status
     /// The header fields.
     ///
-    /// The connector adds what it alone knows: the framing of the body and, on HTTP/1.1, `Connection`.
+    /// The connector adds the framing of the body and, on HTTP/1.1, `Connection`.
     public var headers: HTTPFields
     /// The body.
     public var body: ResponseBody
 
-    /// A response of these parts.
+    /// Creates a response.
     public init(status: HTTPResponse.Status = .ok, headers: HTTPFields = [:], body: ResponseBody = .empty) {
         self.status = status
         self.headers = headers
         self.body = body
     }
 
-    /// A text, with its content type.
+    /// Creates a text response.
     ///
     /// - Parameters:
     ///   - text: The body.
-    ///   - status: 200 unless given.
-    ///   - contentType: `text/plain; charset=utf-8` unless given.
+    ///   - status: The status. Default: 200.
+    ///   - contentType: The `Content-Type` field. Default: `text/plain; charset=utf-8`.
     /// - Returns: The response.
     public static func text(
         _ text: String,
@@ -33,16 +33,16 @@ public struct Response: Sendable {
         Response(status: status, headers: [.contentType: contentType], body: .string(text))
     }
 
-    /// A page.
+    /// Creates an HTML response, with `Content-Type: text/html; charset=utf-8`.
     public static func html(_ page: String, status: HTTPResponse.Status = .ok) -> Response {
         text(page, status: status, contentType: "text/html; charset=utf-8")
     }
 
-    /// A redirection.
+    /// Creates a redirect.
     ///
     /// - Parameters:
-    ///   - location: Where to; percent-encoded by the caller.
-    ///   - status: 303 (ask there with `GET`) unless given.
+    ///   - location: The `Location` field, percent-encoded by the caller.
+    ///   - status: The status. Default: 303, which makes the client follow with `GET`.
     /// - Returns: The response.
     public static func redirect(to location: String, status: HTTPResponse.Status = .seeOther) -> Response {
         Response(status: status, headers: [.location: location])

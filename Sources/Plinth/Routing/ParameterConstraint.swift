@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a path parameter must look like for its route to match.
+/// A condition that a path parameter must satisfy for its route to match.
 ///
-/// A constraint that fails is not an error: the route does not match, and matching goes on to the others.
+/// A failed constraint is not an error: the route does not match, and the router tries the others.
 ///
 /// ```swift
 /// Route.get("/orders/:id", constraints: ["id": .digits]) { request in … }
 /// Route.get("/orders/:view", constraints: ["view": .oneOf(["open", "closed"])]) { request in … }
 /// ```
 ///
-/// It is given the percent-decoded value. For a wildcard that is all that the wildcard matched, slashes included.
+/// It receives the percent-decoded value; for a wildcard, the whole match, including slashes.
 public struct ParameterConstraint: Sendable, CustomStringConvertible {
-    /// What it accepts, in a word or two: in default route names and in messages.
+    /// A short description of the accepted values, used in default route names and error messages.
     ///
-    /// It is also its identity: two constraints of the same description count as the same, so that two routes that
-    /// differ in nothing else are a conflict.
+    /// It is also the constraint's identity: constraints with equal descriptions are equal, so routes that differ only
+    /// in such constraints conflict.
     public let description: String
 
     private let accept: @Sendable (String) -> Bool
@@ -29,8 +29,7 @@ public struct ParameterConstraint: Sendable, CustomStringConvertible {
         !value.isEmpty && value.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
 
-    /// A UUID in its usual form: 32 hexadecimal digits of either case in groups of 8, 4, 4, 4 and 12 (RFC 9562,
-    /// section 4).
+    /// A UUID: 32 hexadecimal digits of either case in groups of 8, 4, 4, 4 and 12 (RFC 9562, section 4).
     public static let uuid = ParameterConstraint("uuid") { value in
         value.utf8.count == 36
             && value.utf8.enumerated().allSatisfy { offset, byte in
@@ -41,18 +40,18 @@ public struct ParameterConstraint: Sendable, CustomStringConvertible {
             }
     }
 
-    /// One of these values, compared byte by byte.
+    /// One of the given values, compared byte by byte.
     public static func oneOf(_ values: [String]) -> ParameterConstraint {
         let accepted = Set(values.map { PathBytes($0) })
         return ParameterConstraint("one of " + values.joined(separator: ", ")) { accepted.contains(PathBytes($0)) }
     }
 
-    /// What a closure accepts.
+    /// The values that a closure accepts.
     ///
     /// - Parameters:
-    ///   - description: What it accepts, in a word or two; also its identity, see ``description``.
-    ///   - accept: Tells whether a value is accepted. It runs on the way to a route, so it should be quick, and it may
-    ///     see any string that a client can send.
+    ///   - description: A short description of the accepted values, and the constraint's identity; see ``description``.
+    ///   - accept: Returns whether a value is accepted. It runs during matching, so it should be fast, and may receive
+    ///     any string a client can send.
     /// - Returns: The constraint.
     public static func matching(
         _ description: String,
@@ -61,7 +60,7 @@ public struct ParameterConstraint: Sendable, CustomStringConvertible {
         ParameterConstraint(description, accept: accept)
     }
 
-    /// Whether a value satisfies it.
+    /// Returns whether a value satisfies the constraint.
     public func accepts(_ value: String) -> Bool {
         accept(value)
     }

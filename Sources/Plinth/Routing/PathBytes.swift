@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A path or a segment of one, compared byte by byte.
+/// A path or path segment, compared byte by byte.
 ///
-/// `String ==` joins canonically equivalent strings, so that "é" in one code point would answer for "é" in two: two
-/// different resources to everything else on the way, and a way round rules about one of them.
+/// `String ==` treats canonically equivalent strings as equal: "é" as one code point would match "é" as two. Proxies
+/// treat these as different resources, so a rule about one could be bypassed.
 struct PathBytes: Hashable {
     let bytes: ArraySlice<UInt8>
 
@@ -20,7 +20,7 @@ struct PathBytes: Hashable {
     }
 
     func hash(into hasher: inout Hasher) {
-        // Hashes the bytes at once; the slice's own implementation feeds them one by one.
+        // Hashes all bytes at once; ArraySlice feeds them to the hasher one by one.
         bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 }

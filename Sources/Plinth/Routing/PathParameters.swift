@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the parameters of a route's pattern matched, percent-decoded.
+/// The values of a route's path parameters, percent-decoded.
 public struct PathParameters: Sendable, Hashable {
     private var names: [String] = []
     private var values: [String] = []
 
-    /// None.
+    /// Creates an empty collection.
     public init() {}
 
     package init(names: [String], values: [String]) {
@@ -13,15 +13,15 @@ public struct PathParameters: Sendable, Hashable {
         self.values = values
     }
 
-    /// What the parameter of this name matched, nil if the route has none of that name.
+    /// The value of a parameter, or nil if the route has no such parameter.
     public subscript(name: String) -> String? {
         names.firstIndex(of: name).map { values[$0] }
     }
 
-    /// What the parameter of this name matched.
+    /// Returns the value of a parameter.
     ///
-    /// - Throws: ``MissingPathParameter`` if the route has no such parameter: the handler and the pattern disagree, and the
-    ///   client is answered 500.
+    /// - Throws: ``MissingPathParameter`` if the route has no such parameter. The handler and the pattern disagree, so
+    ///   the response is a 500.
     public func require(_ name: String) throws -> String {
         guard let value = self[name] else {
             throw MissingPathParameter(name: name, present: names)
@@ -38,14 +38,14 @@ public struct PathParameters: Sendable, Hashable {
     }
 }
 
-/// A handler asked for a path parameter that its route's pattern does not have.
+/// A handler requested a path parameter that the route's pattern does not have.
 public struct MissingPathParameter: Error, CustomStringConvertible {
-    /// The name that was asked for.
+    /// The requested name.
     public let name: String
-    /// The names that the pattern has.
+    /// The parameter names of the pattern.
     public let present: [String]
 
-    /// What was asked for, and what there is.
+    /// The requested name and the existing ones.
     public var description: String {
         "the route has no path parameter \"\(name)\"; it has \(present.isEmpty ? "none" : present.joined(separator: ", "))"
     }

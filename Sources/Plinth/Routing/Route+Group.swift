@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Route {
-    /// Routes that share a path prefix and interceptors.
+    /// Groups routes under a path prefix and shared interceptors.
     ///
-    /// Paths are put together as they are written: `/admin` and `/purge` make `/admin/purge`, `/admin` and an empty path
-    /// make `/admin`. Groups nest; the interceptors of the outer group come first.
+    /// Paths are concatenated: `/admin` and `/purge` give `/admin/purge`, `/admin` and an empty path give `/admin`.
+    /// Groups nest; the interceptors of the outer group run first.
     ///
     /// ```swift
     /// Route.group("/admin", interceptors: [authenticate]) {
@@ -14,11 +14,11 @@ extension Route {
     /// ```
     ///
     /// - Parameters:
-    ///   - prefix: What the paths begin with: nothing, or a pattern with a slash at its beginning and none at its end.
-    ///   - interceptors: What runs before the interceptors of each route.
-    ///   - constraints: What the parameters of the prefix must look like.
+    ///   - prefix: The prefix of the paths: empty, or a pattern with a leading and no trailing slash. Default: empty.
+    ///   - interceptors: Interceptors that run before those of each route. Default: none.
+    ///   - constraints: The constraints on the parameters of the prefix. Default: none.
     ///   - routes: The routes.
-    /// - Returns: The routes, with prefix and interceptors.
+    /// - Returns: The routes, with the prefix, interceptors and constraints applied.
     public static func group(
         _ prefix: String = "",
         interceptors: [Interceptor] = [],
@@ -29,30 +29,30 @@ extension Route {
             var route = route
             route.path = prefix + route.path
             route.interceptors = interceptors + route.interceptors
-            // A parameter that is declared twice is an error of the pattern, so nothing is hidden by either choice.
+            // A duplicate parameter is a pattern error, so neither choice can hide a constraint.
             route.constraints.merge(constraints) { inner, _ in inner }
             return route
         }
     }
 }
 
-/// Puts routes together from declarations: routes, groups, arrays of routes, conditions and loops.
+/// Builds an array of routes from routes, groups, arrays of routes, conditions and loops.
 @resultBuilder
 public enum RoutesBuilder {
-    /// One route.
+    /// Adds a route.
     public static func buildExpression(_ route: Route) -> [Route] { [route] }
-    /// A group, or an array that was made elsewhere.
+    /// Adds a group or an array of routes.
     public static func buildExpression(_ routes: [Route]) -> [Route] { routes }
-    /// All of a block.
+    /// Concatenates the routes of a block.
     public static func buildBlock(_ routes: [Route]...) -> [Route] { routes.flatMap { $0 } }
-    /// A condition without `else`.
+    /// Supports `if` without `else`.
     public static func buildOptional(_ routes: [Route]?) -> [Route] { routes ?? [] }
-    /// The first branch of a condition.
+    /// Supports the first branch of `if`-`else` and `switch`.
     public static func buildEither(first routes: [Route]) -> [Route] { routes }
-    /// The second branch of a condition.
+    /// Supports the second branch of `if`-`else` and `switch`.
     public static func buildEither(second routes: [Route]) -> [Route] { routes }
-    /// A loop.
+    /// Supports `for` loops.
     public static func buildArray(_ routes: [[Route]]) -> [Route] { routes.flatMap { $0 } }
-    /// What an `#available` condition guards.
+    /// Supports `if #available`.
     public static func buildLimitedAvailability(_ routes: [Route]) -> [Route] { routes }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Each method twice: with a closure as the handler, and with interceptors as the endpoint.
+// Each method has two overloads: interceptors as the endpoint, and a closure as the handler.
 
 extension Route {
-    /// A handler: makes the response to a request.
+    /// A handler: returns the response to a request.
     public typealias Handler = @Sendable (Request) async throws -> Response
 
     /// A route for a method, answered by interceptors.
@@ -12,10 +12,10 @@ extension Route {
     ///   - method: The method; nil for any.
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func on(
         _ method: HTTPRequest.Method?,
@@ -42,12 +42,12 @@ extension Route {
     /// - Parameters:
     ///   - method: The method; nil for any.
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func on(
         _ method: HTTPRequest.Method?,
@@ -74,15 +74,15 @@ extension Route {
 
     /// A route for `GET`, answered by interceptors.
     ///
-    /// It answers `HEAD` too, unless another route does.
+    /// It also answers `HEAD`, unless another route does.
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func get(
         _ path: String,
@@ -97,16 +97,16 @@ extension Route {
 
     /// A route for `GET`, answered by a closure.
     ///
-    /// It answers `HEAD` too, unless another route does.
+    /// It also answers `HEAD`, unless another route does.
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func get(
         _ path: String,
@@ -134,10 +134,10 @@ extension Route {
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func post(
         _ path: String,
@@ -154,12 +154,12 @@ extension Route {
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func post(
         _ path: String,
@@ -187,10 +187,10 @@ extension Route {
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func put(
         _ path: String,
@@ -207,12 +207,12 @@ extension Route {
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func put(
         _ path: String,
@@ -240,10 +240,10 @@ extension Route {
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func patch(
         _ path: String,
@@ -260,12 +260,12 @@ extension Route {
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func patch(
         _ path: String,
@@ -293,10 +293,10 @@ extension Route {
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func delete(
         _ path: String,
@@ -313,12 +313,12 @@ extension Route {
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func delete(
         _ path: String,
@@ -343,15 +343,15 @@ extension Route {
 
     /// A route for any method, answered by interceptors.
     ///
-    /// A route for the method itself comes first.
+    /// A route for the specific method takes precedence.
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
     ///   - endpoint: An interceptor, or an array of which the last one answers.
-    ///   - name: What URLs, logs and traces call the route; method and pattern unless given.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The route's name in URLs, logs and traces. Default: method and pattern.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     /// - Returns: The route.
     public static func any(
         _ path: String,
@@ -366,16 +366,16 @@ extension Route {
 
     /// A route for any method, answered by a closure.
     ///
-    /// A route for the method itself comes first.
+    /// A route for the specific method takes precedence.
     ///
     /// - Parameters:
     ///   - path: The pattern; see ``Routes`` for the rules.
-    ///   - name: What URLs, logs and traces call the route and its handler; method and pattern unless given.
-    ///   - interceptors: What runs before the handler.
-    ///   - constraints: What parameters must look like.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
-    ///   - handler: Makes the response.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
     /// - Returns: The route.
     public static func any(
         _ path: String,

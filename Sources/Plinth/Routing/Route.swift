@@ -1,43 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A method, a path pattern, and the interceptors that answer what matches both.
+/// A method, a path pattern, and the interceptors that handle matching requests.
 ///
-/// The rules of patterns are with ``Routes``, which takes routes as a nested form or as a flat table.
+/// See ``Routes`` for the pattern rules; it takes routes as nested declarations or as a flat table.
 public struct Route: Sendable {
-    /// The method, nil for any.
+    /// The method; nil for any.
     public var method: HTTPRequest.Method?
     /// The pattern, such as `/users/:id`.
     public var path: String
-    /// The name as it was given; ``defaultName`` otherwise.
+    /// The explicit name; nil for ``defaultName``.
     public var name: String?
-    /// What runs for a request that matches: the last one answers, unless a closure was given as the handler.
+    /// The interceptors that run for a matching request; the last one answers, unless the handler is a closure.
     public var interceptors: [Interceptor]
-    /// The closure that answers, if one was given.
+    /// The handler, if the route has a closure.
     ///
-    /// It becomes an interceptor when the name of the route is certain: groups still change the path, and thus the
+    /// It becomes an interceptor once the name of the route is final: groups still change the path, and thus the
     /// default name.
     var handler: Handler?
-    /// What parameters must look like for the route to match.
+    /// The constraints on parameters.
     public var constraints: [String: ParameterConstraint]
-    /// The file that declares it, which messages about conflicts name.
+    /// The file that declares the route, for error messages.
     public var fileID: String
-    /// The line that declares it.
+    /// The line that declares the route.
     public var line: Int
 
-    /// A route as a row of a flat table.
+    /// Creates a route, as a row of a flat table.
     ///
     /// ```swift
     /// Route(.get, "/orders/:id", name: "order", interceptors: [authenticate, showOrder])
     /// ```
     ///
     /// - Parameters:
-    ///   - method: The method it answers; nil for any.
+    ///   - method: The method; nil for any.
     ///   - path: The pattern.
-    ///   - name: What ``Routes/url(for:parameters:query:)``, logs and traces call it. Unless given, method and pattern.
-    ///   - interceptors: What runs for a request that matches, the last one being the handler.
-    ///   - constraints: What parameters must look like; any value that is not empty unless given.
-    ///   - fileID: Where the route is declared.
-    ///   - line: Where the route is declared.
+    ///   - name: The name in ``Routes/url(for:parameters:query:)``, logs and traces. Default: method and pattern.
+    ///   - interceptors: The interceptors that run for a matching request; the last one is the handler.
+    ///   - constraints: The constraints on parameters. Default: none, any non-empty value matches.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
     public init(
         _ method: HTTPRequest.Method?,
         _ path: String,
@@ -56,8 +56,10 @@ public struct Route: Sendable {
         self.line = line
     }
 
-    /// The name of a route that was not given any: its method and pattern, as in `GET /users/:id`, with `ANY` for any
-    /// method; a constraint follows its parameter in parentheses, as in `GET /users/:id(digits)`.
+    /// The name of a route without an explicit one: method and pattern, such as `GET /users/:id`.
+    ///
+    /// The method is `ANY` for any method. A constraint follows its parameter in parentheses, as in
+    /// `GET /users/:id(digits)`.
     public var defaultName: String {
         let pattern =
             constraints.isEmpty
@@ -71,13 +73,13 @@ public struct Route: Sendable {
         return "\(method?.rawValue ?? "ANY") \(pattern)"
     }
 
-    /// How messages call it: `"user" (GET /users/:id, declared at App/main.swift:12)`.
+    /// The route in error messages: `"user" (GET /users/:id, declared at App/main.swift:12)`.
     var place: String {
         "\"\(name ?? defaultName)\" (\(method?.rawValue ?? "ANY") \(path), declared at \(fileID):\(line))"
     }
 }
 
-/// What can stand behind a path: an interceptor that answers, or several of which the last one does.
+/// The endpoint of a route: one interceptor, or several of which the last one answers.
 public protocol RouteEndpoint {
     /// The interceptors in order.
     var interceptors: [Interceptor] { get }

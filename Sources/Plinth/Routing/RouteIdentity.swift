@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which route matched a request.
+/// The name and pattern of a route.
 public struct RouteIdentity: Sendable, Hashable {
-    /// Its name, unique among the routes of a service.
+    /// The name, unique among the routes of a service.
     public let name: String
-    /// The pattern it was declared with, such as `/users/:id`.
+    /// The pattern as declared, such as `/users/:id`.
     ///
-    /// There are as many as routes, so it may label metrics.
+    /// Its cardinality is bounded by the number of routes, so it is safe as a metric label.
     public let pattern: String
 
-    /// An identity of these parts.
+    /// Creates an identity.
     public init(name: String, pattern: String) {
         self.name = name
         self.pattern = pattern

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a method and a path lead to.
+/// The result of matching a method and a path.
 enum RouteMatch {
-    /// A route, with the values of its parameters.
+    /// The index of the route, with its parameter values.
     case route(Int, values: [String])
-    /// Routes, but for these methods alone; sorted.
+    /// The path matches only routes for other methods; the value lists the methods for `Allow`, sorted.
     case otherMethods([HTTPRequest.Method])
-    /// No route.
+    /// No route matches.
     case none
-    /// The path is not one: its percent-encoding is malformed, or not that of UTF-8.
+    /// The path has malformed percent-encoding or invalid UTF-8.
     case malformed
 }
 
@@ -44,13 +44,13 @@ extension RouteTable {
     }
 }
 
-/// One path's way down the tree.
+/// A walk down the tree for one path.
 private struct RouteWalk {
     let table: RouteTable
     /// The segments of the path, decoded.
     let segments: [ArraySlice<UInt8>]
     let method: HTTPRequest.Method
-    /// The methods of the routes that matched but for theirs.
+    /// The methods of routes that matched the path but not the method.
     private var otherMethods: Set<HTTPRequest.Method> = []
 
     init(table: RouteTable, segments: [ArraySlice<UInt8>], method: HTTPRequest.Method) {
@@ -59,7 +59,7 @@ private struct RouteWalk {
         self.method = method
     }
 
-    /// What `Allow` lists, sorted; empty if no pattern matched.
+    /// The methods for `Allow`, sorted; empty if no pattern matched.
     var allowed: [HTTPRequest.Method] {
         guard !otherMethods.isEmpty else { return [] }
         var all = otherMethods
@@ -68,7 +68,7 @@ private struct RouteWalk {
         return all.sorted { $0.rawValue < $1.rawValue }
     }
 
-    /// The best route for the segments from `depth` on.
+    /// The route with the highest precedence for the segments from `depth` on.
     mutating func find(from node: Int, at depth: Int) -> Int? {
         if depth == segments.count { return choose(table.nodes[node].endpoints) }
         let segment = segments[depth]

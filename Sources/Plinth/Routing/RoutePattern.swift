@@ -17,16 +17,18 @@ struct RoutePattern: Sendable {
 
     let segments: [Segment]
 
-    /// Parses a path; the message of what it throws lacks the route, which the caller knows.
+    /// Parses a path.
+    ///
+    /// The message of a thrown error does not name the route; the caller adds it.
     init(_ path: String, constraints: [String: ParameterConstraint]) throws(RoutesError) {
         guard path.utf8.first == UInt8(ascii: "/") else {
-            throw Self.malformed("it does not begin with a slash")
+            throw Self.malformed("it does not start with a slash")
         }
         guard !path.utf8.contains(where: { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }) else {
-            throw Self.malformed("it contains \"?\" or \"#\": a route matches the path alone")
+            throw Self.malformed("it contains \"?\" or \"#\": a route matches only the path")
         }
         guard !Self.isEncoded(path) else {
-            throw Self.malformed("it is percent-encoded: write it as it reads, since requests are decoded first")
+            throw Self.malformed("it is percent-encoded: write it decoded, as requests are decoded first")
         }
         let parts = path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         var segments: [Segment] = []
@@ -45,11 +47,11 @@ struct RoutePattern: Sendable {
             let name = String(Substring(part.dropFirst()))
             guard !name.isEmpty, name.utf8.allSatisfy(Self.isNameByte) else {
                 throw Self.malformed(
-                    "\"\(Substring(part))\" is no parameter: after the mark comes a name of letters, digits, \"_\" and \"-\""
+                    "\"\(Substring(part))\" is not a parameter: its name may contain letters, digits, \"_\" and \"-\""
                 )
             }
             guard names.insert(name).inserted else {
-                throw Self.malformed("two parameters are called \"\(name)\"")
+                throw Self.malformed("two parameters are named \"\(name)\"")
             }
             if first == UInt8(ascii: ":") {
                 segments.append(.parameter(name, constraints[name]))
@@ -59,7 +61,7 @@ struct RoutePattern: Sendable {
             }
         }
         if let stray = constraints.keys.sorted().first(where: { !names.contains($0) }) {
-            throw Self.malformed("there is a constraint for \"\(stray)\", which is not among its parameters")
+            throw Self.malformed("it has a constraint for \"\(stray)\", which is not one of its parameters")
         }
         self.segments = segments
     }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Routes, put in order for matching.
+/// Routes, indexed for matching.
 final class RouteTable: Sendable {
-    /// A route as the router needs it.
+    /// A route with its precomputed pattern and interceptors.
     struct Entry: Sendable {
         let route: Route
         let identity: RouteIdentity
         let interceptors: [Interceptor]
         let pattern: RoutePattern
         let parameterNames: [String]
-        /// Where the parameters are: the index of the segment, base path included.
+        /// The segment indices of the parameters, counting the base path.
         let parameterPositions: [Int]
         /// Whether the last parameter is a wildcard.
         let hasWildcard: Bool
     }
 
-    /// The routes that end at one place of the tree, by method.
+    /// The routes that end at one tree node, by method.
     struct Endpoints: Sendable {
         var any: Int?
         var methods: [(method: HTTPRequest.Method, route: Int)] = []
@@ -33,7 +33,7 @@ final class RouteTable: Sendable {
         }
     }
 
-    /// A place in the tree: what may come next, in order of precedence.
+    /// A tree node: the possible next segments, in order of precedence.
     struct Node: Sendable {
         var fixed: [PathBytes: Int] = [:]
         var constrained: [(constraint: ParameterConstraint, node: Int)] = []
@@ -44,9 +44,9 @@ final class RouteTable: Sendable {
     }
 
     let routes: [Entry]
-    /// The tree; the first node is its root.
+    /// The nodes of the tree; the first is the root.
     let nodes: [Node]
-    /// All paths without parameters, base path included: the fast way to the same answer as the tree's.
+    /// All parameterless paths, including the base path: a fast path with the same result as the tree walk.
     let fixedPaths: [PathBytes: Endpoints]
     let byName: [String: Int]
     let base: [[UInt8]]
@@ -78,7 +78,7 @@ final class RouteTable: Sendable {
     }
 }
 
-/// Builds a table, route by route.
+/// Builds a route table incrementally.
 struct RouteTableBuilder {
     private(set) var routes: [RouteTable.Entry] = []
     private(set) var nodes = [RouteTable.Node()]
@@ -98,7 +98,7 @@ struct RouteTableBuilder {
         if let other = byName.updateValue(index, forKey: name) {
             throw RoutesError(
                 .duplicateName,
-                "\(route.place) has the name of \(routes[other].route.place): give one of them another `name:`"
+                "\(route.place) has the name of \(routes[other].route.place): give one of them a different `name:`"
             )
         }
         let positions = pattern.segments.indices.filter { pattern.segments[$0].parameterName != nil }
@@ -182,9 +182,9 @@ struct RouteTableBuilder {
         return nodes.count - 1
     }
 
-    /// Ends a route at a place of the tree.
+    /// Registers a route at a tree node.
     ///
-    /// Static: a method would be lent `self`, and copy all nodes each time.
+    /// Static, because a method on `self` would copy all nodes on each call.
     private static func end(
         _ index: Int,
         _ route: Route,
@@ -194,7 +194,7 @@ struct RouteTableBuilder {
         if let other = endpoints.exact(route.method) {
             throw RoutesError(
                 .conflict,
-                "\(route.place) matches the same requests as \(routes[other].route.place): remove one, or tell them apart by method or constraint"
+                "\(route.place) matches the same requests as \(routes[other].route.place): remove one, or distinguish them by method or constraint"
             )
         }
         if let method = route.method {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Routes {
-    /// The interceptor `router`, which finds the route of a request and enqueues its interceptors.
+    /// The interceptor `router`, which matches a request to a route and enqueues its interceptors.
     ///
-    /// It sets ``Request/route`` and ``Request/pathParameters``. The interceptors run after those that are waiting
-    /// already, so the router is the last of a chain. It answers 405 and `OPTIONS` itself, as ``Routes`` describes, and a
-    /// malformed path with 400; where no route matches it leaves the response unset, for ``Interceptor/notFound(_:)``.
+    /// It sets ``Request/route`` and ``Request/pathParameters``. The route's interceptors run after those already
+    /// queued, so the router comes last in a chain. It answers 405 and `OPTIONS` itself, as described in ``Routes``,
+    /// and throws an ``HTTPError`` with status 400 for a malformed path. If no route matches, it leaves the response
+    /// unset, for ``Interceptor/notFound(_:)``.
     public var router: Interceptor {
-        // No capture list: a closure with one does not inherit its caller's isolation (as of Swift 6.3), and hops to the
-        // global executor and back where the chain runs on another one.
+        // No capture list: a closure with one does not inherit its caller's isolation (as of Swift 6.3), and hops to
+        // the global executor and back if the chain runs on another one.
         let table = table
         return Interceptor(
             "router",
@@ -27,7 +28,7 @@ extension Routes {
                 case .malformed:
                     throw HTTPError(
                         .badRequest,
-                        "the path is malformed: after each % come two hexadecimal digits, and together they are UTF-8"
+                        "the path has invalid percent-encoding, or does not decode to UTF-8"
                     )
                 }
             }
@@ -39,6 +40,6 @@ extension Routes {
         if method == .options {
             return Response(status: .noContent, headers: [.allow: list])
         }
-        return HTTPError(.methodNotAllowed, "this path answers \(list)", headers: [.allow: list]).response
+        return HTTPError(.methodNotAllowed, "this path supports \(list)", headers: [.allow: list]).response
     }
 }

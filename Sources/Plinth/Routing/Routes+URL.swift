@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Routes {
-    /// The path that leads to a route: base path, percent-encoded segments, and a query if one is asked for.
+    /// Builds the path of a route: base path, percent-encoded segments, and optional query.
     ///
-    /// A request for it matches the route with these very parameters, unless a route of higher precedence matches too.
+    /// A request for it matches the route with the same parameters, unless a route of higher precedence also matches.
     ///
     /// ```swift
     /// try routes.url(for: "user", parameters: ["id": "a/b"], query: [("q", "x y")])   // /users/a%2Fb?q=x%20y
     /// ```
     ///
     /// - Parameters:
-    ///   - name: The route's name, given or default.
-    ///   - parameters: A value for each parameter of the pattern. Slashes in the value of a wildcard separate segments.
-    ///   - query: Names and values in order; no question mark if there are none.
+    ///   - name: The route's explicit or default name.
+    ///   - parameters: A value for each parameter of the pattern. Slashes in a wildcard's value separate segments.
+    ///   - query: Query names and values, in order. Default: none, no question mark.
     /// - Returns: The path, and the query if there is one.
-    /// - Throws: ``RoutesError`` if there is no such route, if a parameter is missing or superfluous, or if a value would
-    ///   not match: it is empty, violates the constraint, or makes a segment `.` or `..`, which clients resolve before
-    ///   they send it.
+    /// - Throws: ``RoutesError`` if there is no such route, a parameter is missing or superfluous, or a value would not
+    ///   match: it is empty, violates the constraint, starts with a slash (wildcard), or produces a `.` or `..`
+    ///   segment, which clients resolve before sending.
     public func url(
         for name: String,
         parameters: [String: String] = [:],
         query: [(String, String)] = []
     ) throws(RoutesError) -> String {
         guard let index = table.byName[name] else {
-            throw RoutesError(.unknownRoute, "there is no route called \"\(name)\"")
+            throw RoutesError(.unknownRoute, "there is no route named \"\(name)\"")
         }
         let entry = table.routes[index]
         if let stray = parameters.keys.sorted().first(where: { !entry.parameterNames.contains($0) }) {
@@ -45,7 +45,7 @@ extension Routes {
             case .wildcard(let parameter, let constraint):
                 let value = try Self.value(parameter, constraint, parameters, entry)
                 guard value.utf8.first != UInt8(ascii: "/") else {
-                    throw Self.invalid(parameter, "begins with a slash", entry)
+                    throw Self.invalid(parameter, "starts with a slash", entry)
                 }
                 for (offset, part) in Self.split(value).enumerated() {
                     try Self.checkDots(part, parameter, entry)
@@ -62,7 +62,7 @@ extension Routes {
     }
 
     private static func encodeFixed(_ text: [UInt8]) -> String {
-        // All that may stand in a segment (RFC 3986, section 3.3), so that a URL reads like its pattern.
+        // Keeps everything allowed in a segment (RFC 3986, section 3.3), so that the URL resembles its pattern.
         PercentEncoding.encode(String(decoding: text, as: UTF8.self), keeping: "!$&'()*+,;=:@")
     }
 
@@ -92,7 +92,7 @@ extension Routes {
         _ entry: RouteTable.Entry
     ) throws(RoutesError) {
         guard segment != ".", segment != ".." else {
-            throw invalid(parameter, "has a segment \".\" or \"..\", which clients resolve before they send it", entry)
+            throw invalid(parameter, "has a segment \".\" or \"..\", which clients resolve before sending", entry)
         }
     }
 
@@ -102,21 +102,21 @@ extension Routes {
 }
 
 extension Request {
-    /// The path that leads to a route of the service that is answering this request.
+    /// Builds the path of a route of the service that handles this request.
     ///
     /// - Parameters:
-    ///   - name: The route's name, given or default.
-    ///   - parameters: A value for each parameter of the pattern.
-    ///   - query: Names and values in order.
+    ///   - name: The route's explicit or default name.
+    ///   - parameters: A value for each parameter of the pattern. Default: none.
+    ///   - query: Query names and values, in order. Default: none.
     /// - Returns: The path, and the query if there is one.
-    /// - Throws: ``RoutesError``: as ``Routes/url(for:parameters:query:)``, or if no router has run yet.
+    /// - Throws: ``RoutesError``, as ``Routes/url(for:parameters:query:)``, or if no router has run yet.
     public func url(
         for name: String,
         parameters: [String: String] = [:],
         query: [(String, String)] = []
     ) throws(RoutesError) -> String {
         guard let routes else {
-            throw RoutesError(.noRouter, "no router has seen this request yet: ask behind it, or ask the Routes")
+            throw RoutesError(.noRouter, "no router has processed this request yet: call this after it, or on Routes")
         }
         return try routes.url(for: name, parameters: parameters, query: query)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The routes of a service: which interceptors answer which method and path.
+/// The routes of a service: which interceptors handle which method and path.
 ///
 /// ```swift
 /// let routes = try Routes {
@@ -17,51 +17,52 @@
 ///
 /// ## Patterns
 ///
-/// A pattern begins with a slash and consists of segments between slashes:
+/// A pattern starts with a slash and consists of slash-separated segments:
 ///
 /// | Segment | Matches |
 /// |---|---|
-/// | `users` | itself, byte by byte. It is written as it reads, not percent-encoded. |
-/// | `:id` | one segment that is not empty |
-/// | `*rest`, last only | one or more segments, slashes included, of which the first is not empty |
+/// | `users` | itself, byte by byte; written decoded, not percent-encoded |
+/// | `:id` | one non-empty segment |
+/// | `*rest`, last only | one or more segments, including slashes; the first is not empty |
 ///
-/// The path of a request is split at its slashes, then every segment is percent-decoded, once. So `%2F` in a parameter
-/// is a slash within it, and never separates segments; only in the value of a wildcard it looks like one that does. A
-/// path whose encoding is malformed or does not stand for UTF-8 is answered 400. A `+` stands for itself.
+/// The path of a request is split at its slashes; then each segment is percent-decoded once. `%2F` therefore never
+/// separates segments: in a parameter it is a slash in the value, and in the value of a wildcard it is
+/// indistinguishable from a separator. A path with malformed encoding or invalid UTF-8 is answered with 400. A `+` is
+/// literal.
 ///
-/// Paths are taken literally: `/a` and `/a/` are two paths, `//` encloses an empty segment which no pattern matches
-/// (but a wildcard may contain it), and `.` and `..` are segments like others. Case matters.
+/// Paths are not normalized: `/a` and `/a/` differ; `//` contains an empty segment, which only a wildcard can match,
+/// and not as its first segment; `.` and `..` are ordinary segments. Matching is case-sensitive.
 ///
 /// ## Precedence
 ///
-/// Segment by segment from the left: fixed text, then parameters with a constraint in the order of declaration, then
-/// parameters without, then wildcards with a constraint, then those without. If what follows does not match, the next
-/// possibility is tried: declaration order never hides a route. On the same path a route for the method itself comes
-/// before one for any method. A route of another method never gets in the way: with `GET /users/me` and
-/// `DELETE /users/:id`, `DELETE /users/me` goes to the second.
+/// Each segment, from left to right, matches in this order: fixed text, constrained parameters in declaration order,
+/// unconstrained parameters, constrained wildcards, unconstrained wildcards. If the remaining segments do not match,
+/// the router backtracks, so declaration order never hides a route. For the same path, a route for the specific method
+/// precedes one for any method. A route for another method never shadows a match: with `GET /users/me` and
+/// `DELETE /users/:id`, `DELETE /users/me` matches the second.
 ///
 /// ## Methods
 ///
-/// `HEAD` goes to the route for `GET` unless there is one for `HEAD`; the handler sees `HEAD`, and the connector sends
-/// no body. If patterns match only for other methods, the answer is 405 with `Allow`, and to `OPTIONS` 204 with
-/// `Allow`.
+/// `HEAD` matches the `GET` route unless there is one for `HEAD`; the handler sees `HEAD`, and the connector sends no
+/// body. If the path matches only routes for other methods, the router answers 405 with `Allow`, and `OPTIONS` with 204
+/// and `Allow`.
 ///
 /// ## Cost
 ///
-/// A path without parameters is found by one dictionary lookup, others by a walk down a tree: neither depends on the
-/// number of routes. The walk visits each node of the tree at most once, whatever the path.
+/// A path without parameters takes one dictionary lookup, any other a tree walk; neither depends on the number of
+/// routes. The walk visits each node at most once.
 public struct Routes: Sendable {
     let table: RouteTable
-    /// The path under which a proxy publishes the service: empty, or with a slash at its beginning and none at its end.
+    /// The path under which a proxy exposes the service: empty, or with a leading and no trailing slash.
     public let basePath: String
 
-    /// Routes of a flat table.
+    /// Creates routes from a flat table.
     ///
     /// - Parameters:
-    ///   - routes: The routes; their order matters only among constrained parameters in the same place.
-    ///   - basePath: What all paths of the service begin with, where a proxy publishes it under a path and leaves that
-    ///     in the requests. Routing strips it, `url(for:)` adds it. None unless given.
-    /// - Throws: The first mistake: a malformed pattern, two routes of one name, two routes that match the same
+    ///   - routes: The routes. Order matters only among constrained parameters in the same position.
+    ///   - basePath: The prefix of all request paths, for a proxy that exposes the service under a path and does not
+    ///     strip it. Routing strips it; `url(for:)` adds it. Default: empty.
+    /// - Throws: ``RoutesError`` for the first malformed pattern, duplicate name, or pair of routes that match the same
     ///   requests. The message names the routes and where they are declared.
     public init(_ routes: [Route], basePath: String = "") throws(RoutesError) {
         var base = basePath
@@ -70,16 +71,16 @@ public struct Routes: Sendable {
         self.table = try RouteTable(routes, basePath: base)
     }
 
-    /// Routes as a nested form.
+    /// Creates routes from nested declarations.
     ///
     /// - Parameters:
-    ///   - basePath: What all paths of the service begin with; see ``init(_:basePath:)``. None unless given.
-    ///   - routes: Routes and groups.
-    /// - Throws: The first mistake, as ``init(_:basePath:)``.
+    ///   - basePath: The prefix of all request paths; see ``init(_:basePath:)``. Default: empty.
+    ///   - routes: The routes and groups.
+    /// - Throws: ``RoutesError``, as ``init(_:basePath:)``.
     public init(basePath: String = "", @RoutesBuilder _ routes: () -> [Route]) throws(RoutesError) {
         try self.init(routes(), basePath: basePath)
     }
 
-    /// The name and pattern of each route, in the order of declaration.
+    /// The name and pattern of each route, in declaration order.
     public var identities: [RouteIdentity] { table.routes.map(\.identity) }
 }

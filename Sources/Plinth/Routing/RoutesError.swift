@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A mistake in routes, found when they are put together, or in a request for a URL.
+/// An error in route declarations, or in a call to build a URL.
 ///
-/// It is the program's mistake and not the client's: thrown by a handler it becomes a 500.
+/// It is a programming error, not a client error: thrown by a handler, it becomes a 500.
 public struct RoutesError: Error, CustomStringConvertible {
-    /// What kind of mistake it is.
+    /// The kind of error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Wrapped: String {
             case malformedPattern, duplicateName, conflict, unknownRoute, missingParameter, superfluousParameter
@@ -13,30 +13,30 @@ public struct RoutesError: Error, CustomStringConvertible {
 
         private let wrapped: Wrapped
 
-        /// A pattern, or a base path, breaks the rules of ``Routes``.
+        /// A pattern or base path violates the rules of ``Routes``.
         public static let malformedPattern = Code(wrapped: .malformedPattern)
-        /// Two routes have one name.
+        /// Two routes have the same name.
         public static let duplicateName = Code(wrapped: .duplicateName)
-        /// Two routes would match exactly the same requests.
+        /// Two routes match exactly the same requests.
         public static let conflict = Code(wrapped: .conflict)
-        /// No route has the name that a URL was asked for.
+        /// No route has the requested name.
         public static let unknownRoute = Code(wrapped: .unknownRoute)
-        /// The route has a parameter that no value was given for.
+        /// A parameter of the route has no value.
         public static let missingParameter = Code(wrapped: .missingParameter)
-        /// A value was given for a parameter that the route does not have.
+        /// A value was passed for a parameter that the route does not have.
         public static let superfluousParameter = Code(wrapped: .superfluousParameter)
-        /// A value would not match the route: it violates the constraint, or it cannot stand in a path.
+        /// A value would not match the route: it violates the constraint, or is invalid in a path.
         public static let invalidParameter = Code(wrapped: .invalidParameter)
-        /// A request was asked for a URL, and no router has run.
+        /// ``Request/url(for:parameters:query:)`` was called before a router ran.
         public static let noRouter = Code(wrapped: .noRouter)
 
         /// The code's name.
         public var description: String { wrapped.rawValue }
     }
 
-    /// What kind of mistake it is.
+    /// The kind of error.
     public var code: Code
-    /// What is wrong and what to do about it, with the routes it is about and where they are declared.
+    /// What is wrong and how to fix it, with the affected routes and where they are declared.
     public var message: String
 
     init(_ code: Code, _ message: String) {

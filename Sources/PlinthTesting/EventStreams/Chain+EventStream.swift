@@ -3,19 +3,18 @@
 public import Plinth
 
 extension Chain {
-    /// Runs a request that is answered with an event stream, without a socket, and lets a test be its client.
+    /// Runs a request that is answered with an event stream, without a socket; the test acts as the client.
     ///
-    /// It returns when the head has been written. The request goes on in a task of its own, as on a server.
+    /// Returns once the head has been sent. The request continues in a separate task, as on a server.
     ///
     /// - Parameters:
     ///   - request: The request.
-    ///   - clock: The time by which heartbeats and time limits go; a clock of its own unless given, which is
-    ///     ``TestEventStream/clock``.
-    ///   - stalled: Whether the client reads nothing at first; it reads unless told so.
-    ///   - timeout: How long the stream's expectations wait, in real time; 5 seconds unless given.
+    ///   - clock: The clock for heartbeats and time limits. Default: a new one, available as ``TestEventStream/clock``.
+    ///   - stalled: Whether the client starts stalled. Default: false.
+    ///   - timeout: The timeout for the head and for each expectation, in real time. Default: 5 s.
     /// - Returns: The stream.
-    /// - Throws: ``NotAnEventStream`` if the answer is something else; ``TestTimeout`` if there is none in time;
-    ///   `CancellationError` if the task is cancelled, which is to leave before the head has come.
+    /// - Throws: ``NotAnEventStream`` if the response is not an event stream; ``TestTimeout`` if there is none within
+    ///   `timeout`; `CancellationError` if the task is cancelled, which disconnects the client before the head.
     public func eventStream(
         for request: Request,
         clock: ManualClock = ManualClock(),
@@ -25,7 +24,7 @@ extension Chain {
         try await eventStream(for: request, clock: clock, stalled: stalled, timeout: timeout, metrics: nil)
     }
 
-    /// The same, counted.
+    /// Same as the public overload, with metrics.
     package func eventStream(
         for request: Request,
         clock: ManualClock = ManualClock(),
@@ -47,7 +46,7 @@ extension Chain {
         guard let (response, route) = head else {
             connection.leave(.clientClosed)
             let what = "\(request.method) \(request.path)"
-            throw TestTimeout("awaited the head of the response to \(what); none came within \(timeout)")
+            throw TestTimeout("expected the head of the response to \(what); none arrived within \(timeout)")
         }
         guard connection.isStreaming else {
             var body = ""

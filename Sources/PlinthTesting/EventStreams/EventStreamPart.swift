@@ -6,14 +6,14 @@ public import Plinth
 public enum EventStreamPart: Sendable, Hashable, CustomStringConvertible {
     /// An event.
     case event(ServerSentEvent)
-    /// A comment, with all that follows the colon.
+    /// A comment, with the text after the colon.
     case comment(String)
-    /// A block that sets an ID or the reconnection time, and dispatches no event.
+    /// A block that sets an ID or the reconnection time without dispatching an event.
     case fields(id: String?, retry: Duration?)
-    /// The end of the body. The reason is the server's: a client does not learn it.
+    /// The end of the body, with the server's reason, which is not sent to a client.
     case end(StreamEnd)
 
-    /// The part as it reads in a failure.
+    /// The part in failure messages.
     public var description: String {
         switch self {
         case .event(let event): "\(event)"

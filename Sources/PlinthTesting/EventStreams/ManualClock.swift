@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A clock whose time passes only when a test says so.
+/// A clock that advances only when a test advances it.
 ///
-/// Give it to the code under test in place of `ContinuousClock`, and to ``Plinth/Chain/eventStream(for:clock:stalled:timeout:)``,
-/// so that heartbeats and time limits of the stream go by the same time:
+/// Pass it to the code under test in place of `ContinuousClock`, and to
+/// ``Plinth/Chain/eventStream(for:clock:stalled:timeout:)``, so that the stream's heartbeats and time limits use the
+/// same time:
 ///
 /// ```swift
 /// let clock = ManualClock()
@@ -17,39 +18,39 @@
 /// try await stream.expectEvent(data: "tick")
 /// ```
 public final class ManualClock: Clock, Sendable {
-    /// A moment of a manual clock.
+    /// A point in time of a manual clock.
     public struct Instant: InstantProtocol {
-        /// How long after the clock's start it is.
+        /// The time since the clock's start.
         public var offset: Duration
 
-        /// A moment at some time after the clock's start.
+        /// Creates an instant.
         ///
-        /// - Parameter offset: The time since the start; none unless given.
+        /// - Parameter offset: The time since the clock's start. Default: zero.
         public init(offset: Duration = .zero) {
             self.offset = offset
         }
 
-        /// The moment a duration later.
+        /// Returns the instant that is a duration later.
         ///
-        /// - Parameter duration: The duration.
-        /// - Returns: The moment.
+        /// - Parameter duration: The duration to add.
+        /// - Returns: The later instant.
         public func advanced(by duration: Duration) -> Instant {
             Instant(offset: offset + duration)
         }
 
-        /// The time from here to another moment.
+        /// Returns the duration to another instant.
         ///
-        /// - Parameter other: The other moment.
-        /// - Returns: The time, negative if the other moment is earlier.
+        /// - Parameter other: The other instant.
+        /// - Returns: The duration, negative if the other instant is earlier.
         public func duration(to other: Instant) -> Duration {
             other.offset - offset
         }
 
-        /// Whether a moment is before another.
+        /// Orders instants by offset.
         ///
         /// - Parameters:
-        ///   - lhs: A moment.
-        ///   - rhs: Another moment.
+        ///   - lhs: An instant.
+        ///   - rhs: Another instant.
         /// - Returns: True if the first is earlier.
         public static func < (lhs: Instant, rhs: Instant) -> Bool {
             lhs.offset < rhs.offset
@@ -66,30 +67,30 @@ public final class ManualClock: Clock, Sendable {
         var now: Instant
         var lastID = 0
         var sleepers: [Sleeper] = []
-        /// Those cancelled before they were asleep.
+        /// IDs of sleepers that were cancelled before they slept.
         var cancelled: Set<Int> = []
         var tickers: [ObjectIdentifier: any ManualTicker] = [:]
     }
 
     private let state: Watched<State>
 
-    /// A clock that stands still.
+    /// Creates a stopped clock.
     ///
-    /// - Parameter now: Its time; its start unless given.
+    /// - Parameter now: The current time. Default: the clock's start.
     public init(now: Instant = Instant()) {
         state = Watched(State(now: now))
     }
 
-    /// The time that it has been advanced to.
+    /// The current time.
     public var now: Instant { state.read(\.now) }
 
-    /// A nanosecond.
+    /// One nanosecond.
     public var minimumResolution: Duration { .nanoseconds(1) }
 
-    /// Waits until the clock has been advanced to a moment.
+    /// Suspends until the clock is advanced to the deadline.
     ///
     /// - Parameters:
-    ///   - deadline: The moment. One that has come is not waited for.
+    ///   - deadline: The deadline. If it has passed, the call returns immediately.
     ///   - tolerance: Ignored.
     /// - Throws: `CancellationError` if the task is cancelled.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
@@ -121,45 +122,46 @@ public final class ManualClock: Clock, Sendable {
             }
             sleeper?.continuation.resume(throwing: CancellationError())
         }
-        // A cancellation that came when it was awake already has left a mark.
+        // Removes the mark of a cancellation that came after the sleeper woke.
         state.update { _ = $0.cancelled.remove(id) }
     }
 
     // MARK: - For tests
 
-    /// How many tasks sleep.
+    /// The number of sleeping tasks.
     public var sleeperCount: Int { state.read { $0.sleepers.count } }
 
-    /// Waits until tasks sleep, so that time can be advanced past their deadlines.
+    /// Waits until tasks are sleeping, so that the clock can be advanced past their deadlines.
     ///
     /// - Parameters:
-    ///   - count: How many tasks, at least; one unless given.
-    ///   - timeout: The longest wait, in real time; 5 seconds unless given.
-    /// - Throws: ``TestTimeout`` if they do not; `CancellationError` if the task is cancelled.
+    ///   - count: The minimum number of sleeping tasks. Default: 1.
+    ///   - timeout: The timeout, in real time. Default: 5 s.
+    /// - Throws: ``TestTimeout`` if fewer tasks sleep within `timeout`; `CancellationError` if the task is cancelled.
     public func waitForSleepers(_ count: Int = 1, timeout: Duration = .seconds(5)) async throws {
         let found: Void? = try await state.wait(within: timeout) { $0.sleepers.count >= count ? () : nil }
         guard found == nil else { return }
-        throw TestTimeout("awaited \(count) sleeping on the manual clock; there are \(sleeperCount) after \(timeout)")
+        throw TestTimeout("expected \(count) tasks to sleep on the manual clock; \(sleeperCount) do after \(timeout)")
     }
 
-    /// Lets time pass: wakes those whose deadline comes, in the order of their deadlines.
+    /// Advances the clock, waking sleepers in the order of their deadlines.
     ///
-    /// Whoever wakes runs some time after; one that sleeps again does so from the new time. To see each step of a loop,
-    /// advance by a step, and wait for what the loop does or with ``waitForSleepers(_:timeout:)`` before the next.
+    /// A woken task resumes asynchronously; if it sleeps again, it does so from the new time. To observe each iteration
+    /// of a loop, advance by one step, then wait for its effect or call ``waitForSleepers(_:timeout:)`` before the
+    /// next.
     ///
-    /// - Parameter duration: How much time; nothing happens if it is negative.
+    /// - Parameter duration: The time to advance by. A negative duration has no effect.
     public func advance(by duration: Duration) {
         advance(to: now.advanced(by: duration))
     }
 
-    /// Lets time pass up to a moment, as ``advance(by:)`` does.
+    /// Advances the clock to an instant, as ``advance(by:)`` does.
     ///
-    /// - Parameter target: The moment; nothing happens if it has passed.
+    /// - Parameter target: The instant. One in the past has no effect.
     public func advance(to target: Instant) {
         while step(to: target) {}
     }
 
-    /// Goes on to the next deadline, or to the target if there is none before.
+    /// Advances to the next deadline, or to the target if there is none before it.
     private func step(to target: Instant) -> Bool {
         let tickers = state.read { Array($0.tickers.values) }
         let nextTick = tickers.map { Instant(offset: $0.deadline) }.min()
@@ -183,7 +185,7 @@ public final class ManualClock: Clock, Sendable {
 
     // MARK: - For event streams
 
-    /// Has a ticker looked at when its deadline comes, until it is removed.
+    /// Schedules a ticker at its deadlines, until it is removed.
     func add(_ ticker: any ManualTicker) {
         state.update { $0.tickers[ObjectIdentifier(ticker)] = ticker }
     }
@@ -193,18 +195,18 @@ public final class ManualClock: Clock, Sendable {
     }
 }
 
-/// Something that happens by the time of a manual clock.
+/// An object that a manual clock drives.
 protocol ManualTicker: AnyObject, Sendable {
-    /// When to look at it next, since the clock's start.
+    /// The next deadline, as the time since the clock's start.
     var deadline: Duration { get }
 
-    /// Its time has come. Afterwards its deadline is later.
+    /// Called at the deadline; must set a later one.
     func tick(at now: Duration)
 }
 
-/// What a test waited for did not come in time.
+/// A wait in a test timed out.
 public struct TestTimeout: Error, CustomStringConvertible {
-    /// What was awaited, and what there was instead.
+    /// What was expected, and what was found instead.
     public let description: String
 
     init(_ description: String) {

@@ -3,24 +3,24 @@
 public import Plinth
 
 extension TestEventStream {
-    /// Takes the next part, whatever it is.
+    /// Consumes the next part of any kind.
     ///
     /// - Parameters:
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Returns: The part. After the end it is the end again.
-    /// - Throws: ``EventStreamExpectationError`` if nothing comes in time.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Returns: The part. At the end, every call returns ``EventStreamPart/end(_:)``.
+    /// - Throws: ``EventStreamExpectationError`` if nothing arrives within ``timeout``.
     public func nextPart(file: String = #fileID, line: Int = #line) async throws -> EventStreamPart {
         try await take("any part", file, line) { _ in true }
     }
 
-    /// Takes the next event; comments and the like before it are skipped.
+    /// Consumes the next event, skipping comments and blocks without an event.
     ///
     /// - Parameters:
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Returns: The event, nil if the stream has ended.
-    /// - Throws: ``EventStreamExpectationError`` if neither comes in time.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Returns: The event, or nil if the stream has ended.
+    /// - Throws: ``EventStreamExpectationError`` if neither arrives within ``timeout``.
     public func next(file: String = #fileID, line: Int = #line) async throws -> ServerSentEvent? {
         let part = try await take("an event or the end", file, line) { part in
             switch part {
@@ -32,13 +32,13 @@ extension TestEventStream {
         return nil
     }
 
-    /// Takes the next event and checks it; comments and the like before it are skipped.
+    /// Consumes the next event and compares it, skipping comments and blocks without an event.
     ///
     /// - Parameters:
-    ///   - expected: The event, the whole of it.
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Throws: ``EventStreamExpectationError`` if another comes, the end, or nothing in time.
+    ///   - expected: The expected event, compared in all fields.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Throws: ``EventStreamExpectationError`` if another event or the end arrives, or nothing within ``timeout``.
     public func expectEvent(
         _ expected: ServerSentEvent,
         file: String = #fileID,
@@ -53,15 +53,15 @@ extension TestEventStream {
         try check(part == .event(expected), "\(expected)", part, file, line)
     }
 
-    /// Takes the next event and checks its type and data; comments and the like before it are skipped.
+    /// Consumes the next event and compares type and data, skipping comments and blocks without an event.
     ///
     /// - Parameters:
-    ///   - type: The type; none unless given.
-    ///   - data: The data; any unless given.
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
+    ///   - type: The expected type. Default: none.
+    ///   - data: The expected data. Default: any.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
     /// - Returns: The event, for further checks.
-    /// - Throws: ``EventStreamExpectationError`` if another comes, the end, or nothing in time.
+    /// - Throws: ``EventStreamExpectationError`` if another event or the end arrives, or nothing within ``timeout``.
     @discardableResult
     public func expectEvent(
         type: String? = nil,
@@ -80,18 +80,18 @@ extension TestEventStream {
             }
         }
         guard case .event(let event) = part, event.type == type, data == nil || event.data == data else {
-            throw failure(awaited, "\(part) came", file, line)
+            throw failure(awaited, "received \(part)", file, line)
         }
         return event
     }
 
-    /// Takes the next part, which has to be a comment: a heartbeat, or the one that opens the stream.
+    /// Consumes the next part, which must be a comment: a heartbeat, or the one that opens the stream.
     ///
     /// - Parameters:
-    ///   - text: All that follows the colon; nothing unless given.
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Throws: ``EventStreamExpectationError`` if something else comes, or nothing in time.
+    ///   - text: The expected text after the colon. Default: empty.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Throws: ``EventStreamExpectationError`` if anything else arrives, or nothing within ``timeout``.
     public func expectComment(
         _ text: String = "",
         file: String = #fileID,
@@ -102,13 +102,13 @@ extension TestEventStream {
         try check(part == awaited, "\(awaited)", part, file, line)
     }
 
-    /// Takes the next part, which has to be a reconnection time without an event; comments before it are skipped.
+    /// Consumes the next part, which must be a reconnection time without an event, skipping comments.
     ///
     /// - Parameters:
-    ///   - time: The reconnection time.
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Throws: ``EventStreamExpectationError`` if something else comes, or nothing in time.
+    ///   - time: The expected reconnection time.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Throws: ``EventStreamExpectationError`` if anything else arrives, or nothing within ``timeout``.
     public func expectRetry(
         _ time: Duration,
         file: String = #fileID,
@@ -121,14 +121,15 @@ extension TestEventStream {
         try check(part == awaited, "\(awaited)", part, file, line)
     }
 
-    /// Waits for the end, with no event before it, and until the application has been told: `onDisconnect` has returned.
+    /// Waits for the end of the stream, without another event, and for the return of `onDisconnect`.
     ///
     /// - Parameters:
-    ///   - reason: Why it ends; any reason unless given.
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
+    ///   - reason: The expected reason. Default: any.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
     /// - Returns: The reason.
-    /// - Throws: ``EventStreamExpectationError`` if an event comes, or nothing in time.
+    /// - Throws: ``EventStreamExpectationError`` if an event arrives, the reason differs, or the end or the return does
+    ///   not come within ``timeout``.
     @discardableResult
     public func expectEnd(
         _ reason: StreamEnd? = nil,
@@ -143,31 +144,31 @@ extension TestEventStream {
             }
         }
         guard case .end(let found) = part, reason == nil || found == reason else {
-            throw failure(awaited, "\(part) came", file, line)
+            throw failure(awaited, "received \(part)", file, line)
         }
         let told: Void? = try await connection.received.wait(within: timeout) { $0.isTold ? () : nil }
-        if told == nil { throw failure("the return of onDisconnect", "it did not come within \(timeout)", file, line) }
+        if told == nil { throw failure("the return of onDisconnect", "none within \(timeout)", file, line) }
         return found
     }
 
-    /// Waits until the request's task is over: the chain is through, and the ready function has returned.
+    /// Waits for the end of the request's task: the chain has finished and the ready function has returned.
     ///
     /// - Parameters:
-    ///   - file: Where failures point; the caller unless given.
-    ///   - line: Where failures point; the caller unless given.
-    /// - Throws: ``EventStreamExpectationError`` if it is not in time.
+    ///   - file: The file that failures report. Default: the caller's.
+    ///   - line: The line that failures report. Default: the caller's.
+    /// - Throws: ``EventStreamExpectationError`` if it does not end within ``timeout``.
     public func expectReturn(file: String = #fileID, line: Int = #line) async throws {
         let returned: Void? = try await connection.received.wait(within: timeout) { $0.hasReturned ? () : nil }
         if returned == nil {
-            throw failure("the end of the request's task", "it did not come within \(timeout)", file, line)
+            throw failure("the end of the request's task", "none within \(timeout)", file, line)
         }
     }
 
     // MARK: - Parts
 
-    /// Takes parts up to one that is wanted.
+    /// Consumes parts up to and including the first wanted one.
     ///
-    /// The end is never taken away.
+    /// The end is returned, but never consumed.
     private func take(
         _ awaited: String,
         _ file: String,
@@ -183,12 +184,12 @@ extension TestEventStream {
             }
             return nil
         }
-        guard let part else { throw failure(awaited, "nothing came within \(timeout)", file, line) }
+        guard let part else { throw failure(awaited, "nothing arrived within \(timeout)", file, line) }
         return part
     }
 
     private func check(_ isMet: Bool, _ awaited: String, _ part: EventStreamPart, _ file: String, _ line: Int) throws {
-        if !isMet { throw failure(awaited, "\(part) came", file, line) }
+        if !isMet { throw failure(awaited, "received \(part)", file, line) }
     }
 
     private func failure(

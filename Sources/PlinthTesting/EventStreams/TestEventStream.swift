@@ -2,7 +2,7 @@
 
 public import Plinth
 
-/// An event stream as its client sees it, without a socket: reads it, stalls, leaves, and lets its time pass.
+/// The client side of an event stream, without a socket: reads, stalls, disconnects, and advances time.
 ///
 /// ```swift
 /// let stream = try await chain.eventStream(for: .get("/counter"))
@@ -12,20 +12,20 @@ public import Plinth
 /// try await stream.expectEnd(.clientClosed)
 /// ```
 ///
-/// The client reads what there is at once, unless ``stall()`` holds it up. Nothing here waits for ever: what does not come
-/// within ``timeout`` is an error that says what had come instead.
+/// The client reads immediately, unless stalled with ``stall()``. Every wait is bounded: if an expected part does not
+/// arrive within ``timeout``, the expectation throws an error that lists what was received.
 ///
-/// The client leaves when the last reference to this goes.
+/// The client disconnects when the last reference is released.
 public final class TestEventStream: Sendable {
     /// The status of the response.
     public let status: HTTPResponse.Status
-    /// The header fields of the response, without those of a connector.
+    /// The header fields of the response, without those added by a connector.
     public let headers: HTTPFields
-    /// The route that matched, if any did.
+    /// The matched route, if any.
     public let route: RouteIdentity?
-    /// The clock by which heartbeats and time limits of the stream go.
+    /// The clock for the stream's heartbeats and time limits.
     public let clock: ManualClock
-    /// How long is waited for anything, in real time.
+    /// The timeout of each expectation, in real time.
     public let timeout: Duration
 
     let connection: TestConnection
@@ -45,10 +45,10 @@ public final class TestEventStream: Sendable {
 
     // MARK: - What has come
 
-    /// All parts that the client has read by now, whether or not the test has taken them.
+    /// All parts that the client has read so far, including those consumed by the test.
     public var received: [EventStreamPart] { connection.received.read(\.parts) }
 
-    /// All bytes that the client has read by now.
+    /// All bytes that the client has read so far.
     public var receivedBytes: [UInt8] { connection.received.read(\.bytes) }
 
     /// The events among ``received``.
@@ -56,41 +56,41 @@ public final class TestEventStream: Sendable {
         received.compactMap { if case .event(let event) = $0 { event } else { nil } }
     }
 
-    /// The last event ID as a client keeps it to resume.
+    /// The last event ID that the client would resume from.
     public var lastEventID: String { connection.received.read { $0.parser.lastEventID } }
 
-    /// The reconnection time as a client keeps it, nil unless the stream has set it.
+    /// The client's reconnection time; nil unless the stream has set it.
     public var reconnectionTime: Duration? { connection.received.read { $0.parser.reconnectionTime } }
 
     // MARK: - What the client does
 
-    /// The client leaves: the request's task is cancelled and the stream is over.
+    /// Disconnects the client: the request's task is cancelled and the stream ends.
     ///
-    /// - Parameter reason: What the server makes of it; the client has closed the connection unless given.
+    /// - Parameter reason: The reason that the server records. Default: ``/Plinth/StreamEnd/clientClosed``.
     public func leave(_ reason: StreamEnd = .clientClosed) {
         connection.leave(reason)
     }
 
-    /// The client reads nothing any more until ``resume()``: events stay in the stream's buffer.
+    /// Stops the client from reading until ``resume()``: events stay in the stream's buffer.
     public func stall() {
         connection.stall()
     }
 
-    /// The client reads again.
+    /// Lets the client read again.
     public func resume() {
         connection.resume()
     }
 
     // MARK: - What the server does
 
-    /// The server begins to shut down: the stream ends when what is buffered has gone out.
+    /// Starts the server's shutdown: the stream ends after its buffer is drained.
     public func drain() {
         connection.drain()
     }
 
-    /// Lets time pass, for the stream and for all others on its ``clock``.
+    /// Advances the ``clock``, for this stream and all others that use it.
     ///
-    /// - Parameter duration: How much time.
+    /// - Parameter duration: The time to advance by.
     public func advance(by duration: Duration) {
         clock.advance(by: duration)
     }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// A value under a lock that one can wait for, with a bound in real time, so that a test fails instead of hanging.
+/// A locked value whose changes can be awaited, with a timeout in real time, so that a test fails instead of hanging.
 final class Watched<Value: Sendable>: Sendable {
     private struct State {
         var value: Value
@@ -17,7 +17,7 @@ final class Watched<Value: Sendable>: Sendable {
         state = Mutex(State(value: value))
     }
 
-    /// Changes the value; those that wait look at it again.
+    /// Changes the value, and makes waiters check it again.
     @discardableResult
     func update<Result: Sendable>(_ body: (inout Value) -> Result) -> Result {
         let (result, waiters) = state.withLock { state in
@@ -36,12 +36,12 @@ final class Watched<Value: Sendable>: Sendable {
         state.withLock { body($0.value) }
     }
 
-    /// Waits until something can be made of the value.
+    /// Waits until `body` returns a result for the value.
     ///
     /// - Parameters:
-    ///   - bound: The longest wait, in real time.
-    ///   - body: Makes it, and may change the value; nil to wait on. Called again after each change.
-    /// - Returns: What was made, or nil after the bound.
+    ///   - bound: The timeout, in real time.
+    ///   - body: Returns the result, or nil to keep waiting; may change the value. Called again after each change.
+    /// - Returns: The result, or nil on timeout.
     /// - Throws: `CancellationError` if the task is cancelled.
     func wait<Result: Sendable>(
         within bound: Duration,
@@ -66,7 +66,7 @@ final class Watched<Value: Sendable>: Sendable {
         }
     }
 
-    /// Waits for the change after a version, or for the task's cancellation.
+    /// Waits for a change after the given version, or for cancellation.
     private func change(after version: Int) async {
         let id = state.withLock { state in
             state.lastWaiter += 1

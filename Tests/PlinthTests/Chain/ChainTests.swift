@@ -6,14 +6,14 @@ import PlinthTesting
 import Synchronization
 import Testing
 
-/// What a stage does beside leaving its mark.
+/// What a stage does besides recording its mark.
 private enum Act: Sendable {
     case pass
     case throwing(Oops)
     case respond(String)
     case terminate
     case enqueue([Interceptor])
-    /// In an error stage: throw the same error again.
+    /// In an error stage: rethrow the error.
     case passOn
 }
 
@@ -21,7 +21,7 @@ private struct Oops: Error, Equatable {
     var text: String
 }
 
-/// The marks of the stages that ran.
+/// Records the stages that ran.
 private final class Trail: Sendable {
     private let storage = Mutex<[String]>([])
 
@@ -67,7 +67,7 @@ private final class Trail: Sendable {
 struct ChainTests {
     private let trail = Trail()
 
-    @Test("stages enter in order and leave in reverse")
+    @Test("Stages enter in order and leave in reverse")
     func order() async throws {
         let chain = Chain([
             trail.interceptor("a"), trail.interceptor("b"), trail.interceptor("c", enter: .respond("hello")),
@@ -76,7 +76,7 @@ struct ChainTests {
         #expect(trail.marks == "a> b> c> <c <b <a")
     }
 
-    @Test("a response ends the enter stage, and so does terminate", arguments: [true, false])
+    @Test("A response or terminate ends the enter phase", arguments: [true, false])
     func early(responds: Bool) async throws {
         let chain = Chain([
             trail.interceptor("a"), trail.interceptor("b", enter: responds ? .respond("early") : .terminate),
@@ -87,7 +87,7 @@ struct ChainTests {
         #expect(trail.marks == "a> b> <b <a")
     }
 
-    @Test("interceptors that are enqueued run after those that wait")
+    @Test("Enqueued interceptors run after those already queued")
     func enqueue() async throws {
         let chain = Chain([
             trail.interceptor("a", enter: .enqueue([trail.interceptor("c"), trail.interceptor("d")])),
@@ -97,7 +97,7 @@ struct ChainTests {
         #expect(trail.marks == "a> b> c> d> <d <c <b <a")
     }
 
-    @Test("an error goes to the error stages, from the interceptor that threw backwards, until one handles it")
+    @Test("An error goes to the error stages, from the throwing interceptor backwards, until one handles it")
     func handled() async throws {
         let chain = Chain([
             trail.interceptor("a"), trail.interceptor("b", error: .respond("handled")), trail.interceptor("c"),
@@ -110,7 +110,7 @@ struct ChainTests {
         )
     }
 
-    @Test("an error of a leave stage goes to the interceptors before it")
+    @Test("An error of a leave stage goes to earlier interceptors")
     func leaveError() async throws {
         let chain = Chain([
             trail.interceptor("a", error: .respond("handled")),
@@ -121,7 +121,7 @@ struct ChainTests {
         #expect(trail.marks == "a> b> c> <c <b !a(b.leave Oops(text: \"x\"))")
     }
 
-    @Test("an error stage that throws another error replaces it, and the first is kept as suppressed")
+    @Test("An error thrown by an error stage replaces the first, which is kept as suppressed")
     func replaced() async throws {
         let seen = Mutex<[Oops]>([])
         let chain = Chain([
@@ -140,7 +140,7 @@ struct ChainTests {
         #expect(seen.withLock { $0 } == [Oops(text: "first"), Oops(text: "second")])
     }
 
-    @Test("an error that nobody handles is a 500 without details, logged with its place")
+    @Test("An unhandled error is a 500 without details, logged with interceptor and stage")
     func unhandled() async throws {
         let log = LogRecord()
         let request = Request.make(.get, "/", logger: log.logger)
@@ -159,7 +159,7 @@ struct ChainTests {
         #expect(log.lines.count == 1)
     }
 
-    @Test("an error with a response of its own becomes it, and is not logged")
+    @Test("An error with its own response becomes it, and is not logged")
     func responseError() async throws {
         let log = LogRecord()
         let chain = Chain([
@@ -172,7 +172,7 @@ struct ChainTests {
         #expect(log.lines.isEmpty)
     }
 
-    @Test("a head that is sent early is what the client gets, and a later change is logged with its interceptor")
+    @Test("The client gets an early head, and a later change is logged with its interceptor")
     func sendHead() async throws {
         let log = LogRecord()
         let chain = Chain([
@@ -194,7 +194,7 @@ struct ChainTests {
         #expect(log.lines.first?.metadata["interceptor"] == "late")
     }
 
-    @Test("a head is sent once, and only if there is one")
+    @Test("Sending a head twice or without a response throws")
     func sendHeadTwice() async throws {
         let chain = Chain([
             Interceptor(
@@ -210,7 +210,7 @@ struct ChainTests {
         #expect(try await chain.response(for: .get("/")).status == .ok)
     }
 
-    @Test("a client that leaves is not an error")
+    @Test("A client that disconnects is not an error")
     func cancellation() async throws {
         let log = LogRecord()
         let request = Request.make(.get, "/", logger: log.logger)
@@ -228,7 +228,7 @@ struct ChainTests {
         #expect(log.lines.map(\.level) == [.debug])
     }
 
-    @Test("values go from stage to stage")
+    @Test("Values are passed from stage to stage")
     func values() async throws {
         struct User: ValueKey { typealias Value = String }
         let chain = Chain([
@@ -238,7 +238,7 @@ struct ChainTests {
         #expect(try await chain.response(for: .get("/")).body == "Ada")
     }
 
-    @Test("bodies of every kind are collected, and left out for HEAD")
+    @Test("Bodies of every kind are collected, and omitted for HEAD")
     func bodies() async throws {
         let bodies: [(ResponseBody, Int?)] = [
             (.string("hello"), 5), (.bytes(Array("hello".utf8)), 5),

@@ -14,7 +14,7 @@ struct TracingTests {
         return try #require(tracer.popFinishedSpans().first)
     }
 
-    @Test("a request is a span named after its route, without the query")
+    @Test("A request has a span named after its route, without the query")
     func span() async throws {
         let routes = try Routes { Route.get("/users/:id") { _ in .text("") } }
         let span = try await span(of: .get("/users/7?token=secret"), Chain([routes.router]))
@@ -25,7 +25,7 @@ struct TracingTests {
         #expect(span.attributes.get("http.response.status_code")?.toSpanAttribute() == .int64(200))
     }
 
-    @Test("an error marks the span, even if it was turned into a response before")
+    @Test("An error marks the span, even if it became a response")
     func failure() async throws {
         struct Oops: Error {}
         let chain = Chain([.errorResponses(), .handler("h") { _ in throw Oops() }])
@@ -35,14 +35,14 @@ struct TracingTests {
         #expect(span.errors.count == 1)
     }
 
-    @Test("the stages run in the span's context")
+    @Test("Stages run in the span's context")
     func context() async throws {
         let chain = Chain([.handler("h") { _ in .text(InstrumentationContext.current == nil ? "none" : "some") }])
         let body = try await withTracer(InMemoryTracer()) { try await chain.response(for: .get("/")).body }
         #expect(body == "some")
     }
 
-    @Test("a trace goes on from the request's headers")
+    @Test("A span continues the trace of the request's headers")
     func propagation() async throws {
         let request = Request.get(
             "/",

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Cookies")
 struct CookieTests {
-    @Test("cookies are read from all fields, and odd ones left out")
+    @Test("Cookies are parsed from all fields, and malformed ones skipped")
     func read() async throws {
         var request = Request.get("/")
         request.head.headerFields.append(HTTPField(name: .cookie, value: "a=1; b=\"x=y\" ;c; =d;e=;a=2"))
@@ -26,7 +26,7 @@ struct CookieTests {
         #expect(try await chain.response(for: request).body == "ok")
     }
 
-    @Test("a cookie is careful unless told otherwise")
+    @Test("A cookie is Secure, HttpOnly and SameSite=Lax by default")
     func attributes() throws {
         #expect(try Cookie("id", "7").description == "id=7; Path=/; Secure; HttpOnly; SameSite=Lax")
         let all = try Cookie(
@@ -51,7 +51,7 @@ struct CookieTests {
     }
 
     @Test(
-        "what is not a cookie cannot be built",
+        "An invalid cookie throws",
         arguments: [
             ("", "x", "/", nil), ("a b", "x", "/", nil), ("a=b", "x", "/", nil), ("a;b", "x", "/", nil),
             ("é", "x", "/", nil), ("a\r\n", "x", "/", nil), ("a", "x;y", "/", nil),
@@ -65,14 +65,14 @@ struct CookieTests {
         #expect(throws: CookieError.self) { try Cookie(name, value, path: path, domain: domain) }
     }
 
-    @Test("cookies that browsers refuse without Secure cannot be built without it")
+    @Test("Cookies that browsers reject without Secure throw without it")
     func insecure() {
         #expect(throws: CookieError.self) { try Cookie("a", "x", isSecure: false, sameSite: .none) }
         #expect(throws: CookieError.self) { try Cookie("__secure-a", "x", isSecure: false) }
         #expect(throws: CookieError.self) { try Cookie("__Host-a", "x", isSecure: false) }
     }
 
-    @Test("each cookie has a field of its own, on errors too")
+    @Test("Each cookie has its own field, also on error responses")
     func set() async throws {
         let chain = Chain([
             .cookies(), .errorResponses(),
@@ -96,7 +96,7 @@ struct CookieTests {
 @Suite("HTTP dates")
 struct HTTPDateTests {
     @Test(
-        "a date is written and read back",
+        "A date round-trips",
         arguments: [
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"), (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
             (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"), (-1, "Wed, 31 Dec 1969 23:59:59 GMT"),
@@ -110,7 +110,7 @@ struct HTTPDateTests {
     }
 
     @Test(
-        "what is no date is nil",
+        "An invalid date is nil",
         arguments: [
             "", "now", "Mon, 06 Nov 1994 08:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:00:00 GMT",
@@ -122,7 +122,7 @@ struct HTTPDateTests {
         #expect(HTTPDate(text) == nil)
     }
 
-    @Test("dates beyond the years that can be written are cut")
+    @Test("Dates outside of the representable years are clamped")
     func extremes() {
         #expect(HTTPDate(secondsSince1970: .max).description.contains("9999"))
         #expect(HTTPDate(secondsSince1970: .min).description.contains("0001"))

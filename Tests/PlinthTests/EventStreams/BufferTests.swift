@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Buffers", .timeLimit(.minutes(1)))
 struct BufferTests {
-    /// A channel that nobody pulls from.
+    /// A channel without a pulling transport.
     private func channel(_ policy: EventBufferPolicy) -> EventStream {
         let stream = EventStream(options: .init(heartbeat: .off, buffer: policy)) { _ in }
         stream.channel.attach(Wakes(), preamble: [], metrics: nil, now: .seconds(0))
@@ -16,7 +16,7 @@ struct BufferTests {
     private func sent(_ events: some Sequence<Int>) -> String { events.map { "data: \($0)\n\n" }.joined() }
 
     @Test(
-        "at the bound suspend, drop the newest, drop the oldest, or disconnect",
+        "A full buffer suspends, drops the newest, drops the oldest, or disconnects, by policy",
         arguments: [
             (EventBufferPolicy.bounded(3), [OfferResult.accepted, .accepted, .accepted, .full, .full], [0, 1, 2]),
             (.dropNewest(3), [.accepted, .accepted, .accepted, .accepted, .accepted], [0, 1, 2]),
@@ -31,17 +31,17 @@ struct BufferTests {
         #expect(events.pullAll().text == sent(kept))
     }
 
-    @Test("hold ten events unless told otherwise")
+    @Test("The default buffer holds 10 events")
     func defaultPolicy() {
         let events = EventStream { _ in }.channel
-        // A stream that is gone takes its channel with it.
+        // Releasing the stream closes its channel.
         #expect(events.isClosed)
         let stream = EventStream { _ in }
         for n in 0..<10 { #expect(stream.channel.offer("\(n)") == .accepted) }
         #expect(stream.channel.offer("10") == .full)
     }
 
-    @Test("that disconnect discard what the client will not read")
+    @Test("A disconnecting buffer discards its events when the client lags")
     func lagged() async throws {
         let told = Journal<StreamEnd>()
         let registry = Registry()
@@ -63,7 +63,7 @@ struct BufferTests {
     }
 
     @Test(
-        "are bounded in bytes, too",
+        "Buffers are also bounded in bytes",
         arguments: [
             (EventBufferPolicy.bounded(100, maximumBytes: 10), OfferResult.full, ["aaaa", "bbbbbb"]),
             (.dropNewest(100, maximumBytes: 10), .accepted, ["aaaa", "bbbbbb"]),
@@ -79,7 +79,7 @@ struct BufferTests {
         #expect(events.pullAll().text == kept.map { "data: \($0)\n\n" }.joined())
     }
 
-    @Test("take an event that is larger than their bound when they are empty, and count type and ID")
+    @Test("An empty buffer accepts an event above its byte bound; type and ID count as bytes")
     func large() {
         let events = channel(.bounded(100, maximumBytes: 10)).channel
         #expect(events.offer(String(repeating: "a", count: 1000)) == .accepted)
@@ -90,9 +90,9 @@ struct BufferTests {
         #expect(events.offer("x") == .full)
     }
 
-    // MARK: - One's own
+    // MARK: - Custom buffers
 
-    /// Keeps the latest event of each type, in the order in which the types came first.
+    /// Keeps the latest event of each type, ordered by each type's first event.
     private struct LatestOfEach: EventBuffer {
         var order: [String] = []
         var latest: [String: ServerSentEvent] = [:]
@@ -112,7 +112,7 @@ struct BufferTests {
         }
     }
 
-    @Test("of one's own may keep the latest event of each type")
+    @Test("A custom buffer can keep the latest event of each type")
     func latestOfEach() async throws {
         let registry = Registry()
         let chain = Chain.stream(options: .init(buffer: .custom { LatestOfEach() }), lifetime: .open) {
@@ -135,10 +135,10 @@ struct BufferTests {
         try await stream.expectEnd()
     }
 
-    /// Holds two events, and does with the third what it was made for.
+    /// Holds two events, with scripted outcomes by data.
     private struct Scripted: EventBuffer {
         var events: [ServerSentEvent] = []
-        /// What becomes of an event by its data; stored if there is room, otherwise full.
+        /// Outcomes by event data; by default stored if there is room, otherwise full.
         var outcomes: [String: EventBufferOutcome] = [:]
         var room = 2
 
@@ -156,7 +156,7 @@ struct BufferTests {
         }
     }
 
-    @Test("of one's own may drop an event that waited: its sender is not kept waiting")
+    @Test("When a custom buffer drops a waiting event, its sender resumes")
     func dropsWaiter() async {
         let stream = channel(.custom { Scripted(outcomes: ["3": .dropped]) })
         let events = stream.channel
@@ -170,7 +170,7 @@ struct BufferTests {
         #expect(await fourth)
     }
 
-    @Test("of one's own may disconnect at an event that waited")
+    @Test("A custom buffer can disconnect when a waiting event is appended")
     func disconnectsWaiter() async {
         let stream = channel(.custom { Scripted(outcomes: ["3": .disconnect]) })
         let events = stream.channel
@@ -184,7 +184,7 @@ struct BufferTests {
         #expect(await fourth == false)
     }
 
-    @Test("of one's own that never has room does not hold a sender up for ever")
+    @Test("A custom buffer that never has room does not block a sender forever")
     func neverRoom() async {
         let stream = channel(.custom { Scripted(room: 0) })
         let events = stream.channel
@@ -193,14 +193,14 @@ struct BufferTests {
         #expect(events.pullAll() == ("", .idle))
     }
 
-    /// Says that it holds something, and gives out nothing.
+    /// Claims to hold events, but returns none.
     private struct Pretending: EventBuffer {
         var isEmpty: Bool { false }
         mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome { .stored }
         mutating func popFirst() -> ServerSentEvent? { nil }
     }
 
-    @Test("of one's own that gives out less than it holds keep no stream from its last event and its end")
+    @Test("A custom buffer that returns fewer events than it claims does not block the last event or the end")
     func pretending() {
         let stream = channel(.custom { Pretending() })
         let events = stream.channel

@@ -5,7 +5,7 @@ import PlinthTesting
 import Synchronization
 import Testing
 
-@Suite("The end of an event stream", .timeLimit(.minutes(1)))
+@Suite("Disconnection", .timeLimit(.minutes(1)))
 struct DisconnectTests {
     enum End: String, CaseIterable {
         case clientClosed, writeFailed, timedOut, lagged, serverDraining, applicationClosed, applicationFailed, expired
@@ -25,7 +25,7 @@ struct DisconnectTests {
     }
 
     @Test(
-        "is told to the application once, with its reason; the ready function is cancelled unless it was its own",
+        "The end is reported once with its reason; the ready function is cancelled unless it ended the stream",
         arguments: End.allCases,
         [false, true]
     )
@@ -50,7 +50,7 @@ struct DisconnectTests {
                 await go.wait()
                 events.close()
             default:
-                // A clock of its own, which nobody advances.
+                // A separate clock that is never advanced.
                 try await clock.sleep(for: .seconds(1))
             }
         }
@@ -79,7 +79,7 @@ struct DisconnectTests {
         }
         try await stream.expectEnd(end.reason)
         try await stream.expectReturn()
-        // Whatever comes now, nobody is told again.
+        // Later events do not notify the application again.
         stream.leave()
         stream.drain()
         #expect(told.entries == [end.reason])
@@ -87,7 +87,7 @@ struct DisconnectTests {
         #expect(ended.entries == [isOwn ? "not cancelled" : "cancelled"])
     }
 
-    @Test("keeps the first reason")
+    @Test("The first reason is kept")
     func firstReason() async throws {
         let told = Journal<StreamEnd>()
         let registry = Registry()
@@ -105,7 +105,7 @@ struct DisconnectTests {
         #expect(told.entries == [.serverDraining])
     }
 
-    @Test("comes after what is buffered, if it is not the client's")
+    @Test("Buffered events are sent before the end, unless the client disconnects")
     func drained() async throws {
         let registry = Registry()
         let chain = Chain.stream(lifetime: .open) { registry.add($0) }
@@ -119,7 +119,7 @@ struct DisconnectTests {
     }
 
     @Test(
-        "is told after the ready function of an open stream has returned, so that nothing is undone before it is done"
+        "The end is reported after the ready function of an open stream has returned, so cleanup follows setup"
     )
     func afterReady() async throws {
         let registry = Registry()
@@ -147,7 +147,7 @@ struct DisconnectTests {
         #expect(registry.channels.isEmpty)
     }
 
-    @Test("is told with what the ready function returned")
+    @Test("The end is reported with the ready function's result")
     func result() async throws {
         let told = Journal<String>()
         func chain(_ ready: @escaping @Sendable (EventChannel) async throws -> Int) -> Chain {
@@ -171,7 +171,7 @@ struct DisconnectTests {
 
     // MARK: - Errors
 
-    @Test("by an error is logged once and never reaches the client", arguments: [false, true])
+    @Test("An error is logged once and never reaches the client", arguments: [false, true])
     func errors(isScoped: Bool) async throws {
         let log = RecordedLog()
         let chain = Chain.stream(lifetime: isScoped ? .scoped : .open) { events in
@@ -187,7 +187,7 @@ struct DisconnectTests {
         #expect(!String(decoding: stream.receivedBytes, as: UTF8.self).contains("mishap"))
     }
 
-    @Test("by an error has the event that onError makes of it, behind all others")
+    @Test("The event that onError returns is sent after all others")
     func onError() async throws {
         let log = RecordedLog()
         let options = EventStreamOptions(buffer: .bounded(2), onError: { .init(type: "error", data: "sorry: \($0)") })
@@ -208,7 +208,7 @@ struct DisconnectTests {
 
     enum Follow: CaseIterable { case cancellation, closed, other, none }
 
-    @Test("by the client is no error, whatever it makes the ready function throw", arguments: Follow.allCases)
+    @Test("An error of the ready function after the client disconnects is not logged", arguments: Follow.allCases)
     func quiet(follow: Follow) async throws {
         let log = RecordedLog()
         let clock = ManualClock()
@@ -240,7 +240,7 @@ struct DisconnectTests {
 
     // MARK: - Streams that never open
 
-    @Test("that was never begun is told to nobody: a leave stage threw, and the ready function does not run")
+    @Test("If a leave stage throws before the stream starts, neither the ready function nor onDisconnect runs")
     func neverBegun() async throws {
         let journal = Journal<String>()
         let channels = Registry()
@@ -263,7 +263,7 @@ struct DisconnectTests {
         #expect(channels.channels.first?.disconnectReason == .applicationFailed)
     }
 
-    @Test("comes before the ready function if the client leaves during the chain: it does not run")
+    @Test("If the client disconnects during the chain, neither the ready function nor onDisconnect runs")
     func leftDuringChain() async throws {
         let clock = ManualClock()
         let journal = Journal<String>()
@@ -289,7 +289,7 @@ struct DisconnectTests {
 
     private final class Token: Sendable {}
 
-    /// Keeps tokens without keeping them alive.
+    /// Holds a token weakly.
     private final class Weak: Sendable {
         let token: Mutex<WeakToken>
         struct WeakToken { weak var token: Token? }
@@ -298,7 +298,7 @@ struct DisconnectTests {
         func keep(_ new: Token) { token.withLock { $0.token = new } }
     }
 
-    @Test("the ready function is let go when it has run, though the stream stays open", arguments: [true, false])
+    @Test("The ready function is released after it returns, although the stream stays open", arguments: [true, false])
     func memory(opensAtOnce: Bool) async throws {
         let captured = Weak()
         let options = EventStreamOptions(opens: opensAtOnce ? .atOnce : .withFirstEvent)
@@ -318,7 +318,7 @@ struct DisconnectTests {
         let stream = try await chain.eventStream(for: .get("/"))
         try await stream.expectReturn()
         try await stream.expectEvent(data: "first")
-        // The task that ran the function lets go of it some time after its end.
+        // The task releases the function some time after it returns.
         for _ in 0..<100_000 where !captured.isGone { await Task.yield() }
         #expect(captured.isGone)
         stream.leave()

@@ -5,7 +5,7 @@ import PlinthTestSupport
 import Synchronization
 import Testing
 
-/// Runs tasks when a test says so, on the test's thread: what they do between two suspensions happens in one piece.
+/// Runs tasks on demand on the test's thread, so that each section between two suspensions is atomic.
 private final class ManualExecutor: TaskExecutor {
     private let jobs = Mutex<[UnownedJob]>([])
 
@@ -14,7 +14,7 @@ private final class ManualExecutor: TaskExecutor {
         jobs.withLock { $0.append(job) }
     }
 
-    /// Runs until every task has ended or waits.
+    /// Runs jobs until all tasks have ended or are suspended.
     func drain() {
         while true {
             let due = jobs.withLock { jobs in
@@ -27,10 +27,10 @@ private final class ManualExecutor: TaskExecutor {
     }
 }
 
-/// A transport that checks how it is woken.
+/// A transport that detects redundant wakes.
 private final class CheckedTransport: EventStreamTransport {
     struct State {
-        /// Woken, or in the middle of pulling: the next pull is certain.
+        /// Woken or pulling, so that another pull will follow.
         var isDue = false
         var doubleWakes = 0
     }
@@ -45,7 +45,7 @@ private final class CheckedTransport: EventStreamTransport {
     }
 }
 
-/// One channel, what was done with it, and what has to come of that.
+/// A channel, the operations applied to it, and the expected state.
 private final class Trial {
     enum Fate: Equatable { case waiting, accepted, refused }
 
@@ -59,16 +59,16 @@ private final class Trial {
 
     var isAttached = false
     var reason: StreamEnd?
-    /// What was buffered when the connection went is gone.
+    /// The client disconnected; buffered events are discarded.
     var isGone = false
     var isOver = false
     var nextID = 0
-    /// The events that were accepted or wait, in the order in which they came.
+    /// The accepted and waiting events, in send order.
     var line: [Int] = []
     var fates: [Int: Fate] = [:]
     var tasks: [Int: Task<Void, Never>] = [:]
     var lastEvent: Int?
-    /// What the client has read.
+    /// The events that the client has read.
     var read: [Int] = []
     var parser = ServerSentEventParser()
     var hasComment = false
@@ -82,10 +82,10 @@ private final class Trial {
     }
 
     var waiting: [Int] { line.filter { fates[$0] == .waiting } }
-    /// Accepted and not read yet.
+    /// The number of accepted, unread events.
     var buffered: Int { line.count { fates[$0] == .accepted } - read.count { $0 != lastEvent } }
 
-    // MARK: - What can be done
+    // MARK: - Operations
 
     func offer() {
         let id = newID()
@@ -157,11 +157,11 @@ private final class Trial {
     func pull(limit: Int, now: MonotonicTime) {
         guard isAttached else { return }
         var bytes: [UInt8] = []
-        // A wake would be one too many until a pull says that there is no more; during it, too.
+        // Until a pull reports that there is no more, a wake is redundant; also during the pull.
         let result = events.pull(into: &bytes, limit: limit, now: now)
         try? parser.parse(bytes) { if let id = Int($0.data) { read.append(id) } }
         hasComment = false
-        // Room was made: those who waited move up.
+        // The pull made room, so waiting events are accepted.
         for id in waiting where buffered < size { fates[id] = .accepted }
         switch result {
         case .bytes(let more):
@@ -181,7 +181,7 @@ private final class Trial {
         executor.drain()
     }
 
-    // MARK: - What has to hold
+    // MARK: - Invariants
 
     func check() {
         let waiting = waiting
@@ -189,18 +189,18 @@ private final class Trial {
         #expect(events.isClosed == (reason != nil))
         #expect(events.disconnectReason == reason)
         #expect(events.waitingSenders == waiting.count)
-        // Nobody waits while there is room.
+        // Invariant: no sender waits while there is room.
         if !waiting.isEmpty { #expect(buffered == size) }
-        // What was read is what was accepted, in order: nothing lost, doubled or moved.
+        // Invariant: the client reads the accepted events in order, without loss or duplicates.
         let accepted = line.filter { fates[$0] == .accepted } + (lastEvent.map { [$0] } ?? [])
         #expect(accepted.starts(with: read))
-        // Whatever waits for the transport, the transport knows; and it is told once.
+        // Invariant: the transport is woken, exactly once, if there is anything to pull.
         let transport = transport.state.withLock { $0 }
         if isAttached, !isOver, !isGone, buffered > 0 || hasComment || reason != nil { #expect(transport.isDue) }
         #expect(transport.doubleWakes == 0)
         let isCancelled = reason.map { $0 != .applicationClosed && $0 != .applicationFailed } ?? false
         #expect(cancels.entries.count == (isCancelled ? 1 : 0))
-        // Whoever does not wait has come back, once.
+        // Invariant: every sender that does not wait has returned once.
         #expect(results.entries.count == tasks.keys.count { fates[$0] != .waiting })
     }
 
@@ -234,10 +234,10 @@ private final class Trial {
     }
 }
 
-@Suite("A channel against a model", .timeLimit(.minutes(5)))
+@Suite("Event channel model", .timeLimit(.minutes(5)))
 struct EventChannelModelTests {
     @Test(
-        "nothing is lost, doubled or moved; every sender comes back once; no wake is missing; it ends once",
+        "Random operations lose, duplicate or reorder no event; each sender returns once; no wake is lost",
         arguments: [11, 12, 13, 14] as [UInt64]
     )
     func model(seed: UInt64) async {

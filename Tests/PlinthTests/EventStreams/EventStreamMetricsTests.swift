@@ -6,9 +6,9 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("Metrics of event streams", .timeLimit(.minutes(1)))
+@Suite("Event stream metrics", .timeLimit(.minutes(1)))
 struct EventStreamMetricsTests {
-    /// A chain whose requests have a route.
+    /// A chain with a router, so that requests have a route.
     private func chain(_ pattern: String?, _ stream: Chain) -> Chain {
         let route = Interceptor(
             "route",
@@ -19,7 +19,7 @@ struct EventStreamMetricsTests {
         return Chain([route] + stream.interceptors)
     }
 
-    @Test("count streams, reasons, events and bytes by the route's pattern, never by the path")
+    @Test("Streams, reasons, events and bytes are labelled with the route's pattern, never the path")
     func counts() async throws {
         let factory = TestMetrics()
         let metrics = EventStreamMetricsRegistry(factory: factory)
@@ -41,7 +41,7 @@ struct EventStreamMetricsTests {
         let ended = route + [("reason", "application-closed")]
         #expect(try factory.expectCounter("plinth_event_streams_ended_total", ended).totalValue == 2)
         #expect(try factory.expectCounter("plinth_events_sent_total", route).totalValue == 6)
-        // Three events of nine bytes, and the comment that opens the stream.
+        // Three events of 9 bytes, and the opening comment.
         #expect(try factory.expectCounter("plinth_event_bytes_sent_total", route).totalValue == 2 * (27 + 2))
         #expect(try factory.expectRecorder("plinth_event_size_bytes", route).values == [9, 9, 9, 9, 9, 9])
         for label in factory.counters.flatMap(\.dimensions) + factory.meters.flatMap(\.dimensions) {
@@ -49,7 +49,7 @@ struct EventStreamMetricsTests {
         }
     }
 
-    @Test("count a stream as active while it is")
+    @Test("A stream counts as active while it is open")
     func active() async throws {
         let factory = TestMetrics()
         let metrics = EventStreamMetricsRegistry(factory: factory)
@@ -70,7 +70,7 @@ struct EventStreamMetricsTests {
         }
     }
 
-    @Test("count what a buffer dropped, before and after the stream opened")
+    @Test("Events dropped by a buffer are counted, before and after the stream opens")
     func dropped() async throws {
         let factory = TestMetrics()
         let metrics = EventStreamMetricsRegistry(factory: factory)
@@ -100,7 +100,7 @@ struct EventStreamMetricsTests {
         #expect(stream.receivedEvents.map(\.data) == ["4", "5"])
     }
 
-    @Test("are not made where nobody looks at them")
+    @Test("No metrics are created without a metrics backend")
     func noop() {
         #expect(EventStreamMetricsRegistry(factory: NOOPMetricsHandler.instance).metrics(for: nil) == nil)
     }

@@ -4,9 +4,9 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("An event stream", .timeLimit(.minutes(1)))
+@Suite("Event streams", .timeLimit(.minutes(1)))
 struct EventStreamTests {
-    @Test("has a head with its content type and the fields that keep proxies from holding it back")
+    @Test("The head has the content type and the fields that disable proxy buffering")
     func head() async throws {
         let chain = Chain([.eventStream("empty") { _, _ in }])
         let stream = try await chain.eventStream(for: .get("/"))
@@ -18,7 +18,7 @@ struct EventStreamTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("has the head fields that the leave stages add")
+    @Test("The head includes fields added by leave stages")
     func headAfterLeaveStages() async throws {
         let chain = Chain([
             Interceptor("secure", leave: { $0.response?.headers[.xContentTypeOptions] = "nosniff" }),
@@ -28,7 +28,7 @@ struct EventStreamTests {
         #expect(stream.headers[.xContentTypeOptions] == "nosniff")
     }
 
-    @Test("keeps header fields of the same name, and lets them replace its own")
+    @Test("Given header fields may repeat a name, and replace the defaults")
     func moreHeaders() {
         var headers = HTTPFields()
         headers.append(HTTPField(name: .setCookie, value: "a=1"))
@@ -39,7 +39,7 @@ struct EventStreamTests {
         #expect(response.headers[values: .cacheControl] == ["no-store"])
     }
 
-    @Test("opens with a comment at once, before there is any event")
+    @Test("A stream opens immediately with a comment, before any event")
     func firstBytes() async throws {
         let gate = Gate()
         let chain = Chain([.eventStream("later") { _, _ in await gate.wait() }])
@@ -51,7 +51,7 @@ struct EventStreamTests {
     }
 
     @Test(
-        "opens with a reconnection time in whole milliseconds if it has one",
+        "A stream sends its reconnection time in whole milliseconds",
         arguments: [
             (Duration.seconds(3), Duration.seconds(3)), (.microseconds(1500), .milliseconds(1)),
             (.zero, .zero), (.seconds(-1), .zero),
@@ -65,7 +65,7 @@ struct EventStreamTests {
         try await stream.expectEnd()
     }
 
-    @Test("lets its ready function send more events than the buffer holds: the pump runs before it")
+    @Test("The ready function can send more events than the buffer holds: pulling starts before it")
     func twentyEventsOnABufferOfTen() async throws {
         let chain = Chain([
             .eventStream("counter", options: .init(buffer: .bounded(10))) { events, _ in
@@ -78,7 +78,7 @@ struct EventStreamTests {
         try await stream.expectReturn()
     }
 
-    @Test("ends with its closure, or with its sequence")
+    @Test("A scoped stream ends with its closure or its sequence")
     func scoped() async throws {
         struct Point: Encodable { var x: Int }
         @Sendable func sequence<Element: Sendable>(_ elements: [Element]) -> AsyncStream<Element> {
@@ -105,7 +105,7 @@ struct EventStreamTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("stays open behind its ready function, until someone closes its channel")
+    @Test("An open stream outlives its ready function until its channel is closed")
     func openLifetime() async throws {
         let channels = Journal<ObjectIdentifier>()
         let registry = Registry()
@@ -131,7 +131,7 @@ struct EventStreamTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("that is given to two requests ends both")
+    @Test("A stream returned for two requests ends on both")
     func secondRequest() async throws {
         let gate = Gate()
         let shared = EventStream { events in await gate.wait() }
@@ -144,7 +144,7 @@ struct EventStreamTests {
         try await first.expectReturn()
     }
 
-    @Test("that is slow does not delay another")
+    @Test("A slow stream does not delay another")
     func slowStream() async throws {
         let registry = Registry()
         let chain = Chain([
@@ -171,7 +171,7 @@ struct EventStreamTests {
 
     // MARK: - Heads sent early
 
-    @Test("whose head is sent early has run its ready function when the interceptor goes on, and only once")
+    @Test("With an early head, the ready function of an open stream runs once, before the interceptor resumes")
     func sendHeadOpen() async throws {
         let journal = Journal<String>()
         let chain = Chain([
@@ -199,7 +199,7 @@ struct EventStreamTests {
         #expect(journal.entries == ["ready", "started", "leave"])
     }
 
-    @Test("whose head is sent early, and which ends with its ready function, runs that after the chain")
+    @Test("With an early head, the ready function of a scoped stream runs after the chain")
     func sendHeadScoped() async throws {
         let journal = Journal<String>()
         let chain = Chain([
@@ -217,7 +217,7 @@ struct EventStreamTests {
         #expect(journal.entries == ["leave", "ready"])
     }
 
-    @Test("whose head is sent early is cancelled with the rest of the chain when the client leaves")
+    @Test("With an early head, the rest of the chain is cancelled when the client disconnects")
     func sendHeadLeft() async throws {
         let clock = ManualClock()
         let journal = Journal<String>()
@@ -237,7 +237,7 @@ struct EventStreamTests {
         #expect(journal.entries == ["CancellationError"])
     }
 
-    @Test("whose head was sent keeps its body when a later interceptor sets another")
+    @Test("A stream whose head was sent remains the body when a later interceptor sets another response")
     func replacedAfterSendHead() async throws {
         let log = RecordedLog()
         let chain = Chain([
@@ -256,7 +256,7 @@ struct EventStreamTests {
         #expect(log.errors.first?.contains("late") == true)
     }
 
-    @Test("answers HEAD with its head and never runs its ready function", arguments: [false, true])
+    @Test("HEAD gets the head only, and the ready function does not run", arguments: [false, true])
     func headRequest(sendHead: Bool) async throws {
         let journal = Journal<String>()
         let chain = Chain([
@@ -277,7 +277,7 @@ struct EventStreamTests {
         #expect(journal.entries.isEmpty)
     }
 
-    @Test("is part of a collected response")
+    @Test("A collected response includes its event stream")
     func responseWithStream() async throws {
         let chain = Chain([.eventStream("one") { events, _ in await events.send("a") }])
         let response = try await chain.response(for: .get("/"))

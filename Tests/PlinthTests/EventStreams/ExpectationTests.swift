@@ -4,9 +4,9 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("Expectations of event streams", .timeLimit(.minutes(1)))
+@Suite("Event stream expectations", .timeLimit(.minutes(1)))
 struct ExpectationTests {
-    @Test("fail instead of hanging, and say what was awaited and what had come")
+    @Test("An expectation times out with an error that states what was expected and received")
     func nothingComes() async throws {
         let chain = Chain.stream(lifetime: .open) { await $0.send("a") }
         let stream = try await chain.eventStream(for: .get("/"), timeout: .milliseconds(1))
@@ -17,15 +17,15 @@ struct ExpectationTests {
         }
         let description = try #require(failure?.description)
         #expect(description.contains("ExpectationTests.swift"))
-        #expect(description.contains(#"awaited an event of type "b" with data "c""#))
-        #expect(description.contains("nothing came"))
+        #expect(description.contains(#"expected an event of type "b" with data "c""#))
+        #expect(description.contains("nothing arrived"))
         #expect(description.contains(#"comment "", ServerSentEvent(data: "a")"#))
         await #expect(throws: EventStreamExpectationError.self) { try await stream.expectComment() }
         await #expect(throws: EventStreamExpectationError.self) { try await stream.expectEnd() }
         await #expect(throws: EventStreamExpectationError.self) { try await stream.next() }
     }
 
-    @Test("fail when something else comes")
+    @Test("An expectation fails when anything else arrives")
     func somethingElse() async throws {
         func stream() async throws -> TestEventStream {
             let chain = Chain.stream { await $0.send(.init(type: "t", data: "d")) }
@@ -51,7 +51,7 @@ struct ExpectationTests {
         try await ended.expectEnd(.applicationClosed)
     }
 
-    @Test("of another response fail with its status")
+    @Test("A response that is not an event stream throws with its status")
     func notAStream() async throws {
         let chain = Chain([.handler("text") { _ in .text("hello", status: .accepted) }])
         let failure = await #expect(throws: NotAnEventStream.self) { try await chain.eventStream(for: .get("/")) }
@@ -60,7 +60,7 @@ struct ExpectationTests {
         #expect(failure?.body == "hello")
     }
 
-    @Test("of a response that does not come fail, and the request is cancelled")
+    @Test("A missing response throws, and the request is cancelled")
     func noHead() async throws {
         let clock = ManualClock()
         let cancelled = Gate()
@@ -76,7 +76,7 @@ struct ExpectationTests {
         await cancelled.wait()
     }
 
-    @Test("end with the test's interest: the client leaves when nobody looks at the stream any more")
+    @Test("The client disconnects when the test releases the stream")
     func dropped() async throws {
         let told = Journal<StreamEnd>()
         let chain = Chain.stream(lifetime: .open, onDisconnect: { told.note($0) }) { _ in }
@@ -89,9 +89,9 @@ struct ExpectationTests {
     }
 }
 
-@Suite("The manual clock", .timeLimit(.minutes(1)))
+@Suite("Manual clock", .timeLimit(.minutes(1)))
 struct ManualClockTests {
-    @Test("wakes those whose deadline has come, and no others")
+    @Test("Advancing wakes only the sleepers whose deadline has come")
     func advance() async throws {
         let clock = ManualClock()
         let woken = Journal<Int>()
@@ -119,7 +119,7 @@ struct ManualClockTests {
         #expect(clock.now.offset == .seconds(6))
     }
 
-    @Test("lets a cancelled sleeper go, whenever it was cancelled")
+    @Test("A sleeper cancelled before or during its sleep throws")
     func cancelled() async throws {
         let clock = ManualClock()
         let sleeping = Task { try await clock.sleep(for: .seconds(1)) }
@@ -134,7 +134,7 @@ struct ManualClockTests {
         #expect(clock.sleeperCount == 0)
     }
 
-    @Test("says how many sleep if there are fewer than awaited")
+    @Test("Waiting for sleepers throws on timeout")
     func tooFew() async {
         let clock = ManualClock()
         await #expect(throws: TestTimeout.self) { try await clock.waitForSleepers(timeout: .milliseconds(1)) }

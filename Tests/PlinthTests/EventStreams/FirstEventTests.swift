@@ -4,11 +4,11 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("An event stream that opens with its first event", .timeLimit(.minutes(1)))
+@Suite("Event streams that open with the first event", .timeLimit(.minutes(1)))
 struct FirstEventTests {
     let options = EventStreamOptions(opens: .withFirstEvent)
 
-    @Test("has no bytes before its event")
+    @Test("No bytes precede the first event")
     func noComment() async throws {
         let chain = Chain.stream(options: options) { await $0.send("a") }
         let stream = try await chain.eventStream(for: .get("/"))
@@ -17,7 +17,7 @@ struct FirstEventTests {
         #expect(stream.receivedBytes == Array("data: a\n\n".utf8))
     }
 
-    @Test("sends its reconnection time before its event")
+    @Test("The reconnection time precedes the first event")
     func retry() async throws {
         let chain = Chain.stream(options: .init(opens: .withFirstEvent, retry: .seconds(1))) { await $0.send("a") }
         let stream = try await chain.eventStream(for: .get("/"))
@@ -25,7 +25,7 @@ struct FirstEventTests {
         try await stream.expectEvent(data: "a")
     }
 
-    @Test("writes no head before its event")
+    @Test("The head is not sent before the first event")
     func headWaits() async throws {
         let gate = Gate()
         let journal = Journal<String>()
@@ -51,7 +51,7 @@ struct FirstEventTests {
         #expect(journal.entries == ["ready", "event", "leave"])
     }
 
-    @Test("turns an error before its event into a status, through the error stages")
+    @Test("An error before the first event becomes a status, through the error stages")
     func errorBefore() async throws {
         let journal = Journal<StreamEnd>()
         let log = RecordedLog()
@@ -74,7 +74,7 @@ struct FirstEventTests {
         #expect(log.errors.isEmpty)
     }
 
-    @Test("is a 500 if nobody handles an error before its event")
+    @Test("An unhandled error before the first event is a 500")
     func unhandled() async throws {
         let log = RecordedLog()
         let chain = Chain.stream(options: options) { _ in throw Mishap() }
@@ -85,7 +85,7 @@ struct FirstEventTests {
         #expect(failure?.body.contains("mishap") == false)
     }
 
-    @Test("does not ask onError for an error before its event")
+    @Test("onError does not run for an error before the first event")
     func onErrorBefore() async throws {
         let journal = Journal<String>()
         var options = options
@@ -98,7 +98,7 @@ struct FirstEventTests {
         #expect(journal.entries.isEmpty)
     }
 
-    @Test("ends as any other when an error comes after its event")
+    @Test("An error after the first event ends the stream as usual")
     func errorAfter() async throws {
         let log = RecordedLog()
         var options = options
@@ -114,7 +114,7 @@ struct FirstEventTests {
         #expect(log.errors.count == 1)
     }
 
-    @Test("is empty, with status 200, if its ready function returns without an event")
+    @Test("A ready function that sends no event yields an empty stream with status 200")
     func empty() async throws {
         let chain = Chain.stream(options: options) { _ in }
         let stream = try await chain.eventStream(for: .get("/"))
@@ -123,7 +123,7 @@ struct FirstEventTests {
         #expect(stream.receivedBytes.isEmpty)
     }
 
-    @Test("opens with a comment when its first event takes too long, and is an open stream from then on")
+    @Test("A stream opens with a comment when the first event is late, and then behaves as usual")
     func patience() async throws {
         let clock = ManualClock()
         let gate = Gate()
@@ -147,7 +147,7 @@ struct FirstEventTests {
         #expect(log.errors.count == 1)
     }
 
-    @Test("is a status if an error comes before its first event and within its time")
+    @Test("An error within the time limit for the first event becomes a status")
     func failsInTime() async throws {
         let clock = ManualClock()
         let options = EventStreamOptions(opens: .withFirstEvent(within: .seconds(20), clock: clock))
@@ -160,7 +160,7 @@ struct FirstEventTests {
         #expect(stream.receivedBytes == Array("data: a\n\n".utf8))
     }
 
-    @Test("opens with the last event of a channel that is closed with one")
+    @Test("Closing with a last event opens the stream with that event")
     func closedWithEvent() async throws {
         let chain = Chain.stream(options: options) { $0.close(after: .init(data: "bye")) }
         let stream = try await chain.eventStream(for: .get("/"))
@@ -168,7 +168,7 @@ struct FirstEventTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("is cancelled and told when the client leaves before its event", arguments: [true, false])
+    @Test("A disconnect before the first event cancels the ready function and is reported", arguments: [true, false])
     func leftBefore(isScoped: Bool) async throws {
         let clock = ManualClock()
         let told = Journal<StreamEnd>()
@@ -193,7 +193,7 @@ struct FirstEventTests {
         #expect(log.errors.isEmpty)
     }
 
-    @Test("is cancelled when the client leaves after its event")
+    @Test("A disconnect after the first event cancels the ready function")
     func leftAfter() async throws {
         let clock = ManualClock()
         let ended = Journal<String>()
@@ -211,7 +211,7 @@ struct FirstEventTests {
         #expect(ended.entries.count == 2)
     }
 
-    @Test("is cancelled and told when a leave stage throws after it was set")
+    @Test("If a leave stage throws, the ready function is cancelled and onDisconnect runs")
     func abandoned() async throws {
         let clock = ManualClock()
         let told = Journal<StreamEnd>()
@@ -235,7 +235,7 @@ struct FirstEventTests {
         #expect(told.entries == [.applicationFailed])
     }
 
-    @Test("is cancelled and told when a leave stage answers with something else")
+    @Test("If a leave stage replaces the stream, the ready function is cancelled and onDisconnect runs")
     func replaced() async throws {
         let clock = ManualClock()
         let told = Journal<StreamEnd>()
@@ -251,7 +251,8 @@ struct FirstEventTests {
                         lifetime: .scoped,
                         onDisconnect: { told.note($0) }
                     ) { events in
-                        // More than the buffer holds: without a client this waits, for ever unless someone lets go of it.
+                        // More events than the buffer holds: without a client, send suspends until the stream is
+                        // abandoned.
                         for n in 0..<100 { guard await events.send("\(n)") else { break } }
                         do { try await clock.sleep(for: .seconds(1)) } catch { cancelled.open() }
                     }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Heartbeats", .timeLimit(.minutes(1)))
 struct HeartbeatTests {
-    /// A stream with nothing of its own to send.
+    /// An idle stream.
     private func idle(_ options: EventStreamOptions, stalled: Bool = false) async throws -> (
         TestEventStream, EventChannel
     ) {
@@ -17,7 +17,7 @@ struct HeartbeatTests {
         return (stream, try #require(registry.channels.first))
     }
 
-    @Test("come 10 seconds after the last write, up to a tenth early and never late")
+    @Test("A heartbeat comes 9 to 10 seconds after the last write")
     func afterTenSeconds() async throws {
         let (stream, _) = try await idle(.init())
         #expect(stream.received == [.comment("")])
@@ -28,16 +28,16 @@ struct HeartbeatTests {
         #expect(stream.receivedBytes == Array(":\n:\n".utf8))
     }
 
-    @Test("go on as long as the stream is idle")
+    @Test("Heartbeats repeat while the stream is idle")
     func again() async throws {
         let (stream, _) = try await idle(.init(heartbeat: .seconds(1)))
         stream.advance(by: .seconds(90))
-        // The first of them is the comment that opens the stream.
+        // The first one is the opening comment.
         #expect((91...101).contains(stream.received.count))
         #expect(Set(stream.received) == [.comment("")])
     }
 
-    @Test("do not come while the stream is busy")
+    @Test("A busy stream has no heartbeats")
     func busy() async throws {
         let (stream, events) = try await idle(.init())
         for n in 0..<20 {
@@ -51,7 +51,7 @@ struct HeartbeatTests {
         #expect(stream.received.last == .comment(""))
     }
 
-    @Test("of streams that were opened together are spread over the last tenth")
+    @Test("Heartbeats of streams opened together are spread over the last tenth of the interval")
     func jitter() {
         let transport = Wakes()
         let ticks = (0..<500).map { _ in
@@ -60,14 +60,14 @@ struct HeartbeatTests {
             return stream.channel.firstTick
         }
         #expect(ticks.allSatisfy { $0 >= .seconds(9) && $0 <= .seconds(10) })
-        // Five hundred independent times in a second: chance does not leave a fifth of it empty.
+        // With 500 independent times in a second, an empty fifth is practically impossible.
         for part in 0..<5 {
             let range = MonotonicTime.seconds(9 + 0.2 * Double(part)) ... .seconds(9.2 + 0.2 * Double(part))
             #expect(ticks.contains { range.contains($0) })
         }
     }
 
-    @Test("may be an event, by themselves and on demand")
+    @Test("A heartbeat can be an event, both periodic and on demand")
     func event() async throws {
         let beat = ServerSentEvent(type: "beat", data: "")
         let (stream, events) = try await idle(.init(heartbeat: .event(beat, every: .seconds(1))))
@@ -78,7 +78,7 @@ struct HeartbeatTests {
         try await stream.expectEvent(beat)
     }
 
-    @Test("may be off, and on demand all the same")
+    @Test("With periodic heartbeats off, they are still sent on demand")
     func off() async throws {
         let (stream, events) = try await idle(.init(heartbeat: .off))
         try await stream.expectComment()
@@ -88,7 +88,7 @@ struct HeartbeatTests {
         try await stream.expectComment()
     }
 
-    @Test("do not pile up for a client that reads nothing")
+    @Test("Heartbeats do not accumulate for a stalled client")
     func stalled() async throws {
         let (stream, _) = try await idle(.init(heartbeat: .seconds(1), writeTimeout: nil), stalled: true)
         stream.advance(by: .seconds(3600))
@@ -97,7 +97,7 @@ struct HeartbeatTests {
         #expect(stream.received.count <= 2)
     }
 
-    @Test("stop with the stream")
+    @Test("Heartbeats stop with the stream")
     func ended() async throws {
         let (stream, events) = try await idle(.init())
         events.close()
@@ -117,7 +117,7 @@ struct TimeLimitTests {
         return (stream, try #require(registry.channels.first))
     }
 
-    @Test("a client that takes nothing for 60 seconds is given up")
+    @Test("A client that reads nothing for 60 seconds times out")
     func writeTimeout() async throws {
         let (stream, events) = try await open(.init(), stalled: true)
         stream.advance(by: .milliseconds(59_999))
@@ -127,7 +127,7 @@ struct TimeLimitTests {
         #expect(stream.receivedBytes.isEmpty)
     }
 
-    @Test("a client that reads in time is not given up, and an idle one is not stalled")
+    @Test("A client that reads in time does not time out, nor does an idle one")
     func progress() async throws {
         let (stream, events) = try await open(.init(heartbeat: .off), stalled: false)
         stream.advance(by: .seconds(3600))
@@ -141,14 +141,14 @@ struct TimeLimitTests {
         #expect(stream.receivedEvents.count == 5)
     }
 
-    @Test("without a write timeout a client may stall for ever")
+    @Test("Without a write timeout, a client may stall forever")
     func noTimeout() async throws {
         let (stream, events) = try await open(.init(writeTimeout: nil), stalled: true)
         stream.advance(by: .seconds(1_000_000))
         #expect(!events.isClosed)
     }
 
-    @Test("a stream expires at its age, after what is buffered")
+    @Test("A stream expires at its maximum age, after its buffered events")
     func expires() async throws {
         let (stream, events) = try await open(.init(heartbeat: .off, maximumAge: .seconds(60)), stalled: false)
         stream.advance(by: .milliseconds(59_999))
@@ -163,7 +163,7 @@ struct TimeLimitTests {
         try await stream.expectEnd(.expired)
     }
 
-    @Test("a stream that is ending times out, too, with the reason why it was ending")
+    @Test("An ending stream also times out, keeping its original reason")
     func endingTimesOut() async throws {
         let (stream, events) = try await open(.init(), stalled: true)
         events.offer("never read")

@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-/// A channel on a transport that pulls when a test says so.
+/// A channel with a transport that pulls on demand.
 private func channel(_ options: EventStreamOptions = .init(heartbeat: .off)) -> (EventChannel, Wakes) {
     let stream = EventStream(options: options) { _ in }
     let wakes = Wakes()
@@ -14,7 +14,7 @@ private func channel(_ options: EventStreamOptions = .init(heartbeat: .off)) -> 
 
 @Suite("Sending", .timeLimit(.minutes(1)))
 struct SendingTests {
-    @Test("an event, a text and a value go out in the order in which they were sent")
+    @Test("Events, texts and values are sent in order")
     func values() async throws {
         struct Point: Encodable { var x: Int, label: String }
         let chain = Chain.stream { events in
@@ -43,7 +43,7 @@ struct SendingTests {
         #expect(stream.lastEventID == "2")
     }
 
-    @Test("an offer is accepted, full or closed, and never waits")
+    @Test("An offer is accepted, full or closed, and never waits")
     func offers() {
         let (events, _) = channel(.init(buffer: .bounded(2)))
         #expect(events.offer("1") == .accepted)
@@ -57,7 +57,7 @@ struct SendingTests {
         #expect(events.offer("6") == .closed)
     }
 
-    @Test("on a channel that is over gives false, or throws its reason")
+    @Test("Sending on a closed channel returns false, or throws its reason")
     func afterClose() async throws {
         let (events, _) = channel()
         events.close()
@@ -73,7 +73,7 @@ struct SendingTests {
         #expect(events.pullAll() == ("", .end(.applicationClosed)))
     }
 
-    @Test("before there is a connection is buffered, and the events go out when there is one")
+    @Test("Events sent before there is a connection are buffered until there is one")
     func beforeAttach() async {
         let stream = EventStream { _ in }
         let events = stream.channel
@@ -86,7 +86,7 @@ struct SendingTests {
         #expect(events.pullAll() == (":\n: c\ndata: 1\n\ndata: 2\n\n", .end(.applicationClosed)))
     }
 
-    @Test("comments go before the events that are buffered")
+    @Test("Comments are sent before buffered events")
     func comments() {
         let (events, _) = channel()
         events.offer("1")
@@ -96,10 +96,10 @@ struct SendingTests {
         #expect(events.pullAll().text == ": note\n:of two lines\n:\ndata: 1\n\ndata: 2\n\n")
     }
 
-    @Test("comments are bounded at 16 KiB")
+    @Test("Pending comments are bounded at 16 KiB")
     func commentBound() {
         let (events, wakes) = channel()
-        let comment = String(repeating: "c", count: 1022)  // 1024 bytes with its colon and its line feed
+        let comment = String(repeating: "c", count: 1022)  // 1,024 bytes with colon and line feed
         for _ in 0..<16 { #expect(events.comment(comment)) }
         #expect(!events.comment(""))
         #expect(!events.heartbeat())
@@ -110,7 +110,7 @@ struct SendingTests {
         #expect(!events.comment(String(repeating: "c", count: 16 * 1024)))
     }
 
-    @Test("closing after an event sends it behind all others, even if the buffer is full")
+    @Test("Closing with a last event sends it after all others, even if the buffer is full")
     func closeAfter() async {
         let (events, _) = channel(.init(buffer: .bounded(2)))
         events.offer("1")
@@ -122,7 +122,7 @@ struct SendingTests {
         #expect(events.pullAll(limit: 1) == ("data: 1\n\ndata: 2\n\ndata: last\n\n", .end(.applicationClosed)))
     }
 
-    @Test("a transport that waits for room in its socket hears that the client lags")
+    @Test("A transport that waits for socket room is woken when the client lags")
     func lagIsHeard() {
         let (events, wakes) = channel(.init(heartbeat: .off, buffer: .disconnect(2)))
         events.offer("1")
@@ -130,7 +130,7 @@ struct SendingTests {
         #expect(wakes.taken == 1)
         var bytes: [UInt8] = []
         #expect(events.pull(into: &bytes, limit: 1, now: .seconds(0)) == .bytes(more: true))
-        // Now the socket is full.
+        // The socket is now full.
         #expect(events.offer("3") == .accepted)
         #expect(wakes.taken == 0)
         #expect(events.offer("4") == .closed)
@@ -138,7 +138,7 @@ struct SendingTests {
         #expect(events.pullAll() == ("", .end(.lagged)))
     }
 
-    @Test("a pull takes one event more than its limit in bytes at most")
+    @Test("A pull exceeds its byte limit by at most one event")
     func pullLimit() {
         let (events, _) = channel()
         for n in 0..<5 { events.offer("\(n)") }
@@ -152,7 +152,7 @@ struct SendingTests {
 
     // MARK: - Waiting
 
-    @Test("waits while the buffer is full, first come first served")
+    @Test("Senders wait while the buffer is full, and resume in FIFO order")
     func fifo() async {
         let (events, _) = channel(.init(buffer: .bounded(2)))
         events.offer("a")
@@ -167,7 +167,7 @@ struct SendingTests {
                 await parked(events, n + 1)
             }
             #expect(events.offer("an offer does not overtake") == .full)
-            // The buffer has room for two whenever it has been taken from.
+            // Each pull makes room for two.
             var text = ""
             for waiting in stride(from: 18, through: 0, by: -2) {
                 var bytes: [UInt8] = []
@@ -183,7 +183,7 @@ struct SendingTests {
 
     enum Release: CaseIterable { case close, disconnect, drain, abandon }
 
-    @Test("those who wait get false when the stream ends", arguments: Release.allCases)
+    @Test("Waiting senders get false when the stream ends", arguments: Release.allCases)
     func released(by release: Release) async {
         let stream = EventStream(options: .init(buffer: .bounded(1))) { _ in }
         let events = stream.channel
@@ -204,7 +204,7 @@ struct SendingTests {
         #expect(events.waitingSenders == 0)
     }
 
-    @Test("a task that is cancelled while it waits gets false, and its event is not sent")
+    @Test("A sender cancelled while it waits gets false, and its event is not sent")
     func cancelledWhileWaiting() async {
         let (events, _) = channel(.init(buffer: .bounded(1)))
         events.offer("1")
@@ -221,7 +221,7 @@ struct SendingTests {
         #expect(await events.send("4"))
     }
 
-    @Test("a task that was cancelled before it would wait gets false; where there is room it sends")
+    @Test("A cancelled task sends if there is room; instead of waiting it gets false")
     func cancelledBefore() async {
         let (events, _) = channel(.init(buffer: .bounded(1)))
         let task = Task {
@@ -233,7 +233,7 @@ struct SendingTests {
         #expect(events.pullAll().text == "data: 1\n\n")
     }
 
-    @Test("a cancelled sender is told apart from a closed channel")
+    @Test("Cancellation of a sender is distinguishable from a closed channel")
     func cancelledSendOrThrow() async {
         let (events, _) = channel(.init(buffer: .bounded(1)))
         events.offer("1")
@@ -244,7 +244,7 @@ struct SendingTests {
     }
 
     @Test(
-        "cancellation, room and the end may come at once: every sender comes back, and only what was accepted is sent"
+        "When cancellation, room and the end race, every sender returns, and only accepted events are sent"
     )
     func races() async {
         for round in 0..<200 {
@@ -273,7 +273,7 @@ struct SendingTests {
         }
     }
 
-    @Test("many tasks at once lose nothing, and each one's events keep their order")
+    @Test("Concurrent senders lose no events, and each sender's order is kept")
     func concurrent() async throws {
         let senders = 32
         let each = 200
@@ -303,7 +303,7 @@ struct SendingTests {
     }
 }
 
-/// What a client makes of bytes.
+/// The events parsed from bytes.
 private struct Outcome {
     var events: [ServerSentEvent] = []
 

@@ -26,7 +26,7 @@ struct CORSTests {
         ])
     }
 
-    @Test("an allowed origin is named, on errors too", arguments: ["/", "/error"])
+    @Test("An allowed origin is named, also on error responses", arguments: ["/", "/error"])
     func allowed(path: String) async throws {
         let response = try await chain(policy).response(for: .get(path, headers: [.origin: "https://app.example.com"]))
         #expect(response.headers[.accessControlAllowOrigin] == "https://app.example.com")
@@ -36,7 +36,7 @@ struct CORSTests {
     }
 
     @Test(
-        "any other origin gets the plain response, which varies all the same",
+        "Any other origin gets the response without CORS fields, but with Vary",
         arguments: [
             nil, "https://evil.com", "http://app.example.com", "https://app.example.com.evil.com", "null",
             "https://APP.example.com", "https://app.example.com:8443", "",
@@ -52,7 +52,7 @@ struct CORSTests {
         #expect(response.headers[.vary] == "Origin")
     }
 
-    @Test("any origin is a star, never with credentials")
+    @Test("Any origin is `*`, never with credentials")
     func any() async throws {
         let chain = chain(CORSPolicy(origins: .any, allowsCredentials: true))
         let response = try await chain.response(for: .get("/", headers: [.origin: "https://a.com"]))
@@ -61,7 +61,7 @@ struct CORSTests {
         #expect(response.headers[.vary] == nil)
     }
 
-    @Test("a preflight of an allowed origin is answered at once")
+    @Test("A preflight from an allowed origin is answered immediately")
     func preflight() async throws {
         let response = try await chain(policy).response(
             for: .options(
@@ -77,7 +77,7 @@ struct CORSTests {
         #expect(response.headers[.vary] == "Origin")
     }
 
-    @Test("OPTIONS that is no preflight, or not from an allowed origin, goes on")
+    @Test("OPTIONS passes through unless it is a preflight from an allowed origin")
     func noPreflight() async throws {
         for headers: HTTPFields in [
             [:], [.origin: "https://app.example.com"],
@@ -88,7 +88,7 @@ struct CORSTests {
     }
 
     @Test(
-        "Vary of the handler is kept, and not doubled",
+        "The handler's Vary is kept and not duplicated",
         arguments: [("Accept", "Accept, Origin"), ("origin", "origin"), ("*", "*")]
     )
     func vary(before: String, after: String) async throws {
@@ -99,7 +99,7 @@ struct CORSTests {
 
 @Suite("Secure headers")
 struct SecureHeaderTests {
-    @Test("all responses get them")
+    @Test("All responses get secure headers")
     func defaults() async throws {
         let response = try await Chain([.secureHeaders(), .notFound()]).response(for: .get("/"))
         #expect(
@@ -114,7 +114,7 @@ struct SecureHeaderTests {
         #expect(response.headers[.strictTransportSecurity] == nil)
     }
 
-    @Test("what the handler set is kept, and nil switches a field off")
+    @Test("Fields set by the handler are kept, and nil disables a field")
     func settable() async throws {
         var headers = SecureHeaders()
         headers.frameOptions = nil
@@ -129,7 +129,7 @@ struct SecureHeaderTests {
         #expect(response.headers[try name("Referrer-Policy")] == "origin")
     }
 
-    @Test("transport security is for encrypted connections, or on demand")
+    @Test("Strict-Transport-Security is sent over encrypted connections, or if enabled")
     func transport() async throws {
         var headers = SecureHeaders()
         let secure = try await Chain([.secureHeaders(headers), .notFound()]).response(
@@ -144,7 +144,7 @@ struct SecureHeaderTests {
 
 @Suite("Content types")
 struct ContentTypeTests {
-    @Test("a string without a content type is a page, and nothing else is")
+    @Test("Only a string without a content type is served as HTML")
     func html() async throws {
         let table: [(Response, String?)] = [
             (Response(body: .string("<p>")), "text/html; charset=utf-8"), (Response(body: .bytes([0x3C])), nil),
@@ -159,7 +159,7 @@ struct ContentTypeTests {
     }
 
     @Test(
-        "the extension of the path tells the content type",
+        "The path extension determines the content type",
         arguments: [
             ("/app.js", "text/javascript; charset=utf-8"), ("/a.b/c.PNG", "image/png"), ("/a.css/c", "x/y"),
             ("/.css", "x/y"), ("/a.", "x/y"), ("/a.unknown", "x/y"), ("/a.css?b.js", "text/css; charset=utf-8"),

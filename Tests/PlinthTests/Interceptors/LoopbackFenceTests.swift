@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("The fence of a service on a loopback address")
+@Suite("Loopback fence")
 struct LoopbackFenceTests {
     private func answer(
         _ method: HTTPRequest.Method,
@@ -24,7 +24,7 @@ struct LoopbackFenceTests {
     }
 
     @Test(
-        "a host that names this machine is answered, whatever its port",
+        "A host that names this machine is allowed with any port",
         arguments: [
             "localhost", "localhost:8080", "LocalHost:1", "localhost.", "localhost.:80", "hub.localhost",
             "a.b.localhost:9",
@@ -39,7 +39,7 @@ struct LoopbackFenceTests {
     }
 
     @Test(
-        "any other host is 421, for every method",
+        "Any other host is answered with 421 for every method",
         arguments: [
             "evil.example", "evil.example:8080", "localhost.evil.example", "evillocalhost", "localhost@evil.example",
             ".localhost.",
@@ -58,7 +58,7 @@ struct LoopbackFenceTests {
         }
     }
 
-    @Test("the refusal has a code, and says what to set")
+    @Test("A refusal has a code, and names the option to set")
     func words() async throws {
         let chain = Chain([
             Interceptor(
@@ -82,14 +82,14 @@ struct LoopbackFenceTests {
         #expect(origin.contains("--public-origin"))
     }
 
-    @Test("without a host, and on an address that others reach, nothing is refused")
+    @Test("Requests without a host or on a non-loopback address are allowed")
     func unfenced() async throws {
         #expect(try await answer(.post, host: nil, origin: "http://evil.example", site: "cross-site") == 200)
         #expect(try await answer(.post, host: "evil.example", origin: "http://x.example", isOnLoopback: false) == 200)
     }
 
     @Test(
-        "what changes things needs an origin that is the host's own",
+        "An unsafe method requires the host's own origin",
         arguments: [
             (nil, nil, 200), (nil, "same-origin", 200), (nil, "same-site", 200), (nil, "none", 200),
             (nil, "cross-site", 403),
@@ -111,13 +111,13 @@ struct LoopbackFenceTests {
         }
     }
 
-    @Test("over TLS a page without it is another origin")
+    @Test("Over TLS, an http page is another origin")
     func secure() async throws {
         #expect(try await answer(.post, host: "localhost", origin: "http://localhost", isSecure: true) == 403)
         #expect(try await answer(.post, host: "localhost", origin: "https://localhost", isSecure: true) == 200)
     }
 
-    @Test("named hosts are answered, whatever their port; their pages are their own")
+    @Test("Configured hosts are allowed with any port, and their pages share the origin")
     func hosts() async throws {
         let fence = try LoopbackFence(hosts: ["Hub.Internal:9", "10.0.0.7", "fd00::7"])
         for host in ["hub.internal", "hub.internal:8080", "HUB.internal.", "10.0.0.7:1", "[fd00::7]:80", "localhost"] {
@@ -130,7 +130,7 @@ struct LoopbackFenceTests {
         }
     }
 
-    @Test("with public origins only their pages may change things, and their hosts are answered")
+    @Test("With public origins, only their pages may use unsafe methods, and their hosts are allowed")
     func publicOrigins() async throws {
         let fence = try LoopbackFence(publicOrigins: [
             "https://Hub.Example", "http://other.example:8080", "https://a.example:443",
@@ -148,7 +148,7 @@ struct LoopbackFenceTests {
         #expect(try await answer(.get, host: "evil.example", fence) == 421)
     }
 
-    @Test("what no browser sends as a host or an origin is refused when the fence is made")
+    @Test("Creating a fence with a host or origin that no browser sends throws")
     func invalidNames() {
         for host in ["", "a b", "http://a", "a/b", "*.example", "bücher.example", "a:b", "[::1"] {
             #expect(throws: LoopbackFence.InvalidName.self, "\(host)") { try LoopbackFence(hosts: [host]) }

@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-/// Answers with names and values, in order.
+/// Formats names and values in order.
 private func list(_ parameters: FormParameters) -> Response {
     .text(parameters.map { "[\($0.name)|\($0.value)]" }.joined())
 }
@@ -14,7 +14,7 @@ struct QueryParameterTests {
     let chain = Chain([.queryParameters(limit: 3), .handler("list") { list($0.queryParameters) }])
 
     @Test(
-        "a query is decoded once, in order",
+        "A query is decoded once, in order",
         arguments: [
             ("/", ""), ("/?", ""), ("/?a=1&b=%20+", "[a|1][b|  ]"), ("/?a=1&a=2", "[a|1][a|2]"), ("/?a", "[a|]"),
             ("/?a=b=c", "[a|b=c]"), ("/?=x", "[|x]"), ("/?&&a=1&", "[a|1]"), ("/?%C3%A9=%2525", "[é|%25]"),
@@ -26,10 +26,10 @@ struct QueryParameterTests {
     }
 
     @Test(
-        "a malformed query is answered 400, with the position of what is wrong",
+        "A malformed query is answered with 400 and the position of the error",
         arguments: [
             ("/?a=%", "parameter 1"), ("/?a=1&b=%4", "parameter 2"), ("/?a=1&%zz=1", "parameter 2"),
-            ("/?a=1&b=%FF", "parameter 2"), ("/?a&b&c&d", "more than the 3"),
+            ("/?a=1&b=%FF", "parameter 2"), ("/?a&b&c&d", "more than 3"),
         ]
     )
     func malformed(target: String, mentions text: String) async throws {
@@ -38,7 +38,7 @@ struct QueryParameterTests {
         #expect(response.body.contains(text))
     }
 
-    @Test("the first value and all values of a name can be asked for, without the interceptor too")
+    @Test("The first value and all values of a name are available, also without the interceptor")
     func access() {
         let parameters = Request.get("/?a=1&b=2&a=3&c=%zz").queryParameters
         #expect(parameters["a"] == "1")
@@ -69,7 +69,7 @@ struct BodyParameterTests {
         return try await chain.response(for: .post("/", headers: headers, body: body))
     }
 
-    @Test("a form is decoded, and the body can be read again")
+    @Test("A form is decoded, and the body can be read again")
     func form() async throws {
         let type = "Application/X-WWW-Form-URLEncoded ; charset=utf-8"
         #expect(try await post(type, "a=1&b=%20+").body == "10 [a|1][b|  ]")
@@ -77,20 +77,20 @@ struct BodyParameterTests {
         #expect(try await post(type, "a&b&c&d").status == .badRequest)
     }
 
-    @Test("a body that is no form is left alone", arguments: ["text/plain", nil, "multipart/form-data", ";", ""])
+    @Test("A body that is not a form is not read", arguments: ["text/plain", nil, "multipart/form-data", ";", ""])
     func others(type: String?) async throws {
         #expect(try await post(type, "a=1").body == "3 ")
         #expect(try await post(type, String(repeating: "x", count: 200)).body == "200 ")
     }
 
-    @Test("a body that is too long is answered 413, whether or not its length is announced")
+    @Test("A body above the limit is answered with 413, with or without Content-Length")
     func tooLong() async throws {
         let type = "application/x-www-form-urlencoded"
         #expect(try await post(type, String(repeating: "x", count: 101)).status == .contentTooLarge)
         #expect(try await post(type, String(repeating: "x", count: 100)).status == .ok)
         var request = Request.post("/", headers: [.contentType: type, .contentLength: "101"])
         request.body = RequestBody(next: {
-            Issue.record("a body that announces to be too long is not read")
+            Issue.record("read a body whose Content-Length exceeds the limit")
             return nil
         })
         #expect(try await chain.response(for: request).status == .contentTooLarge)
@@ -103,7 +103,7 @@ struct BodyParameterTests {
     }
 
     @Test(
-        "what is not JSON is answered 400, with line and column",
+        "A body that is not JSON is answered with 400, line and column",
         arguments: [
             ("", 1, 1), ("{", 1, 2), ("[1,", 1, 4), ("{\n \"id\": x}", 2, 8), ("[1] 2", 1, 5), ("[01]", 1, 3),
             ("\"\\x\"", 1, 3), ("[\"a\nb\"]", 1, 4), ("[1,]", 1, 4), ("{\"a\":1,}", 1, 8), ("{\"a\" 1}", 1, 6),
@@ -118,10 +118,10 @@ struct BodyParameterTests {
     }
 
     @Test(
-        "JSON of another shape is answered 400, with where and why",
+        "JSON of another shape is answered with 400, path and reason",
         arguments: [
-            (#"{"items":[]}"#, "\"id\" is missing at its top"), (#"{"id":"x","items":[]}"#, "at .id"),
-            (#"{"id":1,"items":["a",2]}"#, "at .items[1]"), ("[]", "at its top"), ("null", "at its top"),
+            (#"{"items":[]}"#, "\"id\" is missing at the top level"), (#"{"id":"x","items":[]}"#, "at .id"),
+            (#"{"id":1,"items":["a",2]}"#, "at .items[1]"), ("[]", "at the top level"), ("null", "at the top level"),
         ]
     )
     func shape(text: String, mentions place: String) async throws {
@@ -130,7 +130,7 @@ struct BodyParameterTests {
         #expect(response.body.contains(place))
     }
 
-    @Test("nesting without end is a 400 and no crash")
+    @Test("Deep nesting is answered with 400 and does not crash")
     func deep() async throws {
         let chain = Chain([.handler("h") { .text("\(try await $0.decode([String].self))") }])
         let request = Request.post(
@@ -141,7 +141,7 @@ struct BodyParameterTests {
         #expect(try await chain.response(for: request).status == .badRequest)
     }
 
-    @Test("decoding asks for JSON")
+    @Test("Decoding requires a JSON content type")
     func mediaType() async throws {
         let chain = Chain([.handler("h") { .text("\(try await $0.decode([Int].self))") }])
         #expect(try await chain.response(for: .post("/", body: "[1]")).status == .unsupportedMediaType)
@@ -151,7 +151,7 @@ struct BodyParameterTests {
 @Suite("Last event ID")
 struct LastEventIDTests {
     @Test(
-        "the header comes first, then the query parameter, decoded once",
+        "The header precedes the query parameter, which is decoded once",
         arguments: [
             ("/", nil, nil), ("/?last-event-id=7", nil, "7"), ("/?last-event-id=7", "8", "8"), ("/", "é", "é"),
             ("/?last-event-id=a%252Fb", nil, "a%2Fb"), ("/?last-event-id=a+b%2B", nil, "a b+"),
@@ -166,7 +166,7 @@ struct LastEventIDTests {
     }
 
     @Test(
-        "the query's parameter has every spelling that servers and polyfills use",
+        "The query parameter is accepted in every spelling that servers and polyfills use",
         arguments: [
             "last-event-id", "lastEventId", "lastEventID", "Last-Event-ID", "Last-Event-Id", "last_event_id",
             "lasteventid",
@@ -179,7 +179,7 @@ struct LastEventIDTests {
     }
 
     @Test(
-        "a name that only looks like it is another parameter",
+        "A similar name is another parameter",
         arguments: [
             "last-event", "last-event-ids", "last.event.id", "event-id", "last-event-id%5B%5D", "la%C5%BFt-event-id",
             "last-event-id%00", "last-event-id-----------------------", "xlast-event-id", "last%20event%20id",
@@ -191,7 +191,7 @@ struct LastEventIDTests {
     }
 
     @Test(
-        "of several the last counts that is not empty: what was appended is newer than what it was appended to",
+        "The last non-empty parameter applies, since polyfills append the newest",
         arguments: [
             ("/?last-event-id=1&lastEventId=2", "2"), ("/?lastEventId=2&last-event-id=1", "1"),
             ("/?last-event-id=1&last-event-id=2", "2"), ("/?last-event-id=1&lastEventId=", "1"),
@@ -205,7 +205,7 @@ struct LastEventIDTests {
         #expect(request.lastEventID == "header")
     }
 
-    @Test("an ID that no event can have is told from none")
+    @Test("An ID that no event can have is distinguished from none")
     func malformed() {
         #expect(Request.get("/").resumePoint() == .none)
         #expect(Request.get("/?last-event-id=").resumePoint() == .none)
@@ -220,7 +220,7 @@ struct LastEventIDTests {
         #expect(request.resumePoint() == .none)
     }
 
-    @Test("a header that is not UTF-8 is none")
+    @Test("A header that is not UTF-8 yields no last event ID")
     func invalid() {
         var request = Request.get("/")
         request.head.headerFields.append(HTTPField(name: .lastEventID, value: [0x61, 0xFF]))

@@ -21,7 +21,7 @@ struct StackTests {
     }
 
     @Test(
-        "secure headers, CORS and cookies are on every response",
+        "Every response has secure headers, CORS fields and cookies",
         arguments: [
             ("GET", "/page", 200), ("GET", "/nothing", 404), ("POST", "/page", 405), ("OPTIONS", "/page", 204),
             ("GET", "/error", 500), ("GET", "/forbidden", 403), ("GET", "/users/%zz", 400), ("GET", "/page?a=%", 400),
@@ -50,7 +50,7 @@ struct StackTests {
         }
     }
 
-    @Test("the order is the documented one")
+    @Test("The order is as documented")
     func order() throws {
         var stack = DefaultStack()
         stack.cors = CORSPolicy(origins: .any)
@@ -63,7 +63,7 @@ struct StackTests {
         )
     }
 
-    @Test("everything that can be switched off can be")
+    @Test("Every optional interceptor can be disabled")
     func minimal() throws {
         var stack = DefaultStack()
         stack.requestLogLevel = nil
@@ -76,13 +76,13 @@ struct StackTests {
         )
     }
 
-    @Test("a string is a page")
+    @Test("A string is served as HTML")
     func page() async throws {
         let response = try await Chain.default(routes).response(for: .get("/page"))
         #expect(response.headers[.contentType] == "text/html; charset=utf-8")
     }
 
-    @Test("an error is logged once, with its place; its request once too, by route and without the query")
+    @Test("An error is logged once with its interceptor, its request once with the route and without the query")
     func log() async throws {
         let log = LogRecord()
         _ = try await Chain.default(routes).response(for: .make(.get, "/error?token=x", logger: log.logger))
@@ -99,7 +99,7 @@ struct StackTests {
         #expect(log.lines.allSatisfy { !"\($0.metadata)".contains("token") })
     }
 
-    @Test("a client that leaves before its answer is logged as 499, and is no error")
+    @Test("A client that disconnects before the response is logged as 499, not as an error")
     func clientLeft() async throws {
         let log = LogRecord()
         let started = Gate()
@@ -121,7 +121,7 @@ struct StackTests {
         #expect(log.lines.allSatisfy { $0.level < .warning })
     }
 
-    @Test("the log sees errors that nothing turned into a response")
+    @Test("The request log includes unhandled errors")
     func logWithoutResponses() async throws {
         let log = LogRecord()
         let chain = Chain([.requestLog(level: .debug), routes.router])
@@ -132,7 +132,7 @@ struct StackTests {
         )
     }
 
-    @Test("in development an error shows its cause and place, escaped in HTML, and nothing is cached")
+    @Test("In development, an error shows its cause and interceptor, escaped in HTML, and nothing is cached")
     func development() async throws {
         let chain = Chain.development(routes)
         let html = try await chain.response(for: .get("/error", headers: [.accept: "text/html,*/*"]))
@@ -152,7 +152,7 @@ struct StackTests {
         }
     }
 
-    @Test("not found can be answered otherwise, and an early head is not touched")
+    @Test("The 404 response can be customized, and an early head is not changed")
     func notFound() async throws {
         let chain = Chain([.notFound { .text("no \($0.path)", status: .gone) }])
         let response = try await chain.response(for: .get("/x"))

@@ -55,7 +55,7 @@ final class StaticResourceTests {
     }
 
     @Test(
-        "files are served with their type",
+        "Files are served with their content type",
         arguments: [
             ("/assets/hello.txt", "0123456789", "text/plain; charset=utf-8"),
             ("/assets/app.js", "js", "text/javascript; charset=utf-8"),
@@ -77,7 +77,7 @@ final class StaticResourceTests {
     }
 
     @Test(
-        "nothing outside, hidden or odd is served",
+        "Files outside of the directory, hidden files and malformed paths are not served",
         arguments: [
             "/assets/../secret.txt", "/assets/%2e%2e/secret.txt", "/assets/..%2fsecret.txt",
             "/assets/%2e%2e%2fsecret.txt",
@@ -96,14 +96,14 @@ final class StaticResourceTests {
         #expect(response.status == .notFound)
     }
 
-    @Test("a directory with an index is redirected to the path with a slash, with its query")
+    @Test("A directory with an index is redirected to the path with a trailing slash, keeping the query")
     func directory() async throws {
         let response = try await get("/assets/sub?a=b")
         #expect(response.status == .movedPermanently)
         #expect(response.headers[.location] == "/assets/sub/?a=b")
     }
 
-    @Test("HEAD has the head of GET")
+    @Test("HEAD gets the head of GET")
     func head() async throws {
         let response = try await chain.response(for: .head("/assets/hello.txt", headers: [.range: "bytes=0-1"]))
         #expect(response.status == .ok)
@@ -111,12 +111,12 @@ final class StaticResourceTests {
         #expect(response.contentLength == 10)
     }
 
-    @Test("other methods are left to others")
+    @Test("Other methods are ignored")
     func methods() async throws {
         #expect(try await chain.response(for: .post("/assets/hello.txt")).status == .notFound)
     }
 
-    @Test("a client that has the file gets 304")
+    @Test("A client with a current copy gets 304")
     func conditions() async throws {
         let first = try await get("/assets/hello.txt")
         let tag = try #require(first.headers[.eTag])
@@ -138,7 +138,7 @@ final class StaticResourceTests {
     }
 
     @Test(
-        "a range is answered with that part, an impossible one with 416, anything else with the whole",
+        "A range is answered with 206, an unsatisfiable one with 416, any other field with the whole file",
         arguments: [
             ("bytes=0-0", 206, "0", "bytes 0-0/10"), ("bytes=2-4", 206, "234", "bytes 2-4/10"),
             ("bytes=8-", 206, "89", "bytes 8-9/10"), ("bytes=-3", 206, "789", "bytes 7-9/10"),
@@ -159,12 +159,12 @@ final class StaticResourceTests {
         #expect(response.headers[.contentRange] == contentRange)
     }
 
-    @Test("a range of an empty file is impossible")
+    @Test("A range of an empty file is unsatisfiable")
     func emptyRange() async throws {
         #expect(try await get("/assets/empty.txt", [.range: "bytes=0-"]).status == .rangeNotSatisfiable)
     }
 
-    @Test("If-Range asks for the whole file if it is another")
+    @Test("If-Range gets the whole file if it has changed")
     func ifRange() async throws {
         let tag = try #require(try await get("/assets/hello.txt").headers[.eTag])
         for (condition, status) in [
@@ -176,14 +176,14 @@ final class StaticResourceTests {
         }
     }
 
-    @Test("another content has another tag")
+    @Test("Changed content has another ETag")
     func changed() async throws {
         let before = try await get("/assets/hello.txt").headers[.eTag]
         try Data("other".utf8).write(to: directory.appending(path: "root/hello.txt"))
         #expect(try await get("/assets/hello.txt").headers[.eTag] != before)
     }
 
-    @Test("a route comes before a file, and a route may serve files itself")
+    @Test("A route precedes a file, and can serve files itself")
     func withRoutes() async throws {
         let root = directory.appending(path: "root").path
         let files = try Interceptor.staticResources(root, at: "/files")
@@ -197,7 +197,7 @@ final class StaticResourceTests {
         #expect(try await chain.response(for: .get("/files/app.js")).body == "js")
     }
 
-    @Test("a directory that is none is an error at once")
+    @Test("A path that is not a directory throws")
     func noDirectory() {
         #expect(throws: StaticResourcesError.self) {
             try Interceptor.staticResources(directory.appending(path: "secret.txt").path)

@@ -28,26 +28,26 @@ struct MethodTests {
         ])
     }
 
-    @Test("a method has its own route")
+    @Test("Each method has its own route")
     func own() async throws {
         #expect(try await chain.response(for: .get("/a")).body == "a GET")
         #expect(try await chain.response(for: .post("/a")).body == "a POST")
         #expect(try await chain.response(for: .patch("/p")).body == "patch PATCH")
     }
 
-    @Test("a route of another method does not get in the way of a less specific one")
+    @Test("A route for another method does not shadow a less specific route")
     func fallThrough() async throws {
         #expect(try await chain.response(for: .delete("/users/me")).body == "user DELETE")
     }
 
-    @Test("a route for the method comes before one for any")
+    @Test("A route for the method precedes one for any method")
     func any() async throws {
         #expect(try await chain.response(for: .put("/any")).body == "put PUT")
         #expect(try await chain.response(for: .get("/any")).body == "any GET")
         #expect(try await chain.response(for: .options("/any")).body == "any OPTIONS")
     }
 
-    @Test("HEAD goes to the route for GET, without a body but with its length")
+    @Test("HEAD matches the GET route, without a body but with its length")
     func head() async throws {
         let response = try await chain.response(for: .head("/a"))
         #expect(response.status == .ok)
@@ -57,7 +57,7 @@ struct MethodTests {
     }
 
     @Test(
-        "another method is answered 405 with what is allowed",
+        "Another method is answered with 405 and Allow",
         arguments: [
             ("/a", "GET, HEAD, OPTIONS, POST"), ("/users/me", "DELETE, GET, HEAD, OPTIONS"),
             ("/users/7", "DELETE, OPTIONS"),
@@ -72,7 +72,7 @@ struct MethodTests {
         #expect(options.headers[.allow] == allow)
     }
 
-    @Test("OPTIONS may have a route of its own")
+    @Test("OPTIONS can have its own route")
     func options() async throws {
         #expect(try await chain.response(for: .options("/a/options")).body == "options OPTIONS")
     }

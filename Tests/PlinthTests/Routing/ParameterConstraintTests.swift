@@ -6,7 +6,7 @@ import Testing
 @Suite("Parameter constraints")
 struct ParameterConstraintTests {
     @Test(
-        "a constraint accepts what it says",
+        "A constraint accepts the described values",
         arguments: [
             (ParameterConstraint.digits, ["0", "0815", "99999999999999999999"], ["", "-1", "1.0", "x", "٣", "1 "]),
             (

@@ -5,16 +5,16 @@ import Testing
 
 private let nothing = Interceptor("nothing")
 
-@Suite("Mistakes in routes")
+@Suite("Routes errors")
 struct RoutesErrorTests {
     @Test(
-        "a malformed pattern is an error that names the route",
+        "A malformed pattern throws an error that names the route",
         arguments: [
-            ("users", "slash"), ("", "slash"), ("/a//b", "empty segment"), ("/:", "no parameter"),
-            ("/*", "no parameter"),
-            ("/:a b", "no parameter"), ("/:id.json", "no parameter"), ("/:id/:id", "two parameters"),
-            ("/*a/b", "not the last"), ("/*a/", "not the last"), ("/:a/*a", "two parameters"), ("/a?b", "path alone"),
-            ("/a#b", "path alone"), ("/caf%C3%A9", "percent-encoded"),
+            ("users", "slash"), ("", "slash"), ("/a//b", "empty segment"), ("/:", "not a parameter"),
+            ("/*", "not a parameter"),
+            ("/:a b", "not a parameter"), ("/:id.json", "not a parameter"), ("/:id/:id", "two parameters"),
+            ("/*a/b", "not the last"), ("/*a/", "not the last"), ("/:a/*a", "two parameters"), ("/a?b", "the path"),
+            ("/a#b", "only the path"), ("/caf%C3%A9", "percent-encoded"),
         ]
     )
     func malformed(path: String, reason: String) throws {
@@ -26,7 +26,7 @@ struct RoutesErrorTests {
         #expect(error.message.contains("\"wrong\" (GET \(path), declared at PlinthTests/RoutesErrorTests.swift:"))
     }
 
-    @Test("a constraint for no parameter is an error")
+    @Test("A constraint without a parameter throws")
     func strayConstraint() {
         let error = #expect(throws: RoutesError.self) {
             try Routes { Route.get("/:id", nothing, constraints: ["ID": .digits]) }
@@ -34,15 +34,15 @@ struct RoutesErrorTests {
         #expect(error?.code == .malformedPattern)
     }
 
-    @Test("a base path must be one", arguments: ["app", "/:app", "/a//b"])
+    @Test("A malformed base path throws", arguments: ["app", "/:app", "/a//b"])
     func basePath(base: String) {
         let error = #expect(throws: RoutesError.self) { try Routes(basePath: base) {} }
         #expect(error?.code == .malformedPattern)
     }
 
-    @Test("two routes of one name are an error that names both")
+    @Test("A duplicate name throws an error that names both routes")
     func duplicateName() throws {
-        // Declared outside the macro, whose expansion has lines of its own.
+        // Declared outside of the macro, whose expansion changes line numbers.
         let line = #line
         let first = Route.get("/a", nothing, name: "x")
         let second = Route.get("/b", nothing, name: "x")
@@ -53,7 +53,7 @@ struct RoutesErrorTests {
     }
 
     @Test(
-        "routes that match the same requests are an error that names both",
+        "Routes that match the same requests throw an error that names both",
         arguments: [
             (Route.get("/a", nothing), Route.get("/a", nothing)),
             (Route.get("/:a", nothing), Route.get("/:b", nothing)),
@@ -81,7 +81,7 @@ struct RoutesErrorTests {
     }
 
     @Test(
-        "routes that differ in method, constraint or kind of segment live side by side",
+        "Routes that differ in method, constraint or segment kind do not conflict",
         arguments: [
             [Route.get("/a", nothing), Route.post("/a", nothing), Route.any("/a", nothing)],
             [

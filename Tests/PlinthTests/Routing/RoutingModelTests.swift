@@ -5,11 +5,11 @@ import PlinthTestSupport
 import PlinthTesting
 import Testing
 
-/// Routing by trying every route in turn and ranking those that match: slow, and plainly right.
+/// A reference router that tries every route and ranks the matches: slow, but obviously correct.
 private struct Model {
     var routes: [Route]
 
-    /// The rank of a route for the segments of a path, lower is better; nil if it does not match.
+    /// The rank of a route for a path's segments, lower is better; nil if it does not match.
     private func rank(_ index: Int, _ path: [String]) -> [Int]? {
         let route = routes[index]
         let pattern = route.path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map(String.init)
@@ -33,7 +33,7 @@ private struct Model {
         return pattern.count == path.count ? rank : nil
     }
 
-    /// There is one constraint in this test, so that the order among several does not come into it.
+    /// Constant, because this test uses only one constraint.
     private func first(_ constraint: ParameterConstraint?) -> Int { 0 }
 
     func match(_ method: HTTPRequest.Method, _ path: String) -> String {
@@ -56,10 +56,10 @@ private struct Model {
     }
 }
 
-@Suite("Routing against a model")
+@Suite("Routing model")
 struct RoutingModelTests {
     @Test(
-        "random routes and paths: the tree finds what trying every route finds",
+        "For random routes and paths, the tree finds the same route as the model",
         arguments: 1...20 as ClosedRange<UInt64>
     )
     func random(seed: UInt64) async throws {
@@ -93,7 +93,7 @@ struct RoutingModelTests {
                 interceptors: [.handler("name") { .text($0.route?.name ?? "?") }],
                 constraints: constraints
             )
-            // Keep it unless it conflicts; conflicts have tests of their own.
+            // Skip conflicting routes; conflicts are tested separately.
             if (try? Routes(model.routes + [route])) != nil { model.routes.append(route) }
         }
         let chain = Chain([try Routes(model.routes).router])

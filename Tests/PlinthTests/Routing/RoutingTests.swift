@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-/// Answers with the name of the route and its parameters, in the order of the pattern.
+/// Answers with the route's name and parameters, in pattern order.
 private let echo = Interceptor.handler("echo") { request in
     let names = ["id", "view", "a", "b", "c", "rest"]
     let values = names.compactMap { name in request.pathParameters[name].map { "\(name)=\($0)" } }
@@ -18,7 +18,7 @@ private func chain(basePath: String = "", @RoutesBuilder _ routes: () -> [Route]
 @Suite("Routing")
 struct RoutingTests {
     @Test(
-        "a path goes to the most specific route",
+        "A path matches the most specific route",
         arguments: [
             ("/", "root"), ("/users", "users"), ("/users/", "users-slash"), ("/users/me", "me"),
             ("/users/7", "number id=7"), ("/users/x", "user id=x"), ("/users/7/posts", "posts a=7"),
@@ -57,7 +57,7 @@ struct RoutingTests {
     }
 
     @Test(
-        "what no pattern matches is left without a response",
+        "A path that matches no pattern gets no response from the router",
         arguments: [
             "/nothing", "//", "/users//", "/users/", "//users", "/users/7/", "/Users", "/files", "/files/", "/files//a",
             "", "*", "users", "/cafe%CC%81",
@@ -73,13 +73,13 @@ struct RoutingTests {
         #expect(try await chain.response(for: .get(path)).status == .notFound)
     }
 
-    @Test("a malformed path is answered 400", arguments: ["/%", "/%4", "/%zz", "/users/%FF", "/a/%C3", "/%C0%AF"])
+    @Test("A malformed path is answered with 400", arguments: ["/%", "/%4", "/%zz", "/users/%FF", "/a/%C3", "/%C0%AF"])
     func malformed(path: String) async throws {
         let chain = try chain { Route.get("/users/:id", echo) }
         #expect(try await chain.response(for: .get(path)).status == .badRequest)
     }
 
-    @Test("canonically equivalent paths are different paths")
+    @Test("Canonically equivalent paths differ")
     func bytes() async throws {
         let chain = try chain {
             Route.get("/caf\u{E9}", echo, name: "one code point")
@@ -89,13 +89,13 @@ struct RoutingTests {
         #expect(try await chain.response(for: .get("/cafe%CC%81")).body == "two code points")
     }
 
-    @Test("a question mark with a combining character after it still begins the query")
+    @Test("A question mark followed by a combining character starts the query")
     func combiningQuery() async throws {
         let chain = try chain { Route.get("/a", echo, name: "a") }
         #expect(try await chain.response(for: .get("/a?\u{301}=1")).body == "a")
     }
 
-    @Test("interceptors run from the outer group to the handler, and the handler is named after its route")
+    @Test("Interceptors run from the outer group to the handler, which is named after its route")
     func groups() async throws {
         struct Trail: ValueKey { typealias Value = [String] }
         func step(_ name: String) -> Interceptor {
@@ -125,14 +125,14 @@ struct RoutingTests {
         )
     }
 
-    @Test("the request knows the route that matched")
+    @Test("The request has the matched route")
     func identity() async throws {
         let chain = try chain { Route.get("/users/:id", echo) }
         let response = try await chain.response(for: .get("/users/7"))
         #expect(response.route == RouteIdentity(name: "GET /users/:id", pattern: "/users/:id"))
     }
 
-    @Test("a base path is stripped, and required")
+    @Test("The base path is stripped, and required")
     func basePath() async throws {
         let chain = try chain(basePath: "/app/v1/") {
             Route.get("/", echo, name: "root")
@@ -145,7 +145,7 @@ struct RoutingTests {
         }
     }
 
-    @Test("the rest of the chain before the router sees the request, and a response of its own keeps the router away")
+    @Test("Interceptors before the router see the request, and can answer instead of it")
     func responseBefore() async throws {
         let routes = try Routes { Route.get("/", echo) }
         let chain = Chain([Interceptor("early", enter: { $0.response = .text("early") }), routes.router])

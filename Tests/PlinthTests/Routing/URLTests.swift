@@ -4,7 +4,7 @@ import Plinth
 import PlinthTesting
 import Testing
 
-@Suite("URLs of routes")
+@Suite("Route URLs")
 struct URLTests {
     let routes: Routes
 
@@ -19,7 +19,7 @@ struct URLTests {
         }
     }
 
-    @Test("a URL has the base path, encoded segments and a query")
+    @Test("A URL has the base path, encoded segments and a query")
     func urls() throws {
         #expect(try routes.url(for: "root") == "/app/")
         #expect(
@@ -31,7 +31,7 @@ struct URLTests {
     }
 
     @Test(
-        "a URL leads back to its route with its parameters",
+        "A URL matches its route with the same parameters",
         arguments: [
             "x", "a/b", "%2F", "%", "a b", "+", "é", "e\u{301}", "?q", "#f", "\u{0}", "🎈", ";", ":id", "*", "...",
         ]
@@ -45,7 +45,7 @@ struct URLTests {
         #expect(try await chain.response(for: .get(routes.url(for: "fixed"))).body == "fixed")
     }
 
-    @Test("a mistake in a request for a URL names what is wrong")
+    @Test("An error in building a URL names its cause")
     func mistakes() throws {
         func code(_ name: String, _ parameters: [String: String], mentions text: String) -> RoutesError.Code? {
             let error = #expect(throws: RoutesError.self) { try routes.url(for: name, parameters: parameters) }
@@ -62,7 +62,7 @@ struct URLTests {
         #expect(code("file", ["rest": "a/../b"], mentions: "rest") == .invalidParameter)
     }
 
-    @Test("a handler can ask its request for URLs, and nobody before the router can")
+    @Test("A request builds URLs after the router, and throws before it")
     func requests() async throws {
         #expect(try await Chain([routes.router]).response(for: .get("/app/link")).body == "/app/users/7")
         let error = #expect(throws: RoutesError.self) { try Request.get("/").url(for: "user") }

@@ -3,12 +3,12 @@
 import Plinth
 import Synchronization
 
-/// What tests throw.
+/// An error for tests.
 struct Mishap: Error, Equatable, CustomStringConvertible {
     var description = "mishap"
 }
 
-/// Where an application keeps its open channels.
+/// The open channels of an application.
 final class Registry: Sendable {
     private let storage = Mutex<[EventChannel]>([])
 
@@ -24,7 +24,7 @@ final class Registry: Sendable {
 }
 
 extension Chain {
-    /// One interceptor, which starts an event stream.
+    /// A chain of one interceptor that starts an event stream.
     static func stream(
         options: EventStreamOptions = .init(),
         lifetime: EventStream.Lifetime = .scoped,

@@ -4,11 +4,11 @@ import Plinth
 import Synchronization
 import Testing
 
-/// A transport without a stream around it, for tests of a channel alone.
+/// A transport that counts wakes, for tests of a single channel.
 final class Wakes: EventStreamTransport {
     private let state = Mutex(0)
 
-    /// How often it was woken since it was asked last.
+    /// The number of wakes since the last read.
     var taken: Int {
         state.withLock { count in
             defer { count = 0 }
@@ -26,7 +26,7 @@ extension MonotonicTime {
 }
 
 extension EventChannel {
-    /// All that is due now, as text, and how the last pull came back.
+    /// Pulls everything due, and returns it as text with the result of the last pull.
     func pullAll(limit: Int = 16 * 1024, now: MonotonicTime = .seconds(0)) -> (text: String, last: EventStreamPull) {
         var bytes: [UInt8] = []
         while true {
@@ -37,12 +37,12 @@ extension EventChannel {
     }
 }
 
-/// Waits until so many senders wait for room, or until that is not to be expected any more.
+/// Waits until at least `count` senders wait for room; gives up if the channel closes or after 1,000,000 yields.
 func parked(_ channel: EventChannel, _ count: Int, _ location: SourceLocation = #_sourceLocation) async {
     for _ in 0..<1_000_000 {
         if channel.waitingSenders >= count { return }
         guard !channel.isClosed else { break }
         await Task.yield()
     }
-    Issue.record("\(count) senders were to wait; \(channel.waitingSenders) do", sourceLocation: location)
+    Issue.record("expected \(count) waiting senders; there are \(channel.waitingSenders)", sourceLocation: location)
 }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Things that happened, in order, for tests that wait for them.
+/// An ordered record of events that tests can wait for.
 final class Journal<Entry: Sendable & Equatable>: Sendable {
     private struct State {
         var entries: [Entry] = []
@@ -23,7 +23,7 @@ final class Journal<Entry: Sendable & Equatable>: Sendable {
         for waiter in due { waiter.continuation.resume() }
     }
 
-    /// Waits until so many entries are there.
+    /// Waits until there are at least `count` entries.
     func wait(for count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
@@ -36,9 +36,9 @@ final class Journal<Entry: Sendable & Equatable>: Sendable {
     }
 }
 
-/// A door that stays open once it is opened.
+/// A one-shot gate.
 ///
-/// Whoever waits does not notice cancellation.
+/// Waiting ignores cancellation.
 final class Gate: Sendable {
     private let journal = Journal<Bool>()
 

@@ -3,7 +3,7 @@
 import Logging
 import Synchronization
 
-/// A log that a test looks at.
+/// A log recorder.
 final class RecordedLog: Sendable {
     private let lines = Mutex<[(level: Logger.Level, text: String)]>([])
 
