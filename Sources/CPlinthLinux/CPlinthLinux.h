@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What Swift's modules of the C library leave out. */
+/* What Swift's Glibc and Musl modules lack. */
 
 #ifndef CPLINTHLINUX_H
 #define CPLINTHLINUX_H
@@ -10,13 +10,13 @@
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 
-/* `prctl` takes whatever it is given, which Swift does not import. At most 15 bytes count. */
+/* `prctl` is variadic, which Swift does not import. The kernel keeps 15 bytes of the name. */
 static inline void plinth_name_thread(const char *name)
 {
     prctl(PR_SET_NAME, name);
 }
 
-/* Fetches four lines of the processor's cache, and does not wait for them. The address is not read from: any will do. */
+/* Prefetches four cache lines without waiting. Prefetching cannot fault, so any address is valid. */
 static inline void plinth_prefetch(const void *address)
 {
     const char *line = (const char *)address;

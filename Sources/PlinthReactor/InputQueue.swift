@@ -4,12 +4,12 @@
 
 import DequeModule
 
-/// Sockets that may have more input than was read of it; the kernel reports that once only.
+/// Sockets that may have unread input, which an edge-triggered poller reports only once.
 ///
-/// Each stands here once, however often the kernel reports more: a client that never stops sending is read once a turn, and
-/// a turn reads for a bounded number of sockets.
+/// A socket is queued once, however often the kernel reports it, so a client that never stops sending is read once a
+/// turn. A turn reads from at most ``turnLimit`` sockets.
 struct InputQueue {
-    /// The sockets for which a turn reads on: 4 MiB at most.
+    /// The most sockets read in a turn: 4 MiB of input.
     static let turnLimit = 64
 
     private var tags: Deque<StreamTag> = []
@@ -18,15 +18,15 @@ struct InputQueue {
     var isEmpty: Bool { tags.isEmpty }
     var count: Int { tags.count }
 
-    /// Whether a socket waits here for its turn.
+    /// Whether a socket is queued.
     func contains(_ tag: StreamTag) -> Bool { members.contains(tag) }
 
-    /// Adds a socket, unless it is here.
+    /// Adds a socket unless it is queued already.
     mutating func add(_ tag: StreamTag) {
         if members.insert(tag).inserted { tags.append(tag) }
     }
 
-    /// Takes out those that have waited longest, as many as a turn reads for.
+    /// Removes the sockets that have waited longest, at most ``turnLimit``.
     mutating func take() -> [StreamTag] {
         let taken = Array(tags.prefix(Self.turnLimit))
         tags.removeFirst(taken.count)

@@ -4,10 +4,10 @@
 
 import PlinthHub
 
-/// Sockets whose streams have ended properly, until their clients close, too, or some time has passed.
+/// Sockets whose streams have completed; each is closed when its client closes, or after 2 s.
 ///
-/// Closing at once would not do: while there is input that nobody has read the kernel answers with a reset, which may
-/// destroy the last bytes on their way to the client.
+/// Closing at once is not safe: with unread input the kernel sends a reset, which may destroy the last bytes on their
+/// way to the client.
 struct LingeringSockets {
     private struct Item {
         let socket: StreamSocket
@@ -16,13 +16,13 @@ struct LingeringSockets {
         let deadline: Int64
     }
 
-    /// A stream whose socket is closed now, and whose owner is to be told.
+    /// A stream whose socket has been closed and whose owner has to be notified.
     struct Over {
         let onEnd: @Sendable (StreamEnd) -> Void
         let reason: StreamEnd
     }
 
-    /// In nanoseconds: 2 s, looked at every 100 ms.
+    /// In nanoseconds: 2 s, checked every 100 ms.
     private static let time: Int64 = 2_000_000_000
     private static let interval: Int64 = 100_000_000
 
@@ -32,9 +32,9 @@ struct LingeringSockets {
     private(set) var count = 0
     private var nextLook = Int64.max
 
-    /// Closes the output of a socket, and the rest when its client has.
+    /// Shuts down a socket's output, and closes the socket when its client closes.
     ///
-    /// - Returns: The stream, if that is so already.
+    /// - Returns: The stream, if epoll refuses the socket, which is then closed at once.
     mutating func begin(
         _ socket: StreamSocket,
         _ reason: StreamEnd,
@@ -54,22 +54,22 @@ struct LingeringSockets {
         items[slot] = Item(socket: socket, reason: reason, onEnd: onEnd, deadline: deadline)
         count += 1
         nextLook = min(nextLook, now.advanced(by: Self.interval).nanoseconds)
-        // With its new tag the kernel tells again what the socket is ready for: input, or its end.
+        // Modifying the registration makes epoll report pending input, or its end, again.
         return poller.retag(socket.descriptor, tag: tag.rawValue) == 0 ? nil : close(slot)
     }
 
-    /// A socket has input, or its connection is over.
+    /// Discards a socket's input, and closes the socket at the end of it.
     ///
     /// - Parameters:
-    ///   - tag: The socket's.
-    ///   - buffer: Room for the input.
-    /// - Returns: The stream, if its socket has been closed; and whether there may be more to read.
+    ///   - tag: The socket's tag.
+    ///   - buffer: Scratch space.
+    /// - Returns: The stream, if its socket has been closed; and whether there may be more input.
     mutating func isReady(_ tag: StreamTag, _ buffer: UnsafeMutableRawBufferPointer) -> (over: Over?, hasMore: Bool) {
         guard items.indices.contains(tag.slot), generations[tag.slot] == tag.generation, let item = items[tag.slot]
         else {
             return (nil, false)
         }
-        // Also where the kernel says that both directions are closed: what has come must be read before the socket is closed.
+        // Even if epoll reports both directions closed, received input must be read before the socket is closed.
         switch unsafe item.socket.discardInput(buffer) {
         case .none: return (nil, false)
         case .more: return (nil, true)
@@ -77,25 +77,25 @@ struct LingeringSockets {
         }
     }
 
-    /// Closes those whose time is over.
+    /// Closes sockets past their deadline.
     mutating func tick(now: MonotonicTime) -> [Over] {
         guard now.nanoseconds >= nextLook else { return [] }
         var over: [Over] = []
         for slot in items.indices {
             guard let item = items[slot], item.deadline <= now.nanoseconds else { continue }
-            // What the client has not taken the kernel goes on to deliver.
+            // The kernel still delivers its send buffer.
             if let closed = close(slot) { over.append(closed) }
         }
         nextLook = count == 0 ? .max : now.advanced(by: Self.interval).nanoseconds
         return over
     }
 
-    /// Nanoseconds until ``tick(now:)`` may have something to do; nil if there is nobody.
+    /// Nanoseconds until ``tick(now:)`` may have something to do; nil without sockets.
     func untilTick(now: MonotonicTime) -> Int64? {
         count == 0 ? nil : max(0, nextLook - now.nanoseconds)
     }
 
-    /// Closes all.
+    /// Closes all sockets.
     mutating func closeAll() -> [Over] {
         items.indices.compactMap { close($0) }
     }

@@ -10,12 +10,11 @@ import Glibc
 import Musl
 #endif
 
-/// The kernel's list of descriptors to watch, and a descriptor that wakes whoever waits for it.
+/// An epoll instance, and an eventfd that wakes the thread waiting for it.
 ///
-/// All are watched edge-triggered and are added once: what is ready is told once, and nothing is changed later for a socket
-/// that fills up or has room again.
+/// Descriptors are registered once, edge-triggered: a socket that fills or drains needs no further `epoll_ctl`.
 struct Poller: ~Copyable {
-    /// What the kernel says of a descriptor (`sys/epoll.h`, whose constants the C libraries declare in different ways).
+    /// A descriptor's readiness (`sys/epoll.h`, whose constants Glibc and Musl declare differently).
     struct Readiness: OptionSet {
         let rawValue: UInt32
 
@@ -27,7 +26,7 @@ struct Poller: ~Copyable {
         static let edgeTriggered = Readiness(rawValue: 1 << 31)
     }
 
-    /// The tag of the wake-up.
+    /// The eventfd's tag.
     static let wakeTag = UInt64.max
 
     private static let add: CInt = 1
@@ -36,7 +35,7 @@ struct Poller: ~Copyable {
     private let epoll: CInt
     private let wakeUp: CInt
 
-    /// Takes over two descriptors, and closes them in the end.
+    /// Takes ownership of both descriptors; `deinit` closes them.
     private init(epoll: CInt, wakeUp: CInt) {
         self.epoll = epoll
         self.wakeUp = wakeUp
@@ -64,12 +63,12 @@ struct Poller: ~Copyable {
 
     /// Watches a socket.
     ///
-    /// - Returns: 0, or the number of the error.
+    /// - Returns: 0, or the error number.
     func add(_ descriptor: CInt, tag: UInt64) -> CInt {
         watch(descriptor, [.input, .inputEnd, .output, .edgeTriggered], tag: tag, Self.add)
     }
 
-    /// Gives a socket that is watched another tag; what it is ready for is told again.
+    /// Changes a watched socket's tag, and watches its input only; its readiness is reported again.
     func retag(_ descriptor: CInt, tag: UInt64) -> CInt {
         watch(descriptor, [.input, .inputEnd, .edgeTriggered], tag: tag, Self.modify)
     }
@@ -82,19 +81,18 @@ struct Poller: ~Copyable {
         return unsafe epoll_ctl(epoll, operation, descriptor, &event) == 0 ? 0 : errno
     }
 
-    /// Makes ``wait(_:timeout:)`` return, now or when it is called next.
+    /// Makes the current or the next ``wait(_:timeout:)`` return.
     func wake() {
-        // Watched edge-triggered, the counter need not be read. It would take centuries to fill it, and then it wakes all
-        // the same.
+        // Edge-triggered, so the counter need not be read. Filling it takes centuries, and a full one wakes as well.
         _ = eventfd_write(wakeUp, 1)
     }
 
-    /// Waits until something is ready.
+    /// Waits until a descriptor is ready.
     ///
     /// - Parameters:
-    ///   - events: Where to put what is ready.
+    ///   - events: Receives the ready descriptors.
     ///   - timeout: In milliseconds; negative for no limit.
-    /// - Returns: How many there are; none after the time, or after a signal.
+    /// - Returns: The number of ready descriptors; 0 after the timeout or a signal.
     func wait(_ events: UnsafeMutableBufferPointer<epoll_event>, timeout: CInt) -> Int {
         // The kernel writes no more than the buffer's count.
         unsafe max(0, Int(epoll_wait(epoll, events.baseAddress, CInt(clamping: events.count), timeout)))
@@ -103,7 +101,7 @@ struct Poller: ~Copyable {
 
 /// Closes a descriptor.
 ///
-/// Never twice, not even after an error: on Linux it is closed then, and its number may already be somebody else's.
+/// Never retried after an error: on Linux the descriptor is closed even then, and its number may have been reused.
 func closeDescriptor(_ descriptor: CInt) { _ = close(descriptor) }
 
 #endif

@@ -7,7 +7,7 @@ import PlinthHub
 import Synchronization
 
 extension Reactor {
-    /// Reads history, and hands the answer to the reactor's thread.
+    /// Reads history, and queues the answer for the reactor's thread.
     @concurrent
     func read(_ history: any History, _ request: Distributor.ReadRequest) async {
         var batch: HistoryBatch?
@@ -18,7 +18,7 @@ extension Reactor {
                 limit: ReadLimit()
             )
         } catch {
-            logger.debug("history cannot be read", metadata: ["error": "\(error)"])
+            logger.debug("history read failed", metadata: ["error": "\(error)"])
         }
         let answer = ReactorState.Answer(request: request, batch: batch)
         if state.withLock({ $0.add(answer) }) { poller.wake() }

@@ -6,27 +6,27 @@ package import Logging
 package import PlinthHub
 import Synchronization
 
-/// A thread that owns sockets and brings events to them: `epoll`, one `send` for all that a subscriber has to get.
+/// A thread that owns sockets and delivers events to them: `epoll`, and one `send` for all events due to a subscriber.
 ///
-/// The HTTP server hands over a socket whose head it has written; from then on the socket is the reactor's alone. All of a
-/// stream's life is on the reactor's thread: other threads put what they want under a lock and wake it, once for all that
-/// waits. No function here blocks for longer than that lock, and no closure is called under it, so each may be called from
-/// anywhere, also from the closures that the reactor calls.
+/// The HTTP server hands off a socket after writing the response head; from then on only the reactor uses it. Streams
+/// are confined to the reactor's thread: other threads queue work under a lock, and wake the thread once for all of it.
+/// No function blocks except for that lock, and no closure is called under it. Every function may be called from any
+/// thread, even from the closures that the reactor calls.
 ///
-/// Descriptors of its own, two, are closed when it is deinitialised.
+/// `deinit` closes the reactor's own two descriptors.
 package final class Reactor: DeliveryGroup {
     let logger: Logger
     let poller: Poller
     let state: Mutex<ReactorState>
 
-    /// A reactor whose thread has not begun.
+    /// Creates a reactor; ``start()`` starts its thread.
     ///
     /// - Parameters:
-    ///   - history: Where subscribers read that are behind.
-    ///   - options: What holds for all streams.
-    ///   - head: A position in history: all events beyond it are handed to ``enqueue(_:)``.
-    ///   - logger: Is told what goes wrong.
-    /// - Throws: ``ReactorError`` if there are no descriptors for it.
+    ///   - history: Read for subscribers that are behind.
+    ///   - options: The options of all streams.
+    ///   - head: A position in history: all events after it are passed to ``enqueue(_:)``.
+    ///   - logger: Receives failures.
+    /// - Throws: ``ReactorError`` if the system has no descriptors left.
     package init(
         history: any History,
         options: StreamOptions,
@@ -39,13 +39,13 @@ package final class Reactor: DeliveryGroup {
     }
 
     deinit {
-        // Its thread keeps it: there is none, or none any more. What came in without one is still to be closed.
+        // A running thread retains the reactor, so none is left to close sockets that are still queued.
         finish()
     }
 
-    /// Begins, once; called again, or after ``stop()``, it does nothing.
+    /// Starts the thread. Does nothing if it has started already, or after ``stop()``.
     ///
-    /// - Throws: ``ReactorError`` if the system has no thread.
+    /// - Throws: ``ReactorError`` if the system cannot create a thread.
     package func start() throws(ReactorError) {
         guard let plan = state.withLock({ $0.begin() }) else { return }
         do {
@@ -54,27 +54,25 @@ package final class Reactor: DeliveryGroup {
                 loop.run()
             }
         } catch {
-            // It may have been stopped since: then nobody else does what is left.
+            // If stopped meanwhile, no thread is left to clean up.
             if state.withLock({ $0.didNotBegin(plan) }) { finish() }
             throw error
         }
     }
 
-    /// Takes events for delivery; see ``DeliveryGroup``.
-    ///
-    /// - Parameter entries: Events in their order, beyond all of earlier calls.
     package func enqueue(_ entries: [HistoryEntry]) {
         if state.withLock({ $0.add(entries) }) { poller.wake() }
     }
 
-    /// Takes a connected socket, whose head has been written.
+    /// Takes ownership of a connected socket whose response head has been written.
     ///
-    /// It may be in any state that a client can bring it to: closed, reset, half closed, full of input. If the reactor is
-    /// draining or has been stopped the socket is closed at once, and its end is ``StreamEnd/serverDraining``.
+    /// The socket may be in any state that a client can cause: closed, reset, half-closed, full of input. If the
+    /// reactor is draining or stopped, it closes the socket at once and ends the stream with
+    /// ``StreamEnd/serverDraining``.
     ///
     /// - Parameters:
-    ///   - descriptor: The socket; the reactor's own from now on, whatever happens.
-    ///   - request: What it gets, and who is told of its end: once, when it is closed.
+    ///   - descriptor: The socket; the reactor owns it from now on, whatever happens.
+    ///   - request: The stream. Its `onEnd` is called once, when the socket is closed.
     package func handOff(_ descriptor: CInt, _ request: StreamRequest) {
         guard descriptor >= 0 else { return request.onEnd(.writeFailed) }
         let handOff = ReactorState.HandOff(socket: StreamSocket(descriptor: descriptor), request: request)
@@ -85,16 +83,16 @@ package final class Reactor: DeliveryGroup {
         if wakes { poller.wake() }
     }
 
-    /// Ends streams properly: what is under way is completed, and the body is.
+    /// Ends streams gracefully: completes the event being written, then the body.
     ///
     /// - Parameters:
-    ///   - isMeant: Which; called on the reactor's thread.
-    ///   - reason: What their owners are told.
+    ///   - isMeant: Selects the streams; called on the reactor's thread.
+    ///   - reason: Passed to their `onEnd`.
     package func end(where isMeant: @escaping @Sendable (Selection) -> Bool, reason: StreamEnd) {
         if state.withLock({ $0.add(.end(isMeant, reason)) }) ?? false { poller.wake() }
     }
 
-    /// Ends all streams properly, and adopts no more.
+    /// Ends all streams gracefully, and refuses further hand-offs.
     package func drain() {
         let wakes = state.withLock { state in
             state.isDraining = true
@@ -103,9 +101,9 @@ package final class Reactor: DeliveryGroup {
         if wakes { poller.wake() }
     }
 
-    /// Closes what is left, at once, and ends the thread; it does not wait for that.
+    /// Closes all sockets at once and ends the thread, without waiting for it.
     package func stop() {
-        // Without a thread it is done here.
+        // Without a thread, this one cleans up.
         let ends = state.withLock { state in
             guard state.phase == .idle else { return false }
             state.phase = .stopping
@@ -115,7 +113,7 @@ package final class Reactor: DeliveryGroup {
         if state.withLock({ $0.stop() }) { poller.wake() }
     }
 
-    /// Closes what came in and was not looked at any more; the last that happens.
+    /// Closes queued sockets and answers queued commands that no turn will take; called last.
     func finish() {
         while true {
             let work = state.withLock { state in
@@ -135,24 +133,24 @@ package final class Reactor: DeliveryGroup {
         }
     }
 
-    /// So many sockets are closed, and their owners told.
+    /// Counts off closed sockets whose owners have been notified.
     func didTell(_ count: Int) {
         guard count > 0 else { return }
         for waiter in state.withLock({ $0.didTell(count) }) { waiter.resume() }
     }
 
-    // MARK: - What it says of itself
+    // MARK: - Status
 
-    /// The number of sockets that it owns: until the owner of each has been told of its end.
+    /// The number of sockets handed off whose owners have not been notified of their end.
     package var count: Int { state.withLock { $0.open } }
 
-    /// The number of those whose stream has ended, and which wait, up to two seconds, for the client to close.
+    /// The number of sockets whose stream has ended and that wait, up to 2 s, for the client to close.
     package var lingering: Int { state.withLock { $0.lingering } }
 
-    /// The most sockets that had, at the end of any turn, more input than a turn reads: what clients sent behind their requests.
+    /// The most sockets with unread input at the end of any turn: bytes that clients sent after their requests.
     package var mostUnread: Int { state.withLock { $0.mostUnread } }
 
-    /// What was done since this was last called.
+    /// Returns the deliveries since the previous call.
     package func takeTally() -> DeliveryTally {
         state.withLock { state in
             defer { state.tally = DeliveryTally() }
@@ -160,7 +158,7 @@ package final class Reactor: DeliveryGroup {
         }
     }
 
-    /// The number of subscribers that are not live: those whose connection does not keep up, or that read history.
+    /// The number of subscribers that are not live: their connection does not keep up, or they read history.
     package func countBehind() async -> Int {
         await withCheckedContinuation { continuation in
             guard let wakes = state.withLock({ $0.add(.countBehind(continuation)) }) else {
@@ -170,7 +168,7 @@ package final class Reactor: DeliveryGroup {
         }
     }
 
-    /// Returns when it owns no socket, or when the task is cancelled.
+    /// Returns when ``count`` is 0, or when the task is cancelled.
     package func waitUntilEmpty() async {
         let waiter = state.withLock { $0.makeWaiter() }
         await withTaskCancellationHandler {

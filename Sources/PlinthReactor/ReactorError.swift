@@ -8,11 +8,11 @@ import Glibc
 import Musl
 #endif
 
-/// A reactor that cannot be made, or cannot begin.
+/// Why a reactor could not be created or started.
 package struct ReactorError: Error, Hashable, CustomStringConvertible {
     /// What the system refused.
     package enum Code: Sendable, Hashable {
-        /// A descriptor for epoll or for its wake-up.
+        /// A descriptor for epoll or its eventfd.
         case descriptor
         /// A thread.
         case thread
@@ -20,7 +20,7 @@ package struct ReactorError: Error, Hashable, CustomStringConvertible {
 
     /// What the system refused.
     package let code: Code
-    /// Why: the system's number.
+    /// The system's error number.
     package let errorNumber: CInt
 
     package var description: String {

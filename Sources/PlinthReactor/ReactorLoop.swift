@@ -6,10 +6,10 @@ import CPlinthLinux
 import PlinthHub
 import Synchronization
 
-/// What the reactor's thread does, and all that only it touches.
+/// The loop of the reactor's thread, and the state confined to that thread.
 ///
-/// A turn takes what other threads have put in and what the kernel has to say, and does everything by one time. Slots of
-/// streams that have ended are given back by ``settle()``, which therefore comes before anything that may use one again.
+/// Each turn drains queued work and epoll events, using a single timestamp. ``settle()`` frees the slots of ended
+/// streams, so it runs before anything that may reuse one.
 struct ReactorLoop {
     private let reactor: Reactor
     private let history: any History
@@ -20,19 +20,19 @@ struct ReactorLoop {
     private var now = MonotonicTime.now()
     private var isStopping = false
     private var readable = InputQueue()
-    /// When to try sockets again for which the kernel lacked memory.
+    /// When to retry the sockets for which the kernel lacked memory.
     private var retries = Int64.max
     private let writeTimeout: CInt?
 
-    /// Events of one turn that are written in one go.
+    /// The bytes of events written to all subscribers in one pass.
     ///
-    /// More would push each other out of the processor's cache between one subscriber and the next.
+    /// A longer run would not stay in the processor's cache from one subscriber to the next.
     private static let runLimit = 256 * 1024
-    /// Reads of history in a turn, so that those who catch up do not delay those who are live.
+    /// The most history reads in a turn, so that subscribers that catch up do not delay live ones.
     private static let readLimit = 64
-    /// Events of the kernel in a turn; each may mean a few reads of history for one that had fallen behind.
+    /// The most epoll events in a turn; each may cause a few history reads for a subscriber that was behind.
     private static let eventLimit = 64
-    /// Nanoseconds after which a socket is tried again for which the kernel lacked memory.
+    /// Nanoseconds until a socket is retried for which the kernel lacked memory.
     private static let retryInterval: Int64 = 10_000_000
 
     init(_ reactor: Reactor, _ plan: ReactorState.Plan) {
@@ -44,7 +44,7 @@ struct ReactorLoop {
 
     /// Runs until the reactor is stopped.
     mutating func run() {
-        // Both are this function's alone and are used by the calls below only, each within its count.
+        // Only this function and the calls below use them, each within its count.
         let events = UnsafeMutableBufferPointer<epoll_event>.allocate(capacity: Self.eventLimit)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 * 1024, alignment: 16)
         defer {
@@ -97,7 +97,7 @@ struct ReactorLoop {
         let slot = distributor.add(request.selection, request.start, request.form, now: now)
         let tag = sockets.insert(handOff.socket, request.onEnd, at: slot)
         guard reactor.poller.add(handOff.socket.descriptor, tag: tag.rawValue) == 0 else {
-            // Not a socket, or the kernel watches no more of them.
+            // Not a socket, or epoll's limit is reached.
             distributor.remove(slot, .writeFailed)
             return settle()
         }
@@ -137,13 +137,13 @@ struct ReactorLoop {
         _ buffer: UnsafeMutableRawBufferPointer
     ) {
         guard !tag.isLingering else {
-            // What waits for its turn is read then.
+            // A queued socket is read by ``readOn(_:)``.
             if !readable.contains(tag) { unsafe readLast(tag, buffer) }
             return
         }
         guard let socket = sockets[tag] else { return }
         let isBroken = !readiness.isDisjoint(with: [.error, .hangUp])
-        // A client that sends its end has left, even if it could still read: an EventSource never does that.
+        // A half-closed client counts as gone, even if it could still read: no EventSource half-closes.
         if isBroken || readiness.contains(.inputEnd) {
             return distributor.remove(tag.slot, isBroken ? socket.pendingEnd() : .clientClosed)
         }
@@ -165,7 +165,7 @@ struct ReactorLoop {
         if let over { tell([over]) }
     }
 
-    /// Reads on where a turn before has not read all.
+    /// Continues with input that earlier turns left unread.
     private mutating func readOn(_ buffer: UnsafeMutableRawBufferPointer) {
         guard !readable.isEmpty else { return }
         for tag in readable.take() {
@@ -186,14 +186,14 @@ struct ReactorLoop {
 
     // MARK: - Ends
 
-    /// Does what the distributor asks for: closes what has ended, and reads history.
+    /// Does what the distributor requested: closes the sockets of ended streams, and reads history.
     private mutating func settle() {
         if !distributor.requests.isEmpty {
             reads.add(distributor.requests)
             distributor.requests.removeAll(keepingCapacity: true)
         }
         while let request = reads.begin(isAwaited: { distributor.isAwaited($0) }) {
-            // Not awaited by anybody: the answer comes back to this thread as work, or is dropped if that has ended.
+            // Unstructured: the answer is queued for this thread, or dropped if the thread has ended.
             Task { [reactor, history] in await reactor.read(history, request) }
         }
         guard !distributor.ended.isEmpty else { return }
@@ -220,7 +220,7 @@ struct ReactorLoop {
         reactor.didTell(streams.count)
     }
 
-    /// Closes everything.
+    /// Closes all sockets.
     private mutating func close() {
         isStopping = true
         for slot in distributor.slots(where: { _ in true }) { distributor.remove(slot, .serverDraining) }
@@ -232,9 +232,9 @@ struct ReactorLoop {
 
     // MARK: - Waiting
 
-    /// Waits until there is something to do.
+    /// Waits for work, for readiness, or until a timer is due.
     ///
-    /// - Returns: How many sockets are ready.
+    /// - Returns: The number of ready descriptors.
     private mutating func wait(_ events: UnsafeMutableBufferPointer<epoll_event>) -> Int {
         if !sockets.starved.isEmpty, retries == .max { retries = now.advanced(by: Self.retryInterval).nanoseconds }
         var timeout: Int64? = 0
@@ -246,12 +246,12 @@ struct ReactorLoop {
         }
         let mayWait = publish { state in timeout == 0 ? false : state.mayWait() }
         guard mayWait else { return unsafe reactor.poller.wait(events, timeout: 0) }
-        // Rounded up: a wake-up a moment too early would find nothing to do.
+        // Rounded up: waking early would find nothing to do.
         let milliseconds = timeout.map { CInt(clamping: ($0 + 999_999) / 1_000_000) } ?? -1
         return unsafe reactor.poller.wait(events, timeout: milliseconds)
     }
 
-    /// Lets other threads know what was done, and whatever else is done under their lock.
+    /// Publishes the turn's statistics, and runs `body` under the same lock.
     @discardableResult
     private mutating func publish<Result: Sendable>(_ body: (inout sending ReactorState) -> Result) -> Result {
         let tally = distributor.tally

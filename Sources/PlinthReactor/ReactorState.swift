@@ -4,46 +4,46 @@
 
 import PlinthHub
 
-/// What other threads hand to the reactor's, and what it lets them know; under the reactor's lock.
+/// The state that the reactor's thread shares with other threads, under the reactor's lock.
 struct ReactorState {
     enum Phase {
-        /// Its thread has not begun.
+        /// The thread has not started.
         case idle
         case running
-        /// Its thread is told to end.
+        /// The thread has been asked to end.
         case stopping
-        /// There is no thread any more, and nothing is left.
+        /// There is no thread, and no work is left.
         case stopped
     }
 
-    /// What a thread begins with.
+    /// The initial state of a thread.
     struct Plan {
         let history: any History
         let options: StreamOptions
         let head: Position
     }
 
-    /// A socket on its way in.
+    /// A socket that the thread has not taken yet.
     struct HandOff {
         let socket: StreamSocket
         let request: StreamRequest
     }
 
-    /// What the thread is asked to do.
+    /// A request to the thread.
     enum Command {
         case end(@Sendable (Selection) -> Bool, StreamEnd)
         case drain
         case countBehind(CheckedContinuation<Int, Never>)
     }
 
-    /// What history has answered.
+    /// The result of a history read.
     struct Answer {
         let request: Distributor.ReadRequest
-        /// Nil if it could not be read.
+        /// Nil if the read failed.
         let batch: HistoryBatch?
     }
 
-    /// All that waits for the thread.
+    /// Work queued for the thread.
     struct Work {
         var handOffs: [HandOff] = []
         var entries = PendingEntries()
@@ -54,20 +54,20 @@ struct ReactorState {
     }
 
     var phase = Phase.idle
-    /// Kept until the thread begins, and not by the reactor then: the history holds whom it tells of events, and the two
-    /// would keep each other for ever.
+    /// Released when the thread starts: the history retains its delivery closure, and with it the reactor; keeping the
+    /// history here would be a retain cycle.
     private var plan: Plan?
     var isDraining = false
-    /// Whether the thread looks at ``work`` before it waits again, so that nobody needs to wake it.
+    /// Whether the thread checks ``work`` before it next waits, and so need not be woken.
     private var isAwake = true
     private var work = Work()
-    /// Sockets that were adopted and whose end has not been told yet.
+    /// Sockets handed off whose owners have not been notified of their end.
     private(set) var open = 0
     var lingering = 0
-    /// The most sockets that had more input than a turn reads, at the end of any turn.
+    /// The most sockets with unread input at the end of any turn.
     var mostUnread = 0
     var tally = DeliveryTally()
-    /// Who waits until ``open`` is 0.
+    /// Callers that wait until ``open`` is 0.
     private var waiters: [UInt64: CheckedContinuation<Void, Never>] = [:]
     private var nextWaiter: UInt64 = 0
 
@@ -75,19 +75,19 @@ struct ReactorState {
         self.plan = plan
     }
 
-    /// Whether anything more is taken.
+    /// Whether new work is accepted.
     private var isOpen: Bool { phase == .idle || phase == .running }
 
-    /// Whether the thread is to be woken for what was just put in.
+    /// Whether the caller must wake the thread for the work just added.
     private mutating func wakes() -> Bool {
         guard !isAwake else { return false }
         isAwake = true
         return true
     }
 
-    // MARK: - Beginning and end
+    // MARK: - Start and end
 
-    /// The thread is about to begin; nil if it is not to.
+    /// Called before the thread is created; returns nil if it must not be.
     mutating func begin() -> Plan? {
         guard phase == .idle, let plan else { return nil }
         phase = .running
@@ -95,9 +95,9 @@ struct ReactorState {
         return plan
     }
 
-    /// There was no thread for it.
+    /// The thread could not be created.
     ///
-    /// - Returns: Whether it has been stopped since it was about to begin.
+    /// - Returns: Whether the reactor has been stopped since ``begin()``.
     mutating func didNotBegin(_ plan: Plan) -> Bool {
         guard phase == .running else { return true }
         phase = .idle
@@ -105,13 +105,13 @@ struct ReactorState {
         return false
     }
 
-    /// Nothing is left, and nobody looks for more.
+    /// No work is left, and no more is accepted.
     mutating func end() {
         phase = .stopped
         plan = nil
     }
 
-    // MARK: - From other threads; each returns whether to wake the reactor
+    // MARK: - From other threads; each returns whether to wake the thread
 
     mutating func add(_ entries: [HistoryEntry]) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
@@ -133,7 +133,7 @@ struct ReactorState {
         return wakes()
     }
 
-    /// - Returns: Nil if there is nobody to do it any more.
+    /// - Returns: Nil if the reactor is stopping or stopped.
     mutating func add(_ command: Command) -> Bool? {
         guard isOpen else { return nil }
         work.commands.append(command)
@@ -148,7 +148,7 @@ struct ReactorState {
 
     // MARK: - The reactor's thread
 
-    /// Takes what there is; from now on the thread is awake.
+    /// Takes all queued work, and marks the thread as awake.
     mutating func take() -> Work {
         isAwake = true
         guard !work.isEmpty else { return Work() }
@@ -156,16 +156,16 @@ struct ReactorState {
         return work
     }
 
-    /// Whether the thread may wait until it is woken.
+    /// Whether the thread may wait; if so, marks it as asleep.
     mutating func mayWait() -> Bool {
         guard work.isEmpty, phase == .running else { return false }
         isAwake = false
         return true
     }
 
-    /// So many sockets are closed, and their owners told.
+    /// Counts off closed sockets whose owners have been notified.
     ///
-    /// - Returns: Who waited for the last of them.
+    /// - Returns: The waiters, if no socket is left.
     mutating func didTell(_ count: Int) -> [CheckedContinuation<Void, Never>] {
         open = max(0, open - count)
         guard open == 0, !waiters.isEmpty else { return [] }
@@ -175,13 +175,13 @@ struct ReactorState {
 
     // MARK: - Waiting
 
-    /// A name for somebody who will wait.
+    /// A key for a new waiter.
     mutating func makeWaiter() -> UInt64 {
         nextWaiter &+= 1
         return nextWaiter
     }
 
-    /// - Returns: Whether there is nothing to wait for.
+    /// - Returns: Whether the waiter is to resume at once.
     mutating func add(_ waiter: UInt64, _ continuation: CheckedContinuation<Void, Never>, isCancelled: Bool) -> Bool {
         if open == 0 || isCancelled { return true }
         waiters[waiter] = continuation

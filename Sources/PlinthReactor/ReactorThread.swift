@@ -20,12 +20,12 @@ enum ReactorThread {
         }
     }
 
-    /// Begins a thread, which nobody waits for.
+    /// Starts a detached thread.
     ///
-    /// - Parameter run: What it does; then it ends.
-    /// - Throws: ``ReactorError`` if the system has no thread.
+    /// - Parameter run: The thread's body.
+    /// - Throws: ``ReactorError`` if the system cannot create a thread.
     static func start(_ run: @escaping @Sendable () -> Void) throws(ReactorError) {
-        // Kept by the thread, which releases it; or here, if there is none.
+        // Released by the thread, or below if it cannot be created.
         let body = unsafe Unmanaged.passRetained(Body(run))
         var thread = pthread_t()
         var attributes = pthread_attr_t()
@@ -36,14 +36,14 @@ enum ReactorThread {
             &thread,
             &attributes,
             { argument in
-                // Signals are for the threads that wait for them, except those that this one would have caused.
+                // Blocks all signals but synchronous faults; other threads handle the rest.
                 var signals = sigset_t()
                 unsafe sigfillset(&signals)
                 for own in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT] { unsafe sigdelset(&signals, own) }
                 unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
                 unsafe plinth_name_thread("plinth-reactor")
                 guard let argument = unsafe argument else { return nil }
-                // What `start` retained for this thread alone.
+                // Balances `passRetained` above.
                 unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
             },

@@ -4,10 +4,9 @@
 
 import PlinthHub
 
-/// The sockets of a reactor, by the slots of its distributor.
+/// A reactor's sockets, indexed by the slots of its distributor.
 ///
-/// A slot is used again; its generation tells what the kernel reports of an earlier socket in it. Used by the reactor's
-/// thread alone.
+/// Slots are reused; the generation identifies epoll events of an earlier socket. Only the reactor's thread uses it.
 final class SocketTable: StreamSink {
     private struct Place {
         var descriptor: CInt = -1
@@ -16,7 +15,7 @@ final class SocketTable: StreamSink {
 
     private var places: ContiguousArray<Place> = []
     private var endings: ContiguousArray<(@Sendable (StreamEnd) -> Void)?> = []
-    /// Slots whose socket took nothing because the kernel lacked memory; it does not say when it has some again.
+    /// Slots whose socket took nothing because the kernel lacked memory; epoll does not report when it has some again.
     private(set) var starved: [Int] = []
 
     /// Puts a socket into a free slot.
@@ -33,7 +32,7 @@ final class SocketTable: StreamSink {
         return StreamTag(slot: slot, generation: places[slot].generation)
     }
 
-    /// Takes a socket out; its closing is the caller's.
+    /// Removes a socket; the caller must close it.
     func remove(_ slot: Int) -> (socket: StreamSocket, onEnd: @Sendable (StreamEnd) -> Void)? {
         guard let socket = self[slot], let onEnd = endings[slot] else { return nil }
         places[slot].descriptor = -1
@@ -47,32 +46,32 @@ final class SocketTable: StreamSink {
         return StreamSocket(descriptor: places[slot].descriptor)
     }
 
-    /// The socket of a tag; nil if that has gone.
+    /// The socket with a tag; nil if it has been removed.
     subscript(tag: StreamTag) -> StreamSocket? {
         guard let socket = self[tag.slot], places[tag.slot].generation == tag.generation else { return nil }
         return socket
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
-        // A slot that is not in use has no descriptor, and the kernel refuses -1.
+        // An unused slot's descriptor is -1, which the kernel refuses.
         let place = places[slot]
         let (outcome, isStarved) = unsafe StreamSocket(descriptor: place.descriptor).write(bytes)
         if isStarved { starved.append(slot) }
         return outcome
     }
 
-    /// The slots whose sockets are to be tried again.
+    /// Removes and returns the slots to retry.
     func takeStarved() -> [Int] {
         defer { starved = [] }
         return starved
     }
 }
 
-/// What the kernel hands back with each event of a socket.
+/// The user data of a socket's epoll events.
 struct StreamTag: Hashable {
     let slot: Int
     let generation: UInt32
-    /// Whether the stream is over, and the socket waits for its client to close.
+    /// Whether the stream has ended and the socket waits for its client to close.
     var isLingering = false
 
     private static let lingering: UInt64 = 1 << 31

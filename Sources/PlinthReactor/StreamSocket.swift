@@ -11,27 +11,27 @@ import PlinthHub
 
 /// A connected socket that the reactor owns.
 ///
-/// Invariant: the descriptor is open until ``close()``, which is called once, by whoever takes the socket out of the table
-/// in which it stands. Nothing here waits, whether or not the descriptor is set so.
+/// Invariant: the descriptor is open until ``close()``, which is called once, by the code that removes the socket from
+/// its table. No function blocks, even if the descriptor is blocking.
 struct StreamSocket {
     let descriptor: CInt
 
-    /// What became of a look at the input.
+    /// The result of reading input.
     enum Input {
-        /// There is none for now.
+        /// There is no input for now.
         case none
-        /// There may be more.
+        /// There may be more input.
         case more
-        /// The other side sends nothing more, or the connection is broken.
+        /// The peer has closed its output, or the connection is broken.
         case ended(StreamEnd)
     }
 
-    /// Sets what streams want of TCP.
+    /// Sets the TCP options for streams.
     ///
-    /// Errors are left aside: it may be a Unix socket, or broken already, which its first use tells.
+    /// Errors are ignored: it may be a Unix socket, or already broken, which its first use reports.
     ///
-    /// - Parameter writeTimeout: After how many milliseconds a peer that confirms nothing is given up; nil for the
-    ///   system's own time, which is a quarter of an hour.
+    /// - Parameter writeTimeout: Milliseconds after which the kernel drops a peer that acknowledges nothing; nil for
+    ///   the kernel's default, about 15 minutes.
     func prepare(writeTimeout: CInt?) {
         setTCPOption(TCP_NODELAY, 1)
         setTCPOption(TCP_NOTSENT_LOWAT, SocketLimits.unsent)
@@ -40,15 +40,15 @@ struct StreamSocket {
 
     private func setTCPOption(_ name: CInt, _ value: CInt) {
         var value = value
-        // The kernel copies so many bytes, which are those of the variable.
+        // The kernel copies exactly the variable's bytes.
         _ = unsafe setsockopt(descriptor, CInt(IPPROTO_TCP), name, &value, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    /// Sends what fits.
+    /// Sends what the socket has room for.
     ///
-    /// - Parameter bytes: Read during the call only.
-    /// - Returns: What was taken, or why nothing ever will be; and whether the kernel lacked memory, and will not say when
-    ///   it has some again.
+    /// - Parameter bytes: Valid during the call.
+    /// - Returns: The number of bytes taken, or why the stream has ended; and whether the kernel lacked memory: epoll
+    ///   then does not report when to retry.
     @inline(__always)
     func write(_ bytes: UnsafeRawBufferPointer) -> (outcome: StreamWrite, isStarved: Bool) {
         while true {
@@ -65,12 +65,12 @@ struct StreamSocket {
 
     private static let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
 
-    /// Reads what the client sends, and throws it away.
+    /// Reads and discards the client's input.
     ///
-    /// - Parameter buffer: Room.
-    /// - Returns: Whether there may be more, now or ever.
+    /// - Parameter buffer: Scratch space.
+    /// - Returns: Whether there may be more input, now or later.
     func discardInput(_ buffer: UnsafeMutableRawBufferPointer) -> Input {
-        // So often that nobody who sends for ever keeps others waiting.
+        // Bounded, so a client that never stops sending cannot starve the others.
         for _ in 0..<4 {
             // The kernel writes no more than the buffer's count.
             let count = unsafe recv(descriptor, buffer.baseAddress, buffer.count, CInt(MSG_DONTWAIT))
@@ -86,26 +86,26 @@ struct StreamSocket {
         return .more
     }
 
-    /// The error that the kernel keeps for the socket, as the end of its stream.
+    /// The socket's pending error (`SO_ERROR`) as the end of its stream.
     func pendingEnd() -> StreamEnd {
         var error: CInt = 0
         var size = socklen_t(MemoryLayout<CInt>.size)
-        // The kernel writes no more than the size, which is the variable's.
+        // The kernel writes no more than `size`, the variable's size.
         guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) == 0, error != 0 else {
             return .clientClosed
         }
         return SocketError.end(error)
     }
 
-    /// Says that nothing more comes, behind what is under way.
+    /// Shuts down the output, after the bytes already in the send buffer.
     func finishOutput() {
         _ = shutdown(descriptor, CInt(SHUT_WR))
     }
 
-    /// Has ``close()`` drop what the client has not taken, instead of keeping it in the kernel for minutes.
+    /// Makes ``close()`` drop unsent bytes, which the kernel would otherwise keep for minutes.
     func discardOutput() {
         var option = linger(l_onoff: 1, l_linger: 0)
-        // The kernel copies so many bytes, which are those of the variable.
+        // The kernel copies exactly the variable's bytes.
         _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 

@@ -7,7 +7,7 @@ import PlinthReactor
 import Synchronization
 import Testing
 
-/// A history that answers when it is let to.
+/// A history that answers reads only after ``open(fails:)``.
 final class SlowHistory: History {
     private struct State {
         var isOpen = false
@@ -27,10 +27,10 @@ final class SlowHistory: History {
         self.memory = memory
     }
 
-    /// The most reads that were under way at once.
+    /// The most concurrent reads.
     var most: Int { state.withLock { $0.most } }
 
-    /// Answers all reads, now and later.
+    /// Answers all reads, pending and later ones.
     func open(fails: Bool = false) {
         let waiting = state.withLock { state in
             state.isOpen = true
@@ -41,7 +41,7 @@ final class SlowHistory: History {
         for one in waiting { one.resume() }
     }
 
-    /// Waits until so many reads are under way.
+    /// Waits until `count` reads are in progress.
     func waitForReads(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isThere = state.withLock { state in
@@ -88,7 +88,7 @@ final class SlowHistory: History {
     func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
 }
 
-@Suite("A history that answers later")
+@Suite("Asynchronous history")
 struct AsynchronousHistoryTests {
     private func make() async throws -> (Fixture, SlowHistory) {
         let made = Mutex<SlowHistory?>(nil)
@@ -100,12 +100,12 @@ struct AsynchronousHistoryTests {
         return (fixture, try #require(made.withLock { $0 }))
     }
 
-    @Test("readers wait for it, so many reads at once, and nobody else does")
+    @Test("At most 64 history reads run at once, and live subscribers do not wait for them")
     func reads() async throws {
         let (fixture, history) = try await make()
         try fixture.publish(100)
         var subscribers: [Subscriber] = []
-        // The reactor has brought out what there is when it is asked; who begins then has all.
+        // When the reactor answers, it has delivered everything; a stream that begins now at the head is live.
         #expect(await fixture.reactor.countBehind() == 0)
         let live = try await fixture.subscribe(after: 100)
         for _ in 0..<150 { subscribers.append(try await fixture.subscribe()) }
@@ -113,7 +113,7 @@ struct AsynchronousHistoryTests {
         try fixture.publish(10)
         let news = fixture.expected(after: 100)
         #expect(try await live.client.read(news.count) == news)
-        // One that leaves meanwhile gets no answer, and its slot is used again.
+        // A client that leaves meanwhile gets no answer, and its slot is reused.
         subscribers[3].client.close()
         #expect(await subscribers[3].ending.value == .clientClosed)
         let next = try await fixture.subscribe()
@@ -127,7 +127,7 @@ struct AsynchronousHistoryTests {
         await fixture.finish(subscribers + [live, next])
     }
 
-    @Test("if it fails the stream ends")
+    @Test("A failed history read ends the stream")
     func failure() async throws {
         let (fixture, history) = try await make()
         try fixture.publish(10)
@@ -140,7 +140,7 @@ struct AsynchronousHistoryTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("the reactor stops without waiting for it")
+    @Test("The reactor stops without waiting for a history read")
     func stop() async throws {
         let (fixture, history) = try await make()
         try fixture.publish(10)

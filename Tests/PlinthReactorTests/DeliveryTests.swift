@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Delivery to sockets")
 struct DeliveryTests {
-    @Test("many subscribers get every event once, in order", arguments: Transport.allCases)
+    @Test("Many subscribers get every event once, in order", arguments: Transport.allCases)
     func many(_ transport: Transport) async throws {
         let fixture = try await Fixture()
         var subscribers: [Subscriber] = []
@@ -25,7 +25,7 @@ struct DeliveryTests {
         await fixture.finish(subscribers)
     }
 
-    @Test("who joins while events are published gets what came before and what comes, without a seam")
+    @Test("A subscriber that joins during publishing receives every event once")
     func join() async throws {
         let fixture = try await Fixture()
         let publisher = Task {
@@ -47,7 +47,7 @@ struct DeliveryTests {
         await fixture.finish(subscribers.map(\.0))
     }
 
-    @Test("who begins with the oldest gets all that is held, without a gap")
+    @Test("A subscriber from the oldest event gets all events held, without a gap")
     func earliest() async throws {
         let fixture = try await Fixture(limits: HistoryLimits(events: 10))
         try fixture.publish(100)
@@ -57,7 +57,7 @@ struct DeliveryTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a reader that stops and goes on gets every event once, byte for byte", arguments: Transport.allCases)
+    @Test("A reader that stops and resumes gets every event once, byte for byte", arguments: Transport.allCases)
     func partialWrites(_ transport: Transport) async throws {
         let fixture = try await Fixture()
         let slow = try await fixture.subscribe(transport, buffer: 4096)
@@ -65,7 +65,7 @@ struct DeliveryTests {
         var read = 0
         for round in 0..<4 {
             try await fixture.publishUntilBehind(size: 3000)
-            // What does not keep up keeps nobody else waiting.
+            // The slow reader does not delay the quick one.
             let expected = fixture.expected()
             #expect(try await quick.client.read(expected.count - read) == Array(expected[read...]), "round \(round)")
             #expect(try await slow.client.read(expected.count - read) == Array(expected[read...]), "round \(round)")
@@ -75,14 +75,14 @@ struct DeliveryTests {
         await fixture.finish([slow, quick])
     }
 
-    @Test("who comes back to a history that was trimmed is told of the gap, and goes on with the oldest")
+    @Test("A subscriber whose history was trimmed gets a gap event, and continues with the oldest event")
     func gap() async throws {
         let fixture = try await Fixture(limits: HistoryLimits(events: 50))
         let subscriber = try await fixture.subscribe(.tcp, buffer: 4096)
         try await fixture.publishUntilBehind(size: 3000)
         try fixture.publish(200)
         fixture.reactor.drain()
-        // Ended while behind: what was begun is completed, and no more.
+        // Ended while behind: only the event in progress is completed.
         _ = try await subscriber.client.readToEnd()
         #expect(await subscriber.ending.value == .serverDraining)
         await fixture.finish([subscriber])
@@ -98,7 +98,7 @@ struct DeliveryTests {
         for event in try events(body) {
             if event.type == "gap" {
                 gaps += 1
-                // Which that is depends on when it was asked for.
+                // Which event is the oldest depends on when history was read.
                 let oldest = try #require(
                     second.entries.firstIndex { event.data.contains("\"oldest\":\"\($0.id)\"") }
                 )
@@ -115,7 +115,7 @@ struct DeliveryTests {
         await second.finish([reader])
     }
 
-    @Test("who asks for an event of another history is told of a gap")
+    @Test("A subscriber that resumes from another history's ID gets a gap event")
     func unknown() async throws {
         let fixture = try await Fixture()
         try fixture.publish(3)
@@ -128,7 +128,7 @@ struct DeliveryTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("heartbeats come while nothing else does")
+    @Test("An idle stream gets heartbeats")
     func heartbeats() async throws {
         let fixture = try await Fixture(StreamOptions(heartbeat: .milliseconds(100)))
         let subscriber = try await fixture.subscribe()
@@ -137,7 +137,7 @@ struct DeliveryTests {
         #expect(fixture.reactor.takeTally().heartbeats >= 3)
     }
 
-    @Test("events of one round that are more than one write holds come all the same")
+    @Test("Events of one turn that exceed one write are all delivered")
     func largeRound() async throws {
         let fixture = try await Fixture(starts: false)
         let subscriber = try await fixture.subscribe()

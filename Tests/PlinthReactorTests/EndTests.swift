@@ -11,7 +11,7 @@ import Testing
 struct EndTests {
     // MARK: - The client leaves
 
-    /// What a client does that leaves.
+    /// How a client leaves.
     enum Leaving: CaseIterable {
         case close, reset, halfClose
 
@@ -24,7 +24,7 @@ struct EndTests {
         }
     }
 
-    @Test("a client that leaves is noticed at once", arguments: Leaving.allCases, Transport.allCases)
+    @Test("A client that leaves is noticed at once", arguments: Leaving.allCases, Transport.allCases)
     func leaves(_ leaving: Leaving, _ transport: Transport) async throws {
         let fixture = try await Fixture()
         let subscriber = try await fixture.subscribe(transport)
@@ -36,7 +36,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a client that left before its hand-off", arguments: Leaving.allCases, Transport.allCases)
+    @Test("A client that left before its hand-off ends its stream", arguments: Leaving.allCases, Transport.allCases)
     func leftBefore(_ leaving: Leaving, _ transport: Transport) async throws {
         let fixture = try await Fixture()
         try fixture.publish(10)
@@ -45,7 +45,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a client that leaves while it does not keep up", arguments: Leaving.allCases)
+    @Test("A client that leaves while behind is noticed", arguments: Leaving.allCases)
     func leavesBehind(_ leaving: Leaving) async throws {
         let fixture = try await Fixture()
         let subscriber = try await fixture.subscribe(buffer: 4096)
@@ -55,7 +55,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("what is no socket is closed, and its owner told")
+    @Test("A hand-off of an invalid descriptor ends the stream as failed")
     func noSocket() async throws {
         let fixture = try await Fixture()
         let ending = Ending()
@@ -73,7 +73,7 @@ struct EndTests {
 
     // MARK: - Input
 
-    @Test("bytes that were sent before and after the hand-off do no harm", arguments: Transport.allCases)
+    @Test("Bytes sent before and after the hand-off are ignored", arguments: Transport.allCases)
     func pipelined(_ transport: Transport) async throws {
         let fixture = try await Fixture()
         let input = [UInt8](repeating: 0x47, count: 100_000)
@@ -85,7 +85,7 @@ struct EndTests {
         #expect(try await subscriber.client.read(expected.count) == expected)
         await subscriber.client.send(input)
         fixture.reactor.drain()
-        // With bytes unread, closing at once would reset the connection.
+        // With unread input, closing at once would reset the connection.
         await subscriber.client.send(input)
         #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
         subscriber.client.close()
@@ -93,7 +93,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a client that sends without end keeps nobody waiting, not even the end of its own stream")
+    @Test("A client that never stops sending delays neither other streams nor the end of its own")
     func flood() async throws {
         let fixture = try await Fixture()
         let flooding = try await fixture.subscribe()
@@ -117,7 +117,7 @@ struct EndTests {
 
     // MARK: - Time
 
-    @Test("who takes nothing of what waits for it is closed, and keeps nothing in the kernel")
+    @Test("A client that takes nothing until the write timeout is closed")
     func writeTimeout() async throws {
         let fixture = try await Fixture(StreamOptions(heartbeat: nil, writeTimeout: .milliseconds(200)))
         let subscriber = try await fixture.subscribe(buffer: 4096)
@@ -126,7 +126,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("a stream that has had its time is completed", arguments: [false, true])
+    @Test("A stream is completed at its maximum age", arguments: [false, true])
     func maximumAge(isBehind: Bool) async throws {
         let fixture = try await Fixture(StreamOptions(heartbeat: nil, maximumAge: .milliseconds(100)))
         let subscriber = try await fixture.subscribe(buffer: 4096)
@@ -140,7 +140,7 @@ struct EndTests {
 
     // MARK: - The server ends them
 
-    @Test("draining completes all bodies, and adopts no more")
+    @Test("Draining completes all bodies, and refuses hand-offs")
     func drain() async throws {
         let fixture = try await Fixture()
         var subscribers: [Subscriber] = []
@@ -166,14 +166,14 @@ struct EndTests {
         await fixture.finish(subscribers + [behind, late])
     }
 
-    @Test("a client that does not close is closed after a while")
+    @Test("A client that does not close is closed after 2 s")
     func lingering() async throws {
         let fixture = try await Fixture()
         let subscriber = try await fixture.subscribe()
         let start = MonotonicTime.now()
         fixture.reactor.drain()
         #expect(try await subscriber.client.readToEnd() == Fixture.lastChunk)
-        // Until then it may send what it likes, and is not reset for that.
+        // Input until then does not reset the connection.
         await subscriber.client.send([UInt8](repeating: 0x47, count: 1000))
         #expect(try await subscriber.client.readToEnd().isEmpty)
         #expect(await subscriber.ending.value == .serverDraining)
@@ -181,7 +181,7 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("some streams are ended, the others go on")
+    @Test("Ending the streams of one topic leaves others open")
     func some() async throws {
         let fixture = try await Fixture()
         let other = try Topic("other")
@@ -205,7 +205,7 @@ struct EndTests {
         await fixture.finish([stays, Subscriber(client: client, ending: ending, socket: socket)])
     }
 
-    @Test("waiting for the last stream can be given up")
+    @Test("Waiting for the last stream can be cancelled")
     func waiting() async throws {
         let fixture = try await Fixture()
         let subscriber = try await fixture.subscribe()

@@ -7,9 +7,9 @@ import Testing
 
 @testable import PlinthReactor
 
-@Suite("Input behind a request")
+@Suite("Input after a request")
 struct InputQueueTests {
-    @Test("a socket waits once, however often more of its input is reported")
+    @Test("A socket is queued once, however often its input is reported")
     func once() {
         var queue = InputQueue()
         let first = StreamTag(slot: 1, generation: 1)
@@ -27,21 +27,21 @@ struct InputQueueTests {
         #expect(queue.take() == [first])
     }
 
-    @Test("a turn reads for a bounded number of sockets, those that wait longest first")
+    @Test("A turn reads from at most 64 sockets, those that have waited longest first")
     func bounded() {
         var queue = InputQueue()
         let tags = (0..<150).map { StreamTag(slot: $0, generation: 1) }
         for tag in tags { queue.add(tag) }
         let first = queue.take()
         #expect(first == Array(tags[..<64]))
-        // What was read and has more comes behind those that have not been read for.
+        // A socket that was read and has more input is queued last.
         queue.add(first[0])
         #expect(queue.take() == Array(tags[64..<128]))
         #expect(queue.take() == Array(tags[128...]) + [first[0]])
         #expect(queue.take() == [])
     }
 
-    @Test("clients that send without end stand in line once each, and others get their events")
+    @Test("Clients that send 32 MiB are queued once each, and others get their events")
     func flood() async throws {
         let fixture = try await Fixture()
         let flooders = [try await fixture.subscribe(), try await fixture.subscribe()]
@@ -53,7 +53,7 @@ struct InputQueueTests {
         #expect(try await reader.client.read(fixture.expected().count) == fixture.expected())
         #expect(await first == input.count)
         #expect(await second == input.count)
-        #expect(fixture.reactor.mostUnread <= 2, "\(fixture.reactor.mostUnread) places in line for two clients")
+        #expect(fixture.reactor.mostUnread <= 2, "\(fixture.reactor.mostUnread) queued sockets for two clients")
         await fixture.finish(flooders + [reader])
     }
 }

@@ -7,12 +7,12 @@ import Testing
 
 @testable import PlinthReactor
 
-@Suite("The table of sockets")
+@Suite("Socket table")
 struct SocketTableTests {
-    @Test("a slot that is used again is not taken for what it was")
+    @Test("The tag of a removed socket does not match a reused slot")
     func generations() {
         let table = SocketTable()
-        // The table closes nothing: any number will do.
+        // The table never closes: any descriptor will do.
         let first = table.insert(StreamSocket(descriptor: 1000), { _ in }, at: 3)
         #expect(table[first]?.descriptor == 1000)
         #expect(table.remove(3)?.socket.descriptor == 1000)
@@ -24,7 +24,7 @@ struct SocketTableTests {
         #expect(table[StreamTag(slot: 4, generation: 1)] == nil)
     }
 
-    @Test("a tag comes back from the kernel as it was", arguments: [false, true])
+    @Test("A tag survives the round trip through the kernel", arguments: [false, true])
     func tags(isLingering: Bool) {
         for slot in [0, 1, 70_000, Int(Int32.max)] {
             for generation in [0, 1, UInt32.max - 1] {

@@ -13,7 +13,7 @@ import Testing
 
 @Suite("Stopping")
 struct StopTests {
-    @Test("before it began, twice, and after it ended")
+    @Test("A reactor can be stopped before it starts, and twice")
     func idle() async throws {
         let fixture = try await Fixture(starts: false)
         let before = try await fixture.subscribe()
@@ -30,7 +30,7 @@ struct StopTests {
         await fixture.finish([before, after])
     }
 
-    @Test("from what it calls at a stream's end, which may ask it anything")
+    @Test("Every function, including stop, can be called from the closure for a stream's end")
     func fromCallback() async throws {
         let fixture = try await Fixture()
         let (client, descriptor) = try Client.pair()
@@ -58,7 +58,7 @@ struct StopTests {
         await fixture.finish([other])
     }
 
-    @Test("a reactor that is forgotten closes what it was given")
+    @Test("A reactor that is released unstarted closes its sockets")
     func forgotten() async throws {
         let ending = Ending()
         let (client, descriptor) = try Client.pair()
@@ -83,7 +83,7 @@ struct StopTests {
         #expect(try await client.readToEnd().isEmpty)
     }
 
-    @Test("reactors that come and go leave no descriptors")
+    @Test("Stopped reactors leave no descriptors open")
     func descriptors() async throws {
         func pollers() throws -> Int {
             try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count { name in
@@ -98,12 +98,12 @@ struct StopTests {
             await fixture.reactor.waitUntilEmpty()
             #expect(subscriber.ending.reasons == [.serverDraining])
         }
-        // Other tests have theirs at the same time, about a hundred at most.
+        // Concurrent tests have at most about 100 of their own.
         #expect(try pollers() < 300)
     }
 
-    /// At each moment: hand-offs, ends, publishing and clients' whims, cut off somewhere.
-    @Test("at a random moment everything is closed, and each owner told once", arguments: 0..<60)
+    /// Stops amid hand-offs, ends, publishing, and clients that leave or send.
+    @Test("Stopping at a random moment closes every socket, and notifies each owner once", arguments: 0..<60)
     func random(_ number: Int) async throws {
         let seed = ProcessInfo.processInfo.environment["PLINTH_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...9999)
         var generator = SeededGenerator(seed: seed &+ UInt64(number) << 32)

@@ -8,7 +8,7 @@ import Glibc
 import PlinthEvents
 import Testing
 
-/// Something that a socket did not do in time, or at all.
+/// A failure of a socket, or its timeout.
 struct ClientError: Error, CustomStringConvertible {
     let description: String
 }
@@ -20,7 +20,7 @@ enum Transport: CaseIterable {
 
 /// The client's end of a connection, in raw bytes.
 ///
-/// What waits does so on a thread of its own, so that the tasks of others go on. One task at a time uses it.
+/// Blocking calls run on a thread of their own, so that they do not block Swift's pool. One task at a time uses it.
 final class Client: @unchecked Sendable {
     private(set) var descriptor: CInt
     private var pending: [UInt8] = []
@@ -36,7 +36,7 @@ final class Client: @unchecked Sendable {
 
     /// A connected pair: the client, and the descriptor of the other end.
     ///
-    /// `buffer` is what each end's kernel buffer holds, about; nil for the usual.
+    /// `buffer` is the approximate size of each end's kernel buffers; nil for the default.
     static func pair(_ transport: Transport = .tcp, buffer: CInt? = nil) throws -> (Client, CInt) {
         let cloexec = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         var ends: [CInt] = [-1, -1]
@@ -75,9 +75,9 @@ final class Client: @unchecked Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, 4)
     }
 
-    /// Sends all, or as much as it can.
+    /// Sends until everything is sent, or sending fails.
     ///
-    /// - Returns: How much that was.
+    /// - Returns: The number of bytes sent.
     @discardableResult
     func send(_ bytes: [UInt8]) async -> Int {
         await onThread { self.sendHere(bytes) }
@@ -95,13 +95,13 @@ final class Client: @unchecked Sendable {
         return sent
     }
 
-    /// Sends again and again until the other side is gone.
+    /// Sends until the peer is gone.
     func flood() async {
         let block = [UInt8](repeating: 0x78, count: 64 * 1024)
         await onThread { while self.sendHere(block) == block.count {} }
     }
 
-    /// Reads so many bytes.
+    /// Reads `count` bytes.
     func read(_ count: Int) async throws -> [UInt8] {
         try await onThread { () throws -> [UInt8] in
             while self.pending.count < count {
@@ -112,7 +112,7 @@ final class Client: @unchecked Sendable {
         }
     }
 
-    /// Reads until something has come.
+    /// Reads up to and including a mark.
     func read(until mark: String) async throws -> [UInt8] {
         let mark = Array(mark.utf8)
         return try await onThread { () throws -> [UInt8] in
@@ -126,7 +126,7 @@ final class Client: @unchecked Sendable {
         }
     }
 
-    /// Reads until the other side has said that nothing more comes.
+    /// Reads until the peer closes its output.
     func readToEnd() async throws -> [UInt8] {
         try await onThread { () throws -> [UInt8] in
             while try self.receive() {}
@@ -135,7 +135,7 @@ final class Client: @unchecked Sendable {
         }
     }
 
-    /// - Returns: Whether anything came before the end.
+    /// - Returns: False at the end of input.
     private func receive() throws -> Bool {
         var buffer = [UInt8](repeating: 0, count: 256 * 1024)
         let count = recv(descriptor, &buffer, buffer.count, 0)
@@ -144,7 +144,7 @@ final class Client: @unchecked Sendable {
         return count > 0
     }
 
-    /// Says that nothing more comes, and goes on listening.
+    /// Half-closes the connection.
     func finishOutput() { shutdown(descriptor, CInt(SHUT_WR)) }
 
     /// Closes with a reset.
@@ -160,13 +160,13 @@ final class Client: @unchecked Sendable {
     }
 }
 
-/// The name of a socket that no later one gets.
+/// A socket's inode number, which no later socket gets.
 func socketNumber(_ descriptor: CInt) -> UInt {
     var status = stat()
     return fstat(descriptor, &status) == 0 ? UInt(status.st_ino) : 0
 }
 
-/// The sockets that this process has open.
+/// The inode numbers of the process's open sockets.
 func openSockets() -> Set<UInt> {
     var numbers: Set<UInt> = []
     for descriptor in (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
@@ -177,7 +177,7 @@ func openSockets() -> Set<UInt> {
     return numbers
 }
 
-/// What a body in chunks consists of.
+/// Decodes a chunked body.
 func unchunked(_ body: [UInt8]) throws -> (bytes: [UInt8], isComplete: Bool) {
     var bytes: [UInt8] = []
     var rest = body[...]
@@ -188,7 +188,7 @@ func unchunked(_ body: [UInt8]) throws -> (bytes: [UInt8], isComplete: Bool) {
         rest = rest[end.upperBound...]
         guard rest.count >= size + 2 else { break }
         guard rest.dropFirst(size).prefix(2).elementsEqual([0x0D, 0x0A]) else {
-            throw ClientError(description: "a chunk without its end")
+            throw ClientError(description: "a chunk without CRLF")
         }
         if size == 0 { return (bytes, rest.count == 2) }
         bytes += rest.prefix(size)
@@ -197,7 +197,7 @@ func unchunked(_ body: [UInt8]) throws -> (bytes: [UInt8], isComplete: Bool) {
     return (bytes, false)
 }
 
-/// The events of a body in chunks.
+/// The events of a chunked body.
 func events(_ body: [UInt8]) throws -> [ServerSentEvent] {
     var events: [ServerSentEvent] = []
     var parser = ServerSentEventParser()

@@ -9,7 +9,7 @@ import PlinthReactor
 import Synchronization
 import Testing
 
-/// How a stream ended: told once, awaited by anybody.
+/// Records how a stream ended; any number of tasks may await it.
 final class Ending: Sendable {
     private struct State {
         var reasons: [StreamEnd] = []
@@ -27,7 +27,7 @@ final class Ending: Sendable {
         for waiter in waiters { waiter.resume(returning: reason) }
     }
 
-    /// All that was told: once, if all is well.
+    /// All reasons recorded: exactly one, unless a test fails.
     var reasons: [StreamEnd] { state.withLock { $0.reasons } }
 
     var value: StreamEnd {
@@ -47,18 +47,18 @@ final class Ending: Sendable {
 struct Subscriber: Sendable {
     let client: Client
     let ending: Ending
-    /// The name of the socket that the reactor owns.
+    /// The inode number of the socket that the reactor owns.
     let socket: UInt
 }
 
-/// A history, a reactor that gets its events, and subscribers.
+/// A history, and a reactor that delivers its events to subscribers.
 final class Fixture: Sendable {
     let memory: MemoryHistory
     let reactor: Reactor
     private let published: Published
     let topic: Topic
 
-    /// All that history has told of.
+    /// All events that history has delivered.
     private final class Published: Sendable {
         let entries = Mutex<[HistoryEntry]>([])
     }
@@ -92,7 +92,7 @@ final class Fixture: Sendable {
 
     deinit { reactor.stop() }
 
-    /// Publishes events whose data has about so many bytes.
+    /// Publishes events with about `size` bytes of data each.
     func publish(_ count: Int = 1, size: Int = 20) throws {
         for _ in 0..<count {
             let data = "\(entries.count) " + String(repeating: "x", count: size)
@@ -102,18 +102,18 @@ final class Fixture: Sendable {
 
     var entries: [HistoryEntry] { published.entries.withLock { $0 } }
 
-    /// What a subscriber of everything from a position on is to get, byte for byte.
+    /// The bytes that a subscriber to everything after a position should get.
     func expected(after position: Int = 0) -> [UInt8] {
         entries.dropFirst(position).flatMap { $0.frame.bytes[$0.frame.chunked] }
     }
 
-    /// The end of a body, behind the reconnection time that the fixture's streams get.
+    /// The end of a body, after the reconnection time that the fixture's streams get.
     static let lastChunk = Array("d\r\nretry: 2000\n\n\r\n0\r\n\r\n".utf8)
 
-    /// A client whose connection the reactor adopts.
+    /// Connects a client, and hands off its connection to the reactor.
     ///
-    /// `buffer` is what each end's kernel buffer holds, about, or nil for the usual; `position` the last event that the
-    /// client has, or nil to begin with the oldest that is held; `prepare` happens before the hand-off.
+    /// `buffer` is the approximate size of each end's kernel buffers, nil for the default; `position` is the last event
+    /// that the client has, nil to begin with the oldest event held; `prepare` runs before the hand-off.
     func subscribe(
         _ transport: Transport = .tcp,
         buffer: CInt? = nil,
@@ -134,16 +134,16 @@ final class Fixture: Sendable {
         return Subscriber(client: client, ending: ending, socket: socket)
     }
 
-    /// Publishes until so many subscribers do not keep up.
+    /// Publishes until `count` subscribers are behind.
     func publishUntilBehind(_ count: Int = 1, size: Int = 10_000) async throws {
         for _ in 0..<20_000 {
             try publish(10, size: size)
             if await reactor.countBehind() >= count { return }
         }
-        Issue.record("nobody fell behind")
+        Issue.record("no subscriber fell behind")
     }
 
-    /// Ends everything, and expects that nothing is left.
+    /// Stops the reactor, and expects every socket closed and each owner notified once.
     func finish(_ subscribers: [Subscriber]) async {
         reactor.stop()
         await reactor.waitUntilEmpty()
