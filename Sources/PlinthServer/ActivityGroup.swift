@@ -4,7 +4,7 @@
 
 import Synchronization
 
-/// Counts what is under way (connections, requests, callbacks), so that a shutdown can wait for all of it.
+/// Counts connections, requests and callbacks in progress, so that a shutdown can wait for them.
 final class ActivityGroup: Sendable {
     private struct Waiter {
         let continuation: CheckedContinuation<Bool, Never>
@@ -39,12 +39,10 @@ final class ActivityGroup: Sendable {
         }
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until ``count`` is 0, including activities that begin meanwhile.
     ///
-    /// New activities may begin meanwhile and are waited for as well.
-    ///
-    /// - Parameter limit: The longest to wait, whether or not the caller's task is cancelled; nil for no limit.
-    /// - Returns: Whether nothing is under way.
+    /// - Parameter limit: The longest wait, even if the caller's task is cancelled; nil for no limit.
+    /// - Returns: False at the limit.
     @discardableResult
     func wait(atMost limit: Duration? = nil) async -> Bool {
         await withCheckedContinuation { continuation in
@@ -52,7 +50,7 @@ final class ActivityGroup: Sendable {
                 if state.count == 0 { return true }
                 state.lastWaiter += 1
                 let number = state.lastWaiter
-                // Not a child of the caller's task, which may have been cancelled: that is when the limit counts.
+                // Unstructured: the limit has to hold when the caller's task is cancelled.
                 let timer = limit.map { limit in
                     Task {
                         try await Task.sleep(for: limit)

@@ -30,7 +30,7 @@ public final class Connector: Service {
         var waiters: [CheckedContinuation<[BoundAddress], any Error>] = []
     }
 
-    /// The configuration that it was made with.
+    /// The connector's configuration.
     public let configuration: ConnectorConfiguration
 
     private let logger: Logger
@@ -38,16 +38,14 @@ public final class Connector: Service {
     private let server: ServerContext
     private let listening = Mutex(Listening())
 
-    /// A connector for a chain.
-    ///
-    /// It does nothing until it runs.
+    /// Creates a connector for a chain; it listens when it runs.
     ///
     /// - Parameters:
-    ///   - chain: What answers requests.
-    ///   - configuration: Addresses and limits; all defaults unless given.
-    ///   - logger: Where log lines go; one labelled `plinth` unless given.
-    ///   - metricsFactory: Where metrics go; the one the process has bootstrapped unless given.
-    ///   - eventLoopGroup: What runs the connections; NIO's shared group unless given.
+    ///   - chain: Handles the requests.
+    ///   - configuration: Addresses and limits. Default: the defaults of ``ConnectorConfiguration``.
+    ///   - logger: Receives log messages. Default: a logger labelled `plinth`.
+    ///   - metricsFactory: Creates the metrics. Default: the factory bootstrapped in the process.
+    ///   - eventLoopGroup: Runs the connections. Default: NIO's shared group.
     public init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
@@ -70,8 +68,9 @@ public final class Connector: Service {
 
     /// Runs until SIGTERM or SIGINT, then ends every stream, lets requests finish, and returns.
     ///
-    /// - Parameter services: Services that begin before it and end after it, such as a ``HubService``; none unless given.
-    /// - Throws: ``ConnectorError`` if an address cannot be listened on; what one of the services throws.
+    /// - Parameter services: Services that start before the connector and stop after it, such as a ``HubService``.
+    ///   Default: none.
+    /// - Throws: ``ConnectorError`` if it cannot listen on an address; any error that a service throws.
     public func runService(alongside services: [any Service] = []) async throws {
         let services = ServiceGroup(
             services: services + [self],
@@ -81,28 +80,28 @@ public final class Connector: Service {
         try await services.run()
     }
 
-    /// Runs as one service among others, until a graceful shutdown or until its task is cancelled.
+    /// Runs as a service, until a graceful shutdown or until its task is cancelled.
     ///
     /// A graceful shutdown stops listening, ends every event stream with ``/Plinth/StreamEnd/serverDraining``, and
-    /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once. Code that
-    /// does not return when its task is cancelled holds this up for ``ConnectorConfiguration/cancellationTimeout`` and no
-    /// longer; what is left then is logged.
+    /// gives requests ``ConnectorConfiguration/shutdownTimeout`` to finish. Cancellation closes everything at once.
+    /// Code that ignores cancellation delays the return by at most ``ConnectorConfiguration/cancellationTimeout``; a
+    /// warning then counts what is left.
     ///
-    /// - Throws: ``ConnectorError`` if an address cannot be listened on, or if the connector has run before.
+    /// - Throws: ``ConnectorError`` if it cannot listen on an address, or if the connector has run before.
     public func run() async throws {
         let isFirst = listening.withLock { listening in
             defer { listening.hasRun = true }
             return !listening.hasRun
         }
         guard isFirst else {
-            throw ConnectorError(.alreadyRun, "this connector has run before; make a new one for each run")
+            throw ConnectorError(.alreadyRun, "this connector has run before; create a new one for each run")
         }
         do {
             let listeners = try makeListeners()
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.superviseShutdown() }
                 try await self.run(listeners)
-                // Nothing new comes in any more; what is under way ends, or is ended by the supervision.
+                // The listeners are closed. What is in progress ends by itself or is ended by `superviseShutdown`.
                 await self.waitForActivities()
                 group.cancelAll()
             }
@@ -113,10 +112,11 @@ public final class Connector: Service {
         }
     }
 
-    /// Where the connector listens, in the order of ``ConnectorConfiguration/addresses``, once it does.
+    /// Waits until the connector listens, and returns its addresses.
     ///
-    /// - Returns: The addresses, with the port that the system chose where 0 was asked for.
-    /// - Throws: What ``run()`` throws if it ends before.
+    /// - Returns: The addresses in the order of ``ConnectorConfiguration/addresses``; port 0 is replaced by the port
+    ///   that the system chose.
+    /// - Throws: If ``run()`` ends before, its error, or `CancellationError` if it has none.
     public func listeningAddresses() async throws -> [BoundAddress] {
         try await withCheckedThrowingContinuation { continuation in
             let outcome = listening.withLock { listening in
@@ -127,10 +127,10 @@ public final class Connector: Service {
         }
     }
 
-    /// The number of connections and requests under way.
+    /// The number of connections, requests and callbacks in progress.
     package var activityCount: Int { server.activities.count }
 
-    /// Waits until no connection, request or callback is under way.
+    /// Waits until no connection, request or callback is in progress.
     package func waitUntilIdle() async { await server.activities.wait() }
 
     // MARK: - Parts
@@ -145,13 +145,13 @@ public final class Connector: Service {
                         throw ConnectorError(
                             .listen,
                             "cannot listen on \(self.configuration.addresses[index].socket): \(error); choose another "
-                                + "address, or end the process that has it",
+                                + "address, or stop the process that uses it",
                             cause: error
                         )
                     }
                 }
             }
-            // Not `waitForAll`, which would wait for the listeners that work before it tells of the one that does not.
+            // Not `waitForAll`, which would wait for the working listeners before it throws the error of a failed one.
             for try await _ in group {}
         }
     }
@@ -169,7 +169,7 @@ public final class Connector: Service {
             do {
                 return makeListener(address, index, try TLSChannel(plain, tlsConfiguration: tls))
             } catch {
-                throw ConnectorError(.tlsIdentity, "the TLS configuration cannot be used: \(error)", cause: error)
+                throw ConnectorError(.tlsIdentity, "invalid TLS configuration: \(error)", cause: error)
             }
         }
     }
@@ -232,21 +232,21 @@ public final class Connector: Service {
         for waiter in waiters { waiter.resume(with: outcome) }
     }
 
-    /// Waits for what is under way when a shutdown has begun: no longer than it may take to end, and to be ended.
+    /// Waits for all activities after a shutdown has begun, at most for both of its timeouts.
     private func waitForActivities() async {
         let limit = configuration.shutdownTimeout + configuration.cancellationTimeout
         if await server.activities.wait(atMost: limit) { return }
         logger.warning(
-            "the shutdown leaves behind code that did not return when its task was cancelled",
+            "shutdown leaves code behind that did not return after its task was cancelled",
             metadata: ["activities": "\(server.activities.count)", "waited": "\(limit)"]
         )
     }
 
-    /// Waits for the shutdown, and sees that it comes to an end.
+    /// Waits for a shutdown, drains all event loops, and closes what is left after the timeout.
     private func superviseShutdown() async {
         let isGraceful = (try? await gracefulShutdown()) != nil
         for loop in server.allLoops { loop.eventLoop.execute { loop.drain() } }
-        // Cancelled as soon as nothing is left to wait for.
+        // Cancelled as soon as no activity is left.
         if isGraceful { try? await Task.sleep(for: configuration.shutdownTimeout) }
         for loop in server.allLoops { loop.eventLoop.execute { loop.terminate() } }
     }

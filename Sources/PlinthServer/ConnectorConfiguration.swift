@@ -2,74 +2,86 @@
 
 #if Server
 
-/// How a ``Connector`` listens, and the limits that it keeps.
+/// A ``Connector``'s addresses and limits.
 public struct ConnectorConfiguration: Sendable {
-    /// Where to listen.
+    /// The addresses to listen on.
     ///
     /// Default: plain HTTP on 127.0.0.1:8080.
     public var addresses: [ListenAddress]
-    /// How many connections the kernel keeps waiting to be accepted, for each address.
+    /// The most connections that the kernel queues for acceptance, for each address.
     ///
     /// Default: 1,024.
     public var backlog: Int
-    /// The most connections open at once, for each address; others wait in the backlog.
+    /// The most open connections for each address; others wait in the backlog.
     ///
-    /// Default: nil, as many as there are descriptors.
+    /// Default: nil, limited by file descriptors only.
     public var maximumConnections: Int?
-    /// The most bytes of a request's head, all fields together; more is answered with 431.
+    /// The most bytes of a request's head, all fields together; a larger one gets status 431.
     ///
     /// Default: 64 KiB.
     public var maximumHeadSize: Int
-    /// The most bytes of a request's body; more is answered with 413.
+    /// The most bytes of a request's body; a larger one gets status 413.
     ///
-    /// Default: 64 MiB. Handlers set lower limits where they collect a body.
+    /// Handlers set lower limits where they collect a body.
+    ///
+    /// Default: 64 MiB.
     public var maximumBodySize: Int
-    /// How long a request's head may take from its first byte.
+    /// How long a request's head may take from its first byte; then it gets status 408.
     ///
-    /// Default: 15 seconds, then 408.
+    /// Default: 15 s.
     public var headTimeout: Duration
-    /// How long a handler that waits for more of a body waits for the next bytes.
+    /// How long a handler waits for the next bytes of a body; then the request gets status 408.
     ///
-    /// Default: 30 seconds, then 408.
+    /// Default: 30 s.
     public var bodyTimeout: Duration
     /// How long a connection may be idle between requests.
     ///
-    /// Default: 75 seconds.
+    /// Default: 75 s.
     public var idleTimeout: Duration
-    /// How long a client may take nothing of a response that is no event stream before the connection is closed.
+    /// How long a client may take nothing of a response before its connection is closed.
     ///
-    /// Default: 30 seconds. Event streams have ``/Plinth/EventStreamOptions/writeTimeout``.
+    /// Event streams have ``/Plinth/EventStreamOptions/writeTimeout`` instead.
+    ///
+    /// Default: 30 s.
     public var writeTimeout: Duration
-    /// How long a client may go on sending behind the last response of its connection, so that it can read that response
+    /// How long a client may keep sending after the last response of its connection, so that it can read that response
     /// (RFC 9112, section 9.6).
     ///
-    /// Default: 30 seconds; one that is silent for 5 seconds is closed sooner.
+    /// A connection that is silent for 5 s is closed sooner.
+    ///
+    /// Default: 30 s.
     public var lingerTimeout: Duration
-    /// How long a peer may acknowledge nothing that was sent before the kernel gives the connection up
-    /// (`TCP_USER_TIMEOUT`, RFC 5482; Linux).
+    /// How long a peer may leave sent bytes unacknowledged before the kernel drops the connection (`TCP_USER_TIMEOUT`,
+    /// RFC 5482; Linux only). Nil leaves the time to the kernel.
     ///
-    /// Default: 60 seconds; nil leaves it to the kernel.
+    /// Default: 60 s.
     public var acknowledgementTimeout: Duration?
-    /// How long requests may go on after a shutdown has begun before their connections are closed.
+    /// How long requests may continue after a shutdown has begun before their connections are closed.
     ///
-    /// Event streams end at once. Default: 10 seconds.
+    /// Event streams end at once.
+    ///
+    /// Default: 10 s.
     public var shutdownTimeout: Duration
-    /// How long handlers, ready functions and callbacks may take to return when a shutdown has closed their connections and
-    /// cancelled their tasks.
+    /// How long handlers, ready functions and callbacks may take to return after a shutdown has closed their
+    /// connections and cancelled their tasks.
     ///
-    /// Default: 5 seconds. What has not returned by then is left behind, and a warning counts it.
+    /// What has not returned by then is left behind, and a warning counts it.
+    ///
+    /// Default: 5 s.
     public var cancellationTimeout: Duration
-    /// Whether requests run on the event loop of their connection, and not on Swift's pool of threads.
+    /// Whether requests run on their connection's event loop instead of Swift's thread pool.
     ///
-    /// Default: false. It saves two changes of thread for each request; and one that computes for long, or blocks, then
-    /// holds up all connections of its event loop. For services whose requests do neither, such as a hub's.
+    /// This saves two thread switches for each request, but a request that blocks or computes for long then delays all
+    /// connections of its event loop. It suits services whose requests do neither, such as a hub.
+    ///
+    /// Default: false.
     public var runsRequestsOnEventLoops: Bool
-    /// What the `Server` header says.
+    /// The value of the `Server` header field.
     ///
-    /// Default: nil, no such header.
+    /// Default: nil, no such field.
     public var serverName: String?
 
-    /// A configuration; all defaults unless given.
+    /// Creates a configuration; parameters default to the values documented with the properties.
     public init(
         addresses: [ListenAddress] = [.tcp()],
         backlog: Int = 1024,

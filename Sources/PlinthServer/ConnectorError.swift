@@ -2,9 +2,9 @@
 
 #if Server
 
-/// Why a connector could not be made or could not run.
+/// Why a connector could not be created or run.
 public struct ConnectorError: Error, CustomStringConvertible {
-    /// What kind of thing went wrong.
+    /// The kind of a connector error.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Value: String {
             case tlsIdentity = "tls-identity"
@@ -20,20 +20,20 @@ public struct ConnectorError: Error, CustomStringConvertible {
 
         /// A certificate or key cannot be used.
         public static let tlsIdentity = Code(.tlsIdentity)
-        /// An address cannot be listened on.
+        /// The connector cannot listen on an address.
         public static let listen = Code(.listen)
         /// The connector has run before; each runs once.
         public static let alreadyRun = Code(.alreadyRun)
 
-        /// A word for logs, such as `listen`.
+        /// The code as it appears in logs, such as `listen`.
         public var description: String { value.rawValue }
     }
 
-    /// What kind of thing went wrong.
+    /// The kind of error.
     public let code: Code
     /// What happened, where, and what to do.
     public let message: String
-    /// The error underneath, if there is one.
+    /// The underlying error, if any.
     public let cause: (any Error)?
 
     init(_ code: Code, _ message: String, cause: (any Error)? = nil) {

@@ -5,11 +5,11 @@
 import Plinth
 import PlinthTestSupport
 
-/// What holds for an application's stream, in every way to serve it.
+/// The contract of an application's stream, for every way to serve it.
 enum ApplicationStreams {
     private struct Mishap: Error {}
 
-    /// A stream, what it reports, and a client of it.
+    /// Serves a stream, and passes its server, a client and its recorded ends to `check`.
     private static func stream(
         _ way: Way,
         options: EventStreamOptions = EventStreamOptions(heartbeat: .off),
@@ -30,12 +30,12 @@ enum ApplicationStreams {
         }
     }
 
-    /// Sends nothing, and does not end.
+    /// Sends nothing until cancelled.
     @Sendable private static func forever(_ events: EventChannel) async throws {
         try await untilCancelled()
     }
 
-    /// Waits for the one end of a stream.
+    /// Waits for a stream's end, and checks that it is the only one.
     private static func ended(_ ends: Recorder<StreamEnd>, _ end: StreamEnd) async throws {
         let found = try await ends.first()
         try must(found == [end], "\(found)")
@@ -43,7 +43,7 @@ enum ApplicationStreams {
 
     static let table = ContractTable(
         rows: [
-            ContractRow("the head says what an event stream's says") { way in
+            ContractRow("the head has the status and fields of an event stream") { way in
                 try await stream(way, ready: forever) { _, client, _ in
                     let (status, fields) = try await client.head()
                     try must(status == 200, "\(status)")
@@ -52,19 +52,19 @@ enum ApplicationStreams {
                     try must(fields["x-accel-buffering"] == "no", "\(fields)")
                 }
             },
-            ContractRow("it opens at once, with a comment") { way in
+            ContractRow("it opens at once with a comment") { way in
                 try await stream(way, ready: forever) { _, client, _ in
                     let body = try await client.body(until: ":\n")
                     try must(body == ":\n", body)
                 }
             },
-            ContractRow("events arrive in order, whole, and the end is a proper one") { way in
+            ContractRow("events arrive whole and in order, and the body is completed") { way in
                 let ready: @Sendable (EventChannel) async throws -> Void = { events in
                     for number in 0..<100 { await events.send("\(number)\nof 100") }
                 }
                 try await stream(way, ready: ready) { _, client, ends in
                     let (body, isComplete) = try await client.end()
-                    try must(isComplete, "an end that is none")
+                    try must(isComplete, "an incomplete body")
                     let events = (0..<100).map { "data: \($0)\ndata: of 100\n\n" }.joined()
                     try must(body == ":\n" + events, body)
                     try await ended(ends, .applicationClosed)
@@ -95,7 +95,7 @@ enum ApplicationStreams {
                     try must(body == ":\ndata: x\n\n", body)
                 }
             },
-            ContractRow("an error before the first event is a status, where the stream waits for one") { way in
+            ContractRow("if the stream opens with its first event, an earlier error is a status") { way in
                 let options = EventStreamOptions(heartbeat: .off, opens: .withFirstEvent)
                 try await stream(way, options: options, ready: { _ in throw HTTPError(.badGateway, "no model") }) {
                     _,
@@ -106,7 +106,7 @@ enum ApplicationStreams {
                     try await ended(ends, .applicationFailed)
                 }
             },
-            ContractRow("an error after the first event ends the stream and stays off the wire") { way in
+            ContractRow("an error after the first event ends the stream and is not sent") { way in
                 let ready: @Sendable (EventChannel) async throws -> Void = { events in
                     await events.send("one")
                     throw Mishap()
@@ -117,7 +117,7 @@ enum ApplicationStreams {
                     try await ended(ends, .applicationFailed)
                 }
             },
-            ContractRow("an error is a last event, if the application says so") { way in
+            ContractRow("`onError` turns an error into a last event") { way in
                 let options = EventStreamOptions(heartbeat: .off, onError: { _ in ServerSentEvent(data: "sorry") })
                 try await stream(way, options: options, ready: { _ in throw Mishap() }) { _, client, _ in
                     let (body, isComplete) = try await client.end()
@@ -125,8 +125,8 @@ enum ApplicationStreams {
                 }
             },
             ContractRow(
-                "HEAD is answered with the head alone",
-                except: [.memory: "its client asks for streams only"]
+                "HEAD gets only the head",
+                except: [.memory: "its client requests only streams"]
             ) { way in
                 try await stream(way, method: "HEAD", ready: forever) { _, client, _ in
                     let (status, fields) = try await client.head()
@@ -138,8 +138,8 @@ enum ApplicationStreams {
                     try must(body.isEmpty, body)
                 }
             },
-            ContractRow("it ends at its maximum age, properly, behind what it was sent") { way in
-                // It opens with its event, so that its age counts from there, however busy the machine is.
+            ContractRow("it is completed at its maximum age, after the events sent") { way in
+                // Opens with its event, so that its age counts from there, however busy the machine is.
                 let options = EventStreamOptions(
                     heartbeat: .off,
                     opens: .withFirstEvent,
@@ -168,7 +168,7 @@ enum ApplicationStreams {
                     try await ended(ends, .clientClosed)
                 }
             },
-            ContractRow("a shutdown ends it, properly", except: [.memory: "there is no server"]) { way in
+            ContractRow("a shutdown completes it", except: [.memory: "there is no server"]) { way in
                 let ready: @Sendable (EventChannel) async throws -> Void = { events in
                     await events.send("one")
                     try await forever(events)

@@ -7,17 +7,17 @@ import Plinth
 import PlinthTestSupport
 import PlinthTesting
 
-/// A client of one stream, in any way to serve it.
+/// A client of one stream, for any way to serve it.
 protocol ContractClient: AnyObject, Sendable {
     /// The response's status and header fields, whose names are in lower case.
     func head() async throws -> (status: Int, fields: [String: String])
-    /// The body from its start, as soon as it contains a text.
+    /// The body so far, as soon as it contains a text.
     ///
-    /// - Throws: If it ends without.
+    /// - Throws: If the body ends without it.
     func body(until mark: String) async throws -> String
-    /// The whole body, and whether its end was a proper one.
+    /// The whole body, and whether it was completed.
     func end() async throws -> (body: String, isComplete: Bool)
-    /// Takes nothing any more.
+    /// Stops reading.
     func stall()
     /// Closes its connection.
     func leave()
@@ -35,15 +35,15 @@ actor CurlClient: ContractClient {
         curl = try ChildProcess("curl", ["-sikN", "-m", "600"] + way.curlOptions + options + [url])
     }
 
-    /// Reads until a text has come behind a place, or the end.
+    /// Reads until a text appears after an offset, or until the end.
     ///
-    /// - Returns: Where the text ends; nil if it did not come.
+    /// - Returns: The offset of the text's end; nil if it did not appear.
     private func read(until mark: String, from start: Int) async throws -> Int? {
         let mark = Array(mark.utf8)
         var from = start
         while true {
             if let found = seen[min(from, seen.count)...].firstRange(of: mark) { return found.upperBound }
-            // The text may have begun in what was there.
+            // The text may begin in the bytes already read.
             from = max(start, seen.count - mark.count)
             if isOver { return nil }
             let more = try await curl.nextOutput()
@@ -52,7 +52,7 @@ actor CurlClient: ContractClient {
         }
     }
 
-    /// Reads until the body has begun.
+    /// Reads to the start of the body, and returns its offset.
     private func bodyBegins() async throws -> Int {
         if let bodyStart { return bodyStart }
         let start = try await read(until: "\r\n\r\n", from: 0) ?? seen.count
@@ -92,9 +92,9 @@ actor CurlClient: ContractClient {
     nonisolated func leave() { curl.kill() }
 }
 
-/// The client of `PlinthTesting`, without a socket; its time is a clock's.
+/// The client of `PlinthTesting`, without a socket, on a test clock.
 final class MemoryClient: ContractClient {
-    /// A head without a stream behind it.
+    /// A response that is not a stream.
     private let refusal: NotAnEventStream?
     private let stream: TestEventStream?
 
@@ -123,7 +123,7 @@ final class MemoryClient: ContractClient {
             let bytesOfMark = Array(mark.utf8)
             var from = 0
             while true {
-                // Asked first: what comes before the end is in the bytes then.
+                // Read first, so that the bytes include all that came before the end.
                 let isOver = self.stream?.endReason != nil
                 let bytes = self.bytes
                 if bytes[min(from, bytes.count)...].firstRange(of: bytesOfMark) != nil {
@@ -131,7 +131,7 @@ final class MemoryClient: ContractClient {
                 }
                 try must(!isOver, "the end without \(mark)")
                 from = max(0, bytes.count - bytesOfMark.count)
-                // What is due by the clock comes now; what takes a task comes when it has run.
+                // Timers fire on the clock; the yield lets tasks run.
                 self.stream?.advance(by: .milliseconds(10))
                 await Task.yield()
             }
@@ -154,7 +154,7 @@ final class MemoryClient: ContractClient {
 }
 
 extension TestEventStream {
-    /// Why it has ended; nil while it has not.
+    /// Why the stream ended; nil while it is open.
     fileprivate var endReason: StreamEnd? {
         received.lazy.compactMap { if case .end(let reason) = $0 { reason } else { nil } }.first
     }

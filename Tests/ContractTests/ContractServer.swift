@@ -12,14 +12,14 @@ import PlinthTesting
 import ServiceLifecycle
 import Testing
 
-/// What serves the streams of one cell of the table.
+/// The server of one cell of the table.
 struct ContractServer: Sendable {
     let way: Way
     private let chain: Chain
     private let addresses: [BoundAddress]
     private let stop: @Sendable () async throws -> Void
 
-    /// Serves something for the time of a closure; afterwards nothing may be under way any more.
+    /// Serves a route while `body` runs; afterwards nothing may be in progress.
     static func run<Result>(
         _ way: Way,
         _ route: Interceptor,
@@ -79,11 +79,11 @@ struct ContractServer: Sendable {
         return try CurlClient(way, "\(scheme)://127.0.0.1:\(addresses[0].port ?? 0)\(target)", options)
     }
 
-    /// Shuts the server down, and waits until it has.
+    /// Shuts the server down, and waits for its end.
     func shutDown() async throws { try await stop() }
 }
 
-/// What streams over TLS are served with, made once a run.
+/// The certificate for TLS, created once per run.
 private enum Identity {
     private static let made = Task {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")

@@ -4,10 +4,10 @@
 
 import Testing
 
-/// One sentence of the contract.
+/// One guarantee of the contract.
 struct ContractRow: Sendable {
     let name: String
-    /// Why a way cannot have it.
+    /// The ways that it does not apply to, and why.
     var exceptions: [Way: String] = [:]
     let check: @Sendable (Way) async throws -> Void
 
@@ -22,12 +22,12 @@ struct ContractRow: Sendable {
     }
 }
 
-/// The rows and ways of one kind of streams, and what became of each cell.
+/// The rows and ways of one kind of stream.
 struct ContractTable: Sendable {
     let rows: [ContractRow]
     let ways: [Way]
 
-    /// Checks every cell, a few at once, and records what does not hold.
+    /// Checks every cell, four at a time, and records an issue for each that fails.
     ///
     /// - Returns: The table in Markdown.
     func check() async -> String {
@@ -70,12 +70,12 @@ struct ContractTable: Sendable {
     }
 }
 
-/// What a cell found wrong.
+/// A violation of the contract.
 struct Breach: Error, CustomStringConvertible {
     let description: String
 }
 
-/// Throws unless something holds, so that the cell of the table fails with it.
+/// Throws unless a condition holds, which fails the cell of the table.
 func must(_ holds: Bool, _ found: @autoclosure () -> String, line: Int = #line) throws {
     guard holds else { throw Breach(description: "line \(line): found \(found())") }
 }

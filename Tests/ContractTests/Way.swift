@@ -22,12 +22,12 @@ enum Way: String, CaseIterable, Sendable {
     static let ofApplications: [Way] = [.memory, .http10, .http11, .tls, .h2c, .http2]
     static let ofHubs: [Way] = [.process, .reactor, .eventLoop, .hubTLS, .hubHTTP2]
 
-    /// Whether there is a connection between server and client.
+    /// Whether client and server are connected by a socket.
     var hasSocket: Bool { self != .memory && self != .process }
 
     var isSecure: Bool { [.tls, .http2, .hubTLS, .hubHTTP2].contains(self) }
 
-    /// How curl asks in this way.
+    /// The options that make curl use this way.
     var curlOptions: [String] {
         switch self {
         case .memory, .process: []

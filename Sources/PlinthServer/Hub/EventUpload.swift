@@ -6,13 +6,13 @@ import HTTPTypes
 import Plinth
 import PlinthHub
 
-/// An event stream that a publisher sends: its events, on their way into history.
+/// Parses an event stream that a publisher uploads, and reports what was published.
 struct EventUpload {
     /// Why an upload stopped.
     struct Failure: Error, CustomStringConvertible {
         let description: String
         let status: HTTPResponse.Status
-        /// The same for programs.
+        /// The error's code.
         let code: String
         let headers: HTTPFields
 
@@ -31,16 +31,16 @@ struct EventUpload {
     private var count = 0
     private var lastID: PlinthHub.EventID?
 
-    /// The upload of a request.
+    /// Creates the upload of a request.
     ///
     /// - Parameters:
     ///   - topic: The topic of its events.
     ///   - maximumEventSize: The most bytes of an event's data.
-    ///   - isReserved: Whether only the hub's own events have a type; an event of such a type ends the upload.
+    ///   - isReserved: Whether a type is reserved for the hub's own events; an event of such a type ends the upload.
     init(topic: Topic, maximumEventSize: Int, isReserved: @escaping (String) -> Bool) {
         self.topic = topic
         self.isReserved = isReserved
-        // A line has a field's name, too.
+        // A line also has its field's name.
         let line = maximumEventSize.addingReportingOverflow(16)
         parser = ServerSentEventParser(
             maximumLineSize: line.overflow ? .max : line.partialValue,
@@ -51,13 +51,13 @@ struct EventUpload {
     /// Whether an event has begun and is not complete.
     var isWithinEvent: Bool { parser.isWithinEvent }
 
-    /// The events that these bytes complete.
+    /// Returns the events that these bytes complete; none after a failure.
     ///
-    /// Their IDs are the publisher's own and not used. After a failure there are none.
+    /// The publisher's IDs are ignored.
     mutating func parse(_ bytes: [UInt8]) -> [NewEvent] {
         guard failure == nil else { return [] }
         var events: [NewEvent] = []
-        // The first event that cannot be taken; those before it are.
+        // The refusal of the first invalid event; those before it are returned.
         var refusal: HTTPError?
         let topics = [topic]
         do {
@@ -66,7 +66,7 @@ struct EventUpload {
                 event: { view in
                     guard refusal == nil else { return }
                     guard let event = Self.event(view) else {
-                        refusal = HTTPError(.badRequest, .badField, "it is not valid UTF-8, and an event is text")
+                        refusal = HTTPError(.badRequest, .badField, "it is not valid UTF-8, which an event must be")
                         return
                     }
                     if let type = event.type, isReserved(type) {
@@ -83,12 +83,12 @@ struct EventUpload {
         return events
     }
 
-    /// The body has ended: an event without the blank line behind it may be half of one, and is not published.
+    /// Called at the end of the body: an event without its blank line may be incomplete, and is not published.
     mutating func finish() {
         guard failure == nil else { return }
         var isUnfinished = false
         do {
-            // What comes of two line ends had not ended.
+            // If two line ends complete an event, the body ended inside it.
             try parser.parseBorrowed([0x0A, 0x0A] as [UInt8], event: { _ in isUnfinished = true })
         } catch {
             return fail(after: 0, HTTPError(.contentTooLarge, .tooLarge, "\(error)"))
@@ -99,9 +99,9 @@ struct EventUpload {
         }
     }
 
-    /// History did not take the next events.
+    /// The failure if history refuses the next events.
     func refused(_ error: HTTPError) -> Failure {
-        Failure("event \(count + 1) or one behind it: \(error.message)", error)
+        Failure("event \(count + 1) or a later one: \(error.message)", error)
     }
 
     mutating func accepted(_ ids: [PlinthHub.EventID]) {
@@ -109,7 +109,7 @@ struct EventUpload {
         if let last = ids.last { lastID = last }
     }
 
-    /// What the publisher is told: how many events are in history, the ID of the last, and why there are no more.
+    /// The response's body: the number of events published, the ID of the last, and the error.
     func report(_ failure: Failure?) -> String {
         let id = JSONString.quoted(lastID?.description)
         let reason =
@@ -118,12 +118,12 @@ struct EventUpload {
         return "{\"id\":\(id),\"count\":\(count)\(reason)}"
     }
 
-    /// The upload ends at the event behind those that are in history and so many more.
+    /// Records a failure at the event after those published and `events` more.
     private mutating func fail(after events: Int, _ error: HTTPError) {
         failure = Failure("event \(count + events + 1): \(error.message)", error)
     }
 
-    /// The event, unless its type or its data is not UTF-8: it is refused and not repaired, as in any other body.
+    /// The event; nil if its type or data is not UTF-8, which is refused, not repaired, as in any other body.
     private static func event(_ view: borrowing ServerSentEventView) -> ServerSentEvent? {
         var type: String?
         if !view.type.isEmpty {
@@ -133,7 +133,7 @@ struct EventUpload {
         guard let data = view.data.withUnsafeBufferPointer({ String(validating: $0, as: UTF8.self) }) else {
             return nil
         }
-        // A line of the stream has no line end that a type could not have.
+        // A field's value has no line end, so the type is valid.
         return try? ServerSentEvent(type: type, data: data, retry: view.retry)
     }
 }

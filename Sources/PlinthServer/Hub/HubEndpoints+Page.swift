@@ -7,7 +7,7 @@ import Plinth
 import PlinthHub
 
 extension HubEndpoints {
-    /// The page and its files; without the slash at its end the place leads there, since all its addresses are relative.
+    /// The routes of the page and its files. The prefix without a final slash redirects, since all URLs are relative.
     func page(_ prefix: String) -> [Route] {
         var routes = (HubPage.files + [HubPage.settings(service.hub.options)]).map { file in
             Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in
@@ -24,7 +24,7 @@ extension HubEndpoints {
         return routes
     }
 
-    /// The page loads what this server serves, and nothing else.
+    /// The page loads only resources of its own origin.
     private static let policy =
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
         + "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -4,17 +4,17 @@
 
 import PlinthHub
 
-/// The page of a hub, and what it loads: the files in `Page/`, which the package manager compiles in, so that a server needs
-/// no files beside it.
+/// A hub's page and the files it loads: those in `Page/`, which SwiftPM embeds, so that a server needs no files at run
+/// time.
 ///
-/// All its addresses are relative: it works under any path that ends with a slash.
+/// All URLs are relative, so the page works under any path that ends with a slash.
 enum HubPage {
     /// A file of the page.
     struct File: Sendable {
-        /// Where it is, relative to the page: empty for the page itself.
+        /// The path relative to the page; empty for the page itself.
         let path: String
         let contentType: String
-        /// A strong entity tag, quotes included: another one when the bytes are others.
+        /// A strong entity tag with its quotes, derived from the bytes.
         let entityTag: String
         let bytes: [UInt8]
 
@@ -22,14 +22,14 @@ enum HubPage {
             self.path = path
             self.contentType = contentType
             self.bytes = bytes
-            // FNV-1a: not against anybody, only to tell one build from the next.
+            // FNV-1a: not a security measure, it only distinguishes builds.
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325
             for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
             entityTag = "\"\(String(hash, radix: 16))\""
         }
     }
 
-    /// How the page tells the hub's own events from others.
+    /// The page's settings: the types of the hub's own events.
     static func settings(_ options: StreamOptions) -> File {
         let heartbeat = JSONString.quoted(options.heartbeatEvent)
         let text = "{\"gapType\":\(JSONString.quoted(options.gapType)),\"heartbeatEvent\":\(heartbeat)}\n"

@@ -18,51 +18,51 @@ import PlinthReactor
 public import ServiceLifecycle
 import Synchronization
 
-/// Serves the streams of a hub over HTTP: on sockets of its own, or on the event loops of a connector.
+/// Serves the streams of a hub over HTTP, on its own reactors or on the event loops of a connector.
 ///
-/// Run it beside the connector whose routes lead here, so that a shutdown ends its streams properly:
+/// Run it alongside the connector that has its routes, so that a shutdown ends the streams gracefully:
 ///
 /// ```swift
 /// let hub = HubService(try await Hub())
-/// let connector = try Connector(Chain(.default, HubEndpoints(hub).routes()))
+/// let connector = Connector(Chain.default(try Routes(HubEndpoints(hub).routes())))
 /// try await connector.runService(alongside: [hub])
 /// ```
 public final class HubService: Service {
-    /// How streams are served, and how many.
+    /// How streams are served, and the limit of them.
     public struct Configuration: Sendable {
-        /// Who holds a subscriber's connection.
+        /// What serves a subscriber's connection.
         public enum Transport: Sendable, Hashable {
-            /// A reactor where there is one and the connection allows it, otherwise an event loop.
+            /// A reactor for plaintext HTTP/1 on Linux, otherwise the event loop that accepted the connection.
             case automatic
             /// Always the event loop that accepted the connection.
             case eventLoops
         }
 
-        /// Who holds a subscriber's connection.
+        /// What serves a subscriber's connection.
         ///
-        /// A reactor unless set: plaintext HTTP/1 on Linux moves to a thread that holds nothing but sockets; all else
-        /// stays on its event loop.
+        /// Default: `automatic`. On Linux, plaintext HTTP/1 connections are handed off to a
+        /// thread that serves only such sockets; all others stay on their event loop.
         public var transport: Transport
-        /// How many reactors there are, each a thread.
+        /// The number of reactors, each with its own thread.
         ///
-        /// One for every two processors unless set.
+        /// Default: one for every two processors.
         public var reactors: Int
-        /// How many streams this service may have open.
+        /// The most open streams of this service.
         ///
-        /// What the process's limit of descriptors allows, less some for all else, unless set.
+        /// Default: the process's limit of file descriptors, less some for everything else.
         public var maximumStreams: Int
         /// How long a shutdown waits for streams to end.
         ///
-        /// 10 s unless set.
+        /// Default: 10 s.
         public var shutdownTimeout: Duration
 
-        /// A configuration.
+        /// Creates a configuration.
         ///
         /// - Parameters:
-        ///   - transport: Who holds a subscriber's connection.
-        ///   - reactors: How many reactors there are, at least 1; one for every two processors if nil.
-        ///   - maximumStreams: How many streams may be open; as many as there are descriptors for if nil.
-        ///   - shutdownTimeout: How long a shutdown waits for streams to end.
+        ///   - transport: What serves a subscriber's connection. Default: `automatic`.
+        ///   - reactors: The number of reactors, at least 1. Default: nil, one for every two processors.
+        ///   - maximumStreams: The most open streams. Default: nil, limited by file descriptors only.
+        ///   - shutdownTimeout: How long a shutdown waits for streams to end. Default: 10 s.
         public init(
             transport: Transport = .automatic,
             reactors: Int? = nil,
@@ -88,19 +88,19 @@ public final class HubService: Service {
 
     /// The hub.
     public let hub: Hub
-    /// The configuration that it was made with.
+    /// The service's configuration.
     public let configuration: Configuration
-    /// Room for streams.
+    /// Counts streams up to the limit.
     let limit: StreamLimit
     private let logger: Logger
     private let groups = Mutex(Groups())
 
-    /// A service for a hub.
+    /// Creates a service for a hub.
     ///
     /// - Parameters:
     ///   - hub: The hub; it may have other subscribers, in this process or in other services.
-    ///   - configuration: How streams are served, and how many.
-    ///   - logger: Where log lines go; one labelled `plinth.hub` unless given.
+    ///   - configuration: How streams are served. Default: all defaults.
+    ///   - logger: Receives log messages. Default: a logger labelled `plinth.hub`.
     public init(
         _ hub: Hub,
         configuration: Configuration = Configuration(),
@@ -125,22 +125,22 @@ public final class HubService: Service {
 
     /// Runs until a graceful shutdown, which ends every stream, or until its task is cancelled, which closes them.
     ///
-    /// - Throws: Nothing; it is there for `Service`.
+    /// - Throws: Nothing; `Service` requires `throws`.
     public func run() async throws {
         logger.info(
-            "the hub serves streams",
+            "serving the hub's streams",
             metadata: ["limit": "\(configuration.maximumStreams)", "descriptors": "\(DescriptorLimit.current)"]
         )
-        // Not a child task, which would be waited for: a history that does not answer must not hold up a shutdown.
+        // Not a child task, which would be awaited: a history that does not return must not delay a shutdown.
         let housekeeping = Task { await self.keepHouse() }
         try? await gracefulShutdown()
         housekeeping.cancel()
         await drain()
     }
 
-    /// Ends streams properly; their clients may come back.
+    /// Ends streams gracefully; their clients may reconnect.
     ///
-    /// - Parameter isMeant: Which, by what they get. Called for each stream, on the threads that serve them.
+    /// - Parameter isMeant: Selects streams by their topics. Called for each stream, on the thread that serves it.
     public func endStreams(where isMeant: @escaping @Sendable (Selection) -> Bool) {
         let groups = self.groups.withLock { $0 }
         for group in groups.loops.values { group.end(where: isMeant, .ended) }
@@ -149,10 +149,10 @@ public final class HubService: Service {
         #endif
     }
 
-    /// Old events leave history, and what was done is counted, also while nothing is published.
+    /// Expires old events and reports deliveries every second, even while nothing is published.
     private func keepHouse() async {
         while !Task.isCancelled {
-            // The wall clock is what this is about: events age by it. Cancelled, it ends at once.
+            // Real time, by which events age. Cancellation ends the sleep at once.
             try? await Task.sleep(for: .seconds(1))
             await hub.history.expire()
             report()
@@ -167,7 +167,7 @@ public final class HubService: Service {
         #endif
     }
 
-    /// Ends every stream, and waits for that.
+    /// Ends every stream, and waits for the ends.
     private func drain() async {
         let groups = self.groups.withLock { groups in
             groups.isDraining = true
@@ -178,7 +178,7 @@ public final class HubService: Service {
         let reactors = groups.reactors ?? []
         for reactor in reactors { reactor.drain() }
         let timeout = configuration.shutdownTimeout
-        // Whichever is over first; the other ends when it is cancelled.
+        // Waits for the first to finish, and cancels the other.
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for reactor in reactors { await reactor.waitUntilEmpty() } }
             group.addTask { try? await Task.sleep(for: timeout) }
@@ -186,7 +186,7 @@ public final class HubService: Service {
             group.cancelAll()
         }
         for reactor in reactors { reactor.stop() }
-        // Their owners are told of those that were closed.
+        // Owners of closed streams are still notified.
         for reactor in reactors { await reactor.waitUntilEmpty() }
         #endif
         report()
@@ -194,7 +194,7 @@ public final class HubService: Service {
 
     // MARK: - For connections
 
-    /// Whether sockets are handed to a reactor.
+    /// Whether sockets are handed off to a reactor.
     var usesReactor: Bool {
         #if os(Linux)
         configuration.transport == .automatic
@@ -206,9 +206,9 @@ public final class HubService: Service {
     /// Whether a shutdown has begun to end the streams.
     var isDraining: Bool { groups.withLock { $0.isDraining } }
 
-    /// Takes a socket whose head has been written.
+    /// Takes ownership of a socket whose head has been written.
     ///
-    /// - Returns: Whether it has; if not, the stream stays where it is.
+    /// - Returns: False if there is no reactor; the stream then stays on its event loop.
     func handOff(_ descriptor: CInt, _ request: HubStreamBody.Request) -> Bool {
         #if os(Linux)
         switch nextReactor() {
@@ -229,7 +229,7 @@ public final class HubService: Service {
         #endif
     }
 
-    /// A stream that has its connection.
+    /// Begins a stream that has its connection.
     func streamRequest(_ request: HubStreamBody.Request, _ transport: HubStream.Transport) -> StreamRequest {
         let hub = self.hub
         let stream = hub.began(request.selection, request.start, transport, attachment: request.attachment)
@@ -245,14 +245,14 @@ public final class HubService: Service {
         )
     }
 
-    /// A stream whose connection was gone before it began.
+    /// Reports a stream that ended before it could be served.
     func refused(_ request: HubStreamBody.Request, _ end: StreamEnd) {
         let stream = hub.began(request.selection, request.start, .eventLoop, attachment: request.attachment)
         request.permit.release()
         hub.ended(stream, end)
     }
 
-    /// There is no descriptor for a hand-off: the stream stays where it is.
+    /// Logs, at most every 10 s, that there is no descriptor for a hand-off; the stream stays on its event loop.
     func lacksDescriptors() {
         let now = MonotonicTime.now()
         let complains = groups.withLock { groups in
@@ -265,7 +265,7 @@ public final class HubService: Service {
         }
         guard complains else { return }
         logger.warning(
-            "no descriptor is left to hand a stream to the reactor; raise the limit, or allow fewer streams",
+            "no descriptor is left to hand off a stream to the reactor; raise the limit, or allow fewer streams",
             metadata: ["limit": "\(DescriptorLimit.current)", "streams": "\(hub.subscriberCount)"]
         )
     }
@@ -291,7 +291,7 @@ public final class HubService: Service {
         groups.withLock { groups in
             if groups.isDraining { return .draining }
             let reactors = groups.reactors ?? makeReactors()
-            // Without any, for want of descriptors perhaps, the next stream asks again.
+            // If none could be started, perhaps for lack of descriptors, the next stream tries again.
             guard !reactors.isEmpty else { return .none }
             groups.reactors = reactors
             groups.next = (groups.next + 1) % reactors.count
@@ -313,7 +313,7 @@ public final class HubService: Service {
                 }
                 return reactor
             } catch {
-                logger.debug("a reactor cannot be started", metadata: ["error": "\(error)"])
+                logger.debug("cannot start a reactor", metadata: ["error": "\(error)"])
                 return nil
             }
         }

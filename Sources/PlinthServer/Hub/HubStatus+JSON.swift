@@ -7,7 +7,7 @@ import Plinth
 import PlinthHub
 
 extension HubStatus {
-    /// The figures as a JSON object.
+    /// The status as a JSON object.
     var json: String {
         let seconds = (uptime / .milliseconds(1)).rounded() / 1000
         var text =
@@ -24,7 +24,7 @@ extension HubStatus {
 }
 
 extension Response {
-    /// A response in JSON.
+    /// A JSON response.
     static func json(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
         Response(
             status: status,

@@ -4,7 +4,7 @@
 
 import Synchronization
 
-/// How many streams a service has, at most.
+/// Limits the number of a service's streams.
 final class StreamLimit: Sendable {
     private let maximum: Int
     private let taken = Atomic<Int>(0)
@@ -13,12 +13,12 @@ final class StreamLimit: Sendable {
         self.maximum = maximum
     }
 
-    /// How many permits are out.
+    /// The number of permits taken.
     var count: Int { taken.load(ordering: .relaxed) }
 
-    /// Room for one stream, if there is any.
+    /// Takes a permit for one stream; nil at the limit.
     func take() -> StreamPermit? {
-        // Taken before it is known to be there, so that of two who come at once no more than one gets the last.
+        // Added before the check, so that two concurrent calls cannot both get the last permit.
         guard taken.add(1, ordering: .relaxed).newValue <= maximum else {
             taken.subtract(1, ordering: .relaxed)
             return nil
@@ -31,7 +31,7 @@ final class StreamLimit: Sendable {
     }
 }
 
-/// Room for one stream: until it is released, or until nobody has it any more.
+/// A permit for one stream, returned by `release()` or `deinit`.
 final class StreamPermit: Sendable {
     private let limit: StreamLimit
     private let isReleased = Atomic<Bool>(false)
@@ -44,7 +44,7 @@ final class StreamPermit: Sendable {
         release()
     }
 
-    /// Gives the room to others; called again it does nothing.
+    /// Returns the permit; further calls do nothing.
     func release() {
         if !isReleased.exchange(true, ordering: .relaxed) { limit.giveBack() }
     }

@@ -5,12 +5,12 @@
 import Plinth
 import PlinthHub
 
-/// What a request subscribes to, up to a bound for patterns and one for topics.
+/// The selectors of a subscription, with separate bounds for topics and patterns.
 ///
-/// A pattern costs a step for each new topic and for each event that is read in history, and a topic costs memory: a stream
-/// that is cheap to ask for must not be dear to serve.
+/// A pattern costs a step for each new topic and for each event read from history; a topic costs memory. The bounds
+/// keep cheap requests from causing expensive streams.
 struct StreamSelectors {
-    /// More was named than a stream may have: the bound, and the option that sets it.
+    /// A stream has more selectors than allowed; the message has the bound and its option.
     struct TooMany: Error {
         let message: String
     }
@@ -26,24 +26,24 @@ struct StreamSelectors {
         self.maximumPatterns = maximumPatterns
     }
 
-    /// Adds a topic; one that is named twice counts twice.
+    /// Adds a topic; a repeated one counts again.
     mutating func add(_ topic: Topic) throws(TooMany) {
         topics += 1
         guard topics <= maximumTopics else {
             throw TooMany(
-                message: "a stream has at most \(maximumTopics) topics, each a `topic`; more need `--maximum-topics`"
+                message: "a stream may have at most \(maximumTopics) topics; for more, raise `--maximum-topics`"
             )
         }
         selectors.append(.exact(topic))
     }
 
-    /// Adds a pattern; one that is named twice counts twice.
+    /// Adds a pattern; a repeated one counts again.
     mutating func add(_ pattern: TopicPattern) throws(TooMany) {
         patterns += 1
         guard patterns <= maximumPatterns else {
             throw TooMany(
                 message:
-                    "a stream has at most \(maximumPatterns) patterns, each a `match`; more need `--maximum-patterns`"
+                    "a stream may have at most \(maximumPatterns) patterns; for more, raise `--maximum-patterns`"
             )
         }
         selectors.append(.pattern(pattern))

@@ -5,10 +5,10 @@
 import Logging
 import NIOCore
 
-/// Accepts connections while there are descriptors for them, and says when there are not.
+/// Pauses accepting connections while file descriptors are short, and logs that.
 ///
-/// It stops accepting before the last descriptor is taken, and checks every 100 ms whether there is room again. Logs the first
-/// pause, then at most one a minute.
+/// Pauses at ``DescriptorLimit/acceptBound``, before the last descriptor is used, and checks every 100 ms whether it
+/// can resume. Logs the first pause, then at most one a minute.
 final class AcceptNotice: ChannelDuplexHandler {
     typealias InboundIn = any Channel
     typealias InboundOut = any Channel
@@ -25,15 +25,15 @@ final class AcceptNotice: ChannelDuplexHandler {
         self.logger = logger
     }
 
-    /// Puts a notice into a listener's pipeline.
+    /// Adds the handler to a listener's pipeline.
     ///
-    /// If connections are counted they are then accepted one by one: otherwise several would come in where there is room
-    /// for one. Otherwise no more at once than leave some of the last descriptors free.
+    /// With a connection limit, accepts one per read so that it cannot overshoot. Otherwise accepts at most 16 per
+    /// read, and at most half of the reserved descriptors.
     static func add(to channel: any Channel, isLimited: Bool, logger: Logger) async {
         let atOnce = isLimited ? 1 : UInt(min(16, DescriptorLimit.reserve / 2))
         try? await channel.setOption(.maxMessagesPerRead, value: atOnce).get()
         try? await channel.eventLoop.submit {
-            // In front of the handler that waits a while after an error, and keeps the error to itself.
+            // Before the handler that backs off after an error, which does not forward it.
             try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger), position: .first)
         }.get()
     }
@@ -43,7 +43,7 @@ final class AcceptNotice: ChannelDuplexHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        // Before what follows from it, which is the next read.
+        // Before forwarding, which triggers the next read.
         if !isPaused, !hasRoom { pause(context, nil) }
         context.fireChannelReadComplete()
     }
@@ -64,7 +64,7 @@ final class AcceptNotice: ChannelDuplexHandler {
         var metadata: Logger.Metadata = ["limit": "\(DescriptorLimit.current)"]
         if let error { metadata["error"] = "\(error)" }
         logger.warning(
-            "connections cannot be accepted, since the last descriptors are kept; they are when others have ended",
+            "not accepting connections: too few file descriptors are left; resumes when other connections have closed",
             metadata: metadata
         )
     }

@@ -4,13 +4,13 @@
 
 import NIOCore
 
-/// Where a connector listens.
+/// An address that a connector listens on.
 public struct BoundAddress: Sendable, Hashable, CustomStringConvertible {
-    /// The address, nil for a Unix socket.
+    /// The IP address; nil for a Unix socket.
     public let host: String?
-    /// The port, nil for a Unix socket.
+    /// The port; nil for a Unix socket.
     public let port: Int?
-    /// The path of a Unix socket, nil otherwise.
+    /// The path of a Unix socket; nil otherwise.
     public let path: String?
 
     init(_ address: SocketAddress?) {

@@ -5,10 +5,10 @@
 import NIOCore
 
 extension Channel {
-    /// Whether the socket that accepted this connection, or that of this HTTP/2 stream, listens on a loopback address.
+    /// Whether the listener of this connection or HTTP/2 stream is bound to a loopback address.
     ///
-    /// Not the connection's own address: to a socket that listens on all addresses clients of this machine come by
-    /// loopback, too, and others do not.
+    /// The connection's own address does not tell: a listener on all addresses also accepts local clients over
+    /// loopback.
     var isOfLoopbackListener: Bool {
         var listener: any Channel = self
         while let parent = listener.parent { listener = parent }
@@ -17,7 +17,7 @@ extension Channel {
 }
 
 extension SocketAddress {
-    /// Whether only this machine reaches it; a Unix socket has files' permissions instead.
+    /// Whether it is reachable from this machine only. False for a Unix socket, which file permissions protect.
     var isLoopback: Bool {
         guard let address = ipAddress else { return false }
         return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")

@@ -10,12 +10,12 @@ import Musl
 import Darwin
 #endif
 
-/// How many descriptors the process may have, and how many of them connections may take.
+/// The process's limit of file descriptors, and the share of it for connections.
 ///
-/// The last ones are never given to connections: libraries below, the one that keeps Swift's threads among them, open files
-/// now and then and end the process if they cannot.
+/// Connections never get the last ones: libraries, among them the one that runs Swift's threads, open files at times
+/// and end the process if they cannot.
 enum DescriptorLimit {
-    /// The limit that holds now.
+    /// The current soft limit.
     static var current: Int {
         var limit = rlimit()
         #if canImport(Glibc)
@@ -27,26 +27,26 @@ enum DescriptorLimit {
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// How many connections never get.
+    /// The number of descriptors that connections never get.
     static var reserve: Int { max(8, min(64, current / 8)) }
 
-    /// Descriptors from here on are left free: no connection is accepted while the next one would be.
+    /// No connection is accepted while the next descriptor is this or higher.
     static var acceptBound: Int { max(1, current - reserve) }
 
-    /// Descriptors from here on are not used for moving a stream, which stays where it is.
+    /// No stream is handed off with this descriptor or a higher one; it stays on its event loop.
     static var handOffBound: Int { max(1, current - 2 * reserve) }
 
-    /// How many streams there may be: some are kept for listeners, publishers, files and the hand-off itself.
+    /// The most streams; the rest is for listeners, publishers, files and the hand-off itself.
     static var streams: Int { max(1, current - max(32, min(256, current / 32))) }
 
-    /// The descriptor that the process would get next, the lowest that is free; nil if there is none.
+    /// The lowest free descriptor, which the process would get next; nil if none is free.
     static var next: Int? {
         let copy = fcntl(0, F_DUPFD_CLOEXEC, 0)
         if copy >= 0 {
             close(copy)
             return Int(copy)
         }
-        // Standard input may be closed, and then its number is free.
+        // If standard input is closed, its number is free.
         return errno == EBADF ? 0 : nil
     }
 }

@@ -9,7 +9,7 @@ import NIOExtras
 import NIOPosix
 import ServiceLifecycle
 
-/// Listens on a socket that someone else opened, which Hummingbird's server cannot: systemd, or a parent process.
+/// Listens on a socket opened by systemd or a parent process, which Hummingbird's server cannot do.
 struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
     let descriptor: CInt
     let childChannel: ChildChannel

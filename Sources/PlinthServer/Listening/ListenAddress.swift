@@ -4,10 +4,10 @@
 
 public import NIOSSL
 
-/// Where a ``Connector`` listens, and whether it speaks TLS there.
+/// An address that a ``Connector`` listens on, with or without TLS.
 ///
-/// Without TLS an address speaks HTTP/1.0, HTTP/1.1 and HTTP/2 with prior knowledge (RFC 9113, section 3.3), told apart by
-/// the first bytes; with TLS the client chooses between HTTP/1.1 and HTTP/2 (ALPN).
+/// Without TLS it serves HTTP/1.0, HTTP/1.1 and HTTP/2 with prior knowledge (RFC 9113, section 3.3), told apart by the
+/// first bytes. With TLS the client chooses between HTTP/1.1 and HTTP/2 (ALPN).
 public struct ListenAddress: Sendable {
     enum Socket: Sendable, Equatable {
         case tcp(host: String, port: Int)
@@ -21,8 +21,8 @@ public struct ListenAddress: Sendable {
     /// Plain HTTP on a host and a port.
     ///
     /// - Parameters:
-    ///   - host: A name or an address; 127.0.0.1 unless given.
-    ///   - port: 8080 unless given; 0 lets the system choose.
+    ///   - host: A host name or IP address. Default: 127.0.0.1.
+    ///   - port: The port; 0 lets the system choose. Default: 8080.
     /// - Returns: The address.
     public static func tcp(host: String = "127.0.0.1", port: Int = 8080) -> ListenAddress {
         ListenAddress(socket: .tcp(host: host, port: port), tls: nil)
@@ -31,9 +31,9 @@ public struct ListenAddress: Sendable {
     /// HTTPS on a host and a port.
     ///
     /// - Parameters:
-    ///   - host: A name or an address; 127.0.0.1 unless given.
-    ///   - port: 8443 unless given; 0 lets the system choose.
-    ///   - identity: Certificate and key.
+    ///   - host: A host name or IP address. Default: 127.0.0.1.
+    ///   - port: The port; 0 lets the system choose. Default: 8443.
+    ///   - identity: The certificate and key.
     /// - Returns: The address.
     public static func tls(host: String = "127.0.0.1", port: Int = 8443, identity: TLSIdentity) -> ListenAddress {
         ListenAddress(socket: .tcp(host: host, port: port), tls: identity)
@@ -41,15 +41,14 @@ public struct ListenAddress: Sendable {
 
     /// Plain HTTP on a Unix socket.
     ///
-    /// A socket file left there by an earlier process is replaced.
+    /// Replaces a socket file left there by an earlier process.
     public static func unix(path: String) -> ListenAddress {
         ListenAddress(socket: .unix(path: path), tls: nil)
     }
 
-    /// Plain HTTP on a socket that already listens: one that systemd or a parent process handed down (the first of
-    /// systemd's is descriptor 3).
+    /// Plain HTTP on a listening socket inherited from systemd or a parent process (systemd's first is descriptor 3).
     ///
-    /// The connector closes it in the end.
+    /// The connector closes the socket when it stops.
     public static func inherited(descriptor: CInt) -> ListenAddress {
         ListenAddress(socket: .inherited(descriptor: descriptor), tls: nil)
     }
@@ -74,16 +73,16 @@ public struct TLSIdentity: Sendable {
         public static let tls13 = ProtocolVersion(version: .tlsv13)
     }
 
-    /// Certificate and key from files in PEM form.
+    /// Loads a certificate chain and key from PEM files.
     ///
-    /// Clients that speak older versions only are refused in the handshake; TLS 1.0 and 1.1 cannot be had here (RFC 8996).
+    /// The handshake refuses clients that only support older versions. TLS 1.0 and 1.1 are not available (RFC 8996).
     ///
     /// - Parameters:
-    ///   - certificateChain: The path of the file with the server's certificate, then those between it and the root.
-    ///   - privateKey: The path of the file with the key.
-    ///   - password: The key's password, if it has one.
-    ///   - minimumVersion: The oldest version of TLS that is spoken. Default: TLS 1.2.
-    /// - Throws: ``ConnectorError`` that names the file if it cannot be read or used.
+    ///   - certificateChain: The path of a file with the server's certificate, followed by the intermediate ones.
+    ///   - privateKey: The path of a file with the key.
+    ///   - password: The key's password. Default: nil, none.
+    ///   - minimumVersion: The oldest TLS version accepted. Default: TLS 1.2.
+    /// - Throws: ``ConnectorError`` that names the file if a file cannot be read or used.
     public init(
         certificateChain: String,
         privateKey: String,
@@ -96,24 +95,24 @@ public struct TLSIdentity: Sendable {
         } catch {
             throw ConnectorError(
                 .tlsIdentity,
-                "the certificate chain at \(certificateChain) cannot be read: \(error); it must hold certificates in PEM form"
+                "cannot read the certificate chain at \(certificateChain): \(error); it must be in PEM format"
             )
         }
         guard !chain.isEmpty else {
-            throw ConnectorError(.tlsIdentity, "the file \(certificateChain) holds no certificate")
+            throw ConnectorError(.tlsIdentity, "the file \(certificateChain) contains no certificate")
         }
         let key: NIOSSLPrivateKey
         do {
             if let password {
                 key = try NIOSSLPrivateKey(file: privateKey, format: .pem) { $0(password.utf8) }
             } else {
-                // Without a callback of ours the TLS library would ask for a password on the terminal.
+                // Without a callback, the TLS library would prompt for a password on the terminal.
                 key = try NIOSSLPrivateKey(file: privateKey, format: .pem) { $0("".utf8) }
             }
         } catch {
             throw ConnectorError(
                 .tlsIdentity,
-                "the key at \(privateKey) cannot be read: \(error); it must be in PEM form, and its password right"
+                "cannot read the key at \(privateKey): \(error); it must be in PEM format, with the right password"
             )
         }
         var configuration = TLSConfiguration.makeServerConfiguration(
@@ -124,10 +123,10 @@ public struct TLSIdentity: Sendable {
         self.configuration = configuration
     }
 
-    /// Whatever the TLS library can be told, such as client certificates.
+    /// Uses a configuration of the TLS library, for example with client certificates.
     ///
-    /// The protocols it offers (ALPN) are set by the connector. A `minimumTLSVersion` before TLS 1.2, which is what that
-    /// library has unless it is set, is taken for TLS 1.2.
+    /// The connector sets the application protocols (ALPN). A `minimumTLSVersion` below TLS 1.2, such as the library's
+    /// default, is raised to TLS 1.2.
     public init(configuration: TLSConfiguration) {
         self.configuration = configuration
         switch configuration.minimumTLSVersion {

@@ -12,14 +12,14 @@ import Darwin
 import NIOCore
 import Plinth
 
-/// The socket under a NIO channel, for sends that need nothing of what NIO does around one.
+/// The socket of a NIO channel, for sends that bypass the channel.
 ///
-/// Invariants: it is used on the channel's event loop while the channel is active, so that the descriptor is open and the
-/// channel's own; and only while NIO holds no bytes of its own for it, so that the order is kept.
+/// Invariants: it is used only on the channel's event loop while the channel is active, so the descriptor is open and
+/// the channel's own; and only while NIO buffers no bytes for it, so the order is kept.
 struct DirectSocket {
     private let descriptor: CInt
 
-    /// The socket of a channel, nil if it has none of its own.
+    /// The socket of a channel; nil if it has none of its own.
     init?(of channel: any Channel) {
         guard
             let descriptor = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
@@ -30,9 +30,9 @@ struct DirectSocket {
         self.descriptor = descriptor
     }
 
-    /// Another descriptor of the same socket, which stays open when the channel closes its own.
+    /// Duplicates the descriptor; the copy stays open when the channel closes its own.
     ///
-    /// - Returns: The descriptor, the caller's own; nil if the process has few left.
+    /// - Returns: The copy, which the caller owns; nil at ``DescriptorLimit/handOffBound``.
     func duplicate() -> CInt? {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { return nil }
@@ -43,16 +43,16 @@ struct DirectSocket {
         return copy
     }
 
-    /// Bounds what the kernel holds for a reader that stalls.
+    /// Bounds the unsent bytes that the kernel holds for a stalled reader.
     ///
-    /// Errors are left aside: it may be a Unix socket, or broken already, which its first use tells.
+    /// Errors are ignored: it may be a Unix socket, or already broken, which its first use reports.
     func limitUnsent() {
         var limit = SocketLimits.unsent
         // The kernel copies the variable's bytes during the call.
         setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &limit, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    /// Sends what fits without waiting.
+    /// Sends what the socket has room for, without blocking.
     func send(_ bytes: UnsafeRawBufferPointer) -> StreamWrite {
         while true {
             let count = systemSend(descriptor, bytes.baseAddress, bytes.count, Self.flags)
@@ -68,7 +68,7 @@ struct DirectSocket {
     #if canImport(Glibc) || canImport(Musl)
     private static let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
     #else
-    // Elsewhere NIO has set the socket so that it neither blocks nor raises a signal.
+    // Elsewhere NIO has made the socket non-blocking, and suppressed SIGPIPE.
     private static let flags: CInt = 0
     #endif
 }

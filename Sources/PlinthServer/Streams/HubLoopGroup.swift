@@ -7,21 +7,21 @@ import Plinth
 import PlinthHub
 import Synchronization
 
-/// A connection on an event loop, as its group sees it.
+/// A connection of a ``HubLoopGroup``.
 ///
-/// Only its event loop touches it.
+/// Confined to its event loop.
 protocol HubConnection: AnyObject {
     /// Writes what the connection has room for.
     func write(_ bytes: UnsafeRawBufferPointer) -> StreamWrite
-    /// The stream is over.
+    /// Called when the stream is over.
     func finish(_ end: StreamEnd)
 }
 
-/// The subscribers of one event loop: TLS, HTTP/2, and where there is no reactor.
+/// The subscribers of one event loop: over TLS or HTTP/2, or where there is no reactor.
 final class HubLoopGroup: DeliveryGroup {
-    /// What only the event loop touches.
+    /// State confined to the event loop.
     ///
-    /// An object, so that what a connection does while the distributor writes to it may look at the rest.
+    /// A class, so that a connection can access the rest while the distributor writes to it.
     final class Local {
         var distributor: Distributor
         let sink = Sink()
@@ -30,7 +30,7 @@ final class HubLoopGroup: DeliveryGroup {
         let timer = Timer()
         var isBusy = false
         var isDraining = false
-        /// Whether those that are behind have their turn soon.
+        /// Whether a turn for subscribers that are behind is scheduled.
         var isTurnDue = false
 
         init(_ distributor: Distributor) {
@@ -46,14 +46,14 @@ final class HubLoopGroup: DeliveryGroup {
         }
     }
 
-    /// The group's place in the event loop's wheel.
+    /// The group's timer.
     final class Timer: LoopTimer {
         weak var group: HubLoopGroup?
 
         override func fire(now: MonotonicTime) -> MonotonicTime? { group?.tick() }
     }
 
-    /// How many reads of history a turn makes: fewer than a reactor's, since an event loop has requests to answer, too.
+    /// The most history reads in a turn: fewer than a reactor's, since an event loop also serves requests.
     private static let readsPerTurn = 8
 
     private struct Pending {
@@ -92,7 +92,7 @@ final class HubLoopGroup: DeliveryGroup {
         }
     }
 
-    /// Ends all streams properly, those included that begin from now on.
+    /// Ends all streams gracefully, including those that begin later.
     func drain() {
         loop.eventLoop.execute {
             self.local.value.isDraining = true
@@ -104,7 +104,7 @@ final class HubLoopGroup: DeliveryGroup {
         }
     }
 
-    /// Ends some streams properly.
+    /// Ends the selected streams gracefully.
     func end(where isMeant: @escaping @Sendable (Selection) -> Bool, _ end: StreamEnd) {
         loop.eventLoop.execute {
             self.run { distributor, sink, now in
@@ -117,7 +117,7 @@ final class HubLoopGroup: DeliveryGroup {
 
     /// Adds a connection whose head has been written.
     ///
-    /// - Returns: Its slot, until it is told that the stream is over.
+    /// - Returns: Its slot, valid until its `finish` is called.
     func add(_ connection: any HubConnection, _ request: StreamRequest) -> Int {
         let slot = local.value.distributor.add(request.selection, request.start, request.form, now: .now())
         local.value.sink.connections[slot] = connection
@@ -131,7 +131,7 @@ final class HubLoopGroup: DeliveryGroup {
         return slot
     }
 
-    // These may have to wait for their turn: by then the slot may be another connection's.
+    // The closures below may be deferred: by then the slot may be another connection's.
 
     func remove(_ connection: any HubConnection, _ slot: Int, _ end: StreamEnd) {
         run { distributor, sink, _ in
@@ -175,14 +175,13 @@ final class HubLoopGroup: DeliveryGroup {
 
     private func tick() -> MonotonicTime? {
         run { distributor, sink, now in distributor.tick(sink, now: now) }
-        // Doing that has set the timer anew, if anybody is left.
+        // `run` has rescheduled the timer, if a subscriber is left.
         return nil
     }
 
-    /// Does something, and then all that follows from it.
+    /// Runs `body`, then does what the distributor requested.
     ///
-    /// What a connection does meanwhile, such as telling that it is gone, waits for the next turn: the distributor is in
-    /// use.
+    /// Calls that connections make meanwhile, such as to report their end, are deferred: the distributor is in use.
     private func run(_ body: @escaping (inout Distributor, Sink, MonotonicTime) -> Void) {
         let local = self.local.value
         guard !local.isBusy else {
@@ -208,7 +207,7 @@ final class HubLoopGroup: DeliveryGroup {
         if !requests.isEmpty { local.reads.add(requests) }
         while let request = local.reads.begin(isAwaited: { local.distributor.isAwaited($0) }) { read(request) }
         if !local.distributor.unfinished.isEmpty, !local.isTurnDue {
-            // Scheduled, not run here: between two turns the event loop serves its connections.
+            // Scheduled, not run here, so that the event loop serves its connections between turns.
             local.isTurnDue = true
             loop.eventLoop.execute { self.takeTurn() }
         }
@@ -217,7 +216,7 @@ final class HubLoopGroup: DeliveryGroup {
         if !local.timer.isScheduled || next < local.timer.fireTime { loop.schedule(local.timer, at: next) }
     }
 
-    /// Asks a history that answers later.
+    /// Reads history asynchronously.
     private func read(_ request: Distributor.ReadRequest) {
         let history = self.history
         Task {

@@ -6,20 +6,20 @@ import NIOCore
 import Plinth
 import PlinthHub
 
-/// A hub's stream on its connection: TLS, HTTP/2, and where there is no reactor.
+/// A hub's stream on its connection: over TLS or HTTP/2, or where there is no reactor.
 ///
-/// What the connection does not take stays in history.
+/// Events that the connection does not take stay in history.
 final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubConnection {
-    /// The most bytes that wait for a connection.
+    /// The most bytes buffered for a connection.
     private static var room: Int { 64 * 1024 }
 
     private let group: HubLoopGroup
     private let request: StreamRequest
     private var slot: Int?
     private var isDraining = false
-    /// Whether the group waits for room: the last write was not taken whole.
+    /// Whether the group waits for room, since the last write was partial.
     private var isBlocked = false
-    /// Whether the group reports the stream's end: from the moment that it is handed to it.
+    /// Whether the group reports the stream's end: true once the stream is added to it.
     private var isWithGroup = false
 
     init(
@@ -35,7 +35,7 @@ final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubC
     override func start() {
         isWithGroup = true
         let slot = group.add(self, request)
-        // It may be over by now: the first write has found the client gone, or there was no more to come.
+        // The stream may be over already: the first write found the client gone, or there was nothing more to send.
         guard !isOver else { return group.remove(self, slot, .clientClosed) }
         self.slot = slot
         if isDraining { drain() }
@@ -68,9 +68,9 @@ final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubC
     }
 
     func finish(_ end: StreamEnd) {
-        // The group has removed it.
+        // The group has removed this connection.
         slot = nil
-        // A chunked body has been completed by what the group wrote last.
+        // The group's last write has completed a chunked body.
         finish(end, isComplete: framing.isChunked)
     }
 }

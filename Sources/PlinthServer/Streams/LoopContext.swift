@@ -16,50 +16,50 @@ import NIOCore
 import Plinth
 import Synchronization
 
-/// Something on an event loop that has deadlines.
+/// A timer on an event loop.
 ///
-/// Only its event loop touches it.
+/// Confined to its event loop.
 class LoopTimer {
-    /// Where the event loop keeps it, nil while it is not set.
+    /// Its slot in the event loop's table; nil while it is not scheduled.
     fileprivate var slot: Int32?
     /// When it is due.
     fileprivate(set) final var fireTime = MonotonicTime.distantFuture
-    /// When it comes out of the wheel, which is earlier if it has been put off.
+    /// When the wheel returns it: before ``fireTime`` if it has been postponed.
     fileprivate var wheelDeadline = MonotonicTime.distantFuture
 
     /// Whether it will fire.
     final var isScheduled: Bool { slot != nil }
 
-    /// Looks at the time.
+    /// Called when the timer is due.
     ///
-    /// - Returns: When to look again, nil for never.
+    /// - Returns: When to fire again; nil for never.
     func fire(now: MonotonicTime) -> MonotonicTime? { nil }
 }
 
-/// Something that can be told that the server is shutting down.
+/// A participant in the server's shutdown.
 ///
-/// Only its event loop touches it.
+/// Confined to its event loop.
 protocol Drainable: AnyObject {
-    /// Finish what is under way, begin nothing new.
+    /// Finishes what is in progress, and begins nothing new.
     func drain()
-    /// Close at once.
+    /// Closes at once.
     func terminate()
 }
 
-/// What the connections of one event loop share: timers, wake-ups, a buffer to encode into, and the list of themselves.
+/// What the connections of one event loop share: timers, wake-ups, an encoding buffer, and the list of connections.
 final class LoopContext: EventStreamTransport, TaskExecutor {
-    /// What only the event loop touches.
+    /// State confined to the event loop.
     struct Local {
         var wheel = TimerWheel()
-        /// By the wheel's slots: the timer, and the number of the one that counts.
+        /// Timers by their slots in the wheel, with the number of their valid entry in it.
         var timers: [(timer: LoopTimer?, number: UInt32)] = []
         var freeSlots: [Int32] = []
         var isTicking = false
-        /// Everyone who is told of a shutdown.
+        /// What to drain at a shutdown.
         var drainables: [ObjectIdentifier: any Drainable] = [:]
-        /// Room for the streams that a round serves; empty between rounds.
+        /// Storage for the streams that a round serves; empty between rounds.
         var served: [EventChannel] = []
-        /// Encoded events on their way into a socket's buffer; its room is used again and again.
+        /// The buffer that events are encoded into; reused.
         var scratch: [UInt8] = []
         var isDraining = false
         var date: (second: Int, text: String) = (0, "")
@@ -67,9 +67,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     let eventLoop: any EventLoop
     let local: NIOLoopBoundBox<Local>
-    /// Streams that have something to pull.
-    ///
-    /// They are all served by one task of the event loop.
+    /// Streams with something to pull; one task of the event loop serves all of them.
     private let woken: Mutex<[EventChannel]> = Mutex([])
 
     init(_ eventLoop: any EventLoop) {
@@ -85,7 +83,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         if isFirst { eventLoop.execute { self.serveWoken() } }
     }
 
-    /// Runs a part of a task that prefers this event loop.
+    /// Runs a job of a task that prefers this event loop.
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
@@ -96,32 +94,31 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         local.value.served = []
         woken.withLock { swap(&$0, &streams) }
         defer {
-            // The room of this round is for the one after the next, unless this one was exceptional.
+            // The storage is reused by the round after the next, unless it is exceptionally large.
             streams.removeAll(keepingCapacity: streams.capacity <= 16 * 1024)
             local.value.served = streams
         }
         let now = MonotonicTime.now()
         for (number, stream) in streams.enumerated() {
-            // With many streams each is looked at first when its turn comes, in memory that nothing else has touched since
-            // the last event. While this one is in the kernel, the channel of the one after the next and the connection
-            // of the next are fetched.
+            // With many streams, a stream's memory has left the cache since its last event. While this stream is in the
+            // kernel, the next one's connection and the channel of the one after that are prefetched.
             if number + 2 < streams.count { prefetch(streams[number + 2]) }
             if number + 1 < streams.count, let next = streams[number + 1].connection { prefetch(next) }
             stream.connection?.pump(now: now)
         }
     }
 
-    /// Has an object's memory fetched.
+    /// Prefetches an object's memory.
     private func prefetch(_ object: AnyObject) {
         #if os(Linux)
-        // The object is there during the call, and only its address is used.
+        // The object is alive during the call, which uses only its address.
         plinth_prefetch(Unmanaged.passUnretained(object).toOpaque())
         #endif
     }
 
     // MARK: - On the event loop
 
-    /// Sets a timer, or moves it.
+    /// Schedules a timer, or reschedules it.
     func schedule(_ timer: LoopTimer, at deadline: MonotonicTime) {
         schedule(timer, at: deadline, now: .now())
         startTicking()
@@ -129,7 +126,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     private func schedule(_ timer: LoopTimer, at deadline: MonotonicTime, now: MonotonicTime) {
         timer.fireTime = deadline
-        // One that is put off comes out as it was set, and is set anew then.
+        // A postponed timer stays where it is in the wheel, and is rescheduled when the wheel returns it.
         if timer.slot != nil, timer.wheelDeadline <= deadline { return }
         let slot = timer.slot ?? local.value.freeSlots.popLast() ?? Int32(local.value.timers.count)
         if Int(slot) == local.value.timers.count { local.value.timers.append((nil, 0)) }
@@ -141,7 +138,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         local.value.wheel.schedule(Int(slot), number: number, at: deadline, now: now)
     }
 
-    /// Takes a timer out.
+    /// Cancels a timer.
     func cancel(_ timer: LoopTimer) {
         guard let slot = timer.slot.take() else { return }
         local.value.timers[Int(slot)].timer = nil
@@ -181,7 +178,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         local.value.drainables[ObjectIdentifier(drainable)] = nil
     }
 
-    /// Tells everyone of a shutdown.
+    /// Drains everything, now and when added later.
     func drain() {
         local.value.isDraining = true
         for drainable in Array(local.value.drainables.values) { drainable.drain() }
@@ -192,9 +189,9 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         for drainable in Array(local.value.drainables.values) { drainable.terminate() }
     }
 
-    /// Lends the buffer that events are encoded into, empty.
+    /// Lends the encoding buffer, empty.
     func withScratch<Result>(_ body: (inout [UInt8]) -> Result) -> Result {
-        // Taken out while it is lent, so that whoever has it may use the rest of this.
+        // Taken out meanwhile, so that `body` may use the rest of this context.
         var scratch = local.value.scratch
         local.value.scratch = []
         defer {
@@ -204,7 +201,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         return body(&scratch)
     }
 
-    /// The `Date` field's value (RFC 9110, section 6.6.1), made once a second.
+    /// The `Date` field's value (RFC 9110, section 6.6.1), formatted once a second.
     func date() -> String {
         let second = time(nil)
         if local.value.date.second != second {

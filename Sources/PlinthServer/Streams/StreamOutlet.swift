@@ -6,47 +6,47 @@ import NIOCore
 import NIOHTTP1
 import Plinth
 
-/// What a stream needs to know of its connection.
+/// What a stream needs to know about its connection.
 struct StreamConnection {
     let framing: ResponseFraming
     let server: ServerContext
     let loop: LoopContext
     let isSecure: Bool
-    /// Whether the client's end of sending means that it leaves.
+    /// Whether a half-closed client counts as gone.
     let halfCloseIsLeaving: Bool
 }
 
-/// The way out of a stream on a NIO channel: the socket itself where nothing stands between, otherwise the pipeline.
+/// The output of a stream on a NIO channel: the socket itself for plaintext HTTP/1, otherwise the pipeline.
 ///
-/// What feeds the stream is a subclass: an application's channel, or a hub's subscription. The source sends bytes; the outlet
-/// returns how many it took, reports when it has room again, and does all that ends a stream: the body's end, the close, and
-/// the deadline of a client that does not take even that.
+/// The source is a subclass: an application's channel, or a hub's subscription. The source sends bytes; the outlet
+/// returns how many it took, and reports when it has room again. The outlet also ends the stream: it completes the
+/// body, closes the connection, and bounds how long the client may take to read the end.
 ///
-/// Only the event loop touches it. Every method can be entered again by what it writes or closes: a write may find the client
-/// gone, and then the channel is inactive before the write returns.
+/// Confined to its event loop. Every method can be re-entered through what it writes or closes: a write may find the
+/// client gone, and then the channel is inactive before the write returns.
 class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
     typealias InboundIn = NIOAny
     typealias OutboundOut = Output.Part
 
-    /// The most bytes of one write to the channel, so that a client that reads slowly is seen to read.
+    /// The most bytes of one write to the channel, so that the progress of a slow client shows.
     private static var pieceSize: Int { 16 * 1024 }
 
-    // First what is looked at for every event.
+    // First, the properties read for every event.
 
-    /// The socket itself, where nothing stands between it and the stream: plaintext HTTP/1.
+    /// The socket, if the stream bypasses the pipeline: plaintext HTTP/1.
     ///
     /// Valid while ``context`` is.
     private var socket: DirectSocket?
     private(set) final var context: ChannelHandlerContext?
-    /// Bytes that the channel holds and the connection has not taken: until it has, nothing is sent past them.
+    /// Bytes that the channel still buffers; nothing is sent past them.
     private(set) final var pending = 0
-    /// Whether the stream is over, and only its end may still be under way.
+    /// Whether the stream is over; its end may still be in flight.
     private(set) final var isOver = false
     private var isWriting = false
     final let framing: ResponseFraming
     final let loop: LoopContext
     final let server: ServerContext
-    /// Since when the connection has taken nothing of what is pending; nil while nothing is.
+    /// Since when the connection has taken none of the pending bytes; nil if there are none.
     private(set) final var stalledSince: MonotonicTime?
     private let isSecure: Bool
     private let halfCloseIsLeaving: Bool
@@ -59,26 +59,26 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         halfCloseIsLeaving = connection.halfCloseIsLeaving
     }
 
-    // MARK: - For the source
+    // MARK: - Overridden by the source
 
-    /// The head has been written: events may flow.
+    /// Called when the head has been written.
     func start() {}
 
-    /// Nothing is pending any more.
+    /// Called when nothing is pending any more.
     func hasRoom() {}
 
-    /// The connection has taken a part of what is pending.
+    /// Called when the connection has taken some of the pending bytes.
     func hasProgressed() {}
 
-    /// The stream is over, once; called before its connection is closed.
+    /// Called once when the stream is over, before its connection is closed.
     func ended(_ end: StreamEnd) {}
 
-    /// A timer has come that the source set.
+    /// Called when the source's timer is due.
     ///
-    /// - Returns: When it is due again, nil for never.
+    /// - Returns: When to fire again; nil for never.
     func tick(now: MonotonicTime) -> MonotonicTime? { nil }
 
-    /// A shutdown has begun: complete what is under way, and end.
+    /// Called when a shutdown begins: completes what is in progress, then ends.
     func drain() {}
 
     // MARK: - Life
@@ -94,23 +94,23 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         loop.cancel(self)
     }
 
-    /// Begins to serve, when the head has been written.
+    /// Begins to serve; called when the head has been written.
     final func begin() {
         guard !isOver else { return }
-        // A connection that is gone by now does not say so a second time.
+        // A connection that has already closed does not report it again.
         guard let context, context.channel.isActive else { return leave(.clientClosed) }
         if Output.isSocket, let socket = DirectSocket(of: context.channel) {
             socket.limitUnsent()
             if !isSecure { self.socket = socket }
         }
-        // The head may wait for room: nothing is sent past it.
+        // The head may still be buffered: nothing is sent past it.
         if socket != nil, Output.bufferedBytes(context.channel) > 0 {
             hold(UnsafeRawBufferPointer(start: nil, count: 0))
         }
         start()
     }
 
-    /// The client has left, or is given up.
+    /// Ends the stream without completing the body, and closes the connection.
     final func leave(_ end: StreamEnd) {
         if !isOver {
             isOver = true
@@ -119,7 +119,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         context?.close(promise: nil)
     }
 
-    /// Completes the body, and closes the connection when the client has it.
+    /// Completes the body, and closes the connection when that is written.
     ///
     /// - Parameters:
     ///   - end: Why the stream ends.
@@ -137,7 +137,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         let written = context.eventLoop.makePromise(of: Void.self)
         context.writeAndFlush(wrapOutboundOut(last ?? Output.body(nothing, .empty, allocator)), promise: written)
         written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
-        // A client that does not take even the end is given as long as for any response.
+        // A client that does not read the end gets the write timeout of any response.
         if self.context != nil { loop.schedule(self, at: .now() + server.configuration.writeTimeout) }
     }
 
@@ -153,18 +153,18 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
 
     // MARK: - To the connection
 
-    /// Sends bytes that are framed as the body is.
+    /// Sends bytes that already have the body's framing.
     ///
-    /// The channel holds what the socket does not take, up to a bound. The source keeps the rest, and sends it when
+    /// The channel buffers what the socket does not take, up to `room`. The source keeps the rest, and sends it when
     /// ``hasRoom()`` is called.
     ///
     /// - Parameters:
     ///   - bytes: The bytes, valid during the call.
-    ///   - room: The most bytes that may be pending then.
-    /// - Returns: How many were taken, or why none ever will be.
+    ///   - room: The most bytes that may be pending afterwards.
+    /// - Returns: The number of bytes taken, or why the stream has ended.
     final func send(_ bytes: UnsafeRawBufferPointer, room: Int) -> StreamWrite {
         var taken = 0
-        // More than once if the channel gets rid of all that it was left: then nothing would report room.
+        // Repeated if the channel flushes all of it at once: then nothing would report room.
         repeat {
             if let socket, pending == 0 {
                 switch socket.send(UnsafeRawBufferPointer(rebasing: bytes[taken...])) {
@@ -180,13 +180,13 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         return .took(taken)
     }
 
-    /// Leaves bytes to the channel; none stand for what it has already.
+    /// Buffers bytes in the channel; no bytes stand for those it has already.
     private func hold(_ bytes: UnsafeRawBufferPointer) {
         guard let context else { return }
         let wasWriting = isWriting
         isWriting = true
         defer { isWriting = wasWriting }
-        // Nearly every event of TLS is one piece, which the socket takes at once: no promise for these.
+        // Over TLS nearly every event is one piece, which the socket takes at once: no promise for it.
         var bytes = bytes
         let size = bytes.count
         if Output.isSocket, socket == nil, pending == 0, size > 0, size <= Self.pieceSize {
@@ -199,7 +199,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         repeat {
             let end = min(bytes.count, start + Self.pieceSize)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-            // A piece of nothing stands for what the channel has already.
+            // An empty piece stands for what the channel has already.
             let count = piece.isEmpty ? max(1, size) : piece.count
             pending += count
             let written = context.eventLoop.makePromise(of: Void.self)
@@ -221,7 +221,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
     // MARK: - From the connection
 
     final func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // A client has nothing to say on a stream.
+        // Input on a stream is ignored.
     }
 
     final func channelInactive(context: ChannelHandlerContext) {
@@ -235,7 +235,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
     }
 
     final func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What the client pipelined behind its request is of no interest, and need not be HTTP.
+        // Bytes pipelined after the request are ignored, and need not be HTTP.
         if error is HTTPParserError { return }
         leave((error as? IOError).map { SocketError.end($0.errnoCode) } ?? .clientClosed)
     }

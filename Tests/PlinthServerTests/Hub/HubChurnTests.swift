@@ -9,10 +9,10 @@ import PlinthHub
 import PlinthServer
 import Testing
 
-/// Subscribers that come and go while events are published: nobody loses one, nobody gets one twice.
+/// Subscribers that come and go during publishing: no event is lost or delivered twice.
 ///
-/// It lasts 8 seconds, or what `PLINTH_CHURN_SECONDS` says.
-@Suite("The hub under churn")
+/// Lasts 8 s, or `PLINTH_CHURN_SECONDS`.
+@Suite("Hub churn")
 struct HubChurnTests {
     private static let topics = 5
     private static let subscribers = 30
@@ -23,7 +23,7 @@ struct HubChurnTests {
         .seconds(ProcessInfo.processInfo.environment["PLINTH_CHURN_SECONDS"].flatMap { Int($0) } ?? 8)
     }
 
-    /// What a subscriber asks for, and which topics that means.
+    /// A subscriber's target, and the topics it selects.
     private static func target(_ number: Int) -> (path: String, topics: Set<Int>) {
         switch number % 4 {
         case 0: ("/topics/churn/\(number % topics)", [number % topics])
@@ -37,7 +37,7 @@ struct HubChurnTests {
         }
     }
 
-    /// Reads, leaves at some moment in some way, resumes, until it has had its last event.
+    /// Reads, leaves at a random moment in a random way, and resumes, until it has its last event.
     private func comeAndGo(_ hub: HubServer, _ number: Int, published: Recorder<Int>) async throws -> (
         events: [Int], visits: Int
     ) {
@@ -64,7 +64,7 @@ struct HubChurnTests {
             default: break
             }
             client.raw.close()
-            // The last events of all are one of each topic, in their order.
+            // The last events published are one for each topic, in order.
             if let count = published.values.first, let last = topics.max(),
                 events.last == count - Self.topics + last
             {
@@ -74,7 +74,7 @@ struct HubChurnTests {
     }
 
     @Test(
-        "thirty subscribers leave at random moments and resume: none lost, none twice, all in order",
+        "Thirty subscribers that leave and resume at random get every event once, in order",
         .timeLimit(.minutes(3)),
         arguments: Held.allCases
     )
@@ -105,9 +105,9 @@ struct HubChurnTests {
         }
     }
 
-    /// Publishes numbered events at the pace, some one by one and some together.
+    /// Publishes numbered events at the given rate, in batches of 1 to 20.
     ///
-    /// - Returns: The topic of each.
+    /// - Returns: The topic of each event.
     private func publish(_ hub: HubServer) async throws -> [Int] {
         var random = SeededGenerator(seed: Self.seed)
         let topics = try (0..<Self.topics).map { try Topic("churn/\($0)") }
@@ -121,7 +121,7 @@ struct HubChurnTests {
                 published.append(topic)
             }
             try await hub.hub.publish(batch)
-            // The pace is what this is about.
+            // Real time: the test publishes at a fixed rate.
             try await Task.sleep(until: start + .seconds(1) * Double(published.count) / Double(Self.eventsPerSecond))
         }
         for (number, topic) in topics.enumerated() {
@@ -139,7 +139,7 @@ struct HubChurnTests {
 }
 
 extension Sequence {
-    /// The place of the first element that is so.
+    /// The offset of the first element that satisfies a predicate.
     fileprivate func firstIndex(where isMeant: (Element) -> Bool) -> Int? {
         enumerated().first { isMeant($0.element) }?.offset
     }

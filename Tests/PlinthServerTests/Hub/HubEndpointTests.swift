@@ -8,10 +8,10 @@ import PlinthHub
 import PlinthServer
 import Testing
 
-/// A hub's routes, over sockets: publishing, and what is wrong with requests.
-@Suite("The hub's endpoints: publishing")
+/// A hub's routes over sockets: publishing, and invalid requests.
+@Suite("Hub endpoints: publishing")
 struct HubPublishTests {
-    @Test("a published event is answered 201 with its ID, and is in history then")
+    @Test("Publishing returns 201 with the ID of the event, which is in history by then")
     func publishes() async throws {
         try await withHub { hub in
             let response = try await hub.request("POST", "/topics/orders/7", body: "shipped: 3 × ☕")
@@ -23,7 +23,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("type and retry go with the event; line ends in it are one kind; a body of nothing is an event of nothing")
+    @Test("Type and retry are published; line ends are normalized; an empty body is an event without data")
     func fields() async throws {
         try await withHub { hub in
             let first = try await hub.post("/topics/a?type=sh%C3%AFpped&retry=2500", "one\r\ntwo\rthree\n")
@@ -39,7 +39,7 @@ struct HubPublishTests {
                         id: first,
                         retry: .milliseconds(2500)
                     ), try ServerSentEvent(data: "", id: second),
-                    // Clamped: an event of one publisher's holds for all clients of the topic.
+                    // Clamped: one publisher's value affects all clients of the topic.
                     try ServerSentEvent(data: "x", id: third, retry: .milliseconds(100)),
                     try ServerSentEvent(data: "x", id: longest, retry: .seconds(3600)),
                 ]
@@ -48,7 +48,7 @@ struct HubPublishTests {
     }
 
     @Test(
-        "what is wrong with a request is answered 400 in JSON, and nothing is published",
+        "An invalid request is 400 in JSON, and publishes nothing",
         arguments: [
             ("/topics/a?retry=soon", "retry"), ("/topics/a?retry=-1", "retry"), ("/topics/a?retry=", "retry"),
             ("/topics/a?retry=1.5", "retry"), ("/topics/a?retry=%2B5", "retry"),
@@ -68,7 +68,7 @@ struct HubPublishTests {
     }
 
     @Test(
-        "a path that is no UTF-8, or whose escapes are not complete, is 400",
+        "A path that is not UTF-8, or with invalid escapes, is 400",
         arguments: ["/topics/%FF", "/topics/a%C3", "/topics/%ED%A0%80", "/topics/%C0%AF", "/topics/%4", "/topics/%zz"]
     )
     func badPaths(target: String) async throws {
@@ -80,7 +80,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("a name is decoded once: an escaped slash is a slash, an escaped percent sign is one, a plus sign is itself")
+    @Test("A name is percent-decoded once: %2F is a slash, %25 a percent sign, and + stays a plus sign")
     func decodesOnce() async throws {
         try await withHub { hub in
             let id = try await hub.post("/topics/a%2Fb", "slash")
@@ -99,7 +99,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("names that look alike are two topics: bytes count, not characters")
+    @Test("Names that look alike are different topics: bytes are compared, not characters")
     func normalisation() async throws {
         try await withHub { hub in
             try await hub.post("/topics/caf%C3%A9", "one code point")
@@ -113,7 +113,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("the longest name is one, and so is any of 1,024 bytes")
+    @Test("A name of 1,024 bytes, the longest, is a topic")
     func longestName() async throws {
         try await withHub { hub in
             let name = String(repeating: "%C3%A9", count: 512)
@@ -122,7 +122,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("the type of the hub's own events cannot be published, whatever the body; renamed, its old name can")
+    @Test("The hub's own event type cannot be published; if it is renamed, the old name can")
     func reservedType() async throws {
         try await withHub { hub in
             let uploads = "Content-Type: text/event-stream\r\n"
@@ -137,14 +137,14 @@ struct HubPublishTests {
             let id = try await hub.post("/topics/a?type=gap", "mine")
             let refused = try await hub.request("POST", "/topics/a?type=lost", body: "{}")
             #expect(try Answer(refused).code == "type-reserved")
-            // The hub's own gap takes another way.
+            // The hub's own gap event is not affected.
             let events = try await hub.events(2, "/topics/a", "Last-Event-ID: unknown\r\n")
             #expect(events.map(\.type) == ["lost", "gap"])
             #expect(events[1].id == id)
         }
     }
 
-    @Test("a body that is not UTF-8 is 400")
+    @Test("A body that is not UTF-8 is 400")
     func notUTF8() async throws {
         try await withHub { hub in
             for bytes in [[0xFF], [0x61, 0xC3], [0xED, 0xA0, 0x80]] as [[UInt8]] {
@@ -156,7 +156,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("a POST that does not say whether it has a body is 411; one that says it is empty is an event without data")
+    @Test("A POST without a length is 411; an empty body is an event without data")
     func lengthRequired() async throws {
         try await withHub { hub in
             for fields in ["", "Content-Type: text/event-stream\r\n"] {
@@ -174,7 +174,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("an event may be as large as the limit; one byte more is 413, whether it is announced or not")
+    @Test("An event of the maximum size is accepted; one byte more is 413, with or without a length")
     func tooLarge() async throws {
         try await withHub(maximumEventSize: 1000) { hub in
             try await hub.post("/topics/a", String(repeating: "x", count: 1000))
@@ -190,7 +190,7 @@ struct HubPublishTests {
     }
 
     @Test(
-        "a request whose framing is wrong is refused, and nothing is published",
+        "A request with invalid framing is refused, and publishes nothing",
         arguments: [
             "Content-Length: x\r\n\r\n", "Content-Length: -1\r\n\r\n", "Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
             "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: gzip\r\n\r\n",
@@ -208,7 +208,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("a publisher that leaves in the middle of its event has published nothing")
+    @Test("A publisher that leaves in the middle of its event publishes nothing")
     func leavesInTheMiddle() async throws {
         try await withHub { hub in
             for resets in [false, true] {
@@ -221,7 +221,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("a method that a path does not know is 405 with Allow; a path that there is not is 404")
+    @Test("An unknown method is 405 with Allow, an unknown path 404")
     func unknown() async throws {
         try await withHub { hub in
             let put = try await hub.request("PUT", "/topics/a", body: "x")
@@ -244,7 +244,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("DELETE takes a topic's events out of history, and leaves its subscribers and other topics alone")
+    @Test("DELETE removes a topic's events from history, but not its subscribers or other topics")
     func purges() async throws {
         try await withHub { hub in
             try await hub.post("/topics/a", "1")
@@ -263,7 +263,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("the status counts, and names the topics with the latest events")
+    @Test("The status has counts, and the most recent topics")
     func status() async throws {
         try await withHub { hub in
             try await hub.post("/topics/a%22%5C", "1")
@@ -314,7 +314,7 @@ struct HubPublishTests {
     // MARK: - The page
 
     @Test(
-        "each file of the page has its type, a strict policy and an entity tag, and is not sent twice",
+        "Each file of the page has its type, a strict policy and an entity tag, and is 304 when unchanged",
         arguments: [
             ("/", "text/html"), ("/hub.css", "text/css"), ("/hub.js", "javascript"), ("/hub-worker.js", "javascript"),
         ]
@@ -340,7 +340,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("the page learns by which types it knows the hub's own events")
+    @Test("The page's settings have the types of the hub's own events")
     func settings() async throws {
         try await withHub { hub in
             let response = try await hub.request("GET", "/hub.json")
@@ -354,7 +354,7 @@ struct HubPublishTests {
         }
     }
 
-    @Test("under a base path everything is there, and the path without its slash leads to the page")
+    @Test("Under a base path all routes work, and the path without its slash redirects to the page")
     func basePath() async throws {
         try await withHub(basePath: "/hub") { hub in
             let redirect = try await hub.request("GET", "/hub")

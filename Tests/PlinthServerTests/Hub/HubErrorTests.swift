@@ -10,8 +10,8 @@ import Testing
 @testable import PlinthHub
 @testable import PlinthServer
 
-/// The codes of a hub's errors, as documented.
-@Suite("The hub's endpoints: errors")
+/// A hub's error codes and their documentation.
+@Suite("Hub endpoints: errors")
 struct HubErrorTests {
     /// A row of the table in the documentation.
     struct Row: Hashable {
@@ -51,7 +51,7 @@ struct HubErrorTests {
         ("origin-foreign", "POST", "/topics/a", "Origin: http://evil.example\r\n", "x"),
     ]
 
-    /// Those that need more than a request: their tests are beside.
+    /// Codes that need more than a request; other tests cover them.
     static let others: Set<String> = ["bad-id", "timeout", "failed", "not-taken"]
 
     private static func table() throws -> [Row] {
@@ -65,7 +65,7 @@ struct HubErrorTests {
         }
     }
 
-    @Test("the documentation has all codes, and each request that is refused has its code and its status")
+    @Test("The documentation lists all codes, and refused requests get the documented code and status")
     func documented() async throws {
         let rows = try Self.table()
         #expect(Set(rows.map(\.code)) == Set(HubErrorCode.allCases.map(\.rawValue)))
@@ -86,7 +86,7 @@ struct HubErrorTests {
         }
     }
 
-    @Test("errors that need more than a request have the statuses that are documented")
+    @Test("Errors that need more than a request have the documented statuses")
     func errors() async throws {
         let statuses = Dictionary(uniqueKeysWithValues: try Self.table().map { ($0.code, $0.status) })
         let id = HistoryError(code: .idReserved, description: "")
@@ -101,7 +101,7 @@ struct HubErrorTests {
         #expect(HTTPError.notTaken.json.headers[.retryAfter] == "1")
     }
 
-    @Test("a body that does not come in time has a code")
+    @Test("A body that does not arrive in time is 408 with a code")
     func timeout() async throws {
         try await withHub(configure: { $0.bodyTimeout = .milliseconds(50) }) { hub in
             let client = try await hub.server.client()

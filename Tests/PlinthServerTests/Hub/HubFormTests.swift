@@ -9,8 +9,8 @@ import PlinthHub
 import PlinthServer
 import Testing
 
-/// Subscribing by a form: for more topics than a URL holds.
-@Suite("The hub's endpoints: subscribing by a form")
+/// Subscribing by form, for more topics than fit in a URL.
+@Suite("Hub endpoints: subscribing by form")
 struct HubFormTests {
     private static let form = "Content-Type: application/x-www-form-urlencoded\r\n"
 
@@ -28,7 +28,7 @@ struct HubFormTests {
         return (client, try await client.read(until: mark))
     }
 
-    @Test("a form subscribes to topics and patterns as the query of a GET does", arguments: Held.allCases)
+    @Test("A form subscribes to topics and patterns like the query of a GET", arguments: Held.allCases)
     func subscribes(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             let id = try await hub.post("/topics/caf%C3%A9%26", "1")
@@ -41,7 +41,7 @@ struct HubFormTests {
             #expect(text.contains("retry: "))
             #expect(text.contains("data: 1\nid: \(id)\tcafé&\n"))
             #expect(!text.contains("data: no"))
-            // It is live.
+            // The stream is live.
             try await hub.post("/topics/orders/8", "3")
             _ = try await client.read(until: "data: 3\n")
             #expect(hub.streams.begun.values == [held.transport])
@@ -49,7 +49,7 @@ struct HubFormTests {
         }
     }
 
-    @Test("the ID comes from the header, else the query, else the form")
+    @Test("The ID comes from the header, else the query, else the form")
     func resumes() async throws {
         try await withHub { hub in
             var ids: [String] = []
@@ -68,7 +68,7 @@ struct HubFormTests {
         }
     }
 
-    @Test("a thousand topics, in a form of just 64 KiB, arrive; one byte more is 413, announced or not")
+    @Test("A form of 64 KiB with a thousand topics is accepted; one byte more is 413, with or without a length")
     func manyTopics() async throws {
         try await withHub { hub in
             let names = (0..<1000).map { String(repeating: "x", count: 50) + "/\($0)" }
@@ -92,7 +92,7 @@ struct HubFormTests {
     }
 
     @Test(
-        "`Accept` has to admit an event stream: the most specific range decides",
+        "`Accept` must admit an event stream; the most specific range decides",
         arguments: [
             ("", true), ("Accept: text/event-stream\r\n", true), ("Accept: */*\r\n", true),
             ("Accept: Text/*\r\n", true),
@@ -120,7 +120,7 @@ struct HubFormTests {
 }
 
 extension HubFormTests {
-    @Test("behind a form's stream nothing is answered, and its client may leave", arguments: Held.allCases)
+    @Test("Requests pipelined after a form get no response, and its client may leave", arguments: Held.allCases)
     func pipelined(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             let client = try await hub.server.client()

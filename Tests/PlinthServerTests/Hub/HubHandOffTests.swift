@@ -11,12 +11,12 @@ import Synchronization
 import Testing
 
 extension Held {
-    /// More events of 10 kB than fit between a server and a client that does not read: the reactor lets the kernel hold
-    /// less.
+    /// More events of 10 kB than fit in the buffers between a server and a stalled client; the kernel holds less of a
+    /// reactor's.
     fileprivate var plenty: Int { self == .reactor ? 300 : 900 }
 }
 
-/// Draws one number after the other, from behind the start of a range.
+/// Draws consecutive numbers, starting after a range's lower bound.
 private final class Draws: Sendable {
     private let count = Atomic<Int64>(0)
 
@@ -25,12 +25,12 @@ private final class Draws: Sendable {
     }
 }
 
-/// Streams on sockets of the hub's own, and on event loops: a client must not be able to tell.
-@Suite("The hub's streams, whoever holds them")
+/// Streams on a reactor and on event loops: a client must not be able to tell them apart.
+@Suite("Hub streams on the reactor and on event loops")
 struct HubHandOffTests {
     private static let ten = String(repeating: "0123456789", count: 1000)
 
-    /// Publishes numbered events of 10 kB, in this process.
+    /// Publishes numbered events of 10 kB in process.
     private func publishLarge(_ hub: HubServer, _ numbers: ClosedRange<Int>) async throws {
         let topic = try Topic("a")
         for number in numbers {
@@ -41,7 +41,7 @@ struct HubHandOffTests {
     private func number(_ event: ServerSentEvent) -> Int { Int(event.data.prefix { $0 != " " }) ?? -1 }
 
     @Test(
-        "fifty subscribers get every event, in order, with the ID that its publisher was told",
+        "Fifty subscribers get every event, in order, with the ID that its publisher received",
         arguments: Held.allCases
     )
     func inOrder(held: Held) async throws {
@@ -73,7 +73,7 @@ struct HubHandOffTests {
     }
 
     @Test(
-        "a client's leaving is seen at once, however it leaves",
+        "A client that leaves is noticed at once, however it leaves",
         arguments: Held.allCases,
         ["FIN", "RST", "half-close"]
     )
@@ -97,7 +97,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("clients that leave before they have read a byte, while their sockets change hands", arguments: Held.allCases)
+    @Test("Clients that leave during the hand-off end their streams", arguments: Held.allCases)
     func leavesAtOnce(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             let request = Array("GET /topics/a?last-event-id=earliest HTTP/1.1\r\nHost: test\r\n\r\n".utf8)
@@ -122,7 +122,7 @@ struct HubHandOffTests {
     }
 
     @Test(
-        "what a client sends behind its request, and later, harms nobody",
+        "Input after the request affects no stream",
         arguments: Held.allCases,
         ["GET /topics/b HTTP/1.1\r\nHost: test\r\n\r\n", "GET /partial HTT", "\u{0}\u{1}not HTTP at all\r\n\r\n"]
     )
@@ -140,7 +140,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("HTTP/1.0 gets bare events, and the close is the end", arguments: Held.allCases)
+    @Test("HTTP/1.0 gets events without chunks; the close ends the body", arguments: Held.allCases)
     func closeDelimited(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             let client = try await hub.subscribe("/topics/a?last-event-id=earliest", version: "1.0")
@@ -159,7 +159,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("each event is one chunk", arguments: Held.allCases)
+    @Test("Each event is one chunk", arguments: Held.allCases)
     func exactBytes(held: Held) async throws {
         try await withHub(held.configuration, random: { $0.lowerBound }) { hub in
             let client = try await hub.server.requesting("/topics/a?last-event-id=earliest")
@@ -179,7 +179,7 @@ struct HubHandOffTests {
 
     // MARK: - Slow readers
 
-    @Test("a reader that stalls delays nobody, and later gets everything that history holds", arguments: Held.allCases)
+    @Test("A stalled reader delays no other, and later gets everything that history holds", arguments: Held.allCases)
     func stalls(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
@@ -198,14 +198,14 @@ struct HubHandOffTests {
     }
 
     @Test(
-        "a reader that stalls for longer than history holds is told of the gap, and of nothing twice",
+        "A reader that stalls for longer than history holds gets a gap event, and no event twice",
         arguments: Held.allCases
     )
     func stallsTooLong(held: Held) async throws {
         try await withHub(held.configuration, history: MemoryHistory(topic: HistoryLimits(events: 20))) { hub in
             let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
             let other = try await hub.subscribe("/topics/a?last-event-id=earliest")
-            // One at a time, so that the other reader needs no history.
+            // One at a time, so that the other reader stays live.
             for number in 1...held.plenty {
                 try await publishLarge(hub, number...number)
                 if number % 10 == 0 { _ = try await other.events(number) }
@@ -234,7 +234,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("a reader that stalls is closed at the deadline where there is one; others are not", arguments: Held.allCases)
+    @Test("With a write timeout, a stalled reader is closed; others are not", arguments: Held.allCases)
     func timesOut(held: Held) async throws {
         try await withHub(held.configuration, options: StreamOptions(writeTimeout: .seconds(10))) { hub in
             let stalled = try await hub.subscribe("/topics/a", receiveBuffer: 65536)
@@ -250,7 +250,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("a stream without events gets comments, at the interval", arguments: Held.allCases)
+    @Test("An idle stream gets comments at the heartbeat interval", arguments: Held.allCases)
     func heartbeats(held: Held) async throws {
         try await withHub(held.configuration, options: StreamOptions(heartbeat: .milliseconds(40))) { hub in
             let start = ContinuousClock.now
@@ -266,7 +266,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("heartbeats can be events, which do not move the place to resume from", arguments: Held.allCases)
+    @Test("Heartbeats can be events, which do not change the last event ID", arguments: Held.allCases)
     func heartbeatEvents(held: Held) async throws {
         let options = StreamOptions(heartbeat: .milliseconds(40), heartbeatEvent: "still-here")
         try await withHub(held.configuration, options: options) { hub in
@@ -290,11 +290,11 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("before the hub ends a stream it gives it a reconnection time of its own", arguments: Held.allCases)
+    @Test("Before the hub ends a stream, it sends a newly drawn reconnection time", arguments: Held.allCases)
     func drainsApart(held: Held) async throws {
         let draws = Draws()
         let options = StreamOptions(heartbeat: nil, retry: .milliseconds(1000)...(.milliseconds(9000)))
-        // Each stream draws once when it opens and once when it ends.
+        // Each stream draws once on opening and once on ending.
         try await withHub(held.configuration, options: options, random: { draws.next($0) }) { hub in
             var clients: [StreamClient] = []
             for number in 1...20 {
@@ -303,7 +303,7 @@ struct HubHandOffTests {
                 #expect(client.reconnectionTime == .milliseconds(1000 + number))
                 clients.append(client)
             }
-            // All are given the same by an event, and forget it.
+            // An event sets the same time for all of them.
             try await hub.post("/topics/a?retry=200", "x")
             for client in clients {
                 _ = try await client.events(1)
@@ -322,7 +322,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("a stream ends, properly, when it has had its time", arguments: Held.allCases)
+    @Test("A stream is completed at its maximum age", arguments: Held.allCases)
     func expires(held: Held) async throws {
         try await withHub(held.configuration, options: StreamOptions(maximumAge: .milliseconds(200))) { hub in
             let client = try await hub.subscribe("/topics/a")
@@ -336,7 +336,7 @@ struct HubHandOffTests {
     // MARK: - The end
 
     @Test(
-        "a shutdown ends two hundred streams with the last chunk, and then the service returns",
+        "A shutdown ends two hundred streams with the last chunk, and then the service returns",
         arguments: Held.allCases
     )
     func shutsDown(held: Held) async throws {
@@ -356,7 +356,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("a shutdown does not wait for a reader that has stalled for longer than it may", arguments: Held.allCases)
+    @Test("A shutdown does not wait for a stalled reader beyond its timeout", arguments: Held.allCases)
     func shutsDownStalled(held: Held) async throws {
         var configuration = held.configuration
         configuration.shutdownTimeout = .milliseconds(500)
@@ -378,7 +378,7 @@ struct HubHandOffTests {
     // MARK: - Every version of HTTP
 
     @Test(
-        "curl sees the same stream over every version of HTTP, and its end when the server stops",
+        "curl gets the same stream over every version of HTTP, and its end at a shutdown",
         arguments: Held.allCases
     )
     func curl(held: Held) async throws {
@@ -414,7 +414,7 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("curl's leaving is seen over every version of HTTP", arguments: ["--http2-prior-knowledge", "tls1", "tls2"])
+    @Test("A curl that leaves is noticed over TLS and HTTP/2", arguments: ["--http2-prior-knowledge", "tls1", "tls2"])
     func curlLeaves(how: String) async throws {
         let identity = try await Certificates.shared.identity()
         try await withHub(configure: { $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)] }) { hub in
@@ -434,7 +434,7 @@ struct HubHandOffTests {
 
     // MARK: - Without descriptors
 
-    /// What the probe says of itself.
+    /// The probe's counts.
     private struct Counts: Equatable {
         var reactor = 0
         var eventLoop = 0
@@ -449,7 +449,7 @@ struct HubHandOffTests {
         }
     }
 
-    /// Waits until no stream is open, and no more descriptors than so many.
+    /// Waits until no stream and at most `descriptors` descriptors are open.
     private func empty(port: Int, descriptors: Int = .max) async throws -> Counts {
         try await wait(for: "the end of all streams") {
             while true {
@@ -460,7 +460,7 @@ struct HubHandOffTests {
     }
 
     @Test(
-        "without a descriptor to hand it over, a stream stays where it is: one line says so, and later ones move again",
+        "Without a descriptor for the hand-off, a stream stays on its event loop, and one warning is logged",
         arguments: [true, false]
     )
     func descriptors(isWarm: Bool) async throws {
@@ -493,12 +493,12 @@ struct HubHandOffTests {
         #expect(log.components(separatedBy: "no descriptor is left").count == 2, "\(log)")
         for client in clients.prefix(20) { _ = try await client.read(until: "data: tick\n") }
         for client in clients { client.close() }
-        // A connection of this test's own may still be closing; one that is not warm has no reactors yet.
+        // One of this test's connections may still be closing. A cold probe has no reactors yet.
         let between = try await empty(port: port, descriptors: before.descriptors + (isWarm ? 1 : 9))
         let last = try await StreamClient(port: port, "/topics/a")
         _ = try await last.events(1)
         let after = try await Counts(port: port)
-        // Those that were still waiting to be accepted have moved, too.
+        // Includes connections that were accepted only later.
         #expect(after.reactor > between.reactor, "\(between), \(after)")
         #expect(after.eventLoop == between.eventLoop)
         last.raw.close()

@@ -11,7 +11,7 @@ import PlinthServer
 import ServiceLifecycle
 import Testing
 
-/// A hub that is served on a port of its own, for the time of a test.
+/// A hub served on a port of its own for one test.
 struct HubServer: Sendable {
     let server: TestServer
     let service: HubService
@@ -20,7 +20,7 @@ struct HubServer: Sendable {
     var hub: Hub { service.hub }
     var port: Int { server.port }
 
-    /// Sends a request on a connection of its own and reads the response.
+    /// Sends a request on a new connection, and reads the response.
     func request(
         _ method: String,
         _ target: String,
@@ -31,7 +31,7 @@ struct HubServer: Sendable {
         try await request(method, target, fields, bytes: body.map { Array($0.utf8) }, host: host)
     }
 
-    /// Sends a request on a connection of its own and reads the response.
+    /// Sends a request on a new connection, and reads the response.
     func request(
         _ method: String,
         _ target: String,
@@ -65,7 +65,7 @@ struct HubServer: Sendable {
         try await StreamClient(port: port, target, fields, version: version, receiveBuffer: receiveBuffer)
     }
 
-    /// The events of a stream from its start, up to so many.
+    /// The first `count` events of a stream.
     func events(_ count: Int, _ target: String, _ fields: String = "") async throws -> [ServerSentEvent] {
         let client = try await subscribe(target, fields)
         let events = try await client.events(count)
@@ -73,7 +73,7 @@ struct HubServer: Sendable {
         return events
     }
 
-    /// Waits until so many streams have ended, and looks whether as many as that are counted.
+    /// Waits until `count` streams have ended, and checks the hub's count.
     func hasEnded(_ count: Int, within limit: Duration = patience) async throws -> [StreamEnd] {
         let ends = try await streams.ends.first(count, within: limit, "the end of a stream")
         #expect(hub.subscriberCount == streams.begun.values.count - streams.ends.values.count)
@@ -81,7 +81,7 @@ struct HubServer: Sendable {
     }
 }
 
-/// What a hub says in JSON.
+/// A hub's response in JSON.
 struct Answer: Decodable {
     var id: String?
     var count: Int?
@@ -95,7 +95,7 @@ struct Answer: Decodable {
     }
 }
 
-/// Keeps what the hub says of its streams.
+/// Records the starts and ends of the hub's streams.
 final class StreamRecorder: HubObserver {
     let begun = Recorder<HubStream.Transport>()
     let ends = Recorder<StreamEnd>()
@@ -104,7 +104,7 @@ final class StreamRecorder: HubObserver {
     func streamEnded(_ stream: HubStream, _ end: StreamEnd) { ends.record(end) }
 }
 
-/// Who holds the connections of a test.
+/// What serves the connections of a test.
 enum Held: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case reactor
     case eventLoops
@@ -120,7 +120,7 @@ enum Held: String, CaseIterable, Sendable, CustomTestStringConvertible {
 
 /// Runs a test against a hub, then shuts it down.
 ///
-/// When the test is over its clients have left, and no stream may be open any more.
+/// Once the test's clients have left, no stream may be open.
 func withHub<Result>(
     _ configuration: HubService.Configuration = HubService.Configuration(),
     history: any History = MemoryHistory(),

@@ -10,8 +10,8 @@ import PlinthServer
 import PlinthTesting
 import Testing
 
-/// A hub's routes, over sockets: where a stream begins, and what it gets.
-@Suite("The hub's endpoints: subscribing")
+/// A hub's routes over sockets: where a stream begins, and which events it gets.
+@Suite("Hub endpoints: subscribing")
 struct HubSubscribeTests {
     private struct Gap: Decodable, Equatable {
         var requested: String
@@ -30,7 +30,7 @@ struct HubSubscribeTests {
         return ids
     }
 
-    @Test("without an ID a stream begins with what comes next, and says from where that is")
+    @Test("Without an ID a stream begins with the next event, and its opening has an ID to resume from")
     func live() async throws {
         try await withHub(random: { _ in 1500 }) { hub in
             let last = try await ids(hub, 2)[1]
@@ -39,19 +39,19 @@ struct HubSubscribeTests {
             #expect(client.head["X-Accel-Buffering"] == "no")
             try await client.text(containing: "id: ")
             #expect(client.text.hasPrefix(":\n"))
-            // One block: each blank line may be taken for the end of an event.
+            // One block: some readers take each blank line for the end of an event.
             #expect(client.text.hasSuffix("\nretry: 1500\nid: \(last)\n\n"))
             #expect(client.lastEventID == last)
             #expect(client.reconnectionTime == .milliseconds(1500))
             client.raw.close()
-            // It reconnects without ever having had an event, and has missed nothing.
+            // A client that reconnects before its first event misses nothing.
             try await hub.post("/topics/a", "missed")
             let again = try await hub.events(1, "/topics/a", "Last-Event-ID: \(client.lastEventID)\r\n")
             #expect(again.map(\.data) == ["missed"])
         }
     }
 
-    @Test("a hub without events yet has an ID to resume from, too")
+    @Test("The opening has an ID to resume from even if the hub has no events")
     func liveAndEmpty() async throws {
         try await withHub { hub in
             let client = try await hub.subscribe("/topics/a")
@@ -63,7 +63,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("a stream resumes after the ID of the header, else of the query; the header wins; `earliest` is the oldest")
+    @Test("A stream resumes after the ID in the header, else in the query; `earliest` is the oldest event")
     func resumes() async throws {
         try await withHub { hub in
             let ids = try await ids(hub, 4)
@@ -83,7 +83,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("an ID of another topic resumes as well: there is one order over all of them")
+    @Test("An ID of another topic resumes as well: all topics have one order")
     func resumesFromAnotherTopic() async throws {
         try await withHub { hub in
             try await hub.post("/topics/a", "1")
@@ -94,7 +94,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("an ID that is not from this history is told first, as a gap, and then all that is held")
+    @Test("An ID from another history gets a gap event, then all events held")
     func unknownID() async throws {
         try await withHub { hub in
             let ids = try await ids(hub, 2)
@@ -111,7 +111,7 @@ struct HubSubscribeTests {
             let empty = try await hub.subscribe("/topics/none", "Last-Event-ID: x\r\n")
             let gap = try await empty.events(1)[0]
             #expect(try Gap(gap).oldest == nil)
-            // The gap's own ID resumes without another one.
+            // Resuming from the gap's own ID has no further gap.
             empty.raw.close()
             try await hub.post("/topics/none", "first")
             let after = try await hub.events(1, "/topics/none", "Last-Event-ID: \(try #require(gap.id))\r\n")
@@ -120,7 +120,7 @@ struct HubSubscribeTests {
     }
 
     @Test(
-        "an ID that no event can have is a gap, never an error, upon which a browser would give up for good",
+        "An ID that no event can have gets a gap event, never an error, since a browser would give up",
         arguments: [
             String(repeating: "1", count: 257), "%01", "%09a", "%00", "a%0Ab", "%7F", "%C2%85",
             String(repeating: "%C3%A9", count: 129), String(repeating: "x", count: 8000),
@@ -139,12 +139,12 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("a malformed ID in the header is a gap, too, whatever the query says", arguments: ["é", "long"])
+    @Test("A malformed ID in the header gets a gap event, whatever the query has", arguments: ["é", "long"])
     func malformedHeader(kind: String) async throws {
         try await withHub { hub in
             let ids = try await ids(hub, 2)
             let value: [UInt8] =
-                // Latin-1, as some clients send what they were given in UTF-8.
+                // Latin-1, in which some clients send an ID received in UTF-8.
                 kind == "é" ? [0xE9] : Array(String(repeating: "7", count: 300).utf8)
             let client = try await hub.server.client()
             try await client.send(
@@ -153,7 +153,7 @@ struct HubSubscribeTests {
             )
             let opening = try await client.read(until: "data: 2\n")
             #expect(opening.hasPrefix("HTTP/1.1 200 "))
-            // The connector repairs what is not UTF-8: that is no event's ID, either.
+            // The connector repairs invalid UTF-8; the result is no event's ID either.
             let requested = kind == "é" ? "\u{FFFD}" : "#malformed"
             #expect(opening.contains("event: gap\ndata: {\"requested\":\"\(requested)\""))
             client.close()
@@ -161,7 +161,7 @@ struct HubSubscribeTests {
     }
 
     @Test(
-        "the query's ID has the spellings that others use",
+        "The query's ID accepts the spellings of other servers and polyfills",
         arguments: ["last-event-id", "lastEventId", "lastEventID", "Last-Event-ID", "last_event_id"]
     )
     func spellings(name: String) async throws {
@@ -177,7 +177,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("each stream gets a reconnection time of its own, by default of 2 to 4 s", arguments: Held.allCases)
+    @Test("Each stream gets a random reconnection time, by default 2 to 4 s", arguments: Held.allCases)
     func retryRange(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             var times: [Duration] = []
@@ -195,7 +195,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("events that history has let go of are a gap; one that resumes at its edge has none")
+    @Test("Resuming from a trimmed event gets a gap event; resuming at the edge of history does not")
     func trimmed() async throws {
         try await withHub(history: MemoryHistory(topic: HistoryLimits(events: 3))) { hub in
             let ids = try await ids(hub, 6)
@@ -210,7 +210,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("where gaps close streams, one that needs what is gone ends", arguments: Held.allCases)
+    @Test("With the gap policy close, a stream that needs trimmed events ends", arguments: Held.allCases)
     func closesAtGap(held: Held) async throws {
         try await withHub(held.configuration, options: StreamOptions(gapPolicy: .close)) { hub in
             let client = try await hub.subscribe("/topics/a", "Last-Event-ID: unknown\r\n")
@@ -221,7 +221,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("a stream of several topics and patterns names each event's topic behind a tab in its ID")
+    @Test("A stream of several topics appends a tab and the topic to each event's ID")
     func several() async throws {
         try await withHub { hub in
             let client = try await hub.subscribe("/topics?topic=news&topic=caf%C3%A9%26+x&match=orders/*&match=news")
@@ -233,7 +233,7 @@ struct HubSubscribeTests {
             #expect(parts.map(\.last) == ["news", "café& x", "orders/7", "orders/8"])
             #expect(parts.allSatisfy { $0.count == 2 })
             client.raw.close()
-            // Browsers send the whole ID back; what stands behind the tab is not a part of it.
+            // Browsers send all of it back; the part after the tab is ignored.
             let target = "/topics?topic=news&match=orders/**"
             let resumed = try await hub.events(3, target, "Last-Event-ID: \(events[0].id ?? "")\r\n")
             #expect(resumed.map(\.data) == ["orders/7", "orders/7/lines", "orders/8"])
@@ -242,7 +242,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("an event that several selectors mean comes once")
+    @Test("An event that matches several selectors is delivered once")
     func once() async throws {
         try await withHub { hub in
             let client = try await hub.subscribe("/topics?topic=a/b&topic=a/b&match=a/*&match=**")
@@ -254,7 +254,7 @@ struct HubSubscribeTests {
     }
 
     @Test(
-        "what is wrong with a subscription is 400 in JSON",
+        "An invalid subscription is 400 in JSON",
         arguments: [
             ("/topics", "topic=NAME"), ("/topics?other=1", "topic=NAME"), ("/topics?topic=", "topic"),
             ("/topics?topic=*", "reserved"), ("/topics?topic=a&topic=%00", "control"), ("/topics?match=", "match"),
@@ -270,7 +270,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("HEAD gets the head of a stream, and none begins", arguments: Held.allCases)
+    @Test("HEAD gets the head of a stream without starting one", arguments: Held.allCases)
     func head(held: Held) async throws {
         try await withHub(held.configuration) { hub in
             for target in ["/topics/a", "/topics?match=**"] {
@@ -284,7 +284,7 @@ struct HubSubscribeTests {
     }
 
     @Test(
-        "at the limit a stream is 200, a time to come back, and the end; all else goes on",
+        "At the limit a stream is 200 with a reconnection time and ends; other requests are served",
         arguments: Held.allCases
     )
     func full(held: Held) async throws {
@@ -317,7 +317,7 @@ struct HubSubscribeTests {
         }
     }
 
-    @Test("of many who come at once no more get a stream than there is room for", arguments: Held.allCases)
+    @Test("Of 40 concurrent clients, only 5 get a stream if 5 are allowed", arguments: Held.allCases)
     func limit(held: Held) async throws {
         var configuration = held.configuration
         configuration.maximumStreams = 5
@@ -330,7 +330,7 @@ struct HubSubscribeTests {
             }
             var refused = 0
             for client in clients {
-                // A stream's first chunk is a comment, and what is refused is told when to come back.
+                // Streams and refusals both send a reconnection time; a refusal's is four times as long.
                 let opening = try await client.read(until: "retry: ") + client.read(until: "\n")
                 if opening.contains("retry: 8000\n") { refused += 1 }
             }
@@ -347,7 +347,7 @@ struct HubSubscribeTests {
 
     // MARK: - Without a socket
 
-    @Test("in tests without a socket the routes work as they do on one")
+    @Test("Without a socket, in tests, the routes work as on one")
     func withoutSocket() async throws {
         let hub = try await Hub()
         let service = HubService(hub)

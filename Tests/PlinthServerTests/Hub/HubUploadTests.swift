@@ -10,8 +10,8 @@ import PlinthServer
 import Synchronization
 import Testing
 
-/// Publishing a stream of events in one request.
-@Suite("The hub's endpoints: an event stream as the body")
+/// Publishing an event stream in one request.
+@Suite("Hub endpoints: uploads")
 struct HubUploadTests {
     private static let streamType = "Content-Type: text/event-stream\r\n"
 
@@ -29,7 +29,7 @@ struct HubUploadTests {
         return try await hub.events(count, "/topics/a?last-event-id=earliest")
     }
 
-    @Test("events keep type, data, retry and order; their IDs are the hub's; comments and a mark at the start are none")
+    @Test("An upload keeps type, data, retry and order, but not IDs, comments or a byte order mark")
     func publishesAll() async throws {
         try await withHub { hub in
             let response = try await upload(
@@ -45,7 +45,7 @@ struct HubUploadTests {
             let events = try await published(hub, 4)
             #expect(events.map(\.type) == ["e", nil, nil, nil])
             #expect(events.map(\.data) == ["1\n1b", "2", "3", ""])
-            // 5 ms would have clients ask without a pause.
+            // 5 ms is clamped: clients would reconnect without a pause.
             #expect(events.map(\.retry) == [nil, .milliseconds(100), nil, nil])
             #expect(Set(events.map(\.id)).count == 4)
             #expect(!events.contains { $0.id == "mine" || $0.id == nil })
@@ -53,7 +53,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("ten thousand events in pieces that end anywhere, of any size", arguments: [1, 2] as [UInt64])
+    @Test("Ten thousand events arrive in pieces of any size", arguments: [1, 2] as [UInt64])
     func manyInPieces(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         var stream: [UInt8] = []
@@ -87,7 +87,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("each event is published when its blank line is there, while the body goes on")
+    @Test("Each event is published as soon as its blank line arrives")
     func streams() async throws {
         try await withHub { hub in
             let subscriber = try await hub.subscribe("/topics/a")
@@ -107,7 +107,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("where history fails in the middle, the publisher is told how much it took")
+    @Test("If history fails midway, the response reports how many events it took")
     func historyFails() async throws {
         let history = FailingHistory(after: 3)
         try await withHub(history: history) { hub in
@@ -116,7 +116,7 @@ struct HubUploadTests {
             try await client.send(
                 "POST /topics/a HTTP/1.1\r\nHost: test\r\n\(Self.streamType)Transfer-Encoding: chunked\r\n\r\n"
             )
-            // One by one: events that come in one piece are taken or refused together.
+            // One by one: events in one piece are accepted or refused together.
             for number in 1...3 {
                 try await client.send("9\r\ndata: \(number)\n\n\r\n")
                 #expect(try await subscriber.events(number).last?.data == "\(number)")
@@ -128,7 +128,7 @@ struct HubUploadTests {
             let answer = try Answer(response)
             #expect(answer.count == 3)
             #expect(answer.id == subscriber.lastEventID)
-            #expect(answer.error?.hasPrefix("event 4 or one behind it: history takes no events") ?? false)
+            #expect(answer.error?.hasPrefix("event 4 or a later one: history accepts no events") ?? false)
             #expect(answer.code == "not-taken")
             #expect(try await hub.hub.status().published == 3)
             subscriber.raw.close()
@@ -136,7 +136,7 @@ struct HubUploadTests {
     }
 
     @Test(
-        "a stream without events is accepted: nothing was published, and no ID is told",
+        "An upload without events publishes nothing and returns no ID",
         arguments: ["", ": only a comment\n\nid: 1\n\nevent: e\n"]
     )
     func nothing(body: String) async throws {
@@ -147,7 +147,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("an event that is too large stops the upload with 413; those before it stay")
+    @Test("An event that is too large ends the upload with 413; those before it stay")
     func tooLarge() async throws {
         try await withHub(maximumEventSize: 100) { hub in
             let fits = String(repeating: "x", count: 100)
@@ -165,7 +165,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("a line without end is 413 before it is all there")
+    @Test("An endless line is 413 before it ends")
     func endlessLine() async throws {
         try await withHub(maximumEventSize: 100) { hub in
             let client = try await hub.server.client()
@@ -180,7 +180,7 @@ struct HubUploadTests {
     }
 
     @Test(
-        "a body that ends inside an event is 400 with what was accepted; the event is not published",
+        "A body that ends inside an event is 400, and that event is not published",
         arguments: ["data: 3", "data: 3\n", "data: 3\r", "event: e\ndata", "data: 3\r\nid: 7"]
     )
     func unfinished(end: String) async throws {
@@ -194,7 +194,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("with nothing accepted the ID is null")
+    @Test("If no event was accepted, the ID is null")
     func nothingAccepted() async throws {
         try await withHub { hub in
             let response = try await upload(hub, "data: half")
@@ -205,7 +205,7 @@ struct HubUploadTests {
     }
 
     @Test(
-        "text that is not UTF-8 stops the upload with 400, and says at which event",
+        "Text that is not UTF-8 ends the upload with 400, and names the event",
         arguments: [
             Array("data: ".utf8) + [0xFF, 10, 10], Array("data: ok\ndata: ".utf8) + [0xED, 0xA0, 0x80, 10, 10],
             Array("event: ".utf8) + [0xC3] + Array("\ndata: x\n\n".utf8),
@@ -222,7 +222,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("an event of the hub's own type ends the upload at that event, and what came before it is published")
+    @Test("An event of a reserved type ends the upload; those before it are published")
     func reservedType() async throws {
         try await withHub(options: StreamOptions(gapType: "lost")) { hub in
             let forged = "data: 1\n\nevent: gap\ndata: 2\n\nevent: lost\ndata: {}\n\ndata: 4\n\n"
@@ -241,7 +241,7 @@ struct HubUploadTests {
         }
     }
 
-    @Test("a publisher that leaves in the middle has published what was complete")
+    @Test("A publisher that leaves midway has published the complete events")
     func leaves() async throws {
         try await withHub { hub in
             let subscriber = try await hub.subscribe("/topics/a")
@@ -258,7 +258,7 @@ struct HubUploadTests {
     }
 }
 
-/// A history whose disk is full after so many events.
+/// A history that refuses events after the first `count`.
 private final class FailingHistory: History {
     struct Full: Error {}
 
@@ -296,7 +296,7 @@ extension HubUploadTests {
     private static let uploadHead =
         "POST /topics/a HTTP/1.1\r\nHost: test\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-    /// An upload of one event, which is in history when this returns.
+    /// Begins an upload; its first event is in history when this returns.
     private func beginUpload(_ hub: HubServer, then rest: String = "") async throws -> RawClient {
         let client = try await hub.server.client()
         let text = "data: one\n\n" + rest
@@ -305,7 +305,7 @@ extension HubUploadTests {
         return client
     }
 
-    @Test("an upload may be silent between events for longer than within one; a shutdown ends it with its report")
+    @Test("An upload may be silent between events for longer than within one; a shutdown ends it with a report")
     func silence() async throws {
         try await withHub(configure: { $0.bodyTimeout = .milliseconds(1) }) { hub in
             let client = try await beginUpload(hub)
@@ -322,7 +322,7 @@ extension HubUploadTests {
         }
     }
 
-    @Test("an upload that stops within an event is a 408 that reports the events before it")
+    @Test("An upload that stops within an event is 408 with a report of the events before it")
     func stopsWithinEvent() async throws {
         try await withHub(configure: { $0.bodyTimeout = .milliseconds(1) }) { hub in
             let client = try await beginUpload(hub, then: "data: half")
@@ -333,7 +333,7 @@ extension HubUploadTests {
         }
     }
 
-    @Test("an upload that is silent for too long is a 408 that reports what was taken")
+    @Test("An upload that is silent for too long is 408 with a report")
     func silentForTooLong() async throws {
         try await withHub(uploadIdleTimeout: .milliseconds(1)) { hub in
             let client = try await beginUpload(hub)
@@ -345,7 +345,7 @@ extension HubUploadTests {
     }
 
     #if os(Linux)
-    @Test("the kernel asks after a publisher that is silent")
+    @Test("A silent publisher's connection has TCP keep-alive")
     func keepAlive() async throws {
         try await withHub { hub in
             let client = try await beginUpload(hub)
@@ -359,7 +359,7 @@ extension HubUploadTests {
                         && fields[2].hasSuffix(":" + ports[1])
                 }
             )
-            // The field behind the queues: which timer runs; 02 is that of keep-alive.
+            // The field after the queues is the active timer; 02 is keep-alive.
             #expect(line.split(separator: " ")[5].hasPrefix("02:"), "\(line)")
             client.close()
         }

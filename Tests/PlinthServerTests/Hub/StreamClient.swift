@@ -8,14 +8,14 @@ import Glibc
 import Plinth
 import Synchronization
 
-/// A subscriber on a socket: undoes the chunks and parses the events, strictly.
+/// A subscriber on a socket that decodes the chunks and parses the events, strictly.
 final class StreamClient: Sendable {
     private struct State {
         var head: RawResponse?
-        /// Bytes of the body as they came, and up to where they have been understood.
+        /// Received bytes that have not been decoded yet.
         var rest: [UInt8] = []
         var isChunked = true
-        /// The last chunk has come.
+        /// Whether the last chunk has arrived.
         var isComplete = false
         var text: [UInt8] = []
         var parser = ServerSentEventParser()
@@ -26,7 +26,7 @@ final class StreamClient: Sendable {
     let raw: RawClient
     private let state = Mutex(State())
 
-    /// Subscribes, and waits for the head and the comment that opens the stream.
+    /// Subscribes, and waits for the head and the opening comment.
     init(
         port: Int,
         _ target: String,
@@ -41,23 +41,23 @@ final class StreamClient: Sendable {
     }
 
     var head: RawResponse { state.withLock { $0.head } ?? RawResponse(head: "") }
-    /// The body so far, without its chunks.
+    /// The body so far, decoded.
     var text: String { state.withLock { String(decoding: $0.text, as: UTF8.self) } }
-    /// Whether the body has ended as it should: with the last chunk, and nothing behind it.
+    /// Whether the body has ended with the last chunk, and nothing follows it.
     var isComplete: Bool { state.withLock { $0.isComplete && $0.rest.isEmpty } }
-    /// What a client sends to resume.
+    /// The ID that a client sends to resume.
     var lastEventID: String { state.withLock { $0.parser.lastEventID } }
     var reconnectionTime: Duration? { state.withLock { $0.parser.reconnectionTime } }
 
     // MARK: - Reading
 
-    /// The first so many events of the stream, as soon as they are there.
+    /// The first `count` events of the stream, as soon as they have arrived.
     func events(_ count: Int, within limit: Double = patience / .seconds(1)) async throws -> [ServerSentEvent] {
         try await read(within: limit, "\(count) events") { $0.events.count >= count }
         return state.withLock { Array($0.events.prefix(count)) }
     }
 
-    /// All events up to one that is as asked for.
+    /// All events, once one of them satisfies `isLast`.
     func events(
         within limit: Double = patience / .seconds(1),
         until isLast: @escaping @Sendable (ServerSentEvent) -> Bool
@@ -70,7 +70,7 @@ final class StreamClient: Sendable {
         return state.withLock { $0.events }
     }
 
-    /// The events that come within so many seconds.
+    /// Reads for a number of seconds, and returns all events.
     func eventsWithin(seconds: Double) async throws -> [ServerSentEvent] {
         try await onThread {
             Result { _ = try self.readNow(until: DispatchTime.now() + seconds) { _ in false } }
@@ -107,9 +107,9 @@ final class StreamClient: Sendable {
         }.get()
     }
 
-    /// Reads until there is enough, or time is up, or the stream has ended.
+    /// Reads until `isEnough` holds, the deadline passes, or the stream ends.
     ///
-    /// - Returns: Whether there is enough.
+    /// - Returns: Whether `isEnough` holds.
     private func readNow(until deadline: DispatchTime, _ isEnough: (borrowing State) -> Bool) throws -> Bool {
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
@@ -138,7 +138,7 @@ final class StreamClient: Sendable {
         }
     }
 
-    /// Undoes the chunks, and parses what was in them.
+    /// Decodes the chunks, and parses their contents.
     private func take(_ bytes: [UInt8]) throws {
         try state.withLock { state in
             var text: [UInt8] = []
@@ -163,7 +163,7 @@ final class StreamClient: Sendable {
                     let end = line.upperBound + size
                     guard end + 2 <= state.rest.count else { break }
                     guard state.rest[end] == 13, state.rest[end + 1] == 10 else {
-                        throw RawClient.Failure(description: "a chunk without its end")
+                        throw RawClient.Failure(description: "a chunk without CRLF")
                     }
                     text += state.rest[line.upperBound..<end]
                     if size == 0 { state.isComplete = true }
@@ -175,7 +175,7 @@ final class StreamClient: Sendable {
                 state.rest = []
             }
             state.text += text
-            // A test of many events looks at the events.
+            // Tests of many events check the events, not the text.
             if state.text.count > 1_000_000 { state.text.removeFirst(900_000) }
             var events: [ServerSentEvent] = []
             try state.parser.parse(text) { events.append($0) }

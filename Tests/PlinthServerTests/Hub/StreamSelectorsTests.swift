@@ -9,9 +9,9 @@ import Testing
 
 @testable import PlinthServer
 
-@Suite("What a stream may name")
+@Suite("Stream selectors")
 struct StreamSelectorsTests {
-    @Test("topics and patterns are bounded apart, and what is refused says the bound and its option")
+    @Test("Topics and patterns are bounded separately, and the error names the bound and its option")
     func bounds() throws {
         var selectors = StreamSelectors(maximumTopics: 3, maximumPatterns: 2)
         for number in 0..<3 { try selectors.add(try Topic("t\(number)")) }
@@ -26,7 +26,7 @@ struct StreamSelectorsTests {
         #expect(selectors.selectors.count == 5)
     }
 
-    @Test("a stream of 100 patterns begins, and one more is 400 before a permit is taken")
+    @Test("A stream of 100 patterns begins; one of 101 is 400 before it takes a permit")
     func endpoint() async throws {
         try await withHub { hub in
             func target(_ count: Int) -> String {

@@ -9,10 +9,10 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Where a connector listens, and what it says when it cannot.
+/// Where a connector listens, and its errors when it cannot.
 @Suite("Listening")
 struct ListeningTests {
-    /// A socket that listens, as a parent process hands it down.
+    /// A listening socket, as inherited from a parent process.
     private func listeningDescriptor() throws -> CInt {
         let descriptor = openSocket(AF_INET)
         var address = sockaddr_in()
@@ -27,7 +27,7 @@ struct ListeningTests {
         return descriptor
     }
 
-    @Test("on several addresses at once: plain, TLS, a Unix socket, an inherited descriptor")
+    @Test("A connector listens on plain, TLS, Unix-socket and inherited addresses at once")
     func everywhere() async throws {
         let identity = try await Certificates.shared.identity()
         let path = try TemporaryFolder.shared.path("socket")
@@ -56,7 +56,7 @@ struct ListeningTests {
         }
     }
 
-    @Test("a Unix socket file that an earlier process left is replaced")
+    @Test("A Unix socket file left by an earlier process is replaced")
     func staleSocketFile() async throws {
         let path = try TemporaryFolder.shared.path("stale")
         for _ in 0..<2 {
@@ -67,7 +67,7 @@ struct ListeningTests {
         }
     }
 
-    @Test("an address in use is an error that names it, for whoever runs and whoever waits")
+    @Test("An address in use fails run() and listeningAddresses() with an error that names it")
     func inUse() async throws {
         try await withServer([answering("x")]) { server in
             let port = server.port
@@ -87,14 +87,14 @@ struct ListeningTests {
         }
     }
 
-    @Test("no address at all is an error")
+    @Test("A configuration without addresses is an error")
     func noAddress() async throws {
         let connector = Connector(Chain([]), configuration: ConnectorConfiguration(addresses: []))
         let error = await #expect(throws: ConnectorError.self) { try await connector.run() }
         #expect(error?.code == .listen)
     }
 
-    @Test("a connector runs once")
+    @Test("A connector runs once")
     func runsOnce() async throws {
         try await withServer([answering("x")]) { server in
             let error = await #expect(throws: ConnectorError.self) { try await server.connector.run() }
@@ -104,7 +104,7 @@ struct ListeningTests {
         }
     }
 
-    @Test("at the limit of connections others wait until one has gone", arguments: [true, false])
+    @Test("At the limit, further connections wait until one closes", arguments: [true, false])
     func maximumConnections(isInherited: Bool) async throws {
         let addresses: [ListenAddress] =
             isInherited ? [.inherited(descriptor: try listeningDescriptor())] : [.tcp(port: 0)]
@@ -130,7 +130,7 @@ struct ListeningTests {
 
     // MARK: - TLS
 
-    @Test("a key with a password, and what is said when the password is wrong or missing")
+    @Test("An encrypted key needs its password, which errors do not reveal")
     func password() async throws {
         let files = try await Certificates.shared
         let identity = try TLSIdentity(
@@ -153,7 +153,7 @@ struct ListeningTests {
         }
     }
 
-    @Test("certificates and keys that are missing or none")
+    @Test("A missing or invalid certificate or key is an error that names the file")
     func badFiles() async throws {
         let files = try await Certificates.shared
         for (certificate, key, named) in [
@@ -170,7 +170,7 @@ struct ListeningTests {
         }
     }
 
-    @Test("a key that is not the certificate's is an error when the connector runs")
+    @Test("A key that does not match the certificate fails run()")
     func mismatchedKey() async throws {
         let files = try await Certificates.shared
         let identity = try TLSIdentity(certificateChain: files.certificate, privateKey: files.otherKey)
@@ -184,7 +184,7 @@ struct ListeningTests {
         #expect(error?.code == .tlsIdentity)
     }
 
-    @Test("TLS on the plain port and plain HTTP on the TLS port are closed, and nothing is left")
+    @Test("TLS on the plain port and plain HTTP on the TLS port are closed")
     func crossed() async throws {
         let identity = try await Certificates.shared.identity()
         try await withServer(
@@ -200,7 +200,7 @@ struct ListeningTests {
             let plain = try await RawClient.connect(port: port)
             try await plain.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             _ = try await plain.readAll()
-            // Nothing said at all: the handshake has a deadline.
+            // A silent client: the handshake has a deadline.
             let silent = try await RawClient.connect(port: port)
             _ = try await silent.readAll()
             let leaving = try await RawClient.connect(port: port)

@@ -10,9 +10,9 @@ import ServiceLifecycle
 import Testing
 
 /// How a connector stops.
-@Suite("Shutting down")
+@Suite("Shutdown")
 struct ShutdownTests {
-    @Test("every stream ends cleanly, on every kind of connection")
+    @Test("Shutdown ends every stream cleanly, on every kind of connection")
     func streamsEnd() async throws {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
@@ -39,7 +39,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("a running request is finished, with Connection: close; nothing new is accepted")
+    @Test("A running request finishes with Connection: close, and no connection is accepted")
     func requestsFinish() async throws {
         let started = Recorder<Void>()
         let gate = Recorder<Void>()
@@ -53,7 +53,7 @@ struct ShutdownTests {
             let curl = try ChildProcess("curl", ["-s", "--http2-prior-knowledge", "http://127.0.0.1:\(server.port)/"])
             try await started.first(2)
             let stop = Task { try await server.shutDown() }
-            // The listener is closed first; that is how the shutdown is seen to have begun.
+            // The listener closes first, which shows that the shutdown has begun.
             try await wait(for: "a refused connection") {
                 while (try? await server.client()) != nil { await Task.yield() }
             }
@@ -70,7 +70,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("idle connections are closed at once, on every kind of connection")
+    @Test("Idle connections are closed at once, with and without TLS")
     func idleConnections() async throws {
         let identity = try await Certificates.shared.identity()
         try await withServer(
@@ -83,7 +83,7 @@ struct ShutdownTests {
             let silent = try await server.client()
             let used = try await server.client()
             #expect(try await used.get("/").body == "x")
-            // A connection that has spoken TLS and no HTTP yet.
+            // A connection after its TLS handshake, before its first request.
             let port = server.addresses[1].port ?? 0
             let openssl = try ChildProcess(
                 "openssl",
@@ -96,14 +96,14 @@ struct ShutdownTests {
         }
     }
 
-    @Test("a handler that ignores its cancellation is left behind, with a warning")
+    @Test("A handler that ignores cancellation is left behind, with a warning")
     func leavesBehind() async throws {
         let started = Recorder<Void>()
         let gate = Recorder<Void>()
         let log = LogRecord()
         let deaf = Interceptor.handler("deaf") { _ in
             started.record()
-            // Not cancelled by anything: an unstructured task, as a library may have one.
+            // An unstructured task, which cancellation does not reach.
             await Task { _ = try? await gate.first(within: .seconds(600)) }.value
             return .text("late")
         }
@@ -127,7 +127,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("what does not finish in time is closed")
+    @Test("A request that exceeds the shutdown timeout is cancelled and its connection closed")
     func timesOut() async throws {
         let started = Recorder<Void>()
         let cancelled = Recorder<Void>()
@@ -152,7 +152,7 @@ struct ShutdownTests {
         }
     }
 
-    @Test("cancellation closes everything at once")
+    @Test("Cancellation closes everything at once")
     func cancellation() async throws {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("stream", onDisconnect: { ends.record($0) }) { events, _ in
@@ -185,14 +185,14 @@ struct ShutdownTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a half-received request is waited for, and answered")
+    @Test("A half-received request is awaited and answered")
     func halfReceived() async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
             try await client.send("GET / HTTP/1.1\r\nHo")
             let beginning = try await server.client()
             try await beginning.send("P")
-            // Both have been read once connections made later are answered on every event loop.
+            // Both have been read once later connections are answered on every event loop.
             for _ in 0..<(2 * System.coreCount) {
                 let later = try await server.client()
                 #expect(try await later.get("/").body == "x")

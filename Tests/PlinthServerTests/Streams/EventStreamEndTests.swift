@@ -8,8 +8,8 @@ import PlinthServer
 import PlinthTestSupport
 import Testing
 
-/// How event streams end, and who is told.
-@Suite("The end of event streams")
+/// How event streams end, and which callbacks run.
+@Suite("Event stream ends")
 struct EventStreamEndTests {
     enum Leaving: String, CaseIterable, Sendable {
         case fin
@@ -20,7 +20,7 @@ struct EventStreamEndTests {
     /// Large enough that a few of them fill the buffers of two sockets.
     static let large = String(repeating: "x", count: 64 * 1024)
 
-    @Test("twenty events go through a buffer of ten")
+    @Test("Twenty events pass through a buffer of ten")
     func moreEventsThanBuffer() async throws {
         let ends = Recorder<StreamEnd>()
         let stream = Interceptor.eventStream("twenty", onDisconnect: { ends.record($0) }) { events, _ in
@@ -36,7 +36,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a client that leaves is found at once, and the closure's task is cancelled", arguments: Leaving.allCases)
+    @Test("A client that leaves is noticed at once, and the closure's task is cancelled", arguments: Leaving.allCases)
     func leaving(how: Leaving) async throws {
         let ends = Recorder<StreamEnd>()
         let cancelled = Recorder<Void>()
@@ -65,7 +65,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a client that leaves while a sender waits lets the sender go")
+    @Test("A client that leaves resumes a waiting sender")
     func leavingWhileSenderWaits() async throws {
         let ends = Recorder<StreamEnd>()
         let refused = Recorder<Void>()
@@ -88,7 +88,7 @@ struct EventStreamEndTests {
         try await withServer([routes(["/": stream])]) { server in
             let client = try await server.requesting("/", receiveBuffer: 4096)
             _ = try await client.read(until: "data: x")
-            // The buffer of ten, and then some in the sockets.
+            // Ten in the buffer, and more in the sockets.
             try await sent.first(11)
             client.reset()
             try await refused.first()
@@ -96,7 +96,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("a client that stops reading is given up after the write timeout")
+    @Test("A client that stops reading is closed after the write timeout")
     func stopsReading() async throws {
         let ends = Recorder<StreamEnd>()
         let returned = Recorder<Void>()
@@ -117,7 +117,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a client that reads slowly, but reads, is not given up")
+    @Test("A client that reads slowly is not timed out")
     func readsSlowly() async throws {
         let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(writeTimeout: .seconds(2))
@@ -131,7 +131,7 @@ struct EventStreamEndTests {
             _ = try await client.read(until: "\r\n\r\n:\n")
             let whole = 60 * (Self.large.utf8.count + 8)
             let start = DispatchTime.now()
-            // Twice the timeout: this reader's pace is part of the case.
+            // Twice the timeout: the test depends on this reader's pace.
             let bytes = try await client.count(upTo: whole, bytesPerSecond: 900_000)
             #expect(bytes == whole)
             #expect(DispatchTime.now().uptimeNanoseconds - start.uptimeNanoseconds > 4_000_000_000)
@@ -141,7 +141,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("a client that lags behind a buffer which disconnects is disconnected, without waiting for it")
+    @Test("A client that lags behind a disconnecting buffer is disconnected at once")
     func lags() async throws {
         let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(buffer: .disconnect(5), writeTimeout: nil)
@@ -158,7 +158,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a graceful shutdown ends a stream with its last chunk")
+    @Test("A graceful shutdown ends a stream with its last chunk")
     func draining() async throws {
         let ends = Recorder<StreamEnd>()
         let cancelled = Recorder<Void>()
@@ -176,7 +176,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("the application closes a stream; what was buffered goes out before")
+    @Test("A stream that the application closes first sends its buffered events")
     func applicationCloses() async throws {
         let ends = Recorder<StreamEnd>()
         let channels = Recorder<EventChannel>()
@@ -200,7 +200,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("an error of the ready function ends the stream and stays off the wire")
+    @Test("An error in the ready function ends the stream and is not sent")
     func applicationFails() async throws {
         struct Secret: Error {}
         let ends = Recorder<StreamEnd>()
@@ -217,7 +217,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("an error becomes a last event if the application says so")
+    @Test("onError turns an error into a last event")
     func applicationFailsWithEvent() async throws {
         struct Broken: Error {}
         let options = EventStreamOptions(onError: { _ in ServerSentEvent(data: "sorry") })
@@ -231,7 +231,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("a stream ends at its maximum age")
+    @Test("A stream ends at its maximum age")
     func expires() async throws {
         let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(maximumAge: .milliseconds(100))
@@ -246,7 +246,7 @@ struct EventStreamEndTests {
         #expect(ends.values.count == 1)
     }
 
-    @Test("a slow onDisconnect is waited for by a shutdown, and by nothing else")
+    @Test("A slow onDisconnect delays only a shutdown")
     func slowOnDisconnect() async throws {
         let gate = Recorder<Void>()
         let told = Recorder<Void>()
@@ -271,7 +271,7 @@ struct EventStreamEndTests {
 
     // MARK: - Slow readers
 
-    @Test("a reader that does not read delays no other stream of its event loop")
+    @Test("A stalled reader delays no other stream of its event loop")
     func slowReaderAlone() async throws {
         let isStalled = Recorder<Void>()
         let stalled = Interceptor.eventStream("stalled") { events, _ in
@@ -295,7 +295,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("dropNewest keeps the first, dropOldest the last", arguments: [true, false])
+    @Test("dropNewest keeps the first events, dropOldest the last", arguments: [true, false])
     func droppingPolicies(keepsOldest: Bool) async throws {
         let channels = Recorder<EventChannel>()
         let options = EventStreamOptions(buffer: keepsOldest ? .dropNewest(3) : .dropOldest(3))
@@ -309,7 +309,7 @@ struct EventStreamEndTests {
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
             let events = try await channels.first()[0]
             _ = try await client.read(until: ":\n")
-            // Until the sockets are full, and the buffer behind them.
+            // Fills the sockets, then the buffer.
             for number in 0..<200 {
                 #expect(events.offer(ServerSentEvent(data: "\(number) \(Self.large)")) == .accepted)
             }
@@ -321,7 +321,7 @@ struct EventStreamEndTests {
             #expect(numbers == numbers.sorted())
             #expect(numbers.count < 200)
             if keepsOldest {
-                // What is behind these depends on what the socket took meanwhile.
+                // Which events follow depends on what the socket took meanwhile.
                 #expect(numbers.prefix(3) == [0, 1, 2])
             } else {
                 #expect(numbers.suffix(3) == [197, 198, 199])
@@ -329,7 +329,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("a buffer of one's own is asked, end to end")
+    @Test("A custom buffer is used end to end")
     func customBuffer() async throws {
         struct Latest: EventBuffer {
             var event: ServerSentEvent?
@@ -353,7 +353,7 @@ struct EventStreamEndTests {
         }
     }
 
-    @Test("a stalled reader costs a bounded number of events, whoever sends")
+    @Test("A stalled reader holds a bounded number of events")
     func boundedMemory() async throws {
         let accepted = Recorder<Int>()
         let channels = Recorder<EventChannel>()
@@ -369,7 +369,7 @@ struct EventStreamEndTests {
             _ = try await client.read(until: ":\n")
             var count = 0
             var refusals = 0
-            // Full again and again, with time in between for the event loop to take what it can.
+            // Fills the buffer repeatedly, with pauses for the event loop to drain it.
             while refusals < 50, count < 10_000 {
                 switch events.offer(Self.large) {
                 case .accepted: count += 1
@@ -380,7 +380,7 @@ struct EventStreamEndTests {
                 }
             }
             accepted.record(count)
-            // Ten in the buffer; the rest is what the kernel holds for the two sockets, four megabytes and a bit.
+            // Ten in the buffer; the rest is in the kernel's buffers of both sockets, somewhat over 4 MB.
             #expect(count < 150)
             client.reset()
         }

@@ -27,7 +27,7 @@ struct EventStreamTests {
 
         """
 
-    /// The data of the chunks of a body, and whether it ended as it should.
+    /// Decodes a chunked body; `isComplete` is whether it ended with the last chunk.
     static func unchunked(_ body: String) -> (text: String, isComplete: Bool) {
         var rest = Array(body.utf8)[...]
         var text: [UInt8] = []
@@ -60,7 +60,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("HTTP/1.0: no chunks, and the close is the end")
+    @Test("HTTP/1.0: no chunks; the close ends the body")
     func closeDelimited() async throws {
         try await withServer([routes(["/two": Self.two])]) { server in
             let client = try await server.requesting("/two", version: "1.0")
@@ -74,7 +74,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("HTTP/1.0 with keep-alive asked for: a stream closes all the same")
+    @Test("HTTP/1.0 with keep-alive: a stream still closes the connection")
     func closeDelimitedKeepAlive() async throws {
         try await withServer([routes(["/two": Self.two])]) { server in
             let client = try await server.client()
@@ -85,7 +85,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("HEAD gets the head only, and the ready function does not run")
+    @Test("HEAD gets only the head, and the ready function does not run")
     func head() async throws {
         let runs = Recorder<Void>()
         let stream = Interceptor.eventStream("stream") { _, _ in runs.record() }
@@ -99,7 +99,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("the opening comment comes at once, before any event")
+    @Test("The opening comment is sent at once, before any event")
     func firstComment() async throws {
         let gate = Recorder<Void>()
         let stream = Interceptor.eventStream("stream") { events, _ in
@@ -115,7 +115,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("the reconnection time follows the comment that opens the stream")
+    @Test("The reconnection time follows the opening comment")
     func retry() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(retry: .milliseconds(2500))) { events, _ in
             await events.send("x")
@@ -127,7 +127,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("an empty stream is a comment and the end")
+    @Test("An empty stream is a comment and the end")
     func empty() async throws {
         let stream = Interceptor.eventStream("stream") { _, _ in }
         try await withServer([routes(["/stream": stream])]) { server in
@@ -137,7 +137,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("what leave stages add reaches the stream")
+    @Test("Header fields added by leave stages reach the stream")
     func leaveStages() async throws {
         let cors = Interceptor("cors", leave: { $0.response?.headers[.accessControlAllowOrigin] = "https://a.example" })
         try await withServer([cors, routes(["/two": Self.two])]) { server in
@@ -148,7 +148,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("with sendHead the stream starts before the leave stages, whose fields do not reach it")
+    @Test("With sendHead the stream starts before the leave stages, whose fields do not reach it")
     func sendHead() async throws {
         let isLeaving = Recorder<Void>()
         let mayLeave = Recorder<Void>()
@@ -180,7 +180,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("the body that follows a head which was sent early is that response's, whatever replaced it")
+    @Test("After an early head, that response's body follows, even if the response is replaced")
     func sentResponseStays() async throws {
         let replacing = Interceptor("replacing", leave: { $0.response = .text("another, and longer") })
         let early = Interceptor(
@@ -197,7 +197,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("a status that allows no body ends a stream before it begins")
+    @Test("A status that allows no body ends a stream before it begins")
     func statusWithoutBody() async throws {
         let none = Interceptor("none", leave: { $0.response?.status = .noContent })
         try await withServer([none, routes(["/two": Self.two])]) { server in
@@ -207,7 +207,7 @@ struct EventStreamTests {
     }
 
     @Test(
-        "bytes behind the request do not harm its stream",
+        "Bytes pipelined after the request do not affect its stream",
         arguments: [
             "GET /two HTTP/1.1\r\nHost: test\r\n\r\n", "GET /partial HTT", "\u{0}\u{1}not HTTP at all\r\n\r\n",
         ]
@@ -222,7 +222,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("what the client sends on an open stream is ignored")
+    @Test("Input on an open stream is ignored")
     func clientTalks() async throws {
         let gate = Recorder<Void>()
         let stream = Interceptor.eventStream("stream") { events, _ in
@@ -241,7 +241,7 @@ struct EventStreamTests {
 
     // MARK: - Opening with the first event
 
-    @Test("with the first event: no head before it, and no comment")
+    @Test("Opening with the first event: no head before it, and no comment")
     func opensWithFirstEvent() async throws {
         let gate = Recorder<Void>()
         let stream = Interceptor.eventStream("stream", options: .init(opens: .withFirstEvent)) { events, _ in
@@ -258,7 +258,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("with the first event: an error before it is a status, through the error stages")
+    @Test("Opening with the first event: an earlier error becomes a status, through the error stages")
     func failsBeforeFirstEvent() async throws {
         let seen = Recorder<String>()
         let ends = Recorder<StreamEnd>()
@@ -283,13 +283,13 @@ struct EventStreamTests {
             #expect(response.status == 502)
             #expect(response.body == "no model\n")
             #expect(seen.values == ["stream"])
-            // The ready function ran, so what it may have taken in hand is given back.
+            // The ready function ran, so onDisconnect runs to release its resources.
             #expect(try await ends.first() == [.applicationFailed])
             #expect(try await client.get("/stream").status == 502)
         }
     }
 
-    @Test("with the first event: a client that leaves before it cancels the ready function")
+    @Test("Opening with the first event: a client that leaves before it cancels the ready function")
     func leavesBeforeFirstEvent() async throws {
         let started = Recorder<Void>()
         let cancelled = Recorder<Void>()
@@ -310,7 +310,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("with the first event: a client that leaves after it cancels the ready function, too")
+    @Test("Opening with the first event: a client that leaves after it cancels the ready function")
     func leavesAfterFirstEvent() async throws {
         let cancelled = Recorder<Void>()
         let ends = Recorder<StreamEnd>()
@@ -337,7 +337,7 @@ struct EventStreamTests {
         }
     }
 
-    @Test("a request body that was not read before the stream opened does not hang whoever asks for it")
+    @Test("Reading a request body after the stream opened fails instead of hanging")
     func lostBody() async throws {
         let failures = Recorder<String>()
         let stream = Interceptor.eventStream("stream") { _, context in

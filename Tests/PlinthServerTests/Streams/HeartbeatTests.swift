@@ -6,10 +6,10 @@ import Plinth
 import PlinthTestSupport
 import Testing
 
-/// Heartbeats in real time; their logic is tested with a clock of its own elsewhere.
+/// Heartbeats in real time; other tests cover their logic with a test clock.
 @Suite("Heartbeats on the wire")
 struct HeartbeatTests {
-    @Test("an idle stream sends comments")
+    @Test("An idle stream sends comments")
     func idle() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.milliseconds(100)))) { _, _ in
             try await untilCancelled()
@@ -20,7 +20,7 @@ struct HeartbeatTests {
         }
     }
 
-    @Test("a heartbeat can be an event")
+    @Test("A heartbeat can be an event")
     func event() async throws {
         let heartbeat = Heartbeat.event(ServerSentEvent(type: "ping", data: ""), every: .milliseconds(100))
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: heartbeat)) { _, _ in
@@ -33,7 +33,7 @@ struct HeartbeatTests {
         }
     }
 
-    @Test("a busy stream sends none")
+    @Test("A busy stream sends no heartbeats")
     func busy() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.seconds(5)))) { events, _ in
             for _ in 0..<120 {
@@ -50,7 +50,7 @@ struct HeartbeatTests {
         }
     }
 
-    @Test("a heartbeat that is off sends nothing")
+    @Test("A stream with heartbeats off sends none")
     func off() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .off)) { _, _ in
             try await Task.sleep(for: .milliseconds(300))

@@ -13,12 +13,12 @@ import Testing
 @testable import Plinth
 @testable import PlinthServer
 
-/// The end of a pipeline that takes writes when a test says so.
+/// The socket's end of a pipeline; completes writes when a test calls ``take()``.
 private final class Reluctant: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
 
     private var waiting: [(bytes: Int, promise: EventLoopPromise<Void>?)] = []
-    /// The bytes that were written and not taken.
+    /// The bytes written and not taken.
     var held: Int { waiting.reduce(0) { $0 + $1.bytes } }
     private(set) var taken = 0
     private(set) var largest = 0
@@ -45,7 +45,7 @@ private final class Reluctant: ChannelOutboundHandler {
     }
 }
 
-/// A source that notes what its outlet reports.
+/// A source that records its outlet's calls.
 private final class Source: StreamOutlet<HTTP1Output> {
     var rooms = 0
     var progress = 0
@@ -56,9 +56,9 @@ private final class Source: StreamOutlet<HTTP1Output> {
     override func ended(_ end: StreamEnd) { ends.append(end) }
 }
 
-@Suite("The outlet of a stream")
+@Suite("Stream outlet")
 struct StreamOutletTests {
-    /// An outlet on a channel that has no socket, as over TLS.
+    /// An outlet on a channel without a socket, as over TLS.
     private struct Connection {
         let loop = EmbeddedEventLoop()
         let channel: EmbeddedChannel
@@ -94,7 +94,7 @@ struct StreamOutletTests {
         }
     }
 
-    @Test("no more waits for a connection than its room, and the rest stays with the source")
+    @Test("At most `room` bytes are pending, and the source keeps the rest")
     func bound() throws {
         let connection = try Connection()
         #expect(connection.send(16 << 20, room: 64 << 10) == .took(64 << 10))
@@ -103,7 +103,7 @@ struct StreamOutletTests {
         #expect(connection.end.held == 64 << 10)
     }
 
-    @Test("a connection that takes a little is seen to read, and has room when it has taken all")
+    @Test("A partly taken write reports progress, a fully taken one room")
     func progress() throws {
         let connection = try Connection()
         _ = connection.send(1 << 20, room: 64 << 10)
@@ -119,17 +119,17 @@ struct StreamOutletTests {
         #expect(connection.outlet.pending == 0 && connection.outlet.stalledSince == nil)
     }
 
-    @Test("a connection that takes everything at once gets everything, whatever its room")
+    @Test("A connection that takes everything at once gets everything, regardless of room")
     func quick() throws {
         let connection = try Connection()
         connection.end.takesAll = true
         #expect(connection.send(1 << 20, room: 64 << 10) == .took(1 << 20))
         #expect(connection.end.taken == 1 << 20)
-        // Nothing is reported that the source was told already.
+        // The return value said so already: neither room nor progress is reported.
         #expect(connection.outlet.rooms == 0 && connection.outlet.progress == 0)
     }
 
-    @Test("the end goes out behind what is pending, and the connection closes behind both")
+    @Test("The end is sent after the pending bytes, and then the connection closes")
     func ends() throws {
         let connection = try Connection()
         _ = connection.send(100, room: .max)
@@ -143,7 +143,7 @@ struct StreamOutletTests {
         #expect(connection.outlet.ends == [.serverDraining])
     }
 
-    @Test("a client that leaves ends the stream once, and nothing is written any more")
+    @Test("A client that leaves ends the stream once, and nothing more is written")
     func leaves() throws {
         let connection = try Connection()
         connection.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)

@@ -6,13 +6,13 @@ import PlinthTestSupport
 import PlinthServer
 import Testing
 
-/// Self-signed certificates for the tests, made with openssl once a run.
+/// Self-signed certificates for the tests, created with openssl once per run.
 struct Certificates: Sendable {
     let certificate: String
     let key: String
-    /// The same key, behind the password `sesame`.
+    /// The same key, encrypted with the password `sesame`.
     let lockedKey: String
-    /// The key of nobody's certificate.
+    /// A key that does not match the certificate.
     let otherKey: String
 
     private static let made = Task { try await make() }

@@ -8,9 +8,9 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A socket and nothing else: sends the bytes it is told to, and shows those that come.
+/// A raw TCP or Unix socket.
 ///
-/// Every call has a deadline. They block a thread of their own and none of the server's.
+/// Every call has a deadline. Calls block a thread of their own, none of the server's.
 final class RawClient: Sendable {
     struct Failure: Error, CustomStringConvertible {
         let description: String
@@ -18,7 +18,7 @@ final class RawClient: Sendable {
 
     let descriptor: CInt
     private let isOpen = Mutex(true)
-    /// Bytes that were read behind what was asked for.
+    /// Bytes read beyond those asked for.
     private let pending = Mutex<[UInt8]>([])
 
     private init(_ descriptor: CInt) {
@@ -29,7 +29,7 @@ final class RawClient: Sendable {
         close()
     }
 
-    /// Connects to a port on the loopback interface; a small buffer for what comes in makes a slow client.
+    /// Connects to a port on the loopback interface; a small receive buffer makes a slow client.
     static func connect(port: Int, receiveBuffer: Int? = nil) async throws -> RawClient {
         try await blocking { try connectNow(port: port, receiveBuffer: receiveBuffer) }
     }
@@ -72,7 +72,7 @@ final class RawClient: Sendable {
         }
     }
 
-    /// A socket that listens on a port of the system's choice.
+    /// A socket bound to a port that the system chooses.
     static func listening() -> RawClient {
         let client = RawClient(openSocket(AF_INET))
         var address = sockaddr_in()
@@ -86,7 +86,7 @@ final class RawClient: Sendable {
         return client
     }
 
-    /// The port of this end.
+    /// The local port.
     var localPort: Int? {
         var address = sockaddr_in()
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -113,7 +113,7 @@ final class RawClient: Sendable {
 
     // MARK: - Leaving
 
-    /// Sends FIN, as a process does that ends.
+    /// Sends FIN, as when a process ends.
     func close() {
         let wasOpen = isOpen.withLock { isOpen in
             defer { isOpen = false }
@@ -129,7 +129,7 @@ final class RawClient: Sendable {
         close()
     }
 
-    /// Sends FIN and stays to read.
+    /// Half-closes: sends FIN, and can still read.
     func shutdownWrite() {
         _ = shutdown(descriptor, Int32(SHUT_WR))
     }
@@ -145,9 +145,9 @@ final class RawClient: Sendable {
         guard sent == bytes.count else { throw Failure(description: "only \(sent) of \(bytes.count) bytes were taken") }
     }
 
-    /// Sends until everything is out, until the other side resets, or until nothing has been taken for so long.
+    /// Sends until everything is sent, the peer resets, or no bytes have been taken for `limit` seconds.
     ///
-    /// - Returns: How many bytes were taken.
+    /// - Returns: The number of bytes taken.
     func sendWhatFits(_ bytes: [UInt8], within limit: Double) async throws -> Int {
         try await Self.blocking { [self] in
             var sent = 0
@@ -187,7 +187,7 @@ final class RawClient: Sendable {
         }
     }
 
-    /// Reads so many bytes.
+    /// Reads `count` bytes.
     func read(count: Int, within limit: Double = patience / .seconds(1)) async throws -> [UInt8] {
         try await Self.blocking { [self] in
             let start = DispatchTime.now()
@@ -205,12 +205,12 @@ final class RawClient: Sendable {
         }
     }
 
-    /// Reads until the other side closes.
+    /// Reads until the peer closes.
     func readToEnd(within limit: Double = patience / .seconds(1)) async throws -> String {
         String(decoding: try await readAll(within: limit).bytes, as: UTF8.self)
     }
 
-    /// Reads until the other side closes or resets.
+    /// Reads until the peer closes or resets.
     func readAll(within limit: Double = patience / .seconds(1)) async throws -> (bytes: [UInt8], ending: Ending) {
         try await Self.blocking { [self] in try readAllNow(within: limit) }
     }
@@ -226,9 +226,9 @@ final class RawClient: Sendable {
         }
     }
 
-    /// Reads at a pace, on one thread, so that it keeps it whatever else the tests do.
+    /// Reads at a given rate, on one thread, so that other tests do not disturb it.
     ///
-    /// - Returns: How many bytes came before the end, at most as many as asked for.
+    /// - Returns: The number of bytes read before the end; reading stops at `limit`.
     func count(upTo limit: Int, bytesPerSecond: Double) async throws -> Int {
         try await Self.blocking { [self] in
             var bytes = 0
@@ -244,7 +244,7 @@ final class RawClient: Sendable {
         }
     }
 
-    /// Whether nothing comes for so long, not even the end.
+    /// Whether neither bytes nor the end arrive for `limit` seconds.
     func isQuiet(for limit: Double) async throws -> Bool {
         try await Self.blocking { [self] in
             guard pending.withLock({ $0.isEmpty }) else { return false }
@@ -271,7 +271,7 @@ final class RawClient: Sendable {
             }
             switch receive(until: start + limit) {
             case .bytes: continue
-            case .nothing: throw Failure(description: "what was waited for did not come in time; there is \(shown)")
+            case .nothing: throw Failure(description: "timed out; received \(shown)")
             case .ended(let how): throw Failure(description: "the server closed (\(how)) after \(shown)")
             }
         }
@@ -304,8 +304,8 @@ final class RawClient: Sendable {
 
 /// A stream socket that no child process inherits.
 ///
-/// Tests run side by side, and a child that another of them starts meanwhile would keep a socket open that was closed here:
-/// its server would never see the client leave.
+/// Tests run concurrently: a child process that inherited a socket closed here would keep the connection open, and the
+/// server would never see the client leave.
 func openSocket(_ family: CInt) -> CInt {
     socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
 }

@@ -4,7 +4,7 @@
 
 import PlinthTestSupport
 
-/// A response as it came over the wire.
+/// A response as received.
 struct RawResponse: Sendable {
     var statusLine: String
     var fields: [(name: String, value: String)]
@@ -33,7 +33,7 @@ struct RawResponse: Sendable {
 }
 
 extension RawClient {
-    /// Reads one response, framed as it says; what answers `HEAD` has no body.
+    /// Reads one response with its framing; a response to `HEAD` has no body.
     func response(hasBody: Bool = true, within limit: Double = patience / .seconds(1)) async throws -> RawResponse {
         var response = RawResponse(head: try await read(until: "\r\n\r\n", within: limit))
         guard hasBody, response.status != 204, response.status != 304, response.status >= 200 else { return response }
@@ -44,7 +44,7 @@ extension RawClient {
                     throw Failure(description: "a chunk of size \(line.debugDescription)")
                 }
                 let piece = try await read(count: size + 2, within: limit)
-                guard Array(piece.suffix(2)) == [13, 10] else { throw Failure(description: "a chunk without its end") }
+                guard Array(piece.suffix(2)) == [13, 10] else { throw Failure(description: "a chunk without CRLF") }
                 if size == 0 { return response }
                 response.body += String(decoding: piece.dropLast(2), as: UTF8.self)
             }
@@ -65,7 +65,7 @@ extension RawClient {
 }
 
 extension String {
-    /// A head without its date, which is checked elsewhere.
+    /// A head without its `Date` field.
     var withoutDate: String {
         split(separator: "\r\n", omittingEmptySubsequences: false).filter { !$0.hasPrefix("Date: ") }.joined(
             separator: "\r\n"

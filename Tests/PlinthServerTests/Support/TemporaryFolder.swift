@@ -14,7 +14,7 @@ final class TemporaryFolder: Sendable {
         folder = NSTemporaryDirectory() + "plinth-\(ProcessInfo.processInfo.processIdentifier)"
     }
 
-    /// The path of a file in the folder, which is made if it is not there.
+    /// The path of a file in the folder, which is created if needed.
     func path(_ name: String) throws -> String {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         return folder + "/" + name

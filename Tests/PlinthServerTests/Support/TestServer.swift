@@ -9,7 +9,7 @@ import PlinthServer
 import ServiceLifecycle
 import Testing
 
-/// A connector that listens on a port of its own, for the time of a test.
+/// A connector that listens on a port of its own for one test.
 struct TestServer: Sendable {
     let connector: Connector
     let services: ServiceGroup
@@ -22,19 +22,19 @@ struct TestServer: Sendable {
         try await RawClient.connect(port: port, receiveBuffer: receiveBuffer)
     }
 
-    /// Sends a request without a body on a connection of its own, and leaves the response to the caller.
+    /// Sends a request without a body on a new connection; the caller reads the response.
     func requesting(_ target: String, version: String = "1.1", receiveBuffer: Int? = nil) async throws -> RawClient {
         let client = try await client(receiveBuffer: receiveBuffer)
         try await client.send("GET \(target) HTTP/\(version)\r\nHost: test\r\n\r\n")
         return client
     }
 
-    /// Waits until no connection, request or callback is under way.
+    /// Waits until no connection, request or callback is in progress.
     func isIdle(within limit: Duration = patience) async throws {
         try await wait(for: "the end of all connections", within: limit) { await connector.waitUntilIdle() }
     }
 
-    /// Shuts the connector down and waits until it is.
+    /// Shuts the connector down, and waits for its end.
     func shutDown(within limit: Duration = patience) async throws {
         await services.triggerGracefulShutdown()
         try await wait(for: "the end of the connector", within: limit) { try await run.value }
@@ -43,7 +43,7 @@ struct TestServer: Sendable {
 
 /// Runs a test against a connector, then shuts the connector down.
 ///
-/// When the test is over its clients have left, and nothing may be under way any more: each test is a test for leaks.
+/// Once the test's clients have left, nothing may be in progress: every test checks for leaks.
 func withServer<Result>(
     _ interceptors: [Interceptor],
     logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
@@ -76,7 +76,7 @@ func withServer<Result>(
     }
 }
 
-/// Answers by path, with one interceptor each.
+/// Routes each path to an interceptor.
 func routes(_ table: [String: Interceptor]) -> Interceptor {
     Interceptor(
         "routes",
@@ -86,7 +86,7 @@ func routes(_ table: [String: Interceptor]) -> Interceptor {
     )
 }
 
-/// Answers everything with a text.
+/// Responds to every request with a text.
 func answering(_ text: String) -> Interceptor {
     .handler("text") { _ in .text(text) }
 }

@@ -12,13 +12,13 @@ import PlinthTestSupport
 
 @testable import PlinthServer
 
-/// A connection on NIO's testing channel, set up as an accepted one is.
+/// A connection on NIO's testing channel, set up like an accepted one.
 struct TestingConnection {
     let server: ServerContext
     let channel: NIOAsyncTestingChannel
     private let loop: NIOAsyncTestingEventLoop
 
-    /// A connection whose client is the handler at the socket's end that `client` makes.
+    /// Creates a connection; the handler that `client` returns acts as the client, at the socket's end of the pipeline.
     init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
@@ -45,7 +45,7 @@ struct TestingConnection {
         }
     }
 
-    /// Bytes arrive from the client.
+    /// Delivers bytes from the client.
     func receive(_ bytes: [UInt8]) async throws {
         try await loop.executeInContext { [channel] in
             guard channel.isActive else { return }
@@ -54,7 +54,7 @@ struct TestingConnection {
         }
     }
 
-    /// Waits until nothing but the connection itself is under way, or not even that.
+    /// Waits until no activity is left but the connection itself.
     func isQuiet() async throws {
         try await wait(for: "the end of requests") { [server, loop] in
             while server.activities.count > 1 {
@@ -64,7 +64,7 @@ struct TestingConnection {
         }
     }
 
-    /// Time passes until the server has closed the connection.
+    /// Advances time until the server has closed the connection.
     func isClosed() async throws {
         try await wait(for: "the server to close") { [channel, loop] in
             while channel.isActive {
@@ -74,7 +74,7 @@ struct TestingConnection {
         }
     }
 
-    /// The client leaves.
+    /// Closes the connection, as a client that leaves.
     func close() async throws {
         try? await channel.close().get()
     }

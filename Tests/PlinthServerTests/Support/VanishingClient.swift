@@ -7,10 +7,10 @@ import PlinthTestSupport
 
 /// A client that resets its connection while the server writes to it.
 ///
-/// It stands at the socket's end of a pipeline. At the flush with the given number it does what NIO does when a write fails:
-/// before the flush returns, what the socket still holds is read, the writes fail, and the channel becomes inactive.
+/// It is at the socket's end of a pipeline. At the given flush it acts as NIO does when a write fails: before the flush
+/// returns, the socket's unread input is delivered, the writes fail, and the channel becomes inactive.
 ///
-/// Only the channel's event loop touches it.
+/// Confined to the channel's event loop.
 final class VanishingClient: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -23,7 +23,7 @@ final class VanishingClient: ChannelOutboundHandler {
 
     /// - Parameters:
     ///   - flush: The number of the flush that fails, from 0.
-    ///   - unread: What the socket holds at that moment.
+    ///   - unread: The socket's unread input at that moment.
     ///   - flushed: Records each flush.
     init(at flush: Int, unread: [UInt8], flushed: Recorder<Void>) {
         self.flush = flush

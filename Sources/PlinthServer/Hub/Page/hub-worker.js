@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// One stream and one status poll for all tabs of this hub: a browser opens only six HTTP/1.1 connections to a host, and
-// a stream for each tab would starve everything else. Runs as a shared worker, or, where there are none, as the worker
+// One stream and one status poll for all tabs of a hub: a browser opens only six HTTP/1.1 connections to a host, so a
+// stream for each tab would starve all other requests. Runs as a shared worker or, where there are none, as the worker
 // of a single tab.
 
 "use strict";
 
-const keptEvents = 500; // What a tab shows, so that more need not wait for it.
-const keptText = 64 * 1024; // Characters of an event's data, and of a line that has not ended.
+const keptEvents = 500; // The most events that a tab shows, and so the most to keep for it.
+const keptText = 64 * 1024; // The most characters kept of an event's data, and of an incomplete line.
 const minuteOfPolls = 60;
 const longestRetry = 3_600_000; // In milliseconds; a longer timer than 2^31 − 1 would fire at once.
 const shortestRetry = 250;
 
 // MARK: The wire format
 
-/** Reads an event stream in pieces of any size, and holds no more of it than `keptText` a line and an event. */
+/** Parses an event stream in pieces of any size; keeps at most `keptText` of a line and of an event. */
 class EventStreamParser {
   #line = "";
-  #cut = 0; // Characters of the line that were not kept.
+  #cut = 0; // Characters of the line that were dropped.
   #afterCR = false;
   #type = "";
   #id;
   #data = "";
-  #length = -1; // Of the data, with what was not kept; -1 as long as there is none.
+  #length = -1; // Of the data, including what was dropped; -1 if there is none.
 
   constructor(lastID, onEvent) {
     this.lastID = this.#id = lastID;
@@ -36,7 +36,7 @@ class EventStreamParser {
       this.#afterCR = false;
       if (text[0] === "\n") at = 1;
     }
-    // The next of each is looked for once, not once a line: most streams have no CR at all.
+    // Searches for each only once, not once per line: most streams have no CR at all.
     let cr = text.indexOf("\r", at);
     let lf = text.indexOf("\n", at);
     while (cr !== -1 || lf !== -1) {
@@ -75,7 +75,7 @@ class EventStreamParser {
     let value = "";
     if (colon !== -1) value = line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
     if (field === "data") {
-      // Lines are joined by a line feed, which counts.
+      // Lines are joined by a line feed, which counts toward the length.
       if (this.#length >= 0 && this.#data.length < keptText) this.#data += "\n";
       this.#length += 1 + value.length + cut;
       this.#data += value.slice(0, keptText - this.#data.length);
@@ -99,7 +99,7 @@ class EventStreamParser {
   }
 }
 
-// An event of a stream of several topics has its topic behind its ID.
+// With several topics, an event's ID is followed by a tab and its topic.
 function withTopic(event) {
   const isGap = event.type === settings.gapType;
   const tab = event.id.indexOf("\t");
@@ -109,7 +109,7 @@ function withTopic(event) {
 
 // MARK: The hub's own events
 
-// Their types, which no publisher can use. They may have changed when the hub is another one.
+// Their types, which no publisher can use. They are read for each stream, since a restarted hub may have others.
 let settings = { gapType: "gap", heartbeatEvent: null };
 
 async function readSettings(signal) {
@@ -126,7 +126,7 @@ function parameter(watch) {
   return `${watch.isPattern ? "match" : "topic"}=${encodeURIComponent(watch.name)}`;
 }
 
-/** As the hub matches: `*` is one segment, `**` at the end one or more. */
+/** Matches as the hub does: `*` is one segment, `**` at the end one or more. */
 function matches(watch, topic) {
   if (!watch.isPattern) return watch.name === topic;
   const wanted = watch.name.split("/");
@@ -143,13 +143,13 @@ function matches(watch, topic) {
 
 const tabs = new Set();
 
-/** A tab: what it watches, and what it has not taken yet. A slow or sleeping one costs at most `keptEvents`. */
+/** A tab: what it watches, and the events it has not taken yet. A slow or sleeping tab is trimmed to `keptEvents`. */
 class Tab {
   watch = null;
   visible = false;
   #port;
   #pending = [];
-  #missed = 0; // Events that went past while it did not take any.
+  #missed = 0; // Events dropped because the tab did not take them.
   #taking = false;
   #heardFrom = 0;
   #told = "";
@@ -163,7 +163,7 @@ class Tab {
     this.#port.postMessage(message);
   }
 
-  /** Says how the stream is. It is live for this tab only once it has what this tab watches. */
+  /** Reports the stream's state. It is live for this tab only once it includes what the tab watches. */
   tell({ state, reason }) {
     if (state === "live" && this.watch && !served.includes(parameter(this.watch))) state = "connecting";
     if (this.#told === state + reason) return;
@@ -183,7 +183,7 @@ class Tab {
     this.#pending.splice(0, surplus);
   }
 
-  // One batch is under way at a time: whoever does not take it gets no second one.
+  // One batch at a time: the next is sent when the tab has taken it.
   flush() {
     if (this.#taking || this.#pending.length === 0) return;
     this.#taking = true;
@@ -193,7 +193,7 @@ class Tab {
     this.#missed = 0;
   }
 
-  /** Asks whether it is still there: a tab that crashed says nothing when it goes. */
+  /** Checks whether the tab is alive: a crashed tab sends no `bye`. */
   ping(now) {
     if (now - this.#heardFrom > 60_000) return this.leave();
     this.post({ kind: "ping" });
@@ -210,7 +210,7 @@ class Tab {
     this.#heardFrom = Date.now();
     if (message.kind === "bye") return this.leave();
     if (message.kind === "hello") return this.#enter(message);
-    // One that was given up and has woken says hello first.
+    // A removed tab that has woken up must send `hello` first.
     if (!tabs.has(this)) return this.post({ kind: "unknown" });
     if (message.kind === "taken") {
       this.#taking = false;
@@ -246,8 +246,8 @@ function broadcast(message) {
 // MARK: The stream
 
 let connection = { state: "idle", reason: "" };
-let wanted = []; // The parameters of the stream that is to run,
-let served = []; // and of the one that does.
+let wanted = []; // The parameters of the wanted stream,
+let served = []; // and of the running one.
 let lastID = "";
 let controller = null;
 let changing = null;
@@ -258,13 +258,13 @@ function announce(state, reason = "") {
   for (const tab of tabs) tab.tell(connection);
 }
 
-// Waits a moment: a tab that goes from one topic to another, and a browser that restores its tabs, change it often.
+// Debounced: a tab that changes topics and a browser that restores its tabs cause many changes.
 function streamChanged() {
   changing ??= setTimeout(() => {
     changing = null;
     const union = [...new Set([...tabs].filter((tab) => tab.watch).map((tab) => parameter(tab.watch)))].sort();
     if (union.join("&") === wanted.join("&")) return;
-    // Nobody has seen anything of a stream that is all new: its past is of no concern.
+    // If all topics are new, there is nothing to resume.
     if (!union.some((one) => wanted.includes(one))) lastID = "";
     wanted = union;
     served = served.filter((one) => union.includes(one));
@@ -279,7 +279,7 @@ function streamChanged() {
 async function keepStreaming(union, signal) {
   let failures = 0;
   let retry = 1000;
-  // A stream that only moves to other topics was live and will be in a moment: nobody needs to hear of it.
+  // A live stream that only changes topics will be live again in a moment, so the state is not announced.
   if (connection.state !== "live") announce("connecting");
   while (!signal.aborted) {
     const began = performance.now();
@@ -292,7 +292,7 @@ async function keepStreaming(union, signal) {
       };
       await readSettings(signal);
       await readStream(union.join("&"), parser, signal, onOpen, () => {
-        // A block that is only an ID moves the position, too.
+        // A block with only an ID changes the last event ID, too.
         lastID = parser.lastID.split("\t", 1)[0];
         for (const tab of tabs) tab.flush();
       });
@@ -303,19 +303,19 @@ async function keepStreaming(union, signal) {
     retry = parser.retry ?? retry;
     failures = performance.now() - began > 5000 ? 0 : failures + 1;
     announce("reconnecting", reason);
-    // Doubled each time up to 15 s, and not by all browsers at the same moment.
+    // Doubled each time up to 15 s, with jitter.
     const wait = Math.min(retry * 2 ** Math.min(failures, 6), Math.max(retry, 15_000));
     await waiting(wait * (0.5 + Math.random() / 2), signal);
   }
 }
 
-/** The hub answered, and this is what it said. */
+/** An error response of the hub. */
 class Refusal extends Error {}
 
 const wordsFor = (error) => (error instanceof Refusal ? error.message : "the hub does not answer");
 
 async function readStream(query, parser, signal, onOpen, onPiece) {
-  // The ID goes into the address: a field of a request cannot carry all that an ID may be.
+  // In the URL, since a header field cannot carry every ID.
   const position = parser.lastID === "" ? "" : `&last-event-id=${encodeURIComponent(parser.lastID)}`;
   const response = await fetch(`topics?${query}${position}`, {
     headers: { Accept: "text/event-stream" },
@@ -327,11 +327,11 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
     throw new Refusal(answer.error ?? `the hub answered ${response.status}`);
   }
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    throw new Refusal("what answered is no event stream");
+    throw new Refusal("the response is not an event stream");
   }
   onOpen();
   const reader = response.body.getReader();
-  const decoder = new TextDecoder(); // Drops a byte order mark at the start, and only there.
+  const decoder = new TextDecoder(); // Drops a byte order mark at the start only.
   for (;;) {
     const { done, value } = await reader.read();
     if (signal.aborted || done) return;
@@ -348,7 +348,7 @@ function deliver(raw) {
   }
 }
 
-// Until the time is over, or somebody has reason to believe that the hub is back.
+// Until the time has passed, or until the hub is likely to be back.
 function waiting(milliseconds, signal) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, milliseconds);
@@ -364,8 +364,7 @@ self.addEventListener("online", () => stopWaiting());
 
 // MARK: Earlier events
 
-// What history holds, on a stream of its own for the moment that it takes. A stream does not say where history ends and
-// the present begins, so that silence has to.
+// Reads the events held, on a temporary stream. A stream does not mark where history ends, so 250 ms of silence does.
 async function readEarlier(tab, watch) {
   const events = [];
   let count = 0;
@@ -405,11 +404,11 @@ async function readEarlier(tab, watch) {
 
 let lastStatus = null;
 let poll = null;
-let samples = []; // Of all that was published.
+let samples = []; // Of the total number of events published.
 let topics = new Map(); // A topic's samples and its events in each second of the last minute.
 let lastUptime = 0;
 
-// Only while somebody looks.
+// Only while a tab is visible.
 function pollSoon() {
   if (poll === null && [...tabs].some((tab) => tab.visible)) poll = setTimeout(takeStatus, 0);
 }
@@ -432,7 +431,7 @@ async function takeStatus() {
 }
 
 function rates(status, now) {
-  // Another hub, or one that has begun again: what was counted before is not comparable.
+  // Another hub, or a restarted one: earlier counts are not comparable.
   if (status.uptime < lastUptime) {
     samples = [];
     topics = new Map();
@@ -443,7 +442,7 @@ function rates(status, now) {
   const isComplete = status.topics <= (status.top?.length ?? 0);
   const next = new Map();
   for (const { topic, subscribers, published } of status.top ?? []) {
-    // One that was not among them a second ago is new only if all were there.
+    // A topic that was not listed a second ago is new only if all topics were listed.
     const known = topics.get(topic)
       ?? { samples: isFirst || !isComplete ? [] : [{ now: now - 1, published: 0 }], minute: [] };
     const before = known.samples.at(-1);
@@ -467,7 +466,7 @@ function rates(status, now) {
   };
 }
 
-// Over the last five seconds: a figure that jumps each second cannot be read.
+// Averaged over five seconds, so that the figure does not jump every second.
 function rateOf(samples) {
   const [first, last] = [samples[0], samples.at(-1)];
   return samples.length < 2 ? 0 : Math.max(0, (last.published - first.published) / (last.now - first.now));

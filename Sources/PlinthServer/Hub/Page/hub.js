@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a person sees. The stream and the status poll are the worker's, which all tabs share.
+// The page's interface. The worker, which all tabs share, has the stream and the status poll.
 
 "use strict";
 
 const keptEvents = 500;
-const shownText = 4000; // Characters of an event's data, until somebody asks for more.
+const shownText = 4000; // Characters of an event's data shown at first.
 
 const element = (id) => document.getElementById(id);
 const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
@@ -21,12 +21,12 @@ function make(name, className, text) {
   return made;
 }
 
-// Only what changes is written: a page that stands still costs nothing.
+// Writes only changes, so that an idle page costs nothing.
 function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-// MARK: Words for figures
+// MARK: Formatting
 
 const perSecond = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -64,7 +64,7 @@ function timeText(time) {
 
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 
-/** What the hub would say of a name, said before it is asked; or null. */
+/** Why the hub would refuse a name; null if it would not. */
 function problem(name, isPattern) {
   if (bytesOf(name) > 1024) return "A name has at most 1,024 bytes.";
   if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "A name has no control characters.";
@@ -77,15 +77,15 @@ function problem(name, isPattern) {
   return segments.slice(0, -1).includes("**") ? "In a pattern, ** is the last segment: orders/**" : null;
 }
 
-/** A topic as the path behind `topics/`. */
+/** The path of a topic. */
 function topicPath(topic) {
   const segments = topic.split("/").map((segment) => encodeURIComponent(segment).replaceAll("'", "%27"));
-  // Browsers resolve `.` and `..`, also encoded ones, unless the slashes around them are no slashes either.
+  // Browsers resolve `.` and `..`, even encoded ones, unless the slashes around them are encoded, too.
   const isRelative = segments.some((segment) => segment === "." || segment === "..");
   return `topics/${segments.join(isRelative ? "%2F" : "/")}`;
 }
 
-// The address says what is watched, so that it can be bookmarked, opened in another tab, and gone back from.
+// The URL names what is watched, so that it can be bookmarked and opened in another tab, and Back works.
 function hashOf(watch) {
   return `#${watch.isPattern ? "match" : "topic"}=${watch.name.split("/").map(encodeURIComponent).join("/")}`;
 }
@@ -109,7 +109,7 @@ const port = (() => {
   try {
     return new SharedWorker("hub-worker.js", { name: "plinth-hub" }).port;
   } catch {
-    // Not every browser has them, and some refuse them where they refuse cookies. Each tab has its own stream then.
+    // Some browsers lack shared workers, or refuse them when cookies are blocked: then each tab has its own stream.
     return new Worker("hub-worker.js");
   }
 })();
@@ -125,8 +125,8 @@ port.onmessage = ({ data }) => {
   case "ping":
     return port.postMessage({ kind: "pong" });
   case "unknown":
-    // This tab was asleep for so long that the worker gave it up.
-    note("This tab slept. What was published meanwhile is not shown; Earlier shows what the hub still holds.");
+    // The tab slept for so long that the worker removed it.
+    note("This tab was asleep. Events published meanwhile are not shown; Earlier shows those still held.");
     return sayHello();
   case "state":
     connection = data;
@@ -156,7 +156,7 @@ let connection = { state: "idle", reason: "" };
 let reachable = null;
 
 function showState() {
-  // Without a stream, the poll says whether there is a hub. There may be one for other tabs.
+  // Without a stream of this tab, the status poll shows whether the hub is reachable.
   let state = watch ? connection.state : "idle";
   if (state === "idle") state = reachable === null ? "connecting" : reachable ? "ready" : "reconnecting";
   if (stateElement.dataset.state === state && stateElement.title === connection.reason) return;
@@ -164,9 +164,9 @@ function showState() {
   stateElement.title = connection.reason;
   setText(stateElement, state);
   if (watch && state === "reconnecting" && lastState === "live") {
-    note(`The connection is lost: ${connection.reason}. Trying again.`);
+    note(`Connection lost: ${connection.reason}. Reconnecting.`);
   }
-  if (watch && state === "live" && lastState === "reconnecting") note("Connected again.");
+  if (watch && state === "live" && lastState === "reconnecting") note("Reconnected.");
   if (state === "live" || state === "reconnecting") lastState = state;
 }
 
@@ -196,7 +196,7 @@ function makeRow(topic) {
   const link = make("a");
   link.href = hashOf({ name: topic, isPattern: false });
   const name = make("span", "name");
-  // A long name may be broken behind its slashes.
+  // A long name may break after its slashes.
   for (const [index, part] of topic.split("/").entries()) {
     if (index > 0) name.append("/", make("wbr"));
     name.append(part);
@@ -226,7 +226,7 @@ function showList() {
   const isFiltered = filter !== "" && !isPatternText(filter);
   const shown = (lastData?.rows ?? [])
     .filter(({ topic }) => !isFiltered || topic.toLowerCase().includes(filter.toLowerCase()))
-    // By name: a list that is sorted by what is going on moves away under the finger.
+    // By name: a list sorted by activity would move while it is being used.
     .sort((one, other) => (one.topic < other.topic ? -1 : 1));
   const names = new Set(shown.map(({ topic }) => topic));
   for (const [topic, { item }] of rows) {
@@ -245,7 +245,7 @@ function showList() {
     row.rate.classList.toggle("busy", rate >= 0.05);
     setText(row.count, whole(subscribers));
     setText(row.unit, subscribers === 1 ? " subscriber" : " subscribers");
-    // The places to break a name at would be read as spaces.
+    // Without this label, the break opportunities would be read as spaces.
     const label = `${topic}, ${rateText(rate).replace("/s", " a second")}, ${plural(subscribers, "subscriber")}`;
     if (row.link.ariaLabel !== label) row.link.ariaLabel = label;
     const line = sparkline(minute);
@@ -270,7 +270,7 @@ function markCurrent(link, isCurrent) {
   else link.removeAttribute("aria-current");
 }
 
-// A point a second, the newest at the right, as high as the busiest second of this topic.
+// One point per second, the newest at the right, scaled to the topic's busiest second.
 function sparkline(minute) {
   if (minute.length === 0) return "M0 19.25H59";
   const highest = Math.max(1, ...minute);
@@ -285,8 +285,8 @@ const nameField = element("name");
 const openHint = element("open-hint");
 const usualHint = [...openHint.childNodes];
 
-// A name is never a pattern by its characters; what is typed here is one if it has a wildcard. A topic that is named like
-// a pattern can be opened from the list.
+// The hub never takes a name for a pattern; text typed here is a pattern if it has a wildcard. A topic with such a name
+// can be opened from the list.
 const isPatternText = (text) => text.includes("*") && text !== "*";
 
 nameField.addEventListener("input", () => {
@@ -332,8 +332,8 @@ element("skip").addEventListener("click", (click) => {
 const log = element("events");
 const narrow = matchMedia("(max-width: 54rem)");
 
-let pending = []; // Entries that are not in the list yet.
-let unseen = 0; // Events among those and those that gave way to them.
+let pending = []; // Entries not in the list yet.
+let unseen = 0; // Events in `pending`, and those dropped from it.
 let seen = 0; // Events since the topic was opened.
 let isFollowing = true;
 let isAskedToPause = false;
@@ -352,7 +352,7 @@ function open(next) {
   log.classList.toggle("mixed", watch?.isPattern ?? false);
   element("purge").hidden = watch?.isPattern ?? false;
   element("to-field").hidden = !watch?.isPattern;
-  // What comes before the wildcards is a start.
+  // Prefills the part before the wildcards.
   element("to").value = watch?.isPattern ? watch.name.replace(/\*.*$/, "") : "";
   showResult(matchMedia("(pointer: fine)").matches ? "Ctrl + Enter publishes" : "", false);
   if (sure.open) sure.close();
@@ -364,7 +364,7 @@ function open(next) {
   showState();
   sayHello();
   if (narrow.matches) scrollTo(0, 0);
-  // Whoever came by a link in this page is led on to what it opened; a page that has just loaded leaves the focus alone.
+  // Following a link in this page moves the focus to what it opened; loading the page does not.
   if (watch && (isFirst || narrow.matches) && hasLoaded) element("watch").focus({ preventScroll: true });
   if (!watch && hasLoaded && narrow.matches) list.querySelector("a")?.focus({ preventScroll: true });
 }
@@ -396,7 +396,7 @@ element("clear").addEventListener("click", () => {
 
 // MARK: Events
 
-// In a list that shows events, each is what its element was made from, for those who ask for more of it.
+// The event of each list element, from which the rest of its data can be shown.
 const shown = new WeakMap();
 
 function receive({ events, missed }) {
@@ -406,7 +406,7 @@ function receive({ events, missed }) {
   pending.push(...events);
   if (pending.length > keptEvents) pending.splice(0, pending.length - keptEvents);
   newsSince += count;
-  // The next batch comes when this one is drawn. A tab that nobody sees only keeps them.
+  // The worker sends the next batch when this one is drawn. A hidden tab only stores events.
   isOwed = true;
   if (document.visibilityState === "visible") renderSoon();
   else take();
@@ -428,7 +428,7 @@ function take() {
 let rendering = false;
 let notBefore = 0;
 
-// Once a frame at most; where drawing takes long, for a third of the time, so that keys and clicks get theirs.
+// At most once per frame. If drawing is slow, at most a third of the time, so that the page stays responsive.
 function renderSoon() {
   if (rendering || document.visibilityState !== "visible") return;
   rendering = true;
@@ -455,7 +455,7 @@ function render() {
   element("waiting").hidden = true;
   toEnd();
   showFacts();
-  // What nobody can read need not be drawn sixty times a second.
+  // Too fast to read: large batches need not be drawn 60 times a second.
   notBefore = performance.now() + Math.max(2 * (performance.now() - began), count > 50 ? 150 : 0);
 }
 
@@ -518,10 +518,10 @@ function gapText({ data }) {
     gap = JSON.parse(data) ?? {};
   } catch {}
   const lost = gap.requested ? `what followed ${gap.requested} is no longer held` : "they are no longer held";
-  return `Some events are missing here: ${lost}.${gap.oldest ? ` It goes on with ${gap.oldest}.` : ""}`;
+  return `Some events are missing here: ${lost}.${gap.oldest ? ` It continues with ${gap.oldest}.` : ""}`;
 }
 
-// The same type has the same color, whatever else there is.
+// A type always has the same color.
 function hueOf(type) {
   if (type === "message") return 0;
   let sum = 0;
@@ -546,7 +546,7 @@ log.addEventListener("click", (click) => {
   try {
     if (!isPretty) text = JSON.stringify(JSON.parse(entry.data), null, 2);
   } catch {
-    // It only looked like it.
+    // Not JSON after all.
     return button.remove();
   }
   button.setAttribute("aria-pressed", String(!isPretty));
@@ -554,7 +554,7 @@ log.addEventListener("click", (click) => {
   if (isFollowing && item === log.lastElementChild) toEnd();
 });
 
-// MARK: Following, and stopping to read
+// MARK: Following and pausing
 
 const latest = element("latest");
 let lastTop = 0;
@@ -562,11 +562,11 @@ let lastTop = 0;
 function toEnd(isAgain = false) {
   log.scrollTop = log.scrollHeight;
   lastTop = log.scrollTop;
-  // Entries that were out of view had a height that was guessed.
+  // The heights of entries out of view were estimates.
   if (!isAgain) requestAnimationFrame(() => isFollowing && toEnd(true));
 }
 
-// Whoever scrolls up wants to read: nothing moves until they are at the end again, or say so.
+// Scrolling up pauses the list until the end is reached again, or Resume is chosen.
 log.addEventListener("scroll", () => {
   const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   if (isAtEnd && !isAskedToPause) follow(true);
@@ -604,7 +604,7 @@ latest.addEventListener("click", () => {
   log.focus({ preventScroll: true });
 });
 
-// A keyboard or a turned phone takes from the list's height, which must not look like scrolling up.
+// An on-screen keyboard or a rotation shrinks the list, which must not count as scrolling up.
 new ResizeObserver(() => isFollowing && toEnd()).observe(log);
 
 // MARK: Earlier events
@@ -614,14 +614,14 @@ const earlier = element("earlier");
 earlier.addEventListener("click", () => {
   earlier.disabled = true;
   port.postMessage({ kind: "earlier", watch });
-  // The worker may be gone, and with it the answer.
+  // The worker may be gone and never answer.
   setTimeout(() => (earlier.disabled = false), 10_000);
 });
 
 function showEarlier(answer) {
   earlier.disabled = false;
   if (!isSame(answer.watch, watch)) return;
-  if (answer.error) return note(`The hub would not show earlier events: ${answer.error}.`);
+  if (answer.error) return note(`The hub did not return earlier events: ${answer.error}.`);
   const known = new Set([...log.children].map((item) => shown.get(item)?.id));
   for (const entry of pending) known.add(entry.id);
   const entries = answer.events.filter(({ id }) => !known.has(id));
@@ -629,12 +629,12 @@ function showEarlier(answer) {
   const items = document.createDocumentFragment();
   for (const entry of entries.slice(-Math.max(0, room))) items.append(makeItem(entry));
   const count = items.childElementCount;
-  if (!answer.isWhole) items.append(makeItem({ note: "There is more between these and what follows.", time: 0 }));
+  if (!answer.isWhole) items.append(makeItem({ note: "There are more events between these and the next.", time: 0 }));
   log.prepend(items);
   element("waiting").hidden = log.childElementCount > 0;
   if (isFollowing) toEnd();
-  const text = answer.count === 0 ? "The hub holds no events of it."
-    : count === 0 ? "All that the hub holds is shown already."
+  const text = answer.count === 0 ? "The hub holds no events of this topic."
+    : count === 0 ? "All events that the hub holds are shown already."
     : `${plural(count, "earlier event")} shown.`;
   if (count === 0) note(text);
   say(text);
@@ -668,7 +668,7 @@ element("publish").addEventListener("submit", async (submission) => {
     const path = topicPath(topic) + (type === "" ? "" : `?type=${encodeURIComponent(type)}`);
     const { id } = await answerOf(await fetch(path, { method: "POST", body: data.value }));
     showResult(`Published as ${id}`, false);
-    // Typing replaces it, and publishing again repeats it.
+    // Selected, so that typing replaces it, and publishing again repeats it.
     if (document.activeElement === data) data.select();
   } catch (error) {
     showResult(error instanceof TypeError ? "The hub does not answer: nothing was published." : error.message, true);
@@ -704,7 +704,7 @@ element("sure-yes").addEventListener("click", async () => {
   }
 });
 
-// MARK: For those who listen
+// MARK: Screen readers
 
 let newsSince = 0;
 
@@ -712,7 +712,7 @@ function say(text) {
   setText(element("announce"), text);
 }
 
-// Each event read out would be a burden at one a second, and useless at a thousand.
+// Announces the number of new events every 5 s instead of each event.
 setInterval(() => {
   if (newsSince > 0 && document.visibilityState === "visible") say(plural(newsSince, "new event"));
   newsSince = 0;
