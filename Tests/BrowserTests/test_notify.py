@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Notify example: streams that are kept for each user, found by a cookie, and forgotten when their clients leave."""
+"""The Notify example: each user's streams, identified by a cookie and removed when their clients leave."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ class NotifyExample(BrowserCase):
 
     def log_in(self, name, **options):
         page = self.open(self.url, **options)
-        page.wait("!document.getElementById('login').hidden", "the form is there")
+        page.wait("!document.getElementById('login').hidden", "the form is shown")
         page.type("#name", name)
         page.click("#login button")
         self.is_connected(page, name)
@@ -36,7 +36,7 @@ class NotifyExample(BrowserCase):
         page.type("#to", to)
         page.type("#text", text)
         page.click("#send button")
-        page.wait("document.getElementById('answer').textContent != ''", "the page says what became of the note")
+        page.wait("document.getElementById('answer').textContent != ''", "the page shows the result")
         return page.text("#answer")
 
     def test_a_note_reaches_every_tab_of_its_user_and_nobody_else(self):
@@ -60,20 +60,20 @@ class NotifyExample(BrowserCase):
         first = self.log_in("ann", context=context)
         second = self.open(self.url, context=context)
         self.is_connected(second, "ann")
-        self.server.wait_for("tab 2 of ann is here; 2 open")
+        self.server.wait_for("tab 2 of ann connected; 2 open")
         second.close()
-        self.server.wait_for("tab 2 of ann has left: client-closed; 1 open", timeout=1)
+        self.server.wait_for("tab 2 of ann disconnected: client-closed; 1 open", timeout=1)
         self.assertEqual(self.send(first, "ann", "still here"), "Sent to 1 tab of ann.")
         self.has_notes(first, 1)
         first.close()
-        self.server.wait_for("tab 1 of ann has left: client-closed; 0 open", timeout=1)
+        self.server.wait_for("tab 1 of ann disconnected: client-closed; 0 open", timeout=1)
 
     def test_logging_out_ends_the_streams_of_the_user(self):
         page = self.log_in("ann", context=browser().new_context())
         page.click(".quiet")
-        page.wait("document.getElementById('login')?.hidden === false", "the form is there again")
-        # Whichever comes first: the page leaves, or the server ends its stream.
-        self.server.wait_for("tab 1 of ann has left: (application|client)-closed; 0 open", timeout=1)
+        page.wait("document.getElementById('login')?.hidden === false", "the form is shown again")
+        # Either the page leaves first, or the server ends its stream first.
+        self.server.wait_for("tab 1 of ann disconnected: (application|client)-closed; 0 open", timeout=1)
 
     def test_without_a_cookie_there_is_no_stream(self):
         for method, path in [("GET", "/stream"), ("POST", "/notify/ann")]:

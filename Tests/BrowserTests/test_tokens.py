@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Tokens example over HTTP: a model's answer as a stream, and what becomes of errors and of readers that leave."""
+"""The Tokens example over HTTP: a model's response as a stream, with errors and clients that disconnect."""
 
 import http.client
 import json
@@ -43,7 +43,7 @@ class TokensExample(ServerCase):
         _, answer = self.post("overloaded today")
         self.assertEqual(answer.status, 503)
         self.assertEqual(answer.headers["Retry-After"], "30")
-        self.assertIn(b"takes no work", answer.read())
+        self.assertIn(b"the model is overloaded", answer.read())
         _, answer = self.post("last word is a break")
         self.assertEqual(answer.status, 502)
         _, answer = self.post(None, body="no json")
@@ -73,7 +73,7 @@ class TokensExample(ServerCase):
         connection.close()
         server.wait_for("generate: cancelled after [0-9]+ tokens", timeout=1)
         self.note(f"cancelled {1000 * (time.monotonic() - began):.0f} ms after the reader left")
-        # Its place is free again.
+        # The place is free again.
         _, answer = self.post("free", server)
         self.assertEqual(answer.status, 200)
 

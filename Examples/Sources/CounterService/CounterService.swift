@@ -4,7 +4,7 @@ import ExampleSupport
 import Foundation
 public import Plinth
 
-/// Ten events, one after each interval.
+/// Sends ten events, one per interval.
 public func counter(every interval: Duration, clock: any Clock<Duration> = ContinuousClock()) -> Interceptor {
     .eventStream("counter", onDisconnect: { say("counter: the stream has ended: \($0)") }) { events, context in
         for n in 1...10 {
@@ -14,10 +14,10 @@ public func counter(every interval: Duration, clock: any Clock<Duration> = Conti
     }
 }
 
-/// The files of the page, whose addresses are relative: it may be served under any path.
+/// The folder of the page, whose relative URLs let it be served under any path.
 public var counterPage: String { Bundle.module.bundlePath + "/Public" }
 
-/// The page, and the stream that it counts by.
+/// The page, and the stream that it displays.
 public func service(every interval: Duration = .seconds(1), clock: any Clock<Duration> = ContinuousClock()) throws
     -> Chain
 {

@@ -4,11 +4,11 @@ import Foundation
 public import Plinth
 public import PlinthServer
 
-/// Serves a chain until SIGTERM or Ctrl-C, on http://localhost:8080 unless `--host` and `--port` say otherwise.
+/// Serves a chain, with the services of hubs beside it, until SIGTERM or Ctrl-C.
 ///
-/// Port 0 lets the system choose; the line that is printed once the server listens tells which it was.
+/// `--host` and `--port` set the address. Port 0 lets the system choose; the server prints the port once it listens.
 ///
-/// The services of hubs run beside it.
+/// Default: http://localhost:8080.
 public func serve(
     _ chain: Chain,
     alongside services: [HubService] = [],
@@ -24,7 +24,7 @@ public func serve(
     try await running
 }
 
-/// Prints a line at once, even into a pipe.
+/// Prints a line and flushes it, so that it appears at once even in a pipe.
 public func say(_ line: String) {
     print(line)
     fflush(nil)

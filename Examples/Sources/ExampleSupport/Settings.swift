@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// What an example is told on its command line, as in `--port 8080`, or by its environment, as in `PORT=8080`.
+/// An example's settings, from its command line (`--port 8080`) or its environment (`PORT=8080`).
 public struct Settings: Sendable {
     private let arguments: [String]
     private let environment: [String: String]
@@ -15,7 +15,7 @@ public struct Settings: Sendable {
 
     /// The value of a setting.
     ///
-    /// The command line comes first.
+    /// The command line takes precedence over the environment.
     public subscript(name: String) -> String? {
         if let option = arguments.firstIndex(of: "--\(name)"), option + 1 < arguments.count {
             return arguments[option + 1]

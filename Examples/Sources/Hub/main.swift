@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A hub in a service of one's own, with its page at `/`, and the counter under `/counter/`.
+// A hub embedded in a service, with its page at `/` and the counter under `/counter/`.
 
 import CounterService
 import ExampleSupport
@@ -17,7 +17,7 @@ let routes = try Routes {
 }
 let chain = try Chain.default(routes) { stack in
     stack.staticResources = [try .staticResources(counterPage, at: "/counter")]
-    // It listens on this machine alone, which keeps no page out of it.
+    // Listening on loopback does not keep out pages of other sites.
     stack.interceptors = [.loopbackFence()]
 }
 try await serve(chain, alongside: [service], settings: settings)

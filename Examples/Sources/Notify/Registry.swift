@@ -3,9 +3,9 @@
 import Plinth
 import Synchronization
 
-/// The open streams of each user: one for each tab that the user has open.
+/// The open streams of each user, one per tab.
 final class Registry: Sendable {
-    /// Tells the tabs of a user apart.
+    /// Identifies a tab.
     typealias Tab = Int
 
     private struct State {
@@ -23,17 +23,17 @@ final class Registry: Sendable {
         }
     }
 
-    /// Keeps a stream to send to.
+    /// Stores a stream.
     ///
-    /// A client may be gone again before its stream gets here. Its channel is closed by then, and is not kept: the call
-    /// of ``remove(_:of:)`` that belongs to it may already have been made.
+    /// A closed channel is not stored: its client has already left, and the matching call of ``remove(_:of:)`` may have
+    /// been made.
     func add(_ events: EventChannel, as tab: Tab, of user: String) {
         state.withLock { state in
             if !events.isClosed { state.streams[user, default: [:]][tab] = events }
         }
     }
 
-    /// Forgets a stream that has ended.
+    /// Removes a stream that has ended.
     func remove(_ tab: Tab, of user: String) {
         state.withLock { state in
             state.streams[user]?[tab] = nil
@@ -46,7 +46,7 @@ final class Registry: Sendable {
         state.withLock { state in state.streams[user].map { Array($0.values) } ?? [] }
     }
 
-    /// The number of streams that are kept, of all users.
+    /// The number of stored streams, over all users.
     var count: Int {
         state.withLock { state in state.streams.values.reduce(0) { $0 + $1.count } }
     }

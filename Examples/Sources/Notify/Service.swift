@@ -4,13 +4,13 @@ import ExampleSupport
 import Foundation
 import Plinth
 
-/// What a user is sent.
+/// A note sent to a user.
 struct Note: Codable {
     var from: String
     var text: String
 }
 
-/// The service: its users, and the streams that they have open.
+/// The service: its users and their open streams.
 struct Service: Sendable {
     let sessions = Sessions()
     let registry = Registry()
@@ -28,10 +28,9 @@ struct Service: Sendable {
         }
     }
 
-    /// The stream of the user whom the cookie names.
+    /// A stream for the user that the cookie identifies.
     ///
-    /// It stays open when its ready function has returned: the registry keeps the channel, and whoever has something to
-    /// tell the user sends on it.
+    /// It stays open after its ready function has returned: the registry stores its channel, and ``notify`` uses it.
     var stream: Interceptor {
         Interceptor(
             "stream",
@@ -39,15 +38,15 @@ struct Service: Sendable {
                 let user = try sessions.user(of: context.request)
                 let tab = registry.nextTab()
                 try await context.startEventStream(
-                    // Of a tab that takes nothing for a while, the latest notes are the ones worth keeping.
+                    // A tab that stops reading for a while keeps its latest 100 notes.
                     options: EventStreamOptions(buffer: .dropOldest(100)),
                     onDisconnect: { reason in
                         registry.remove(tab, of: user)
-                        say("notify: tab \(tab) of \(user) has left: \(reason); \(registry.count) open")
+                        say("notify: tab \(tab) of \(user) disconnected: \(reason); \(registry.count) open")
                     }
                 ) { events in
                     registry.add(events, as: tab, of: user)
-                    say("notify: tab \(tab) of \(user) is here; \(registry.count) open")
+                    say("notify: tab \(tab) of \(user) connected; \(registry.count) open")
                 }
             }
         )
@@ -60,17 +59,17 @@ struct Service: Sendable {
             let user = try request.pathParameters.require("user")
             let text = String(decoding: try await request.body.collect(upTo: 4096), as: UTF8.self)
             let event = try ServerSentEvent(json: Note(from: sender, text: text), type: "note")
-            // `offer` never waits: a tab that does not read holds up neither the sender nor the other tabs.
+            // `offer` never waits: a tab that does not read delays neither the sender nor the other tabs.
             let reached = registry.streams(of: user).count { $0.offer(event) == .accepted }
             return .text(#"{"tabs":\#(reached)}"#, contentType: "application/json")
         }
     }
 
-    /// Gives the browser a cookie that stands for the name in the form.
+    /// Begins a session for the name in the form, and sets its cookie.
     var login: Interceptor {
         .handler("login") { request in
             guard let name = request.formParameters["name"], !name.isEmpty, name.count <= 40 else {
-                throw HTTPError(.badRequest, "the form needs a name of at most 40 characters")
+                throw HTTPError(.badRequest, "the form must contain a name of at most 40 characters")
             }
             var response = Response.redirect(to: "/")
             response.setCookie(try Cookie(Sessions.cookie, sessions.begin(name)))
@@ -78,7 +77,7 @@ struct Service: Sendable {
         }
     }
 
-    /// Ends the session, and with it the streams of its user.
+    /// Ends the session and all streams of its user.
     var logout: Interceptor {
         .handler("logout") { request in
             if let user = try? sessions.user(of: request) {
@@ -91,7 +90,7 @@ struct Service: Sendable {
         }
     }
 
-    /// Tells the page whether somebody is logged in.
+    /// Returns the name of the logged-in user, or null, as JSON.
     var me: Interceptor {
         .handler("me") { request in
             let user = try? sessions.user(of: request)

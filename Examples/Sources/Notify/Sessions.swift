@@ -3,9 +3,9 @@
 import Plinth
 import Synchronization
 
-/// Who is logged in: a random number in a cookie stands for a name that only the server knows.
+/// The logged-in users: maps a random token, sent as a cookie, to a name that only the server knows.
 ///
-/// Sessions of an example: kept until the process ends. A service limits their age and their number.
+/// Sessions are kept until the process ends. A real service must limit their age and number.
 final class Sessions: Sendable {
     static let cookie = "session"
 
@@ -27,9 +27,9 @@ final class Sessions: Sendable {
         users.withLock { $0[token] = nil }
     }
 
-    /// The user whose session a request's cookie names.
+    /// The user of a request's session.
     ///
-    /// - Throws: 401 if there is none.
+    /// - Throws: 401 if the request has no session.
     func user(of request: Request) throws -> String {
         guard let token = request.cookies[Self.cookie], let user = users.withLock({ $0[token] }) else {
             throw HTTPError(.unauthorized, "log in first")

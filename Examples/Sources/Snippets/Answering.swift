@@ -10,7 +10,7 @@ struct Price: Encodable {
     var cents: Int
 }
 
-/// As an application would have it.
+/// Stands for an application's type.
 protocol Market: Sendable {
     func prices() -> AsyncStream<Price>
     func price(of symbol: String) async throws -> Price
@@ -57,7 +57,7 @@ final class Announcements: Sendable {
     func announce(_ text: String) {
         let event = ServerSentEvent(data: text)
         channels.withLock { channels in
-            // Those that are closed go; what one client has no room for is not sent to it.
+            // Removes closed channels. A client without room misses this event.
             channels = channels.filter { $0.value.offer(event) != .closed }
         }
     }

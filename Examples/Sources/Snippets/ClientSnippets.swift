@@ -5,7 +5,8 @@ import HTTPTypes
 import NIOCore
 import PlinthClient
 
-/// The articles of PlinthClient.
+// The code of the articles of PlinthClient.
+
 func printPrices() async throws {
     let source = EventSource("https://example.org/prices")
     for try await event in source {

@@ -4,7 +4,7 @@ import Plinth
 import PlinthHub
 import PlinthHubTesting
 
-/// The article of PlinthHub.
+/// The code of the article "PlinthHub".
 func publishAndSubscribe() async throws {
     let hub = try await Hub()
     let orders = try Topic("orders/7")
@@ -20,7 +20,7 @@ func publishAndSubscribe() async throws {
     }
 }
 
-/// The article of PlinthHubTesting.
+/// The code of the article "PlinthHubTesting".
 func judge() async throws {
     try await HistoryContract { MemoryHistory() }.runAll()
 }

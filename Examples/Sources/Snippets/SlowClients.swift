@@ -8,7 +8,7 @@ let latestHundred = EventStreamOptions(buffer: .dropOldest(100))
 
 let impatient = EventStreamOptions(buffer: .disconnect(1000, maximumBytes: 4 << 20), writeTimeout: .seconds(10))
 
-/// Keeps the latest event of each type: for values of which only the present one counts.
+/// Keeps the latest event of each type, for values of which only the current one matters.
 struct LatestOfEachType: EventBuffer {
     private var events: [ServerSentEvent] = []
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The code of the page of PlinthEvents.
+// The code of the article "PlinthEvents".
 
 import PlinthEvents
 

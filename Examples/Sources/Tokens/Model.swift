@@ -2,16 +2,15 @@
 
 import Synchronization
 
-/// Stands for a model: answers with the words of the prompt in reverse, one after each interval, always the same.
+/// A deterministic stand-in for a model: answers with the words of the prompt in reverse, one per interval.
 ///
-/// It fails as models do: `"overloaded"` as the first word makes it fail before the first token, a word `"break"` when it
-/// comes to that.
+/// `"overloaded"` as the first word makes it fail before the first token; a word `"break"` makes it fail at that word.
 struct Model {
     let interval: Duration
-    /// How many generations may run at once.
+    /// Limits how many generations run at once.
     let places: Places
 
-    /// The tokens of an answer, generated while they are read.
+    /// Returns the tokens of an answer, generated as they are read.
     func tokens(for prompt: String) -> Tokens {
         Tokens(words: prompt.split(whereSeparator: \.isWhitespace).map { String($0) }, interval: interval)
     }
@@ -39,7 +38,7 @@ struct Model {
         }
     }
 
-    /// A bounded number of places, since each generation costs a model's time.
+    /// A bounded number of concurrent generations, since each costs model time.
     final class Places: Sendable {
         private let free: Mutex<Int>
 
@@ -47,7 +46,9 @@ struct Model {
             free = Mutex(count)
         }
 
-        /// Runs a generation if there is a place for it.
+        /// Runs a generation if a place is free.
+        ///
+        /// - Throws: ``ModelError/busy`` if none is.
         func withPlace<Result>(_ generate: () async throws -> Result) async throws -> Result {
             let isFree = free.withLock { free in
                 guard free > 0 else { return false }
@@ -61,12 +62,12 @@ struct Model {
     }
 }
 
-/// What can go wrong with a generation.
+/// An error of a generation.
 enum ModelError: String, Error {
     /// All places are taken.
     case busy = "all places are taken"
-    /// The model takes no work now.
-    case overloaded = "the model takes no work now"
+    /// The model is overloaded.
+    case overloaded = "the model is overloaded"
     /// The model failed in the middle of an answer.
     case broken = "the model failed"
 }

@@ -3,17 +3,17 @@
 import ExampleSupport
 import Plinth
 
-/// What a client asks.
+/// A client's request.
 struct Generation: Decodable {
     var prompt: String
 }
 
-/// The last event of an answer that is complete.
+/// The data of the last event of a complete answer.
 struct Summary: Encodable {
     var tokens: Int
 }
 
-/// What the client is told instead of an answer, as long as none has begun.
+/// The response to the client if an error occurs before the first token.
 func status(for error: ModelError) -> HTTPError {
     switch error {
     case .busy: HTTPError(.tooManyRequests, "\(error.rawValue); try again", headers: [.retryAfter: "2"])
@@ -24,8 +24,8 @@ func status(for error: ModelError) -> HTTPError {
 
 /// The stream of an answer.
 ///
-/// The head is written with the first token: until then the ready function may throw, and the client gets a status. After
-/// that there is no status left to give, so `onError` makes a last event of the error.
+/// The head is written with the first token. An error before it becomes a status; `onError` turns a later one into a
+/// last event.
 func generate(with model: Model) -> Interceptor {
     let options = EventStreamOptions(
         opens: .withFirstEvent,
@@ -39,7 +39,7 @@ func generate(with model: Model) -> Interceptor {
         do {
             try await model.places.withPlace {
                 for try await token in model.tokens(for: generation.prompt) {
-                    // Not taken: the client has left. The task is cancelled, too, and with it a token under way.
+                    // False: the client has left. The task is also cancelled, and with it a token being generated.
                     guard await events.send(.init(type: "token", data: token)) else { throw CancellationError() }
                     count += 1
                 }

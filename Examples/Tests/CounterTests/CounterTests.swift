@@ -9,7 +9,7 @@ import Testing
 struct CounterTests {
     let clock = ManualClock()
 
-    @Test("sends ten events, one a second, and ends")
+    @Test("The stream sends ten events, one per second, and ends")
     func counts() async throws {
         let stream = try await service(clock: clock).eventStream(for: .get("/counter"), clock: clock)
         for n in 1...10 {
@@ -20,16 +20,16 @@ struct CounterTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("stops when the client leaves")
+    @Test("The ready function returns when the client leaves")
     func stops() async throws {
         let stream = try await service(clock: clock).eventStream(for: .get("/counter"), clock: clock)
         try await stream.expectEvent(type: "counter", data: "1")
         stream.leave()
-        // Without a second going by: the sleep has been cancelled.
+        // The clock does not advance: cancellation ends the sleep.
         try await stream.expectReturn()
     }
 
-    @Test("has a page that its own policy lets load")
+    @Test("The page contains no inline script or style, so its policy allows it")
     func page() async throws {
         let response = try await service().response(for: .get("/"))
         #expect(response.status == .ok)

@@ -20,11 +20,11 @@ function showState(name) {
 
 function showCount(count) {
   number.textContent = String(count);
-  // A little more than the whole circle, so that no seam shows at the top.
+  // Slightly more than the full circle, so that no seam shows at the top.
   arc.setAttribute("stroke-dasharray", `${(count / lastCount) * 100.5} 101`);
 }
 
-// Each entry is what the page saw: an event as its lines in the stream, or a note of the connection's state.
+// Appends an entry to the log: an event as its lines in the stream, or a note of the connection's state.
 function show(kind, text) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
   const entry = document.createElement("li");
@@ -35,7 +35,7 @@ function show(kind, text) {
   lines.textContent = text;
   entry.append(lines, time);
   log.append(entry);
-  // Whoever scrolled up to read stays there.
+  // Keeps the position of a reader who scrolled up.
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
 
@@ -54,18 +54,18 @@ function start() {
     showCount(Number(event.data));
     show("event", `event: ${event.type}\ndata: ${event.data}`);
     if (Number(event.data) < lastCount) return;
-    // An EventSource takes the end of a stream for an accident and connects again after a few seconds, which would count
-    // from one for ever. Whoever knows that nothing follows closes it.
+    // An EventSource treats the end of a stream as a lost connection and reconnects after a few seconds, which would
+    // count from one forever. The page closes it, since nothing follows.
     source.close();
     showState("complete");
     show("note", "closed by the page after its tenth event");
   });
 
   source.addEventListener("error", () => {
-    // 0 is CONNECTING: it tries again by itself. 2 is CLOSED: the answer was no event stream, and it has given up.
+    // CONNECTING (0): the browser retries. CLOSED (2): the response was not an event stream, and it has given up.
     const retries = source.readyState === EventSource.CONNECTING;
     showState(retries ? "reconnecting" : "failed");
-    show("note", retries ? "connection lost; the browser connects again" : "refused: no event stream at /counter");
+    show("note", retries ? "connection lost; the browser reconnects" : "failed: no event stream at /counter");
   });
 }
 

@@ -14,7 +14,7 @@ function listen(user) {
   source.addEventListener("open", () => showState("open", `${user}: connected`));
   source.addEventListener("error", () => {
     const retries = source.readyState === EventSource.CONNECTING;
-    showState("lost", retries ? `${user}: connecting again` : `${user}: logged out`);
+    showState("lost", retries ? `${user}: reconnecting` : `${user}: logged out`);
   });
   source.addEventListener("note", (event) => {
     const note = JSON.parse(event.data);
@@ -32,7 +32,7 @@ document.getElementById("send").addEventListener("submit", async (submission) =>
   const text = document.getElementById("text");
   const response = await fetch(`/notify/${encodeURIComponent(to)}`, { method: "POST", body: text.value });
   const { tabs } = await response.json();
-  answer.textContent = tabs === 0 ? `${to} is not here.` : `Sent to ${tabs} ${tabs === 1 ? "tab" : "tabs"} of ${to}.`;
+  answer.textContent = tabs === 0 ? `${to} is offline.` : `Sent to ${tabs} ${tabs === 1 ? "tab" : "tabs"} of ${to}.`;
   text.value = "";
 });
 
