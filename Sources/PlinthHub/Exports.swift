@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The end reason is the hub's as much as an event stream's.
+// The hub's API uses `StreamEnd`.
 @_exported public import PlinthStreams

@@ -3,7 +3,7 @@
 import PlinthHub
 import Synchronization
 
-/// Keeps what a history delivers, and says when there is enough of it.
+/// Records what a history delivers, and waits for a number of events.
 final class DeliveryRecorder: Sendable {
     private struct Waiting {
         let count: Int
@@ -13,7 +13,7 @@ final class DeliveryRecorder: Sendable {
     private struct State {
         var entries: [HistoryEntry] = []
         var calls = 0
-        /// Calls that came while another one was under way.
+        /// Calls that overlapped another call.
         var overlaps = 0
         var next = 0
         var waiting: [Int: Waiting] = [:]
@@ -39,15 +39,15 @@ final class DeliveryRecorder: Sendable {
         if isAlone.exchanged { isDelivering.store(false, ordering: .releasing) }
     }
 
-    /// Waits until so many events have been delivered, or for so long.
+    /// Waits until `count` events have been delivered, at most for `patience`.
     ///
-    /// - Returns: What has been delivered then.
+    /// - Returns: The events delivered by then.
     func wait(for count: Int, patience: Duration) async -> [HistoryEntry] {
         let entries = self.entries
         if entries.count >= count { return entries }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.reach(count) }
-            // A bound for a history that never delivers; one that does is not waited for longer than it takes.
+            // Bounds the wait for a history that never delivers; it does not delay one that does.
             group.addTask { try? await Task.sleep(for: patience) }
             await group.next()
             group.cancelAll()

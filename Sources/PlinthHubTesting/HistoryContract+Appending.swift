@@ -3,7 +3,7 @@
 import PlinthEvents
 import PlinthHub
 
-/// A topic of the suite's own, whose name is known to be one.
+/// A topic whose name is known to be valid.
 func topic(_ name: String) throws -> Topic { try Topic(name) }
 
 func event(_ data: String, _ topics: String..., isRestricted: Bool = false) throws -> NewEvent {
@@ -11,9 +11,9 @@ func event(_ data: String, _ topics: String..., isRestricted: Bool = false) thro
 }
 
 extension HistoryContract {
-    /// Appending returns an ID for each event, in their order; no two are the same, and positions increase.
+    /// Appending returns one unique ID per event, in order, and positions increase.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func appendReturnsIDsInOrder() async throws {
         let subject = try await open()
         var ids: [EventID] = []
@@ -22,15 +22,15 @@ extension HistoryContract {
             for number in 0...round { events.append(try event("\(round).\(number)", number % 2 == 0 ? "a" : "b")) }
             ids += try await append(events, to: subject)
         }
-        try expect(Set(ids).count == ids.count, "an ID that was given twice, in \(ids)")
+        try expect(Set(ids).count == ids.count, "an ID was assigned twice: \(ids)")
         let positions = try await positions(of: ids, in: subject)
         try expect(
             zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 },
-            "positions that do not increase: \(positions)"
+            "positions do not increase: \(positions)"
         )
         try expect(
             positions.allSatisfy { $0 > subject.start },
-            "positions \(positions), not beyond \(subject.start), where it began"
+            "positions \(positions), not all after the start at \(subject.start)"
         )
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         try expect(read.entries.map(\.id) == ids, "\(read.entries.map(\.id)) in history, \(ids) returned")
@@ -40,9 +40,9 @@ extension HistoryContract {
         )
     }
 
-    /// An event can be read as soon as appending it has returned.
+    /// An event can be read as soon as appending it returns.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func isInHistoryWhenAppendReturns() async throws {
         let subject = try await open()
         var position = subject.start
@@ -52,7 +52,7 @@ extension HistoryContract {
             let batch = try await subject.history.read(after: position, selection: selection, limit: ReadLimit())
             try expect(
                 batch.entries.map(\.id) == ids,
-                "after append returned \(ids) history had \(batch.entries.map(\.id)) after \(position)"
+                "append returned \(ids), but history had \(batch.entries.map(\.id)) after \(position)"
             )
             position = batch.through
         }
@@ -60,7 +60,7 @@ extension HistoryContract {
 
     /// An event can be read as soon as it has been delivered.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func isInHistoryWhenDelivered() async throws {
         let subject = try await open()
         let patience = abilities.patience
@@ -81,16 +81,16 @@ extension HistoryContract {
                 )
                 try expect(
                     batch.entries.first?.id == entry.id,
-                    "\(entry.id) was delivered, and reading gave \(batch.entries.map(\.id))"
+                    "\(entry.id) was delivered, but reading returned \(batch.entries.map(\.id))"
                 )
             }
             try await group.waitForAll()
         }
     }
 
-    /// Each event is delivered once, in order, as it is in history.
+    /// Each event is delivered once, in order and unchanged.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func deliversOnceInOrder() async throws {
         let subject = try await open()
         var ids: [EventID] = []
@@ -111,9 +111,9 @@ extension HistoryContract {
         )
     }
 
-    /// With sixteen at once, too, each event is delivered once, and in one order for all.
+    /// With 16 concurrent appenders, each event is delivered once, in one order for all.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func deliversOnceInOrderWhenAppendsAreConcurrent() async throws {
         let subject = try await open()
         let appenders = 16
@@ -143,27 +143,27 @@ extension HistoryContract {
             uniquingKeysWith: { first, _ in first }
         )
         for ids in ids {
-            let places = try ids.map { id in try unwrap(order[id], "\(id) was appended and not delivered") }
+            let places = try ids.map { id in try unwrap(order[id], "\(id) was appended, but not delivered") }
             try expect(
                 zip(places, places.dropFirst()).allSatisfy { $0 < $1 },
-                "the events of one appender in another order: \(places)"
+                "the events of one appender are delivered out of order: \(places)"
             )
         }
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         try expect(
             read.entries.map(\.id) == delivered.map(\.id),
-            "delivered in one order, and in history in another"
+            "the order of delivery differs from that in history"
         )
     }
 
-    /// An append that throws leaves nothing in history and delivers nothing, also of the events that were in order.
+    /// An append that throws leaves nothing in history and delivers nothing, not even the batch's valid events.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func failedAppendLeavesNothing() async throws {
         let subject = try await open()
         var expected = try await append([event("first", "a")], to: subject)
         var refused: [(String, String)] = [("earliest", "is reserved"), ("#1", "is reserved")]
-        if !abilities.acceptsIDs { refused.append(("mine", "is not for publishers to choose")) }
+        if !abilities.acceptsIDs { refused.append(("mine", "was chosen by its publisher")) }
         for (id, reason) in refused {
             let bad = NewEvent(
                 ServerSentEvent(data: "refused"),
@@ -175,7 +175,7 @@ extension HistoryContract {
             do { taken = try await append(batch, to: subject) } catch let broken as HistoryContractViolation {
                 throw broken
             } catch {}
-            try expect(taken == nil, "an event was taken whose ID, \(id), \(reason)")
+            try expect(taken == nil, "an event was accepted although its ID, \(id), \(reason)")
             expected += try await append([event("after \(id)", "a")], to: subject)
         }
         if let failNextAppend = abilities.failNextAppend {
@@ -185,24 +185,24 @@ extension HistoryContract {
             do { taken = try await append(batch, to: subject) } catch let broken as HistoryContractViolation {
                 throw broken
             } catch {}
-            try expect(taken == nil, "an append that was to fail returned \(taken ?? [])")
+            try expect(taken == nil, "an append that should fail returned \(taken ?? [])")
             expected += try await append([event("after the failure", "a")], to: subject)
         }
         let delivered = try await delivered(expected.count, by: subject)
         try expect(
             delivered.map(\.id) == expected,
-            "delivered \(delivered.map { "\($0.id) \($0.event.data)" }), of which \(expected) were taken"
+            "delivered \(delivered.map { "\($0.id) \($0.event.data)" }), but \(expected) were accepted"
         )
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         try expect(
             read.entries.map(\.id) == expected,
-            "history has \(read.entries.map { "\($0.id) \($0.event.data)" }), of which \(expected) were taken"
+            "history has \(read.entries.map { "\($0.id) \($0.event.data)" }), but \(expected) were accepted"
         )
     }
 
-    /// Events that come from elsewhere are delivered once and in one order with all others.
+    /// Events from elsewhere are delivered once, in one order with all others.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func deliversEventsFromElsewhere() async throws {
         guard let inject = abilities.inject else { return }
         let subject = try await open()
@@ -223,22 +223,22 @@ extension HistoryContract {
             let published = (0..<rounds).flatMap {
                 place == "here" ? ["here \($0)"] : ["there \($0).0", "there \($0).1"]
             }
-            try expect(seen == published, "of the events from \(place) \(seen) were delivered")
+            try expect(seen == published, "of the events from \(place), \(seen) were delivered")
         }
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         try expect(
             read.entries.map(\.id) == delivered.map(\.id),
-            "delivered in one order, and in history in another"
+            "the order of delivery differs from that in history"
         )
         for entry in delivered {
             let position = try await position(of: entry.id, in: subject)
-            try expect(position == entry.position, "\(entry.id) is at \(entry.position), and located at \(position)")
+            try expect(position == entry.position, "\(entry.id) is at \(entry.position), but located at \(position)")
         }
     }
 
-    /// Type, data, reconnection time, topics and restriction come back as they were published, with line ends as LF.
+    /// Type, data, reconnection time, topics and restriction are returned as published, with line ends as LF.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func keepsEventsAsPublished() async throws {
         let subject = try await open()
         let type = "Größe 📏"
@@ -259,7 +259,7 @@ extension HistoryContract {
         let delivered = try await delivered(ids.count, by: subject)
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         for entries in [delivered, read.entries] {
-            try expect(entries.count == ids.count, "\(entries.count) events of \(ids.count)")
+            try expect(entries.count == ids.count, "\(entries.count) of \(ids.count) events")
             for (index, entry) in entries.enumerated() {
                 let original = published[index].0
                 let event = entry.event
@@ -269,16 +269,16 @@ extension HistoryContract {
                     id: ids[index].description,
                     retry: original.retry
                 )
-                try expect(event == expected, "\(event), where \(expected) was published")
-                try expect(entry.topics == topics, "topics \(entry.topics), published to \(topics)")
-                try expect(entry.isRestricted, "a restricted event that no longer is")
+                try expect(event == expected, "\(event), not \(expected)")
+                try expect(entry.topics == topics, "topics \(entry.topics), not \(topics)")
+                try expect(entry.isRestricted, "a restricted event is no longer restricted")
             }
         }
     }
 
-    /// An event of a mebibyte comes back whole.
+    /// An event of 1 MiB is returned whole.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func keepsLargeEvents() async throws {
         let subject = try await open()
         let data = String(repeating: "0123456789abcde\n", count: 65_536) + "."
@@ -288,17 +288,17 @@ extension HistoryContract {
         var seen: [HistoryEntry] = []
         while seen.count < 3 {
             let batch = try await subject.history.read(after: position, selection: selection, limit: ReadLimit())
-            try expect(!batch.entries.isEmpty, "no event, not even one, after \(seen.count) of 3")
+            try expect(!batch.entries.isEmpty, "a read returned no event after \(seen.count) of 3")
             seen += batch.entries
             position = batch.through
         }
-        try expect(seen.map(\.id) == ids, "\(seen.map(\.id)), of \(ids)")
+        try expect(seen.map(\.id) == ids, "\(seen.map(\.id)), not \(ids)")
         try expect(seen[1].event.data == data, "\(seen[1].event.data.utf8.count) bytes of \(data.utf8.count)")
     }
 
-    /// Where publishers may choose IDs, events keep them, and each is located where it was first used.
+    /// If publishers may choose IDs, events keep them, and each ID is located at its first use.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func keepsChosenIDs() async throws {
         guard abilities.acceptsIDs else { return }
         let subject = try await open()
@@ -313,29 +313,29 @@ extension HistoryContract {
         }
         try expect(
             ids.enumerated().filter { $0.offset % 2 == 0 }.map(\.element) == chosen,
-            "\(ids), where every other one was to be of \(chosen)"
+            "\(ids), in which every other ID should be from \(chosen)"
         )
         let read = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
         try expect(read.entries.map(\.id) == ids, "\(read.entries.map(\.id)) in history, \(ids) returned")
         for (index, id) in ids.enumerated() {
-            let first = try unwrap(ids.firstIndex(of: id), "no \(id)")
+            let first = try unwrap(ids.firstIndex(of: id), "\(id) was not returned")
             let position = try await position(of: id, in: subject)
             try expect(
                 position == read.entries[first].position,
-                "event \(index), \(id), is located at \(position), its first use is at \(read.entries[first].position)"
+                "event \(index), \(id), is located at \(position), but first used at \(read.entries[first].position)"
             )
         }
     }
 
-    /// Waits for so many deliveries, and checks what holds for all.
+    /// Waits for `count` events, and checks what holds for all deliveries.
     func delivered(_ count: Int, by subject: Subject, rule: String = #function) async throws -> [HistoryEntry] {
         let entries = await subject.delivered.wait(for: count, patience: abilities.patience)
-        try expect(entries.count == count, "\(entries.count) events delivered of \(count)", rule: rule)
-        try expect(subject.delivered.overlaps == 0, "deliveries that overlap", rule: rule)
+        try expect(entries.count == count, "\(entries.count) of \(count) events delivered", rule: rule)
+        try expect(subject.delivered.overlaps == 0, "deliveries overlap", rule: rule)
         let positions = entries.map(\.position)
         try expect(
             zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 },
-            "positions delivered that do not increase: \(positions)",
+            "delivered positions do not increase: \(positions)",
             rule: rule
         )
         return entries

@@ -3,17 +3,17 @@
 import PlinthHub
 
 extension HistoryContract {
-    /// The IDs that appending returned are located, in their order, as often as one asks.
+    /// IDs that appending returned are located in order, with the same result each time.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func locatesItsIDs() async throws {
         let subject = try await open()
         var ids: [EventID] = []
         for number in 0..<30 { ids += try await append([event("\(number)", "a/\(number % 4)")], to: subject) }
         let positions = try await positions(of: ids, in: subject)
         let again = try await self.positions(of: ids.reversed(), in: subject)
-        try expect(positions == again.reversed(), "\(positions), and later \(again.reversed())")
-        // From there the next one follows, whatever its topic.
+        try expect(positions == again.reversed(), "located at \(positions), and later at \(again.reversed())")
+        // The next event follows each position, whatever its topic.
         for (index, position) in positions.enumerated().dropLast() {
             let batch = try await subject.history.read(
                 after: position,
@@ -22,14 +22,14 @@ extension HistoryContract {
             )
             try expect(
                 batch.entries.map(\.id) == [ids[index + 1]],
-                "after \(ids[index]) comes \(batch.entries.map(\.id)), not \(ids[index + 1])"
+                "reading after \(ids[index]) returned \(batch.entries.map(\.id)), not \(ids[index + 1])"
             )
         }
     }
 
-    /// The ID that stands for a position is located there: that of an event, of where history began, and of any between.
+    /// The ID that stands for a position is located there, for events and for the start of the history.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func locatesIDsOfPositions() async throws {
         let subject = try await open()
         var ids: [EventID] = []
@@ -37,13 +37,13 @@ extension HistoryContract {
         for expected in [subject.start] + (try await positions(of: ids, in: subject)) {
             let id = subject.history.id(at: expected)
             let position = try await position(of: id, in: subject)
-            try expect(position == expected, "\(id) stands for \(expected) and is located at \(position)")
+            try expect(position == expected, "\(id) stands for \(expected), but is located at \(position)")
         }
     }
 
-    /// IDs of other histories, of no form, and of events that do not exist yet are not located.
+    /// IDs of other histories, malformed IDs and IDs of future events are not located.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func locatesNoOtherIDs() async throws {
         let subject = try await open()
         let other = try await open()
@@ -57,7 +57,7 @@ extension HistoryContract {
         for distance in [1, 2, 1_000_000] as [UInt64] {
             let future = subject.history.id(at: Position(last.number + distance))
             let position = try await subject.history.locate(future)
-            try expect(position == nil, "\(future), which is not there yet, is located at \(position ?? .zero)")
+            try expect(position == nil, "\(future), of a future event, is located at \(position ?? .zero)")
         }
         var malformed = ["x", "é", "-", "earliest", "*", "18446744073709551616", "99999999999999999999999"]
         for text in ids.map(\.description) {
@@ -65,21 +65,21 @@ extension HistoryContract {
             malformed.append(String(text.dropLast()) + "\u{666}")
         }
         for text in malformed {
-            let id = try unwrap(EventID(utf8: Array(text.utf8)), "not even an ID: \(text)")
+            let id = try unwrap(EventID(utf8: Array(text.utf8)), "not a valid ID: \(text)")
             let position = try await subject.history.locate(id)
             try expect(position == nil, "\(text.debugDescription) is located at \(position ?? .zero)")
         }
         if !abilities.acceptsIDs {
-            // And where publishers choose no IDs, none that was not given.
+            // Without chosen IDs, only assigned IDs are located.
             let upper = EventID(trusted: Array(ids[0].description.uppercased().utf8))
             let position = try await subject.history.locate(upper)
-            try expect(upper == ids[0] || position == nil, "\(upper) is taken for \(ids[0])")
+            try expect(upper == ids[0] || position == nil, "\(upper) is mistaken for \(ids[0])")
         }
     }
 
-    /// An ID stays located when its event is no longer held, so that its reader is told of a gap and nothing else.
+    /// An ID is still located when its event is no longer held, so that its reader receives a gap and nothing else.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func locatesIDsOfTrimmedEvents() async throws {
         guard let makeTrimming = abilities.makeTrimming else { return }
         let subject = try await open(try await makeTrimming(5))
@@ -87,11 +87,11 @@ extension HistoryContract {
         for number in 0..<40 { ids += try await append([event("\(number)", "a/\(number % 3)")], to: subject) }
         await subject.history.expire()
         let held = try await subject.history.read(after: nil, selection: Selection([.all]), limit: .none)
-        try expect(held.entries.count < ids.count, "nothing was trimmed of \(ids.count) events, 5 were to be held")
+        try expect(held.entries.count < ids.count, "nothing was trimmed from \(ids.count) events; 5 should be held")
         let positions = try await positions(of: ids, in: subject)
         try expect(
             zip(positions, positions.dropFirst()).allSatisfy { $0 < $1 },
-            "positions that do not increase: \(positions)"
+            "positions do not increase: \(positions)"
         )
     }
 }

@@ -4,9 +4,9 @@ import PlinthEvents
 import PlinthHub
 
 extension HistoryContract {
-    /// Reading one topic gives its events and no others, from wherever, in whatever portions.
+    /// Reading one topic returns its events and no others, from any position and within any limits.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsOneTopic() async throws {
         let corpus = try await corpus()
         for name in ["a", "b", "orders/7", "orders/", "nobody's"] {
@@ -14,9 +14,9 @@ extension HistoryContract {
         }
     }
 
-    /// Reading several topics gives the events of all of them in one order.
+    /// Reading several topics returns the events of all of them in one order.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsSeveralTopics() async throws {
         let corpus = try await corpus()
         for names in [["a", "b"], ["orders/7", "nobody's", "b"], ["a", "a"], []] {
@@ -24,9 +24,9 @@ extension HistoryContract {
         }
     }
 
-    /// Reading patterns gives the events of all topics that they match, also together with topics.
+    /// Reading patterns, alone or with topics, returns the events of all topics that match.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsPatterns() async throws {
         let corpus = try await corpus()
         for patterns in [["orders/*"], ["orders/**"], ["*"], ["**"], ["*/7/*", "a"], ["none/*"]] {
@@ -36,19 +36,19 @@ extension HistoryContract {
         }
     }
 
-    /// Reading all gives everything.
+    /// Reading all topics returns every event.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsAll() async throws {
         let corpus = try await corpus()
         try await walk(corpus, Selection([.all]))
         try await walk(corpus, Selection([.exact(try topic("a")), .all]))
     }
 
-    /// A read keeps to its limits of events, bytes and work, gives at least one event where there is one up to where it
-    /// looked, and says truly how far that is.
+    /// A read obeys its limits of events, bytes and work, returns at least one event if one is included up to its end,
+    /// and reports that end correctly.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsWithinLimits() async throws {
         let corpus = try await corpus()
         let selections = [
@@ -68,7 +68,7 @@ extension HistoryContract {
 
     /// An event of several topics is read once, whichever of them are wanted.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsEventsOfSeveralTopicsOnce() async throws {
         let subject = try await open()
         let ids = try await append(
@@ -94,13 +94,13 @@ extension HistoryContract {
         let delivered = try await delivered(4, by: subject)
         try expect(
             delivered.map { $0.topics.count } == [3, 1, 2, 1],
-            "topics \(delivered.map(\.topics)), of which each was to be there once"
+            "topics \(delivered.map(\.topics)), in which each topic of an event should occur once"
         )
     }
 
-    /// A restricted event is read only by those to whom one of its topics is allowed.
+    /// A restricted event is read only by subscribers authorized for one of its topics.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsRestrictedEventsWhereAllowed() async throws {
         let corpus = try await corpus()
         let allowed: [[TopicSelector]] = [
@@ -113,9 +113,10 @@ extension HistoryContract {
         }
     }
 
-    /// Topics are the same only if their bytes are: canonically equivalent names are two, and so are those of other case.
+    /// Topics are equal only if their bytes are: canonically equivalent names differ, and so do names in different
+    /// case.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func comparesTopicsByBytes() async throws {
         let subject = try await open()
         let names = [
@@ -132,16 +133,16 @@ extension HistoryContract {
             )
             try expect(
                 batch.entries.first.map { Array($0.topics[0].utf8) } == Array(name.utf8),
-                "a topic of other bytes for \(name.debugDescription)"
+                "a topic with different bytes for \(name.debugDescription)"
             )
         }
         let purged = try await subject.history.purge(try topic(names[0]))
         try expect(purged == 1, "purging one of two equivalent topics removed \(purged) events")
     }
 
-    /// Whoever reads on while events come in misses none and gets none twice.
+    /// A reader that continues during appends misses no event and receives none twice.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsWhileEventsCome() async throws {
         let subject = try await open()
         let rounds = 100
@@ -170,43 +171,43 @@ extension HistoryContract {
                 if batch.entries.isEmpty {
                     try expect(
                         seen.count >= known,
-                        "nothing more to read after \(seen.count) events, and \(known) had been delivered"
+                        "nothing more to read after \(seen.count) events, although \(known) had been delivered"
                     )
                     let more = await subject.delivered.wait(for: seen.count + 1, patience: abilities.patience)
-                    try expect(more.count > seen.count, "\(seen.count) of \(total) events, and no more are delivered")
+                    try expect(more.count > seen.count, "only \(seen.count) of \(total) events were delivered")
                 }
             }
             try await group.waitForAll()
             let delivered = try await delivered(total, by: subject)
             try expect(
                 seen.map(\.id) == delivered.map(\.id),
-                "\(seen.map(\.id)) read while they came, \(delivered.map(\.id)) delivered"
+                "\(seen.map(\.id)) read during appends, \(delivered.map(\.id)) delivered"
             )
         }
     }
 
-    /// Reading from the head or beyond gives nothing, misses nothing and does not go back.
+    /// Reading from the head or beyond returns nothing, reports nothing missing and does not move back.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func readsNothingBeyondItsHead() async throws {
         let subject = try await open()
         let empty = try await subject.history.read(after: nil, selection: Selection([.all]), limit: ReadLimit())
-        try expect(empty.entries.isEmpty, "\(empty.entries.map(\.id)) of an empty history")
+        try expect(empty.entries.isEmpty, "\(empty.entries.map(\.id)) read from an empty history")
         let ids = try await append([event("1", "a"), event("2", "b")], to: subject)
         let head = try await position(of: ids[1], in: subject)
         for position in [head, Position(head.number + 5)] {
             for selection in [Selection([.all]), Selection([.exact(try topic("a"))])] {
                 let batch = try await subject.history.read(after: position, selection: selection, limit: ReadLimit())
-                try expect(batch.entries.isEmpty, "\(batch.entries.map(\.id)) after \(position)")
-                try expect(batch.through >= position, "read from \(position), and looked through \(batch.through)")
-                try expect(batch.missingThrough == nil, "a gap after \(position), where nothing was")
+                try expect(batch.entries.isEmpty, "\(batch.entries.map(\.id)) read after \(position)")
+                try expect(batch.through >= position, "a read after \(position) ended at \(batch.through)")
+                try expect(batch.missingThrough == nil, "a gap after \(position), where nothing was removed")
             }
         }
     }
 
-    /// What can be answered without waiting is the same as what is answered otherwise.
+    /// Results without waiting are the same as those after waiting.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func answersTheSameWithoutWaiting() async throws {
         let corpus = try await corpus()
         let history = corpus.subject.history
@@ -215,7 +216,7 @@ extension HistoryContract {
         for id in ids {
             guard let now = history.locateNow(id) else { continue }
             let later = try await history.locate(id).map { Located.found($0) } ?? .unknown
-            try expect(now == later, "\(id) is \(now), and \(later) after waiting")
+            try expect(now == later, "\(id) is \(now) without waiting, \(later) after waiting")
         }
         for position in [nil, corpus.subject.start, corpus.published[10].position] {
             for limit in [ReadLimit(), ReadLimit(events: 3), ReadLimit(work: 4)] {
@@ -227,7 +228,7 @@ extension HistoryContract {
                     try expect(
                         now.entries.map(\.id) == later.entries.map(\.id) && now.through == later.through
                             && now.missingThrough == later.missingThrough,
-                        "\(now.entries.map(\.id)), and \(later.entries.map(\.id)) after waiting"
+                        "\(now.entries.map(\.id)) without waiting, \(later.entries.map(\.id)) after waiting"
                     )
                 }
             }
@@ -236,7 +237,7 @@ extension HistoryContract {
 
     // MARK: - For the rules
 
-    /// A history with events of many topics, and what is in it.
+    /// A history with events of many topics, and a record of them.
     struct Corpus {
         struct Published {
             let id: EventID
@@ -274,7 +275,7 @@ extension HistoryContract {
         return Corpus(subject: subject, published: published)
     }
 
-    /// Reads all that a selection gives, in portions, from several positions, and compares.
+    /// Reads a selection within limits, from several positions, and compares the results.
     func walk(
         _ corpus: Corpus,
         _ selection: Selection,
@@ -331,13 +332,13 @@ extension HistoryContract {
             let last = batch.entries.last?.position ?? after
             try expect(
                 batch.through >= last,
-                "\(what): an event at \(last), and looked through \(batch.through)",
+                "\(what): an event at \(last), beyond the end at \(batch.through)",
                 rule: rule
             )
             try expect(batch.missingThrough == nil, "\(what): a gap where nothing was removed", rule: rule)
             seen += batch.entries
             guard batch.through < head else { return seen }
-            try expect(batch.through > after, "\(what): no event, and no way forward", rule: rule)
+            try expect(batch.through > after, "\(what): the read did not advance", rule: rule)
             position = batch.through
         }
     }

@@ -3,9 +3,9 @@
 import PlinthHub
 
 extension HistoryContract {
-    /// Purging removes a topic's events, of other topics too if they have several, and readers that need one are told.
+    /// Purging removes a topic's events from all of their topics, and readers that need one receive a gap.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func purgesTopics() async throws {
         let subject = try await open()
         let ids = try await append(
@@ -17,16 +17,16 @@ extension HistoryContract {
         )
         let positions = try await positions(of: ids, in: subject)
         let purged = try await subject.history.purge(try topic("a"))
-        try expect(purged == 3, "\(purged) events purged of 3")
+        try expect(purged == 3, "purging removed \(purged) events, not 3")
         let again = try await subject.history.purge(try topic("a"))
-        try expect(again == 0, "\(again) events purged of none")
+        try expect(again == 0, "purging again removed \(again) events")
         let nobody = try await subject.history.purge(try topic("nobody's"))
-        try expect(nobody == 0, "\(nobody) events purged of a topic that has none")
+        try expect(nobody == 0, "purging a topic without events removed \(nobody)")
 
         let all = try await subject.history.read(after: nil, selection: Selection([.all]), limit: ReadLimit())
         try expect(
             all.entries.map(\.id) == [ids[1], ids[3], ids[5]],
-            "\(all.entries.map(\.id)) held, of \([ids[1], ids[3], ids[5]])"
+            "\(all.entries.map(\.id)) held, not \([ids[1], ids[3], ids[5]])"
         )
         let wanted: [(String, [Int])] = [("a", [0, 2, 4]), ("b", [2]), ("c", [])]
         for (name, gone) in wanted {
@@ -37,18 +37,18 @@ extension HistoryContract {
                 if let last {
                     let through = try unwrap(
                         batch.missingThrough,
-                        "events of \(name) after \(position) were purged, and nothing was said"
+                        "events of \(name) after \(position) were purged, but none is reported missing"
                     )
                     try expect(through >= positions[last], "missing through \(through), not \(positions[last])")
                 } else if index >= 5 {
                     try expect(batch.missingThrough == nil, "a gap after \(position), where nothing was removed")
                 }
                 if let missing = batch.missingThrough {
-                    try expect(missing > position, "missing through \(missing), after \(position)")
+                    try expect(missing > position, "missing through \(missing), not after \(position)")
                 }
             }
         }
-        // The topic goes on.
+        // The topic can still be used.
         let more = try await append([event("7", "a")], to: subject)
         let batch = try await subject.history.read(
             after: positions[5],
@@ -63,13 +63,13 @@ extension HistoryContract {
         )
     }
 
-    /// After trimming, whoever reads from where events are gone is told through where; nobody misses one without.
+    /// After trimming, each read reports the position up to which its events are missing; no loss goes unreported.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func saysWhatIsMissingAfterTrimming() async throws {
         guard let makeTrimming = abilities.makeTrimming else { return }
         let subject = try await open(try await makeTrimming(8))
-        // One topic has many, one a few, one only old ones: its are forgotten altogether.
+        // One topic has many events, one a few, and one only old ones, which are all trimmed.
         let names = ["old", "many", "many", "few", "many"]
         var published: [(EventID, Topic)] = []
         for number in 0..<60 {
@@ -97,34 +97,34 @@ extension HistoryContract {
                     isTrimmed = true
                     let missing = try unwrap(
                         batch.missingThrough,
-                        "\(published[gone].0) of \(published[gone].1) is not held, and nothing was said after \(start)"
+                        "\(published[gone].0) of \(published[gone].1) is not held or reported missing after \(start)"
                     )
                     try expect(
                         missing >= positions[gone],
-                        "\(positions[gone]) is not held, and events were said to be missing through \(missing)"
+                        "\(positions[gone]) is not held, but events are reported missing through \(missing)"
                     )
                 }
                 if let missing = batch.missingThrough {
-                    try expect(missing > start, "missing through \(missing), after \(start)")
+                    try expect(missing > start, "missing through \(missing), not after \(start)")
                 }
             }
         }
-        try expect(isTrimmed, "nothing was trimmed of \(published.count) events, 8 were to be held")
+        try expect(isTrimmed, "nothing was trimmed from \(published.count) events; 8 should be held")
     }
 
-    /// Statistics tell how many events and topics are held.
+    /// Statistics count the events and topics held.
     ///
-    /// - Throws: A ``HistoryContractViolation`` if that is not so.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func countsWhatItHolds() async throws {
         let subject = try await open()
         let none = try await subject.history.statistics()
-        try expect(none.events == 0 && none.topics == 0, "\(none) of an empty history")
+        try expect(none.events == 0 && none.topics == 0, "\(none) for an empty history")
         _ = try await append([event("1", "a"), event("2", "b", "c"), event("3", "a")], to: subject)
         let some = try await subject.history.statistics()
-        try expect(some.events == 3 && some.topics == 3, "\(some) of 3 events and 3 topics")
-        try expect(some.bytes > 0, "no bytes")
+        try expect(some.events == 3 && some.topics == 3, "\(some) for 3 events and 3 topics")
+        try expect(some.bytes > 0, "no bytes for 3 events")
         _ = try await subject.history.purge(try topic("b"))
         let rest = try await subject.history.statistics()
-        try expect(rest.events == 2 && rest.topics == 1, "\(rest) of 2 events and 1 topic")
+        try expect(rest.events == 2 && rest.topics == 1, "\(rest) for 2 events and 1 topic")
     }
 }

@@ -2,7 +2,7 @@
 
 public import PlinthHub
 
-/// What every `History` has to do, as a suite that can be run with any test framework.
+/// The contract of `History`, as a suite that runs with any test framework.
 ///
 /// ```swift
 /// @Test(arguments: HistoryContract.all)
@@ -11,34 +11,40 @@ public import PlinthHub
 /// }
 /// ```
 ///
-/// Each rule is a method that throws if the rule is broken, and says what was seen. A rule about what a history cannot do
-/// (see ``Abilities``) asks nothing of it.
+/// Each rule is a method that throws if the rule is broken, with what was observed. A rule about an ability that the
+/// history lacks (see ``Abilities``) passes.
 public struct HistoryContract: Sendable {
-    /// What a history can do beyond what all have to.
+    /// The optional abilities of a history.
     public struct Abilities: Sendable {
-        /// Whether publishers may choose the IDs of their events; not unless set.
+        /// Whether publishers may choose the IDs of their events.
+        ///
+        /// Default: false.
         public var acceptsIDs = false
 
-        /// Makes a history that holds roughly so many events in all, of every topic no more, and removes the oldest beyond
-        /// that at the latest in `History.expire()`.
+        /// Creates a history that holds roughly `events` events in total, no more than that per topic, and removes the
+        /// oldest beyond that, at the latest in `History.expire()`.
         ///
-        /// Nil, unless set, for one that keeps everything.
+        /// Default: nil, for a history that keeps everything.
         public var makeTrimming: (@Sendable (_ events: Int) async throws -> any History)?
 
-        /// Has events come into a history from elsewhere, as if another node had published them.
+        /// Adds events to a history from elsewhere, as if another node had published them.
         ///
-        /// It may return before they have arrived. Nil, unless set, for one that has no elsewhere.
+        /// It may return before they have arrived.
+        ///
+        /// Default: nil, for a history that receives events from nowhere else.
         public var inject: (@Sendable (_ history: any History, _ events: [NewEvent]) async throws -> Void)?
 
-        /// Has the next append to a history fail, as if a disk were full or a connection lost.
+        /// Makes the next append to a history fail, as if a disk were full or a connection lost.
         ///
-        /// Nil, unless set, if that cannot be brought about.
+        /// Default: nil, if a failure cannot be provoked.
         public var failNextAppend: (@Sendable (_ history: any History) async throws -> Void)?
 
-        /// How long to wait for a delivery before it counts as missing; 30 s unless set.
+        /// How long to wait for a delivery before it counts as missing.
+        ///
+        /// Default: 30 s.
         public var patience = Duration.seconds(30)
 
-        /// The least: no chosen IDs, no trimming, no elsewhere.
+        /// Creates the minimum: no chosen IDs, no trimming, no events from elsewhere.
         public init() {}
     }
 
@@ -94,12 +100,12 @@ public struct HistoryContract: Sendable {
     let abilities: Abilities
     private let makeHistory: @Sendable () async throws -> any History
 
-    /// The contract, for one kind of history.
+    /// Creates the contract for one kind of history.
     ///
     /// - Parameters:
-    ///   - abilities: What it can do beyond what all have to; nothing unless given.
-    ///   - makeHistory: Makes one that is empty, has not been opened, keeps at least 10,000 events, and knows nothing of any
-    ///     other that was made.
+    ///   - abilities: The history's optional abilities. Default: none.
+    ///   - makeHistory: Creates an empty history that has not been opened, keeps at least 10,000 events, and is
+    ///     independent of all others created.
     public init(
         abilities: Abilities = Abilities(),
         makeHistory: @escaping @Sendable () async throws -> any History
@@ -111,7 +117,7 @@ public struct HistoryContract: Sendable {
     /// Checks one rule.
     ///
     /// - Parameter rule: One of ``all``.
-    /// - Throws: A ``HistoryContractViolation`` if it is broken, also if the history throws where it should not.
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken or the history throws unexpectedly.
     public func check(_ rule: Rule) async throws {
         do {
             try await rule.body(self)
@@ -120,13 +126,13 @@ public struct HistoryContract: Sendable {
         } catch let error as CancellationError where Task.isCancelled {
             throw error
         } catch {
-            throw HistoryContractViolation(rule: rule.name, seen: "an error, \(error)")
+            throw HistoryContractViolation(rule: rule.name, seen: "an unexpected error: \(error)")
         }
     }
 
-    /// Checks all rules, also when one is found broken.
+    /// Checks all rules, continuing after a broken one.
     ///
-    /// - Throws: A ``HistoryContractViolation`` that tells of all that are.
+    /// - Throws: A ``HistoryContractViolation`` that reports all broken rules.
     public func runAll() async throws {
         var violations: [HistoryContractViolation] = []
         for rule in Self.all {
@@ -147,11 +153,11 @@ public struct HistoryContract: Sendable {
 
     // MARK: - For the rules
 
-    /// A history under test, open.
+    /// An open history under test.
     struct Subject {
         let history: any History
         let delivered: DeliveryRecorder
-        /// Where it began.
+        /// Its position when it was opened.
         let start: Position
     }
 
@@ -162,11 +168,11 @@ public struct HistoryContract: Sendable {
         return Subject(history: history, delivered: recorder, start: start)
     }
 
-    /// Appends as the hub does: without waiting where that is possible.
+    /// Appends as the hub does: without waiting if possible.
     func append(_ events: [NewEvent], to subject: Subject, rule: String = #function) async throws -> [EventID] {
         let now = try subject.history.appendNow(events)
         let ids = if let now { now } else { try await subject.history.append(events) }
-        try expect(ids.count == events.count, "\(ids.count) IDs for \(events.count) events", rule: rule)
+        try expect(ids.count == events.count, "append returned \(ids.count) IDs for \(events.count) events", rule: rule)
         return ids
     }
 
@@ -191,9 +197,9 @@ public struct HistoryContract: Sendable {
         HistoryContractViolation(rule: rule.hasSuffix("()") ? String(rule.dropLast(2)) : rule, seen: seen)
     }
 
-    /// The position of an ID, which has to be known.
+    /// The position of an ID that the history has to locate.
     func position(of id: EventID, in subject: Subject, rule: String = #function) async throws -> Position {
-        try unwrap(await subject.history.locate(id), "its own ID \(id) is not found", rule: rule)
+        try unwrap(await subject.history.locate(id), "its own ID \(id) is not located", rule: rule)
     }
 
     func positions(of ids: [EventID], in subject: Subject, rule: String = #function) async throws -> [Position] {
@@ -204,6 +210,6 @@ public struct HistoryContract: Sendable {
 }
 
 extension ReadLimit {
-    /// As much as there is.
+    /// No limit.
     static let none = ReadLimit(events: .max, bytes: .max, work: .max)
 }

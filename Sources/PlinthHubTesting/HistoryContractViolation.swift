@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A rule of the contract that a history does not keep.
+/// A rule of the contract that a history breaks.
 public struct HistoryContractViolation: Error, Hashable, CustomStringConvertible {
-    /// The rule, as ``HistoryContract/Rule/name`` has it; several, if several were broken.
+    /// The rule's ``HistoryContract/Rule/name``; several names if several rules are broken.
     public let rule: String
-    /// What was seen instead of what the rule asks for.
+    /// What was observed instead of what the rule requires.
     public let seen: String
 
-    /// The rule and what was seen.
+    /// The rule and what was observed.
     public var description: String { "\(rule): \(seen)" }
 }

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Subscribers that one thread serves: a reactor's, or an event loop's.
+/// The subscribers that one thread serves: a reactor's, or an event loop's.
 package protocol DeliveryGroup: AnyObject, Sendable {
-    /// Takes events for delivery, soon and on the group's own thread.
+    /// Enqueues events for delivery on the group's own thread.
     ///
-    /// - Parameter entries: Events in their order, beyond all of earlier calls. Calls come one at a time; they return
-    ///   quickly and call nothing of hub or history.
+    /// Calls come one at a time. They return quickly and call neither the hub nor the history.
+    ///
+    /// - Parameter entries: Events in order, after those of all earlier calls.
     func enqueue(_ entries: [HistoryEntry])
 }
 
-/// A stream on its way into a group.
+/// A stream to be added to a group.
 package struct StreamRequest: Sendable {
-    /// What it gets.
+    /// The events that it receives.
     package var selection: Selection
     /// Where it begins.
     package var start: LocatedStart
     /// How it is written.
     package var form: StreamForm
-    /// Is told, once, when the stream is over and its connection closed.
+    /// Called once, when the stream has ended and its connection is closed.
     package var onEnd: @Sendable (StreamEnd) -> Void
 
     package init(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a distributor has done, for metrics.
+/// Counts of a distributor's work, for metrics.
 package struct DeliveryTally: Sendable, Hashable {
     /// Events written, live and from history.
     package var delivered = 0
@@ -9,16 +9,16 @@ package struct DeliveryTally: Sendable, Hashable {
     package var heartbeats = 0
     /// Reads of history.
     package var reads = 0
-    /// Events read from it.
+    /// Events read from history.
     package var replayed = 0
-    /// Gaps told, or streams closed for one.
+    /// Gaps reported, and streams closed because of one.
     package var gaps = 0
-    /// The longest time between an event's publication and its turn here, in nanoseconds.
+    /// The longest time from an event's publication to its delivery here, in nanoseconds.
     package var lag: Int64 = 0
 
     package init() {}
 
-    /// Adds what was done elsewhere, or since.
+    /// Adds another tally.
     package mutating func add(_ other: DeliveryTally) {
         delivered += other.delivered
         bytes += other.bytes

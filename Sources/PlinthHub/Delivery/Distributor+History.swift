@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Those who are behind: they read history until they meet what has been brought out.
+/// Subscribers that are behind: they read history until they reach ``head``.
 extension Distributor {
-    /// How often one subscriber reads before others have their turn.
+    /// The maximum number of reads of one subscriber before others have their turn.
     private static let turns = 4
-    /// How much a turn looks at in history, as ``ReadLimit/work`` counts it, so that those who are live wait some milliseconds.
+    /// The history work of one turn, as ``ReadLimit/work`` counts it: live subscribers wait some milliseconds for it.
     static let workLimit = 20_000
 
-    /// Lets those go on that have more to read; called while ``unfinished`` is not empty.
+    /// Continues the reads of subscribers that are behind; called while ``unfinished`` is not empty.
     ///
     /// - Parameters:
     ///   - sink: The connections.
     ///   - now: The time.
-    ///   - reads: After that many reads, or after ``workLimit``, the others wait for the next call, and come first then; reads
-    ///     have no limit unless given.
+    ///   - reads: The maximum number of reads. After that many, or after ``workLimit``, the remaining subscribers wait
+    ///     for the next call and come first in it. Default: no limit.
     package mutating func proceed(_ sink: some StreamSink, now: MonotonicTime, reads: Int = .max) {
         let slots = unfinished
         unfinished.removeAll(keepingCapacity: true)
@@ -56,17 +56,17 @@ extension Distributor {
         }
     }
 
-    /// Whether somebody waits for the answer to a question; not if the stream has ended since.
+    /// Whether a subscriber waits for the result of a read; false if the stream has ended since.
     package func isAwaited(_ request: ReadRequest) -> Bool {
         states.indices.contains(request.slot) && states[request.slot].phase == .reading
             && states[request.slot].generation == request.generation
     }
 
-    /// History has answered.
+    /// Takes the result of a read.
     ///
     /// - Parameters:
-    ///   - request: The question.
-    ///   - batch: The answer; nil if history cannot be read, which ends the stream.
+    ///   - request: The request.
+    ///   - batch: The result; nil if history cannot be read, which ends the stream.
     ///   - sink: The connections.
     ///   - now: The time.
     package mutating func didRead(
@@ -108,7 +108,7 @@ extension Distributor {
         switch write(slot, run, sink, now) {
         case .all: states[slot].position = max(states[slot].position, batch.through.number)
         case .some: break
-        // Not even a gap has been told: it asks for the same again.
+        // Nothing was written, not even a gap: the same read is repeated.
         case .none:
             (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before
         case .failed(let reason): remove(slot, reason)

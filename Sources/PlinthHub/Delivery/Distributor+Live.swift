@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Live events: one write for all that a round has for a subscriber.
+/// Live events: one write per subscriber and round.
 extension Distributor {
-    /// Brings events to all live subscribers that they are for.
+    /// Delivers events to live subscribers.
     ///
     /// - Parameters:
-    ///   - entries: Events in their order, beyond all that were brought out before.
+    ///   - entries: Events in order, after all that were delivered before.
     ///   - sink: The connections.
     ///   - now: The time.
     package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: MonotonicTime) {
@@ -37,13 +37,13 @@ extension Distributor {
         failed.removeAll(keepingCapacity: true)
     }
 
-    /// Has live subscribers read history up to a position, whose events are not brought out one by one.
+    /// Makes live subscribers read from history up to a position, in place of delivery.
     ///
-    /// - Parameter position: Where events go on that are handed to ``deliver(_:_:now:)``.
+    /// - Parameter position: The last skipped event; ``deliver(_:_:now:)`` continues after it.
     package mutating func skip(to position: Position) {
         guard position > head else { return }
         for slot in states.indices where states[slot].phase == .live {
-            // It has all up to here, whether or not it was meant for it.
+            // A live subscriber has everything for it up to the head.
             states[slot].position = max(states[slot].position, head.number)
             states[slot].phase = .behind
             unfinished.append(slot)
@@ -51,10 +51,10 @@ extension Distributor {
         head = position
     }
 
-    /// The numbers of the events in a round of one.
+    /// The indices of the events in a round of one.
     private static let only: [Int32] = [0]
 
-    /// The events of one topic.
+    /// Delivers the events of one topic.
     private mutating func deliver(
         _ pending: [Int32],
         of entries: [HistoryEntry],
@@ -71,7 +71,7 @@ extension Distributor {
         }
     }
 
-    /// Leaves the events of those that may get others, too, to ``deliverPairs(_:_:_:)``.
+    /// Defers the events of subscribers of more than this topic to ``deliverPairs(_:_:_:)``.
     private mutating func pairOthers(of node: Int, _ pending: [Int32]) {
         for member in index.several.places(of: node) where index.several.isPresent(member) {
             pair(member.slot, pending)
@@ -84,7 +84,7 @@ extension Distributor {
         for slot in index.nodes[node]?.asked ?? [] { pair(slot, pending) }
     }
 
-    /// Leaves a subscriber's events to ``deliverPairs(_:_:_:)``, which looks at each subscriber by itself.
+    /// Defers a subscriber's events to ``deliverPairs(_:_:_:)``, which handles each subscriber separately.
     private mutating func pair(_ slot: Int32, _ pending: [Int32]) {
         guard states[Int(slot)].phase == .live else { return }
         for entry in pending { pairs.append(Pair(slot: slot, entry: entry)) }
@@ -94,7 +94,7 @@ extension Distributor {
         StreamForm(isChunked: true, namesTopic: false), StreamForm(isChunked: false, namesTopic: false),
     ]
 
-    /// One run of events for all who want this topic alone.
+    /// Writes one run of events to all subscribers of this topic alone.
     mutating func deliver(
         _ pending: [Int32],
         of entries: [HistoryEntry],
@@ -135,7 +135,7 @@ extension Distributor {
                     }
                 }
             }
-            // Those of another form are rare: HTTP/1.0, and the topic's name for one that asked for it.
+            // Other forms are rare: HTTP/1.0, and clients that asked for topic names.
             if others == 0 { return }
         }
         for slot in slots where states[Int(slot)].phase == .live && states[Int(slot)].form.namesTopic {
@@ -143,7 +143,7 @@ extension Distributor {
         }
     }
 
-    /// What is left of the round: for each subscriber its own run.
+    /// Delivers the rest of the round, with a separate run for each subscriber.
     private mutating func deliverPairs(_ entries: [HistoryEntry], _ sink: some StreamSink, _ now: MonotonicTime) {
         guard !pairs.isEmpty else { return }
         pairs.sort()
@@ -192,9 +192,9 @@ extension Distributor {
         }
     }
 
-    /// A connection took only a part: the event in which that ends is kept, of those behind it only the position.
+    /// Handles a partial write: keeps the rest of the event that it ended in, and only a position for later ones.
     ///
-    /// - Returns: How many events were begun.
+    /// - Returns: The number of events begun.
     @discardableResult
     mutating func cut(_ slot: Int, _ run: FrameRun, _ taken: Int, _ now: MonotonicTime) -> Int {
         let cut = run.cut(taken)
@@ -204,7 +204,7 @@ extension Distributor {
         tally.bytes += taken
         if taken > 0 { states[slot].lastWrite = now }
         keep(slot, cut.bytes, cut.rest)
-        // One that took nothing before, and takes nothing when it is asked again, has not begun to stall now.
+        // If the previous attempt took nothing either, the stall began earlier.
         if taken > 0 || details[slot].stalledSince < states[slot].lastWrite {
             stalls(slot, now)
         } else {
@@ -213,13 +213,13 @@ extension Distributor {
         return cut.frames
     }
 
-    /// Its connection takes nothing from now on.
+    /// Records that the connection stalls from now on.
     mutating func stalls(_ slot: Int, _ now: MonotonicTime) {
         details[slot].stalledSince = now
         awaitStall(slot, now)
     }
 
-    /// Looks at the subscriber when it has stalled for too long, if not before.
+    /// Schedules the write timeout, unless the subscriber's timer is due earlier.
     private mutating func awaitStall(_ slot: Int, _ now: MonotonicTime) {
         let deadline = timing.writeDeadline(since: details[slot].stalledSince)
         if deadline < details[slot].due { schedule(slot, at: deadline, now) }

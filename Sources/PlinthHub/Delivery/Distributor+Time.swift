@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What is due: heartbeats, deadlines of writes, the end of those whose time is over.
+/// Timers: heartbeats, write timeouts and maximum ages.
 extension Distributor {
-    /// Does what is due: heartbeats, and the end of those whose time is over.
+    /// Runs due timers: sends heartbeats, and ends streams that stalled or reached their maximum age.
     ///
     /// - Parameters:
     ///   - sink: The connections.
@@ -14,19 +14,19 @@ extension Distributor {
         }
     }
 
-    /// Has a subscriber looked at then, and not when it was said before.
+    /// Replaces the subscriber's timer; the old one is ignored when it fires.
     mutating func schedule(_ slot: Int, at deadline: MonotonicTime, _ now: MonotonicTime) {
         states[slot].timer &+= 1
         details[slot].due = deadline
         wheel.schedule(slot, number: states[slot].timer, at: deadline, now: now)
     }
 
-    /// How long until ``tick(_:now:)`` may have something to do, in nanoseconds; nil if there is nobody.
+    /// The time until ``tick(_:now:)`` may have something to do, in nanoseconds; nil without subscribers.
     package func untilTick(now: MonotonicTime) -> Int64? {
         count == 0 ? nil : wheel.untilNext(now: now)
     }
 
-    /// - Returns: When to look at this subscriber again; nil if it has gone.
+    /// - Returns: When the subscriber's next timer is due; nil if it was removed.
     private mutating func tick(_ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) -> MonotonicTime? {
         let expires = details[slot].expires
         if now >= expires, states[slot].phase != .ending, states[slot].phase != .free {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Brings events to the subscribers of one thread: live ones, and those that are behind.
+/// Delivers events to the subscribers of one thread, live and behind.
 ///
-/// A subscriber is live, or behind at a position. Live, it is written what comes in, one write for all that a round has for
-/// it. If its connection does not take everything it is behind: it keeps the rest of one event and a position, nothing
-/// else, and goes on reading history when there is room again. When that has met what the distributor has brought out, it
-/// is live: a position of its own says what it has, so that nothing comes twice and nothing is left out.
+/// A live subscriber receives each round of events in one write. If its connection does not take everything, the
+/// subscriber is behind: it keeps the rest of one event and a position, nothing else, and reads history when the
+/// connection has room again. When it reaches ``head``, it is live. Its position records what it has, so that no event
+/// is delivered twice or left out.
 ///
-/// A state machine without I/O, clock or lock: its owner, one thread, hands in events, times and what its connections do,
-/// and does what ``requests``, ``unfinished`` and ``ended`` say after each call.
+/// A state machine without I/O, clock or lock. Its owner, one thread, passes in events, times and connection events,
+/// and acts on ``requests``, ``unfinished`` and ``ended`` after each call.
 package struct Distributor {
-    /// A question to a history that answers later, with ``didRead(_:_:_:now:)``.
+    /// A read of a history that answers later, through ``didRead(_:_:_:now:)``.
     package struct ReadRequest: Sendable {
         package let slot: Int
         package let generation: UInt32
@@ -18,7 +18,7 @@ package struct Distributor {
         package let selection: Selection
     }
 
-    /// A stream that has ended: its slot is free, and its connection is to be closed.
+    /// A stream that has ended: its slot is free, and its connection must be closed.
     package struct Ended: Sendable {
         package let slot: Int
         package let reason: StreamEnd
@@ -26,49 +26,49 @@ package struct Distributor {
 
     enum Phase: UInt8 {
         case free
-        /// Has all that was brought out.
+        /// Has everything that was delivered.
         case live
-        /// Reads history now, or waits for its turn.
+        /// Reads history, or waits for its turn.
         case behind
-        /// Waits for history.
+        /// Waits for history to answer.
         case reading
-        /// Waits for its connection.
+        /// Waits for room in its connection.
         case blocked
         /// Waits for its connection to take the last bytes.
         case ending
     }
 
-    /// What is looked at for every event.
+    /// The state that every event needs.
     struct State {
-        /// The last event that it has, or was not meant for it.
+        /// The last event that it has, or that was not for it.
         var position: UInt64 = 0
         /// When it was last written to.
         var lastWrite = MonotonicTime(nanoseconds: 0)
         var phase = Phase.free
         var form = StreamForm(isChunked: true, namesTopic: false)
         var isFromEarliest = false
-        /// Tells the subscribers apart that had this slot one after the other.
+        /// Distinguishes successive subscribers of this slot.
         var generation: UInt32 = 0
-        /// Which of its timers counts, of those in the wheel.
+        /// The number of its current timer; the wheel's others are ignored.
         var timer: UInt32 = 0
     }
 
-    /// What is looked at otherwise.
+    /// The state that is needed less often.
     struct Details {
         var selection: Selection?
         var place: Int32 = -1
-        /// What the connection has not taken of the last event: bytes, and from where.
+        /// An event that the connection took in part, and the range that it has not taken.
         var rest: [UInt8] = []
         var restStart = 0
         var restEnd = 0
-        /// Since when its connection has taken nothing of what waits for it.
+        /// The time since which its connection has taken none of the waiting bytes.
         var stalledSince = MonotonicTime(nanoseconds: 0)
-        /// An ID that is not from this history: a gap that it has not been told of yet.
+        /// The unknown ID that it asked for, until the gap is reported.
         var unknown: EventID?
-        /// It began with the oldest and has not been live yet: what it misses it is told of, whatever the policy.
+        /// Whether it began with the oldest event and has not been live: gaps are then reported, whatever the policy.
         var startsWithOldest = false
         var expires = MonotonicTime.distantFuture
-        /// When it is looked at next.
+        /// When its timer is due.
         var due = MonotonicTime.distantFuture
         var end = StreamEnd.clientClosed
     }
@@ -77,11 +77,11 @@ package struct Distributor {
     let timing: StreamTiming
     let gapType: String
     let gapPolicy: StreamOptions.GapPolicy
-    /// What is sent to idle streams, in both forms.
+    /// The heartbeat, in both forms.
     let heartbeat: (chunked: [UInt8], bare: [UInt8])
     /// Draws each stream's reconnection time.
     private let options: StreamOptions
-    /// The last event that was brought out, or skipped.
+    /// The last event that was delivered or skipped.
     var head: Position
     var states: ContiguousArray<State> = []
     var details: ContiguousArray<Details> = []
@@ -89,26 +89,26 @@ package struct Distributor {
     var index = TopicIndex()
     var wheel = TimerWheel()
     var run = FrameRun()
-    /// Who has more to read, and waits for its turn: ``proceed(_:now:reads:)``.
+    /// The subscribers that have more to read and wait for ``proceed(_:now:reads:)``.
     package internal(set) var unfinished: [Int] = []
-    /// Questions to history; the owner takes them.
+    /// Reads to be answered later; the owner takes them.
     package var requests: [ReadRequest] = []
     /// Streams that have ended; the owner takes them.
     package var ended: [Ended] = []
     /// The number of subscribers.
     package private(set) var count = 0
-    /// What was done since the owner last took it.
+    /// Counts since the owner last took them.
     package var tally = DeliveryTally()
 
-    /// What was looked at in history since the owner last called ``proceed(_:now:reads:)``.
+    /// The history work since the owner last called ``proceed(_:now:reads:)``.
     var work = 0
 
-    // Room that rounds use again.
+    // Buffers that rounds reuse.
     var touched: [Int] = []
     var pairs: [Pair] = []
     var failed: [(Int, StreamEnd)] = []
 
-    /// An event of the round for a subscriber that may get others from other topics, too.
+    /// An event of the round for a subscriber whose events are delivered separately.
     struct Pair: Comparable {
         let slot: Int32
         let entry: Int32
@@ -116,12 +116,12 @@ package struct Distributor {
         static func < (left: Pair, right: Pair) -> Bool { (left.slot, left.entry) < (right.slot, right.entry) }
     }
 
-    /// A distributor without subscribers.
+    /// Creates a distributor without subscribers.
     ///
     /// - Parameters:
-    ///   - history: Where subscribers read that are behind.
-    ///   - options: What holds for all streams.
-    ///   - head: The last event that was brought out before.
+    ///   - history: The history that subscribers read when behind.
+    ///   - options: The options of all streams.
+    ///   - head: The last event that was delivered before.
     package init(history: any History, options: StreamOptions, head: Position) {
         self.history = history
         self.head = head
@@ -136,17 +136,17 @@ package struct Distributor {
         self.options = options
     }
 
-    // MARK: - Coming and going
+    // MARK: - Adding and removing
 
-    /// Adds a subscriber whose head has been written.
+    /// Adds a subscriber whose response head has been written.
     ///
     /// - Parameters:
-    ///   - selection: What it gets.
+    ///   - selection: The events that it receives.
     ///   - start: Where it begins.
     ///   - form: How it is written.
     ///   - now: The time.
-    /// - Returns: Its slot, which is its connection's number until it has ended. The owner then calls
-    ///   ``proceed(_:now:)``.
+    /// - Returns: Its slot, which identifies its connection until the stream has ended. The owner then calls
+    ///   ``proceed(_:now:reads:)``.
     package mutating func add(_ selection: Selection, _ start: LocatedStart, _ form: StreamForm, now: MonotonicTime)
         -> Int
     {
@@ -175,7 +175,7 @@ package struct Distributor {
         return slot
     }
 
-    /// The connection of a subscriber is gone.
+    /// Removes a subscriber whose connection is gone.
     package mutating func remove(_ slot: Int, _ reason: StreamEnd) {
         guard states.indices.contains(slot), states[slot].phase != .free else { return }
         let reason = states[slot].phase == .ending ? details[slot].end : reason
@@ -190,13 +190,13 @@ package struct Distributor {
         ended.append(Ended(slot: slot, reason: reason))
     }
 
-    /// Ends a stream properly: what is under way is completed, a reconnection time follows, and the body is complete.
+    /// Ends a stream cleanly: completes the event under way, sends a reconnection time, and completes the body.
     package mutating func end(_ slot: Int, _ reason: StreamEnd, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase != .free, states[slot].phase != .ending else { return }
         details[slot].end = reason
         let last = farewell(isChunked: states[slot].form.isChunked)
         if details[slot].restStart < details[slot].restEnd {
-            // The connection waits for room: the rest of an event comes before the end.
+            // The connection is blocked: the rest of an event precedes the end.
             details[slot].rest = Array(details[slot].rest[details[slot].restStart..<details[slot].restEnd]) + last
             details[slot].restStart = 0
             details[slot].restEnd = details[slot].rest.count
@@ -210,24 +210,24 @@ package struct Distributor {
         if !wasBlocked { writeRest(slot, sink, now: now) }
     }
 
-    /// The end of a body, behind a reconnection time of the stream's own: what ends many streams at once must not have
-    /// their clients come back at once, and an event of a publisher's may have given all of them the same time.
+    /// The end of a body, preceded by a reconnection time drawn for the stream: clients of streams that end together
+    /// must not reconnect together, and a publisher's event may have given all of them the same time.
     private func farewell(isChunked: Bool) -> [UInt8] {
         let retry = EventFrame(text: options.retryBlock())
         return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? ChunkFraming.lastChunk : [])
     }
 
-    /// The subscribers, for those that end some of them.
+    /// The subscribers whose selection satisfies a predicate.
     package func slots(where isMeant: (Selection) -> Bool) -> [Int] {
         states.indices.filter { states[$0].phase != .free && (details[$0].selection.map(isMeant) ?? false) }
     }
 
-    /// The number of subscribers whose connection does not keep up, or that read history.
+    /// The number of subscribers that read history or whose connection does not keep up.
     package var behind: Int { states.reduce(0) { $0 + ($1.phase == .live || $1.phase == .free ? 0 : 1) } }
 
     // MARK: - From the connections
 
-    /// A connection has room again; the owner then calls ``proceed(_:now:reads:)``.
+    /// Resumes a connection that has room again; the owner then calls ``proceed(_:now:reads:)``.
     package mutating func isWritable(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
             return
@@ -235,14 +235,14 @@ package struct Distributor {
         guard writeRest(slot, sink, now: now) else { return }
         guard states[slot].phase == .blocked else { return }
         states[slot].phase = .behind
-        // While it was blocked it may have been put off until its write would have timed out.
+        // While it was blocked, its timer may have been set to the write timeout.
         let due = min(timing.heartbeatDue(after: states[slot].lastWrite, spread: slot), details[slot].expires)
         if due < details[slot].due { schedule(slot, at: due, now) }
-        // It waits for its turn with all others that are behind.
+        // It waits for its turn with the others that are behind.
         unfinished.append(slot)
     }
 
-    /// A connection that has no room yet has taken a part of what it holds: its client is not gone.
+    /// Records that a connection without room took some of the waiting bytes: its client is still there.
     package mutating func hasProgressed(_ slot: Int, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase == .blocked || states[slot].phase == .ending else {
             return
@@ -250,9 +250,9 @@ package struct Distributor {
         details[slot].stalledSince = now
     }
 
-    /// Writes what is left of an event, or of the end.
+    /// Writes the rest of an event, or of the end.
     ///
-    /// - Returns: Whether nothing is left.
+    /// - Returns: Whether nothing is left and the stream continues.
     @discardableResult
     private mutating func writeRest(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) -> Bool {
         let start = details[slot].restStart

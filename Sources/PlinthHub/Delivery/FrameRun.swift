@@ -2,20 +2,21 @@
 
 import PlinthEvents
 
-/// Events that go out in one write, in their order.
+/// The events of one write, in order.
 ///
-/// A single one is written from where it lies; several are put together, once for all who get the same.
+/// A single event is written from its frame; several are copied together, once for all subscribers that receive the
+/// same.
 struct FrameRun {
     private var form = StreamForm(isChunked: true, namesTopic: false)
     private var single: EventFrame?
-    /// The last event whose topic was written into a frame of its own: subscribers of one round ask for the same.
+    /// The last event whose frame with its topic was encoded: subscribers of one round share it.
     private var named: HistoryEntry?
     private var namedFrame: EventFrame?
     private var bytes: [UInt8] = []
-    /// Where each frame ends, and which position it has.
+    /// The end and position of each frame.
     private var ends: [(end: Int, position: UInt64)] = []
 
-    /// A heartbeat in both forms: an event, or a comment if there is none.
+    /// A heartbeat in both forms: the event, or a comment if nil.
     static func heartbeat(_ event: ServerSentEvent?) -> (chunked: [UInt8], bare: [UInt8]) {
         var chunked: [UInt8] = []
         var chunk = Chunk(in: &chunked, isChunked: true)
@@ -38,7 +39,7 @@ struct FrameRun {
         ends.removeAll(keepingCapacity: ends.capacity <= 16 * 1024)
     }
 
-    /// Forgets the event whose frame was kept for others who get the same.
+    /// Drops the frame that subscribers of one round share.
     mutating func forget() {
         named = nil
         namedFrame = nil
@@ -73,10 +74,10 @@ struct FrameRun {
         return single.bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
-    /// What remains for a connection that took only so many bytes.
+    /// What remains for a connection that took only the first `taken` bytes.
     ///
-    /// - Returns: How many frames were begun; the position up to which nothing is to be read again; and the rest of the
-    ///   frame that was begun, if one was.
+    /// - Returns: The number of frames begun; the position after which to read again; and the rest of the last frame
+    ///   begun, if any.
     func cut(_ taken: Int) -> (frames: Int, position: UInt64, bytes: [UInt8], rest: Range<Int>) {
         var low = 0
         var high = ends.count
@@ -87,7 +88,7 @@ struct FrameRun {
         let start = low == 0 ? 0 : ends[low - 1].end
         guard low < ends.count else { return (frames, lastPosition, [], 0..<0) }
         guard taken > start else {
-            // Between two frames: what was before the first of this run it has.
+            // Between two frames. Before the first one, the subscriber has everything up to this run.
             return (low, low == 0 ? max(firstPosition, 1) - 1 : ends[low - 1].position, [], 0..<0)
         }
         let end = ends[low].end
@@ -95,7 +96,7 @@ struct FrameRun {
             let range = single.range(isChunked: form.isChunked)
             return (1, ends[low].position, single.bytes, (range.lowerBound + taken)..<range.upperBound)
         }
-        // A copy, so that a few bytes do not keep all of the run.
+        // Copied, so that a few bytes do not retain the whole run.
         let rest = Array(bytes[taken..<end])
         return (low + 1, ends[low].position, rest, 0..<rest.count)
     }

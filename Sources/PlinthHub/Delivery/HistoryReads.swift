@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Questions to a history that answers later: so many at once, the others in their order.
+/// Reads of a history that answers later: at most 64 at once, the others queued in order.
 ///
-/// There is at most one for each subscriber.
+/// There is at most one per subscriber.
 package struct HistoryReads {
-    /// At once.
+    /// The maximum number of reads at once.
     static let limit = 64
 
     private var waiting: [Distributor.ReadRequest] = []
-    /// The first of them that has not begun.
+    /// The index of the first that has not begun.
     private var next = 0
     private var running = 0
 
-    /// No questions.
+    /// Creates an empty queue.
     package init() {}
 
     package mutating func add(_ requests: [Distributor.ReadRequest]) {
         waiting.append(contentsOf: requests)
     }
 
-    /// So many have been answered.
+    /// Records that reads have been answered.
     package mutating func didAnswer(_ count: Int) {
         running = max(0, running - count)
     }
 
-    /// Whether one may begin.
+    /// Whether a read may begin.
     package var hasNext: Bool { running < Self.limit && next < waiting.count }
 
-    /// Takes the next that may begin.
+    /// Takes the next read that may begin.
     ///
-    /// - Parameter isAwaited: Whether somebody still waits for an answer.
-    /// - Returns: It, of which ``didAnswer(_:)`` is told when it has been answered; nil if none may begin.
+    /// - Parameter isAwaited: Whether a subscriber still waits for the result.
+    /// - Returns: The request, to be reported to ``didAnswer(_:)`` when answered; nil if none may begin.
     package mutating func begin(isAwaited: (Distributor.ReadRequest) -> Bool) -> Distributor.ReadRequest? {
         while hasNext {
             let request = waiting[next]
@@ -43,7 +43,7 @@ package struct HistoryReads {
         return nil
     }
 
-    /// Gives back the room of those that have begun.
+    /// Releases the memory of requests that have begun.
     private mutating func forget() {
         if next == waiting.count {
             waiting.removeAll(keepingCapacity: next <= 1024)

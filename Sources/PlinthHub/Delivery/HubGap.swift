@@ -2,15 +2,15 @@
 
 package import PlinthEvents
 
-/// A gap in what a subscriber gets: events that it needs are no longer held.
+/// A gap in what a subscriber receives: events that it needs are no longer held.
 public struct HubGap: Sendable, Hashable {
     /// The last event that the subscriber had.
     public let requested: EventID
-    /// The event that comes next; nil if none is held.
+    /// The event that follows; nil if none is held.
     public let oldest: EventID?
-    /// Up to where events may be missing; nil if that is not known.
+    /// The position up to which events may be missing, as an ID; nil if it is not known.
     ///
-    /// With several topics it may lie beyond the next event.
+    /// With several topics it may lie after ``oldest``.
     public let through: EventID?
 
     init(requested: EventID, oldest: EventID?, through: EventID?) {
@@ -19,12 +19,12 @@ public struct HubGap: Sendable, Hashable {
         self.through = through
     }
 
-    /// The gap in front of a batch, for every reader of history; nil if there is none.
+    /// The gap before a batch, for every reader of history; nil if there is none.
     ///
     /// - Parameters:
-    ///   - batch: What was read.
+    ///   - batch: The result of the read.
     ///   - position: The last event that the reader had; nil if it began with the oldest, which misses nothing.
-    ///   - unknown: What the reader asked for, if that is not in this history.
+    ///   - unknown: The ID that the reader asked for, if the history does not know it.
     ///   - history: The history.
     init?(before batch: HistoryBatch, after position: Position?, unknown: EventID?, in history: any History) {
         let missed = batch.missingThrough == nil ? nil : position.map(history.id(at:))
@@ -40,8 +40,8 @@ public struct HubGap: Sendable, Hashable {
 extension StreamOptions.GapPolicy {
     /// Whether a gap ends a subscriber's stream.
     ///
-    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such a
-    ///   subscriber always continues: it would only meet the same gap again.
+    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such
+    ///   a subscriber always continues: it would only meet the same gap again.
     /// - Returns: Whether the stream ends with ``StreamEnd/lagged``; otherwise the subscriber receives the gap.
     func ends(startsWithOldest: Bool) -> Bool { self == .close && !startsWithOldest }
 }
@@ -53,16 +53,16 @@ extension HubGap {
             + "\"through\":\(JSONString.quoted(through?.description))}"
     }
 
-    /// The event that stands for the gap, where updates are sent on as events.
+    /// The event that reports the gap, for forwarding updates as events.
     ///
     /// - Parameter type: Its type.
     /// - Returns: The event, without an ID.
     package func event(type: String) -> ServerSentEvent {
-        // Of a type that cannot be one: the event is better sent without it than not at all.
+        // With an invalid type, the event is sent without one.
         (try? ServerSentEvent(type: type, data: data)) ?? ServerSentEvent(data: data)
     }
 
-    /// The bytes of the event that stands for the gap.
+    /// The encoded event that reports the gap.
     ///
     /// - Parameters:
     ///   - type: Its type.

@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Lists of slots, which a slot leaves all at once.
+/// Lists of slots; a slot is removed from all of its lists at once.
 ///
-/// One that leaves is taken off the count of each of its lists. Its places there keep its old serial number, by which they are
-/// known to be empty, and are removed when a list has more empty places than members: a step or two for each place, list
-/// after list, a few at a time. Leaving does not cost what others named, and nothing is searched for. 12 bytes for each member.
+/// Removal decrements the count of each of the slot's lists. The slot's places keep its old serial number, which marks
+/// them as empty, and are swept when a list has more empty places than members: a step or two per place, a few lists at
+/// a time. Removal does not search, and its cost does not depend on what other slots named. 12 bytes per member.
 struct Memberships {
     struct Member {
         let slot: Int32
-        /// Which of those that had the slot one after the other: the list is swept before 2^32 of them have.
+        /// Distinguishes successive users of the slot; a list is swept before there are 2^32 of them.
         fileprivate let serial: UInt32
     }
 
     private var lists: ContiguousArray<ContiguousArray<Member>> = []
-    /// By list: how many are there.
+    /// By list: the number of members.
     private var counts: ContiguousArray<Int32> = []
-    /// By slot, as long as the highest that was ever in a list: its number, and its lists.
+    /// By slot, up to the highest ever in a list: its serial number, and its lists.
     private var serials: ContiguousArray<UInt32> = []
     private var listsOfSlot: ContiguousArray<ContiguousArray<Int32>> = []
-    /// Lists of which more than half has left, each once.
+    /// Lists with more empty places than members, each once.
     private var unswept: [Int32] = []
-    /// By list: whether it stands there.
+    /// By list: whether it is in ``unswept``.
     private var isUnswept: ContiguousArray<Bool> = []
-    /// Places that were left or swept: what leaving costs.
+    /// The cost of removals: places emptied or swept.
     private(set) var steps = 0
 
-    /// How many members a list has.
+    /// The number of members of a list.
     func count(of list: Int) -> Int {
         counts.indices.contains(list) ? Int(counts[list]) : 0
     }
 
-    /// The places of a list, those that have been left included: ``isPresent(_:)`` tells.
+    /// The places of a list, including empty ones; ``isPresent(_:)`` distinguishes them.
     func places(of list: Int) -> ContiguousArray<Member> {
         count(of: list) == 0 ? [] : lists[list]
     }
 
-    /// Whether a place has not been left.
+    /// Whether a place is not empty.
     @inline(__always)
     func isPresent(_ member: Member) -> Bool { serials[Int(member.slot)] == member.serial }
 
@@ -44,7 +44,7 @@ struct Memberships {
         for member in places(of: list) where isPresent(member) { body(member.slot) }
     }
 
-    /// Puts a slot into a list in which it is not yet.
+    /// Adds a slot to a list that does not contain it.
     mutating func add(_ slot: Int32, to list: Int) {
         while lists.count <= list {
             lists.append([])
@@ -60,9 +60,9 @@ struct Memberships {
         listsOfSlot[Int(slot)].append(Int32(truncatingIfNeeded: list))
     }
 
-    /// Takes a slot out of all its lists.
+    /// Removes a slot from all of its lists.
     ///
-    /// - Returns: The lists that have no members any more.
+    /// - Returns: The lists that became empty.
     mutating func remove(_ slot: Int32) -> [Int32] {
         guard listsOfSlot.indices.contains(Int(slot)) else { return [] }
         let own = listsOfSlot[Int(slot)]
@@ -71,7 +71,7 @@ struct Memberships {
         serials[Int(slot)] &+= 1
         steps += own.count
         var emptied: [Int32] = []
-        // A crowd that leaves comes here for each of its names.
+        // Hot when many subscribers leave: runs once per name.
         counts.withUnsafeMutableBufferPointer { counts in
             for list in own {
                 counts[Int(list)] -= 1
@@ -85,12 +85,12 @@ struct Memberships {
             }
         }
         for list in emptied { lists[Int(list)] = [] }
-        // A list is swept when half of its places have been left, so that this keeps up.
+        // A list is swept when half of its places are empty, so this keeps up.
         sweep(2 * own.count)
         return emptied
     }
 
-    /// Closes the places of those that have left, of a list at least, and until this many have been looked at.
+    /// Removes the empty places of one list at least, and of more until `limit` places have been examined.
     private mutating func sweep(_ limit: Int) {
         var looked = 0
         while looked <= limit, let list = unswept.popLast() {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which slots named a pattern, found by topic.
+/// Finds the slots whose patterns match a topic.
 ///
-/// Those that named the same pattern stand in one list, so that a topic asks for each pattern once at most, and only for
-/// those that its own segments lead to.
+/// Slots that named the same pattern share a list, so a topic tests each pattern at most once, and only those that its
+/// own segments lead to.
 struct PatternIndex {
     private var table = SelectorTable()
     private(set) var lists = Memberships()
-    /// Rises when a pattern, or a name, is added that was not there, or one has gone: what was found before may be wrong then.
+    /// Incremented when a pattern or name is first added or last removed, which invalidates earlier results.
     private(set) var version = 0
 
     var isEmpty: Bool { table.isEmpty }
@@ -16,8 +16,8 @@ struct PatternIndex {
     ///
     /// - Parameters:
     ///   - slot: The subscriber.
-    ///   - selection: Whose patterns.
-    ///   - withNames: Whether also whose names.
+    ///   - selection: Its selection.
+    ///   - withNames: Whether to add the selection's names as well as its patterns.
     mutating func add(_ slot: Int32, _ selection: Selection, withNames: Bool) {
         if withNames { selection.table.forEachName { add(slot, table.add(name: $0.utf8)) } }
         selection.table.forEachPattern { add(slot, table.add($0)) }
@@ -36,9 +36,9 @@ struct PatternIndex {
         }
     }
 
-    /// Finds the lists of those that named a topic, or a pattern that matches it.
+    /// Finds the lists of a topic's name and of the patterns that match it.
     ///
-    /// - Returns: The number of branches that were followed.
+    /// - Returns: The number of branches followed.
     @discardableResult
     func match(_ topic: Topic, _ found: (Int32) -> Void) -> Int {
         table.match(topic) { list in

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Events on their way to a group's thread, up to a bound.
+/// A bounded queue of events for a group's thread.
 ///
-/// Where publishing outruns the thread they are dropped, and only the position of the last is kept: subscribers read them in
-/// history then, like anyone who is behind. So memory is bounded by history's limits and this.
+/// If publishing outruns the thread, the queue is dropped and only the position of its last event is kept: subscribers
+/// then read these events from history, like any that are behind. Memory is thus bounded by the history's limits and
+/// this queue's.
 package struct PendingEntries {
-    /// In bytes, roughly: 16 MiB.
+    /// The approximate limit in bytes: 16 MiB.
     static let maximumSize = 16 << 20
 
     private var entries: [HistoryEntry] = []
     private var size = 0
-    /// The last of those that were dropped.
+    /// The last event that was dropped.
     private var skipped: Position?
 
-    /// None.
+    /// Creates an empty queue.
     package init() {}
 
     package var isEmpty: Bool { entries.isEmpty && skipped == nil }
 
-    /// Puts in events that come after all before.
+    /// Adds events that follow all earlier ones.
     package mutating func add(_ new: [HistoryEntry]) {
         guard let last = new.last else { return }
         for entry in new { size += entry.size }
@@ -31,7 +32,7 @@ package struct PendingEntries {
         if entries.isEmpty { entries = new } else { entries.append(contentsOf: new) }
     }
 
-    /// What there is: up to where events were dropped, if any were, and those that came after.
+    /// Takes the position of the last dropped event, if any, and the events after it.
     package mutating func take() -> (skipped: Position?, entries: [HistoryEntry]) {
         defer { self = PendingEntries() }
         return (skipped, entries)

@@ -2,69 +2,80 @@
 
 package import PlinthEvents
 
-/// What holds for all streams of a hub.
+/// The options of all streams of a hub.
 public struct StreamOptions: Sendable {
-    /// What happens to a subscriber that needs events which history no longer holds.
+    /// What happens to a subscriber that needs events that history no longer holds.
     public enum GapPolicy: Sendable, Hashable {
-        /// It gets an event of the type ``StreamOptions/gapType`` and goes on with the oldest that is held.
+        /// It receives an event of the type ``StreamOptions/gapType`` and continues with the oldest event held.
         case tell
         /// Its stream ends with ``StreamEnd/lagged``.
         ///
-        /// A client that comes back with the same ID ends again: it has to begin anew, with what is published from then
-        /// on or with the oldest that is held. One that began with the oldest is told, not ended, until it has caught up.
+        /// A client that reconnects with the same ID is ended again; it has to start anew, live or with the oldest
+        /// event held. A stream that began with the oldest event receives gaps, and is not ended, until it has caught
+        /// up.
         case close
     }
 
     /// The time without a write after which a heartbeat is sent, up to a tenth earlier; nil for none.
     ///
-    /// 10 s unless set.
+    /// Default: 10 s.
     public var heartbeat: Duration?
-    /// The type of the event that is sent as a heartbeat, for clients that want to see heartbeats; nil for a comment,
-    /// which they do not see.
+    /// The type of the event sent as a heartbeat, for clients that need to see heartbeats; nil for a comment, which
+    /// they do not see.
     ///
-    /// Default: nil. The event has empty data and no ID, so that it does not move a client's resume point. Publishers
-    /// cannot publish events of this type, and it may be none that ``gapType`` could not be, nor that one.
+    /// The event has empty data and no ID, so it does not move a client's resume point. Publishers cannot publish
+    /// events of this type. It must satisfy the rules of ``gapType`` and differ from it.
+    ///
+    /// Default: nil.
     public var heartbeatEvent: String?
-    /// The reconnection time that each stream begins with, and gets again before the hub ends it: at random within these.
+    /// The reconnection time that each stream sends first, and again before the hub ends it: random within this range.
     ///
-    /// Default: 2 s to 4 s. So the clients of streams that end together, as those of a server that is replaced, do not
-    /// come back together. At the limit of streams it is four times as long. Cut to whole milliseconds.
+    /// This keeps clients of streams that end together, as when a server is replaced, from reconnecting together. At
+    /// the limit of streams the time is four times as long. Truncated to whole milliseconds.
+    ///
+    /// Default: 2 s to 4 s.
     public var retry: ClosedRange<Duration>
     /// The longest reconnection time that a publisher may give clients.
     ///
-    /// Default: 1 h. Events with a longer one are published with this, events with less than 100 ms with 100 ms, which is
-    /// also the least that this may be: a client keeps the time that it was last given, so that one event could send all
-    /// clients away for good, or have them ask without a pause.
+    /// Longer times are published as this one, and times below 100 ms as 100 ms, which is also the minimum of this
+    /// option. A client keeps the time that it was last given, so one event could otherwise send all clients away for
+    /// good, or make them reconnect without pause.
+    ///
+    /// Default: 1 h.
     public var maximumRetry: Duration
-    /// How long a connection may take nothing of what waits for it; nil for as long as it likes.
+    /// How long a connection may take none of the waiting bytes before it is closed; nil for no limit.
     ///
-    /// 60 s unless set.
+    /// Default: 60 s.
     public var writeTimeout: Duration?
-    /// How long a stream lasts at most; nil, unless set, for no limit.
+    /// The maximum duration of a stream; nil for no limit.
+    ///
+    /// Default: nil.
     public var maximumAge: Duration?
-    /// What happens to a subscriber that needs events which history no longer holds.
+    /// What happens to a subscriber that needs events that history no longer holds.
     ///
-    /// It is told, unless set.
+    /// Default: ``GapPolicy/tell``.
     public var gapPolicy: GapPolicy
-    /// The type of the event that tells of a gap.
+    /// The type of the event that reports a gap.
     ///
-    /// Default: `gap`. Publishers cannot publish events of this type. It is not empty, has no line break, and is not
-    /// `message`, the type of events without one: a hub with any of these is not made.
+    /// Publishers cannot publish events of this type. It must not be empty, contain a line break, or be `message`, the
+    /// type of events without one; ``Hub`` throws ``HubError`` otherwise.
+    ///
+    /// Default: `gap`.
     public var gapType: String
-    /// Draws a number from a range, both ends included; another one for tests.
+    /// Draws a number from a range, both ends included; tests replace it.
     package var random: @Sendable (ClosedRange<Int64>) -> Int64 = { .random(in: $0) }
 
-    /// Options.
+    /// Creates options.
     ///
     /// - Parameters:
     ///   - heartbeat: The time without a write after which a heartbeat is sent; nil for none.
-    ///   - heartbeatEvent: The type of the event that is sent as a heartbeat; nil for a comment.
-    ///   - retry: The reconnection time of streams: each is given one at random.
+    ///   - heartbeatEvent: The type of the event sent as a heartbeat; nil for a comment.
+    ///   - retry: The range of the reconnection times of streams.
     ///   - maximumRetry: The longest reconnection time that a publisher may give clients.
-    ///   - writeTimeout: How long a connection may take nothing of what waits for it; nil for as long as it likes.
-    ///   - maximumAge: How long a stream lasts at most; nil for no limit.
-    ///   - gapPolicy: What happens to a subscriber that needs events which history no longer holds.
-    ///   - gapType: The type of the event that tells of a gap: not empty, not `message`, without line breaks.
+    ///   - writeTimeout: How long a connection may take none of the waiting bytes; nil for no limit.
+    ///   - maximumAge: The maximum duration of a stream; nil for no limit.
+    ///   - gapPolicy: What happens to a subscriber that needs events that history no longer holds.
+    ///   - gapType: The type of the event that reports a gap: not empty, not `message`, without line breaks.
     public init(
         heartbeat: Duration? = .defaultHeartbeat,
         heartbeatEvent: String? = nil,
@@ -89,13 +100,13 @@ public struct StreamOptions: Sendable {
 extension StreamOptions {
     /// The types of the hub's own events.
     ///
-    /// - Throws: ``HubError`` if one of them cannot be a type, or is that of publishers' events.
+    /// - Throws: ``HubError`` if one of them is not a valid type or is `message`, or if both are the same.
     func reservedTypes() throws -> [String] {
         try Self.check("gapType", gapType)
         guard let heartbeatEvent else { return [gapType] }
         try Self.check("heartbeatEvent", heartbeatEvent)
         if heartbeatEvent.utf8.elementsEqual(gapType.utf8) {
-            throw HubError.badOption("heartbeatEvent", "it is the type of gaps, too; choose another")
+            throw HubError.badOption("heartbeatEvent", "it is also the type of gaps; choose another")
         }
         return [gapType, heartbeatEvent]
     }
@@ -112,7 +123,7 @@ extension StreamOptions {
     }
 }
 
-// MARK: - What streams are sent
+// MARK: - What streams send
 
 extension StreamOptions {
     /// The reconnection times that a publisher may give clients.
@@ -121,33 +132,33 @@ extension StreamOptions {
         return shortest...max(shortest, .milliseconds(Self.milliseconds(maximumRetry)))
     }
 
-    /// A reconnection time for one stream.
+    /// Draws a reconnection time for one stream.
     ///
-    /// - Parameter factor: How many times as long as usual.
+    /// - Parameter factor: The multiple of the usual time.
     /// - Returns: The time, in whole milliseconds.
     package func drawRetry(times factor: Int64 = 1) -> Duration {
         let range = Self.milliseconds(retry.lowerBound)...Self.milliseconds(retry.upperBound)
         return .milliseconds(random(range) * factor)
     }
 
-    /// The block of a reconnection time for one stream.
+    /// Draws a reconnection time for one stream and encodes its block.
     ///
-    /// - Parameter factor: How many times as long as usual.
-    /// - Returns: Its bytes.
+    /// - Parameter factor: The multiple of the usual time.
+    /// - Returns: The block's bytes.
     package func retryBlock(times factor: Int64 = 1) -> [UInt8] {
         var bytes: [UInt8] = []
-        // Whole milliseconds, of which there are no more than a duration has nanoseconds: it cannot fail.
+        // Cannot fail: whole milliseconds, bounded by 64 bits of nanoseconds.
         if let block = try? EventStreamBlock.retry(drawRetry(times: factor)) { block.encode(into: &bytes) }
         return bytes
     }
 
-    /// The heartbeat, if that is an event.
+    /// The heartbeat, if it is an event.
     package var heartbeatBlock: ServerSentEvent? {
         guard let heartbeatEvent else { return nil }
         return try? ServerSentEvent(type: heartbeatEvent, data: "")
     }
 
-    /// Whole milliseconds from 0 to what nanoseconds in 64 bits hold.
+    /// Whole milliseconds, from 0 to the most that 64 bits of nanoseconds hold.
     private static func milliseconds(_ duration: Duration) -> Int64 {
         max(0, duration.clampedNanoseconds / 1_000_000)
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The connections of a ``Distributor``, by the number of their slot.
+/// The connections of a ``Distributor``, by slot.
 package protocol StreamSink: AnyObject {
     /// Writes what fits without waiting.
     ///
-    /// If that is not all, ``Distributor/isWritable(_:_:now:)`` is called when there is room again.
+    /// If bytes remain, ``Distributor/isWritable(_:_:now:)`` is called when there is room again.
     ///
     /// - Parameters:
-    ///   - bytes: What to write; valid for the duration of the call.
+    ///   - bytes: The bytes to write; valid for the duration of the call.
     ///   - slot: The connection.
-    /// - Returns: How many bytes were taken, or why the connection is of no use any more.
+    /// - Returns: The number of bytes taken, or the reason why the connection is unusable.
     func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite
 }

@@ -4,20 +4,20 @@
 public enum StreamStart: Sendable, Hashable {
     /// With what is published from now on.
     case live
-    /// With the oldest event that is held.
+    /// With the oldest event held.
     case earliest
     /// After the event with this ID.
     case after(EventID)
 }
 
-/// Where a stream begins, as history knows it.
+/// Where a stream begins, as located in history.
 package struct LocatedStart: Sendable, Hashable {
-    /// The last event that the subscriber has; nil to begin with the oldest that is held.
+    /// The last event that the subscriber has; nil to begin with the oldest event held.
     package var position: Position?
-    /// What the subscriber asked for, if that is not in this history: it is told of a gap.
+    /// The ID that the subscriber asked for, if the history does not know it: a gap is reported.
     package var unknown: EventID?
 
-    /// Whether the stream begins with the oldest event that is held, whichever that is.
+    /// Whether the subscriber asked to begin with the oldest event held.
     var startsWithOldest: Bool { position == nil && unknown == nil }
 
     package init(position: Position?, unknown: EventID? = nil) {

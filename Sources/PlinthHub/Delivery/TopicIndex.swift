@@ -1,54 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Which slots of a ``Distributor`` get the events of a topic.
+/// Finds the slots of a ``Distributor`` that receive the events of a topic.
 ///
-/// A subscriber of one topic stands in that topic's list and nowhere else. One of several names stands in a list of each.
-/// Patterns are found by the topic when it next has an event, and the answer is kept with the topic until a pattern comes or
-/// goes; only matchers of an application's own are asked one by one. So coming and going costs what was named, however many
-/// topics and subscribers there are.
+/// A subscriber of one topic is in that topic's list alone; a subscriber of several names is in a list for each.
+/// Patterns are matched when a topic next has an event, and the result is cached with the topic until a pattern is
+/// added or removed; only an application's matchers are called one by one. Adding or removing a subscriber thus costs
+/// what it named, however many topics and subscribers there are.
 struct TopicIndex {
     struct Node {
         let topic: Topic
         /// Subscribers of this topic alone.
         var single: [Int32] = []
-        /// The patterns that match, as numbers of their lists, as of ``patternsVersion``.
+        /// The matching patterns by the numbers of their lists, as of ``patternsVersion``.
         var patterns: [Int32] = []
         var patternsVersion = -1
-        /// Subscribers whose matchers were asked and want it, as of ``version``.
+        /// Subscribers with a matcher that accepts the topic, as of ``version``.
         var asked: [Int32] = []
-        /// How many changes ``asked`` knows of.
+        /// The number of changes that ``asked`` includes.
         var version = -1
-        /// The events of the round under way that have this topic.
+        /// The events of the current round that have this topic.
         var pending: [Int32] = []
     }
 
     private(set) var numbers: [Topic: Int32] = [:]
     private(set) var nodes: [Node?] = []
     private var free: [Int32] = []
-    /// Subscribers that named several topics; the numbers of lists are those of nodes.
+    /// Subscribers that named several topics; lists have the numbers of nodes.
     private(set) var several = Memberships()
     private(set) var patterns = PatternIndex()
-    /// Subscribers whose matchers have to be asked.
+    /// Subscribers with an application's matchers.
     private(set) var asking: [Int32: Selection] = [:]
-    /// Which of them came or went, in order, as far as that is known.
+    /// The latest of them that were added or removed, in order.
     private var changes: [Int32] = []
-    /// How many came or went before the first of ``changes``.
+    /// The number of changes before the first of ``changes``.
     private var forgotten = 0
-    /// Topics that were made for the answers only, since these were last forgotten.
+    /// Topics created only to cache results, since these were last dropped.
     private var unnamed = 0
-    /// Patterns in all answers, at least.
+    /// The patterns in all cached results, at least.
     private var answers = 0
-    /// Branches of patterns that were followed, for tests of what a topic costs.
+    /// Pattern branches followed; for tests of a topic's cost.
     private(set) var steps = 0
 
-    /// The topics that are kept for the answers only, at most.
+    /// The maximum number of topics kept only to cache results.
     private static let maximumUnnamed = 4096
-    /// The patterns in all answers, at most: 4 MB.
+    /// The maximum number of patterns in all cached results: 4 MB.
     private static let maximumAnswers = 1 << 20
-    /// The changes that are kept, at most; a topic that is further behind asks every matcher again.
+    /// The maximum number of changes kept; a topic further behind calls every matcher again.
     private static let maximumChanges = 1024
 
-    /// The node of a topic that a subscriber may want, nil if none does.
+    /// The node of a topic that a subscriber may want; nil if none does.
     mutating func node(of topic: Topic) -> Int? {
         if let number = numbers[topic] {
             findAgain(Int(number))
@@ -80,14 +80,14 @@ struct TopicIndex {
         return makeNode(topic)
     }
 
-    /// Forgets the answers for topics that no subscriber named: with one subscriber of all topics there would be one for each
-    /// that ever was.
+    /// Drops the cached results of topics that no subscriber named: one subscriber of all topics would otherwise retain
+    /// every topic that ever was.
     private mutating func dropUnnamed() {
         for number in nodes.indices { drop(number) }
         unnamed = 0
     }
 
-    /// Forgets a topic that no subscriber named, unless a round still has use for it.
+    /// Drops a topic that no subscriber named, unless the current round uses it.
     private mutating func drop(_ number: Int) {
         guard let topic = nodes[number]?.topic, nodes[number]?.single.isEmpty ?? false, several.count(of: number) == 0,
             nodes[number]?.pending.isEmpty ?? false
@@ -100,16 +100,16 @@ struct TopicIndex {
 
     // MARK: - Patterns and matchers
 
-    /// Brings what is known of a topic up to date.
+    /// Updates the cached results of a topic.
     private mutating func findAgain(_ number: Int) {
-        // The way of nearly all events: nothing of the node is copied.
+        // The common case copies nothing of the node.
         if nodes[number]?.patternsVersion != patterns.version { findPatterns(number) }
         if nodes[number]?.version != forgotten + changes.count { askAgain(number) }
     }
 
     private mutating func findPatterns(_ number: Int) {
         guard var node = nodes[number] else { return }
-        // One reference to its lists, which are changed below.
+        // Keeps its lists uniquely referenced, since they are changed below.
         nodes[number] = nil
         answers -= node.patterns.count
         node.patterns.removeAll(keepingCapacity: true)
@@ -120,7 +120,7 @@ struct TopicIndex {
         if answers > Self.maximumAnswers { forgetAnswers(but: number) }
     }
 
-    /// Forgets which patterns match, for every topic that no round has use for.
+    /// Drops the matching patterns of all topics that the current round does not use.
     private mutating func forgetAnswers(but kept: Int) {
         for number in nodes.indices where number != kept && (nodes[number]?.pending.isEmpty ?? false) {
             answers -= nodes[number]?.patterns.count ?? 0
@@ -129,11 +129,11 @@ struct TopicIndex {
         }
     }
 
-    /// Brings the answers of matchers up to date.
+    /// Updates the cached results of matchers.
     private mutating func askAgain(_ number: Int) {
         let current = forgotten + changes.count
         guard var node = nodes[number] else { return }
-        // One reference to its lists, which are changed below.
+        // Keeps its lists uniquely referenced, since they are changed below.
         nodes[number] = nil
         defer { nodes[number] = node }
         let isKnown = node.version >= forgotten
@@ -168,36 +168,36 @@ struct TopicIndex {
 
     // MARK: - A round
 
-    /// Takes note of an event of a topic.
+    /// Adds an event of the round to its topic.
     ///
-    /// - Returns: Whether it is the first of the round.
+    /// - Returns: Whether it is the topic's first of the round.
     mutating func add(_ event: Int32, pendingOf number: Int) -> Bool {
         guard let isFirst = nodes[number]?.pending.isEmpty else { return false }
         nodes[number]?.pending.append(event)
         return isFirst
     }
 
-    /// The events of a topic in this round; none from now on.
+    /// Takes the events of a topic in this round.
     mutating func takePending(of number: Int) -> [Int32] {
         guard let pending = nodes[number]?.pending else { return [] }
         nodes[number]?.pending = []
         return pending
     }
 
-    /// Keeps the room of what was taken for the next round.
+    /// Returns the capacity of a taken array for the next round.
     mutating func giveBack(_ pending: consuming [Int32], to number: Int) {
         guard pending.capacity <= 1024 else { return }
         pending.removeAll(keepingCapacity: true)
         nodes[number]?.pending = pending
     }
 
-    /// Whether a topic has subscribers that named more than it.
+    /// Whether a topic has subscribers of more than this topic.
     func hasOthers(_ number: Int) -> Bool {
         several.count(of: number) > 0 || !(nodes[number]?.patterns.isEmpty ?? true)
             || !(nodes[number]?.asked.isEmpty ?? true)
     }
 
-    /// Calls a closure with each subscriber of a topic that may have others: perhaps more than once.
+    /// Calls a closure with each subscriber of more than this topic, perhaps more than once.
     func forEachOther(of number: Int, _ body: (Int32) -> Void) {
         several.forEach(in: number, body)
         guard let node = nodes[number] else { return }
@@ -209,7 +209,7 @@ struct TopicIndex {
 
     /// Adds a subscriber.
     ///
-    /// - Returns: Its place in the list of its topic, for ``remove(_:_:place:moved:)``.
+    /// - Returns: Its place in its topic's list, for ``remove(_:_:place:moved:)``.
     mutating func add(_ slot: Int, _ selection: Selection) -> Int32 {
         let slot = Int32(slot)
         if let only = selection.only {
@@ -231,9 +231,9 @@ struct TopicIndex {
     ///
     /// - Parameters:
     ///   - slot: The subscriber.
-    ///   - selection: What it was added with.
-    ///   - place: What adding it returned, or the place that another's removal moved it to.
-    ///   - moved: Called with the subscriber that is in that place now.
+    ///   - selection: The selection that it was added with.
+    ///   - place: The place that adding it returned, or that another's removal moved it to.
+    ///   - moved: Called with the subscriber that was moved to this place, if any.
     mutating func remove(_ slot: Int, _ selection: Selection, place: Int32, moved: (Int32) -> Void) {
         let slot = Int32(slot)
         if let only = selection.only {

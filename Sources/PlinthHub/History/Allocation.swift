@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What allocations take in memory, as glibc's `malloc` gives it out on 64-bit systems: with 8 bytes of its own, in steps of 16.
+/// Heap memory of allocations, as glibc's `malloc` uses it on 64-bit systems: 8 bytes of header, in steps of 16.
 ///
-/// Other allocators round in steps of their own; the difference is a few bytes for each allocation.
+/// Other allocators round differently, by a few bytes per allocation.
 enum Allocation {
-    /// What comes before an array's elements: the object's head, the count and the capacity.
+    /// The bytes before an array's elements: object header, count and capacity.
     static let arrayHead = 32
 
-    /// An allocation.
+    /// The memory of an allocation.
     static func size(_ bytes: Int) -> Int { max(32, (bytes + 8 + 15) & ~15) }
 
-    /// An array's elements, whatever they refer to; nothing for an array that never had one.
+    /// The memory of an array's buffer, without what its elements refer to; 0 for an array that never had one.
     static func array<Element>(_ array: [Element]) -> Int { self.array(Element.self, capacity: array.capacity) }
 
-    /// An array of a capacity.
+    /// The memory of a buffer of this capacity.
     static func array<Element>(_: Element.Type, capacity: Int) -> Int {
         capacity == 0 ? 0 : size(arrayHead + capacity * MemoryLayout<Element>.stride)
     }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The bytes of one event, ready for the socket in both forms: as a chunk (RFC 9112, section 7.1), and bare within it.
+/// The encoded bytes of one event in both forms: as a chunk (RFC 9112, section 7.1), and bare within it.
 package struct EventFrame: Sendable {
     package let bytes: [UInt8]
-    /// Where the chunk's size begins, behind room that it did not need.
+    /// Where the chunk's size begins, after the room that it did not need.
     private let start: UInt8
 
-    /// The event with its chunk's size and line ends.
+    /// The event with the chunk's size and line ends.
     package var chunked: Range<Int> { Int(start)..<bytes.count }
-    /// The event alone, as a body has it that is not chunked.
+    /// The event alone, for a body that is not chunked.
     package var bare: Range<Int> { NewEvent.prefix..<(bytes.count - 2) }
 
-    /// Completes a block of fields.
+    /// Completes a block with its ID.
     ///
     /// - Parameters:
     ///   - fields: ``NewEvent/prefix`` bytes of room, then lines, each with its end.
-    ///   - id: What becomes the last line.
+    ///   - id: The ID, written as the last line.
     init(fields: consuming [UInt8], id: [UInt8]) {
         var bytes = fields
-        // Otherwise an ID that is longer than expected would double the room, and history keeps all of it.
+        // Otherwise an unexpectedly long ID would double the capacity, which history retains.
         bytes.reserveCapacity(bytes.count + id.count + 8)
         bytes.append(contentsOf: [0x69, 0x64, 0x3A, 0x20])
         bytes.append(contentsOf: id)
@@ -39,7 +39,7 @@ package struct EventFrame: Sendable {
         self.bytes = bytes
     }
 
-    /// A block that stands for no event of history: a gap, a heartbeat, a reconnection time.
+    /// A block outside of history, such as a reconnection time.
     ///
     /// - Parameter text: Lines, the last of which is blank.
     package init(text: [UInt8]) {
@@ -48,17 +48,17 @@ package struct EventFrame: Sendable {
 
     package func range(isChunked: Bool) -> Range<Int> { isChunked ? chunked : bare }
 
-    /// Where the ID, of this many bytes, stands in the last line; a line end and the blank line follow.
+    /// The range of the ID, `length` bytes long, in the last line; a line end and the blank line follow it.
     func id(length: Int) -> Range<Int> {
         let end = bare.upperBound - 2
         return (end - length)..<end
     }
 
-    /// The same event, with a tab and a topic behind its ID.
+    /// The same event, with a tab and a topic after its ID.
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - idLength: The bytes of the ID.
+    ///   - idLength: The length of the ID in bytes.
     /// - Returns: The frame.
     func naming(_ topic: Topic, idLength: Int) -> EventFrame {
         let end = id(length: idLength).upperBound

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The ID that clients know an event by, and resume from: a byte string that means something to its history only.
+/// The ID by which clients identify an event and resume: a byte string that only its history can interpret.
 public struct EventID: Sendable, Hashable, CustomStringConvertible {
     /// The ID in UTF-8.
     public let utf8: [UInt8]
 
-    /// The most bytes of an ID: 256.
+    /// The maximum length of an ID in bytes: 256.
     public static let maximumLength = 256
 
-    /// An ID that a client sent, or that a publisher was allowed to choose.
+    /// Creates an ID from bytes that a client sent or a publisher chose.
     ///
-    /// Nil if it is not that.
+    /// Returns nil if the bytes are invalid.
     ///
     /// - Parameter utf8: 1 to ``maximumLength`` bytes of UTF-8 without control characters.
     public init?(utf8: [UInt8]) {
@@ -18,14 +18,14 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
         self.utf8 = utf8
     }
 
-    /// An ID of a history's own making.
+    /// Creates an ID that a history assigns, without validating it.
     ///
     /// - Parameter trusted: 1 to ``maximumLength`` bytes of UTF-8 without control characters.
     public init(trusted: [UInt8]) {
         utf8 = trusted
     }
 
-    /// The text form.
+    /// The ID as text.
     public var description: String { String(decoding: utf8, as: UTF8.self) }
 
     /// Whether the bytes are the same.
@@ -36,28 +36,28 @@ public struct EventID: Sendable, Hashable, CustomStringConvertible {
         utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
-    /// Whether a publisher may choose it: neither `earliest` nor anything that begins with `#` is for them.
+    /// Whether publishers must not choose this ID: it is `earliest`, or begins with `#`.
     var isReserved: Bool { utf8.first == 0x23 || utf8 == Array("earliest".utf8) }
 }
 
-/// A place in the one order of a hub's events: the number of an event, or of the last one that somebody has seen.
+/// A position in the single order of a hub's events: that of an event, or of the last event that a reader has.
 ///
-/// Events are numbered from 1 over all topics; 0 lies before the first.
+/// Events are numbered from 1 across all topics; 0 precedes the first.
 public struct Position: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// The number.
     public var number: UInt64
 
-    /// A position.
+    /// Creates a position.
     public init(_ number: UInt64) {
         self.number = number
     }
 
-    /// Before the first event.
+    /// The position before the first event.
     public static let zero = Position(0)
 
-    /// Whether the left one comes first.
+    /// Whether the left position comes first.
     public static func < (left: Position, right: Position) -> Bool { left.number < right.number }
 
-    /// The text form.
+    /// The number as text.
     public var description: String { "\(number)" }
 }

@@ -1,122 +1,125 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a hub has published: the source of all that is delivered, live or later.
+/// The store of what a hub has published, and the source of all that it delivers, live or later.
 ///
-/// A history decides the order of events and gives them their IDs. The hub asks it for what subscribers missed, and is told
-/// by it of every event that comes into it, from wherever. The contract, which `PlinthHubTesting`'s suite checks:
+/// A history orders events and assigns their IDs. The hub reads from it what subscribers missed, and receives from it
+/// every event that enters it, wherever the event was published. `HistoryContract` in `PlinthHubTesting` checks this
+/// contract:
 ///
-/// - An event that was appended is in history before ``append(_:)`` returns, and before anybody is told of it. If that
-///   throws, nobody has been told, nor ever will be.
-/// - Positions increase by one order for all topics; they need not be dense. `deliver` is called in that order, once for
-///   each event, with no event left out.
-/// - ``read(after:selection:limit:)`` leaves nothing out, or says so.
+/// - An appended event is in history before ``append(_:)`` returns, and before it is delivered. If ``append(_:)``
+///   throws, the event is never delivered.
+/// - Positions increase in one order across all topics; they need not be consecutive. `deliver` is called in that
+///   order, once for each event, and leaves none out.
+/// - ``read(after:selection:limit:)`` leaves nothing out without reporting it.
 public protocol History: Sendable {
-    /// Begins, once, before anything else is asked.
+    /// Opens the history; called once, before any other method.
     ///
-    /// - Parameter deliver: To be called for all that comes into history from now on, one call at a time, with entries in
-    ///   their order. It returns quickly and calls nothing of the history.
+    /// - Parameter deliver: Called with every event that enters history from now on, one call at a time and in order.
+    ///   It returns quickly and does not call the history.
     /// - Returns: The position of the last event in history.
     /// - Throws: If the history cannot be used.
     func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position
 
-    /// Puts events into history, all or none.
+    /// Appends events, all or none.
     ///
-    /// - Parameter events: One or more, in their order.
-    /// - Returns: Their IDs, in that order, once they are in history.
-    /// - Throws: If they are not in history and will not be.
+    /// - Parameter events: One or more events, in order.
+    /// - Returns: Their IDs in the same order, once the events are in history.
+    /// - Throws: If the events are not in history and never will be.
     func append(_ events: [NewEvent]) async throws -> [EventID]
 
-    /// Puts events into history if that takes no waiting.
+    /// Appends events if that requires no waiting.
     ///
-    /// - Parameter events: One or more, in their order.
-    /// - Returns: Their IDs; nil where appending waits for something, which is the default: then ``append(_:)`` is called.
+    /// - Parameter events: One or more events, in order.
+    /// - Returns: Their IDs; nil if appending has to wait: the hub then calls ``append(_:)``. Default: nil.
     /// - Throws: As ``append(_:)``.
     func appendNow(_ events: [NewEvent]) throws -> [EventID]?
 
-    /// Finds where a stream begins.
+    /// Finds the position of an ID.
     ///
     /// - Parameter id: The last ID that a client has seen.
-    /// - Returns: Its position, whether or not the event itself is still held; nil if it is not from this history.
-    /// - Throws: If the history cannot say.
+    /// - Returns: Its position, whether or not the event is still held; nil if the ID is not from this history.
+    /// - Throws: If the position cannot be determined.
     func locate(_ id: EventID) async throws -> Position?
 
-    /// Finds where a stream begins if that takes no waiting.
+    /// Finds the position of an ID if that requires no waiting.
     ///
     /// - Parameter id: The last ID that a client has seen.
-    /// - Returns: The answer of ``locate(_:)``; nil where that waits for something, which is the default.
+    /// - Returns: The result of ``locate(_:)``; nil if that has to wait. Default: nil.
     func locateNow(_ id: EventID) -> Located?
 
-    /// Reads on from a position.
+    /// Reads events after a position.
     ///
     /// - Parameters:
-    ///   - position: The last event that the reader has; nil to begin with the oldest that is held.
-    ///   - selection: Which events.
-    ///   - limit: How much at most.
-    /// - Returns: Events in their order, and how far was looked. At least one event, unless there is none up to there.
+    ///   - position: The last event that the reader has; nil to begin with the oldest event held.
+    ///   - selection: The events to return.
+    ///   - limit: The limits of the read.
+    /// - Returns: Events in order, and how far the read went. At least one event, unless none is included up to there.
     /// - Throws: If the history cannot be read now.
     func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch
 
-    /// Reads on if that takes no waiting.
+    /// Reads events after a position if that requires no waiting.
     ///
     /// - Parameters:
     ///   - position: As for ``read(after:selection:limit:)``.
-    ///   - selection: Which events.
-    ///   - limit: How much at most.
-    /// - Returns: The answer of ``read(after:selection:limit:)``; nil where that waits for something, which is the default.
+    ///   - selection: The events to return.
+    ///   - limit: The limits of the read.
+    /// - Returns: The result of ``read(after:selection:limit:)``; nil if that has to wait. Default: nil.
     func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch?
 
-    /// The ID that stands for a position, for streams that tell how far they are without an event.
+    /// The ID that stands for a position, for streams that report a position without an event.
     func id(at position: Position) -> EventID
 
-    /// Removes the events of a topic; whoever still needed one of them is told as of any that is no longer held.
+    /// Removes the events of a topic.
     ///
-    /// - Parameter topic: The topic. An event that has other topics too is removed for all of them.
-    /// - Returns: How many.
-    /// - Throws: If they could not be removed.
+    /// To readers that still need them, they are missing like any event that is no longer held.
+    ///
+    /// - Parameter topic: The topic. An event that also has other topics is removed from all of them.
+    /// - Returns: The number of events removed.
+    /// - Throws: If the events could not be removed.
     func purge(_ topic: Topic) async throws -> Int
 
-    /// What it holds.
+    /// What the history holds.
     func statistics() async throws -> HistoryStatistics
 
-    /// Removes what is too old; called now and then.
+    /// Removes events that are too old; called periodically.
     func expire() async
 }
 
 extension History {
-    /// Appends if that takes no waiting.
+    /// Returns nil: appending has to wait.
     public func appendNow(_ events: [NewEvent]) throws -> [EventID]? { nil }
-    /// Finds where a stream begins if that takes no waiting.
+    /// Returns nil: locating has to wait.
     public func locateNow(_ id: EventID) -> Located? { nil }
-    /// Reads on if that takes no waiting.
+    /// Returns nil: reading has to wait.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? { nil }
-    /// Removes what is too old.
+    /// Does nothing.
     public func expire() async {}
 }
 
-/// Where an ID is.
+/// The result of locating an ID.
 public enum Located: Sendable, Hashable {
-    /// At this position, whether or not the event is still held.
+    /// The ID's position, whether or not the event is still held.
     case found(Position)
-    /// Not in this history, or not any more in any that it knows.
+    /// The ID is not known to this history, or no longer is.
     case unknown
 }
 
-/// How much one read takes at most.
+/// The limits of one read.
 public struct ReadLimit: Sendable, Hashable {
-    /// Events that are returned.
+    /// The maximum number of events returned.
     public var events: Int
-    /// Bytes of what is returned; one event is returned even if it has more.
+    /// The maximum number of bytes returned; one event is returned even if it has more.
     public var bytes: Int
-    /// What is looked at: one for each event, also those that the reader does not get, and more for one that takes more than
-    /// one pattern or matcher to decide.
+    /// The maximum work: 1 for each event examined, returned or not, and more if several patterns or matchers are
+    /// tested for it.
     public var work: Int
 
-    /// A limit.
+    /// Creates limits.
     ///
     /// - Parameters:
-    ///   - events: Events that are returned; 256 unless given.
-    ///   - bytes: Bytes of what is returned; 64 KiB unless given.
-    ///   - work: What is looked at, in events and patterns; 10,000 unless given.
+    ///   - events: The maximum number of events returned. Default: 256.
+    ///   - bytes: The maximum number of bytes returned. Default: 64 KiB.
+    ///   - work: The maximum work, in events and patterns examined. Default: 10,000.
     public init(events: Int = 256, bytes: Int = 64 * 1024, work: Int = 10_000) {
         self.events = events
         self.bytes = bytes
@@ -124,29 +127,29 @@ public struct ReadLimit: Sendable, Hashable {
     }
 }
 
-/// What a read found.
+/// The result of a read.
 public struct HistoryBatch: Sendable {
-    /// The events, in their order.
+    /// The events, in order.
     public var entries: [HistoryEntry]
-    /// How far was looked: the reader has all that it gets up to here.
+    /// The end of the read: the reader has all of its events up to here.
     public var through: Position
-    /// Up to where events may be missing that the reader should have got, because they are no longer held; nil if none is.
+    /// The position up to which events for the reader may be missing because they are no longer held; nil if none is.
     ///
-    /// They need not lie before the first of these: topics lose their events at different times. Where only the floor of
-    /// the whole log is known this may be said without need, never the reverse.
+    /// It may lie after the first of ``entries``: topics lose their events at different times. A history that knows
+    /// only the oldest event of its whole log may report missing events needlessly, never the reverse.
     public var missingThrough: Position?
-    /// What was looked at, as ``ReadLimit/work`` counts it; 0 where that took the hub no time.
+    /// The work done, as ``ReadLimit/work`` counts it; 0 if it took the hub no time.
     ///
-    /// A thread that reads for many subscribers turns to those who are live after 20,000.
+    /// After 20,000, a thread that reads for many subscribers returns to its live ones.
     public var work: Int
 
-    /// A batch.
+    /// Creates a batch.
     ///
     /// - Parameters:
-    ///   - entries: The events.
-    ///   - through: How far was looked.
-    ///   - missingThrough: Up to where events may be missing that are no longer held.
-    ///   - work: What was looked at; 0 unless given.
+    ///   - entries: The events, in order.
+    ///   - through: The end of the read.
+    ///   - missingThrough: The position up to which events may be missing; nil if none is.
+    ///   - work: The work done. Default: 0.
     public init(entries: [HistoryEntry], through: Position, missingThrough: Position?, work: Int = 0) {
         self.entries = entries
         self.through = through
@@ -157,19 +160,19 @@ public struct HistoryBatch: Sendable {
 
 /// What a history holds.
 public struct HistoryStatistics: Sendable, Hashable {
-    /// Topics with at least one event.
+    /// The number of topics with at least one event.
     public var topics: Int
-    /// Events.
+    /// The number of events.
     public var events: Int
-    /// Bytes, roughly.
+    /// The approximate number of bytes.
     public var bytes: Int
 
-    /// Statistics.
+    /// Creates statistics.
     ///
     /// - Parameters:
-    ///   - topics: Topics with at least one event.
-    ///   - events: Events.
-    ///   - bytes: Bytes, roughly.
+    ///   - topics: The number of topics with at least one event.
+    ///   - events: The number of events.
+    ///   - bytes: The approximate number of bytes.
     public init(topics: Int, events: Int, bytes: Int) {
         self.topics = topics
         self.events = events

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How much a memory history holds, of one topic or in all; what comes first counts.
+/// How much a memory history holds, per topic or in total; the first limit reached applies.
 public struct HistoryLimits: Sendable, Hashable {
-    /// Events, at least 0.
+    /// The maximum number of events, at least 0.
     public var events: Int
-    /// Bytes, about 200 for each event included.
+    /// The maximum number of bytes, including about 200 of overhead per event.
     public var bytes: Int
-    /// The time since an event was published; nil for no limit.
+    /// The maximum time since an event was published; nil for no limit.
     public var age: Duration?
 
-    /// Limits.
+    /// Creates limits.
     ///
     /// - Parameters:
-    ///   - events: Events, at least 0; no limit unless given.
-    ///   - bytes: Bytes, about 200 for each event included; no limit unless given.
-    ///   - age: The time since an event was published; no limit unless given.
+    ///   - events: The maximum number of events, at least 0. Default: no limit.
+    ///   - bytes: The maximum number of bytes, including about 200 of overhead per event. Default: no limit.
+    ///   - age: The maximum time since an event was published. Default: nil, no limit.
     public init(events: Int = .max, bytes: Int = .max, age: Duration? = nil) {
         self.events = max(0, events)
         self.bytes = max(0, bytes)
         self.age = age
     }
 
-    /// What one topic holds unless told otherwise: 10,000 events, 16 MiB.
+    /// The default limits of one topic: 10,000 events, 16 MiB.
     public static let defaultOfTopic = HistoryLimits(events: 10_000, bytes: 16 << 20)
 
-    /// What all topics hold together unless told otherwise: 1,000,000 events, 256 MiB.
+    /// The default limits of all topics together: 1,000,000 events, 256 MiB.
     public static let defaultInTotal = HistoryLimits(events: 1_000_000, bytes: 256 << 20)
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A read of a ``MemoryHistory`` under way: picks what a selection includes, up to a limit.
+/// A read of a ``MemoryHistory`` in progress: collects the events that a selection includes, up to a limit.
 struct HistoryReading {
     private let selection: Selection
     private let limit: ReadLimit
     private(set) var batch: HistoryBatch
     private var bytes = 0
-    /// Whether an event was looked at: one is, whatever finding out what is missing took, or a reader would never get on.
+    /// Whether an event was examined: one always is, whatever work the search for losses took, so that a reader
+    /// advances.
     private var hasBegun = false
-    /// How many events had been removed when what is missing was last found.
+    /// The number of removals when losses were last determined.
     private(set) var removals: Int?
     private var answers = TopicAnswers()
 
@@ -18,17 +19,17 @@ struct HistoryReading {
         batch = HistoryBatch(entries: [], through: position ?? .zero, missingThrough: nil)
     }
 
-    /// Nothing is left out up to here, unless an event is refused.
+    /// Marks the read as complete up to the head, unless an event is refused.
     mutating func begin(head: UInt64) { batch.through = Position(head) }
 
-    /// Events that are wanted were lost up to here.
+    /// Records that wanted events were lost up to a position.
     mutating func misses(_ position: UInt64) {
         batch.missingThrough = max(batch.missingThrough ?? .zero, Position(position))
     }
 
-    /// Takes an event if it is included.
+    /// Takes an event if the selection includes it.
     ///
-    /// - Returns: Whether to go on: not if the limit does not allow it, whether or not it is included.
+    /// - Returns: Whether to continue: false if the limit is reached, whether or not the event is included.
     mutating func take(_ entry: HistoryEntry) -> Bool {
         guard !hasBegun || batch.work < max(1, limit.work) else { return refuse(entry) }
         hasBegun = true
@@ -51,11 +52,11 @@ struct HistoryReading {
 
     /// Takes a part of the log.
     ///
-    /// - Returns: Whether to go on behind it.
+    /// - Returns: Whether to continue after it.
     mutating func take(_ part: MemoryHistoryState.Part) -> Bool {
         let missing = missing(part)
         if let missing {
-            // What was removed since the last part was taken lies behind what has been picked: the next read says so.
+            // Events removed since the last part lie after those collected; the next read reports them.
             guard batch.entries.isEmpty else { return false }
             misses(missing)
         }
@@ -65,11 +66,11 @@ struct HistoryReading {
         return batch.work < max(1, limit.work)
     }
 
-    /// The last event that the selection may include and that is not held any more.
+    /// The last event that the selection may include and that is no longer held.
     private mutating func missing(_ part: MemoryHistoryState.Part) -> UInt64? {
         var last = max(part.forgotten, part.bound ?? 0)
         for loss in part.losses where loss.position > last {
-            // Beyond the limit it is taken for one that is wanted: rather a gap without need than none where one is.
+            // Beyond the limit a loss counts as wanted: a needless gap is better than an unreported one.
             var work = 0
             if batch.work >= max(1, limit.work) || answers.wants(loss.topics, selection, work: &work) {
                 last = loss.position
@@ -80,9 +81,9 @@ struct HistoryReading {
     }
 }
 
-/// What a selection answered for the topics of a read, by the lists that entries of one topic share.
+/// Caches whether a selection wants the topics of a read, keyed by the arrays that entries of one topic share.
 ///
-/// A table of 64 answers: a list has four places, and takes the first of them if others have all four.
+/// The table has 64 places. An array may be in any of four, and replaces the first of them if all are taken.
 private struct TopicAnswers {
     private static let size = 64
     private static let ways = 4
@@ -94,7 +95,7 @@ private struct TopicAnswers {
 
     mutating func wants(_ topics: [Topic], _ selection: Selection, work: inout Int) -> Bool {
         if selection.only != nil { return topics.contains { selection.wants($0, work: &work) } }
-        // Lists in the table are alive, so that no other can have their address.
+        // Arrays in the table are alive, so no other can have their address.
         let address = Self.address(of: topics)
         if known.isEmpty { known = Array(repeating: ([], false), count: Self.size) }
         let first = Int(truncatingIfNeeded: (address >> 4) % UInt(Self.size))

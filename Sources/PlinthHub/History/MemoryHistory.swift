@@ -2,21 +2,21 @@
 
 import Synchronization
 
-/// A history in memory: as fast as a history can be, and gone with its process.
+/// A history in memory, which is lost when the process exits.
 ///
-/// Its IDs carry an epoch, a random value of its own, so that an ID from before a restart is recognised as unknown and never
-/// taken for one of its own.
+/// Its IDs contain an epoch, a random value chosen on creation, so that an ID from before a restart is recognised as
+/// unknown and never mistaken for a current one.
 public final class MemoryHistory: History {
     private let state: Mutex<MemoryHistoryState>
     private let now: @Sendable () -> MonotonicTime
 
-    /// A history without events.
+    /// Creates a history without events.
     ///
     /// - Parameters:
-    ///   - topic: What each topic holds; 10,000 events and 16 MiB unless given.
-    ///   - total: What all topics hold together; 1,000,000 events and 256 MiB unless given.
-    ///   - acceptsIDs: Whether publishers may choose IDs; not unless told otherwise. An ID that is used again is found
-    ///     where it was used first.
+    ///   - topic: The limits of each topic. Default: 10,000 events, 16 MiB.
+    ///   - total: The limits of all topics together. Default: 1,000,000 events, 256 MiB.
+    ///   - acceptsIDs: Whether publishers may choose IDs. An ID that is used again is located at its first use.
+    ///     Default: false.
     public convenience init(
         topic: HistoryLimits = .defaultOfTopic,
         total: HistoryLimits = .defaultInTotal,
@@ -42,7 +42,7 @@ public final class MemoryHistory: History {
         self.now = now
     }
 
-    /// Begins to hand on what is appended.
+    /// Starts the delivery of appended events.
     public func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
         state.withLock { state in
             state.deliver = deliver
@@ -50,15 +50,15 @@ public final class MemoryHistory: History {
         }
     }
 
-    /// Puts events into history, all or none.
+    /// Appends events, all or none; throws ``HistoryError`` for a chosen ID that is not accepted.
     public func append(_ events: [NewEvent]) async throws -> [EventID] {
         try appendNow(events) ?? []
     }
 
-    /// Appends if that takes no waiting.
+    /// Appends events without waiting; throws ``HistoryError`` for a chosen ID that is not accepted.
     public func appendNow(_ events: [NewEvent]) throws -> [EventID]? {
         let now = self.now()
-        // Told under the lock, which is what keeps the order.
+        // Delivered under the lock, to keep the order.
         return try state.withLock { state in
             let (entries, ids) = try state.append(events, now: now)
             state.deliver?(entries)
@@ -71,17 +71,17 @@ public final class MemoryHistory: History {
         state.withLock { $0.locate(id) }
     }
 
-    /// Finds where a stream begins if that takes no waiting.
+    /// Finds the position of an ID without waiting.
     public func locateNow(_ id: EventID) -> Located? {
         state.withLock { $0.locate(id) }.map { .found($0) } ?? .unknown
     }
 
-    /// Reads on from a position.
+    /// Reads events after a position.
     public func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
         select(after: position, selection, limit)
     }
 
-    /// Reads on if that takes no waiting.
+    /// Reads events after a position without waiting.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? {
         select(after: position, selection, limit)
     }
@@ -93,7 +93,7 @@ public final class MemoryHistory: History {
             state.withLock { $0.read(after: position, only: only, &reading, now: now) }
             return reading.batch
         }
-        // Patterns are asked outside of the lock, which publishers wait for: it is held for each part of the log only.
+        // Patterns are tested outside the lock, which publishers wait for; it is held only to copy a part of the log.
         var next = position
         while true {
             let part = state.withLock { $0.part(after: next, selection, known: reading.removals, now: now) }
@@ -102,7 +102,7 @@ public final class MemoryHistory: History {
         }
     }
 
-    /// The ID of a position.
+    /// The ID that stands for a position.
     public func id(at position: Position) -> EventID {
         state.withLock { $0.id(at: position) }
     }
@@ -112,30 +112,30 @@ public final class MemoryHistory: History {
         state.withLock { $0.purge(topic) }
     }
 
-    /// What it holds.
+    /// What the history holds.
     public func statistics() async throws -> HistoryStatistics {
         state.withLock { $0.statistics }
     }
 
-    /// Removes what is too old.
+    /// Removes events that are too old.
     public func expire() async {
         let now = self.now()
         state.withLock { $0.expire(now: now) }
     }
 }
 
-/// An event that cannot be put into history.
+/// The reason why a history refused an event.
 public struct HistoryError: Error, Hashable, CustomStringConvertible {
-    /// Why not.
+    /// The reason.
     public enum Code: Sendable, Hashable {
-        /// It has an ID of its publisher's choice, and this history gives IDs itself.
+        /// The publisher chose an ID, and this history assigns IDs itself.
         case idNotAccepted
-        /// Its ID is reserved.
+        /// The chosen ID is reserved.
         case idReserved
     }
 
-    /// Why not.
+    /// The reason.
     public let code: Code
-    /// Why not, in words.
+    /// The reason in words.
     public let description: String
 }

@@ -2,13 +2,13 @@
 
 import DequeModule
 
-/// The events of a ``MemoryHistory``, and what has been removed of them.
+/// The events of a ``MemoryHistory``, and a record of removals.
 ///
-/// All events stand in one log in their order; an event that is removed leaves an empty slot, and when there are many of
-/// these they are closed up. Each topic has its events, too. What was removed is remembered by one position for each topic
-/// that is held, and by one for all others.
+/// One log holds all events in order. A removed event leaves an empty slot, and the log is compacted when there are
+/// many. Each topic also lists its own events. Removals are remembered as one position for each topic with events, and
+/// one for all other topics.
 ///
-/// What it counts is what all that takes in memory: entries, names, and the room of logs and tables.
+/// Byte counts include all of that: entries, names, and the capacity of logs and tables.
 struct MemoryHistoryState {
     private struct Slot {
         let position: UInt64
@@ -20,25 +20,25 @@ struct MemoryHistoryState {
     /// In nanoseconds.
     private let maximumAge: Int64?
     private let acceptsIDs: Bool
-    /// What every ID of this history begins with.
+    /// The prefix of every ID of this history.
     private let prefix: [UInt8]
     var deliver: (@Sendable ([HistoryEntry]) -> Void)?
 
     private var log: Deque<Slot> = []
     private var next: UInt64 = 1
-    /// The most slots that the log has had since its room was last fitted to them.
+    /// The most slots that the log has had since its capacity was last reduced.
     private var most = 0
     private var topics = TopicLogs()
-    /// The last event that was removed of a topic that has none any more.
+    /// The last event removed from a topic that has no events left.
     private var forgotten: UInt64 = 0
-    /// The last event that was removed of any.
+    /// The last event removed from any topic.
     private var lastRemoved: UInt64 = 0
-    /// How many events were removed.
+    /// The number of events removed so far.
     private var removals = 0
     private var count = 0
     /// The bytes of all entries.
     private var bytes = 0
-    /// Where IDs of publishers' choice were first used, while their events are held.
+    /// The first uses of IDs chosen by publishers, while their events are held.
     private var chosen: [EventID: UInt64] = [:]
 
     init(topic: HistoryLimits, total: HistoryLimits, acceptsIDs: Bool, epoch: UInt64) {
@@ -52,12 +52,12 @@ struct MemoryHistoryState {
     /// The position of the last event.
     var head: Position { Position(next - 1) }
 
-    /// What all that is held takes in memory.
+    /// The memory of all that is held, in bytes.
     private var held: Int { bytes + topics.held }
 
     var statistics: HistoryStatistics { HistoryStatistics(topics: topics.count, events: count, bytes: held) }
 
-    /// The topics and events that its tables have room for, for tests of whether it is given back.
+    /// The topics and events that the tables have capacity for; for tests.
     var tableRoom: Int { topics.room + max(most, log.count) }
 
     // MARK: - IDs
@@ -109,7 +109,7 @@ struct MemoryHistoryState {
             most = max(most, log.count)
             count += 1
             bytes += entry.size
-            // It stands in all of its topics before the first of them is trimmed: that may remove it again.
+            // Added to all of its topics before any is trimmed: trimming may remove it again.
             for number in numbers { topics.append(entry, to: number) }
             for topic in entry.topics { trim(topic) }
             entries.append(entry)
@@ -124,10 +124,10 @@ struct MemoryHistoryState {
 
     private func check(_ id: EventID) throws(HistoryError) {
         guard acceptsIDs else {
-            throw HistoryError(code: .idNotAccepted, description: "this history gives events their IDs itself")
+            throw HistoryError(code: .idNotAccepted, description: "this history assigns IDs; publish without one")
         }
         guard !id.isReserved, !id.utf8.starts(with: prefix) else {
-            throw HistoryError(code: .idReserved, description: "the ID \(id) is reserved")
+            throw HistoryError(code: .idReserved, description: "the ID \(id) is reserved; choose another")
         }
     }
 
@@ -141,7 +141,7 @@ struct MemoryHistoryState {
 
     // MARK: - Reading
 
-    /// Reads on for a subscriber of one topic, by the topic's own events: what that costs does not grow with the log.
+    /// Reads the events of one topic from its own list: the cost does not grow with the log.
     mutating func read(
         after position: Position?,
         only topic: Topic,
@@ -158,39 +158,39 @@ struct MemoryHistoryState {
         for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
     }
 
-    /// A part of the log, to be looked at outside of the lock.
+    /// A part of the log, to be examined outside the lock.
     struct Part {
-        /// The events, in their order.
+        /// The events, in order.
         var entries: [HistoryEntry] = []
-        /// How far they go.
+        /// The position up to which the part goes.
         var through: UInt64
-        /// Whether there are more.
+        /// Whether the log continues after it.
         var hasMore = false
-        /// Up to where events were removed of topics that have none any more.
+        /// The last event removed from a topic that has no events left.
         var forgotten: UInt64 = 0
         /// Topics that lost events and have others.
         var losses: [TopicLogs.Loss] = []
-        /// Up to where others may have lost events that are not among these.
+        /// The position up to which topics not in ``losses`` may have lost events.
         var bound: UInt64?
-        /// How many events have been removed until now.
+        /// The number of events removed so far.
         var removals = 0
-        /// Whether ``forgotten`` counts: a topic that was named has no events.
+        /// Whether ``forgotten`` applies: a named topic has no events.
         var lacksTopic = true
     }
 
-    /// How much a part has: some ten microseconds' worth, since publishers wait meanwhile.
+    /// The slots of a part: some ten microseconds of work, during which publishers wait.
     private static let partSize = 256
-    /// How many names are looked up for a part.
+    /// The maximum number of names looked up for a part.
     private static let maximumLookups = 64
 
-    /// What comes behind a position, whether or not a subscriber wants it; the price does not depend on what it named.
+    /// The part of the log after a position, wanted or not; its cost does not depend on the selection.
     ///
     /// - Parameters:
     ///   - position: The position.
-    ///   - selection: What the subscriber wants.
-    ///   - known: How many events had been removed when what is missing was last found, for this read; nil for its first part.
+    ///   - selection: The events that the subscriber wants.
+    ///   - known: The number of removals when this read last determined losses; nil for its first part.
     ///   - now: The time.
-    /// - Returns: The part; without losses if none came since.
+    /// - Returns: The part; without losses if nothing was removed since.
     mutating func part(after position: Position?, _ selection: Selection, known: Int?, now: MonotonicTime) -> Part {
         expire(now: now)
         let after = position?.number ?? 0
@@ -203,7 +203,7 @@ struct MemoryHistoryState {
             part.hasMore = true
             part.through = log[end - 1].position
         }
-        // The way of nearly all: nothing at all was removed since.
+        // The common case: nothing was removed since.
         guard lastRemoved > after, known != removals else { return part }
         if selection.isExact, selection.table.names <= Self.maximumLookups {
             part.lacksTopic = false
@@ -220,7 +220,7 @@ struct MemoryHistoryState {
         }
         if part.lacksTopic, forgotten > after { part.forgotten = forgotten }
         if !selection.isExact || selection.table.names > Self.maximumLookups {
-            // A log that was made since has lost nothing that is not in `forgotten`.
+            // Losses up to `forgotten` are covered by it, including those that new logs begin with.
             (part.losses, part.bound) = topics.losses(after: max(after, part.forgotten), limit: Self.partSize)
         }
         return part
@@ -238,7 +238,7 @@ struct MemoryHistoryState {
 
     mutating func expire(now: MonotonicTime) {
         guard let maximumAge else { return }
-        // The log is in the order of time.
+        // The log is ordered by time.
         while let slot = log.first {
             if let entry = slot.entry {
                 guard now.nanoseconds - entry.time.nanoseconds > maximumAge else { return }
@@ -248,9 +248,7 @@ struct MemoryHistoryState {
         }
     }
 
-    /// Removes an event from everywhere.
-    ///
-    /// Its slot in the log stays, empty.
+    /// Removes an event; its slot in the log stays, empty.
     private mutating func remove(_ entry: HistoryEntry) {
         let position = entry.position.number
         let index = log.index(after: position - 1) { $0.position }
@@ -267,13 +265,13 @@ struct MemoryHistoryState {
             guard let number = topics.number(of: topic) else { continue }
             if let removed = topics.remove(entry, from: number) { forgotten = max(forgotten, removed) }
         }
-        // Otherwise one old event would keep the slots of all that came and went after it.
+        // Otherwise one old event would retain the slots of all events removed after it.
         if log.count > 2 * count + 1024 { log = Deque(log.lazy.filter { $0.entry != nil }) }
     }
 
     private mutating func dropEmptySlots() {
         while let slot = log.first, slot.entry == nil { log.removeFirst() }
-        // A log does not give back by itself the room that it once needed.
+        // A deque does not shrink by itself.
         guard most > 4096, log.count < most / 8 else { return }
         log = Deque(Array(log))
         most = log.count
@@ -281,7 +279,7 @@ struct MemoryHistoryState {
 }
 
 extension Deque {
-    /// The index of the first element, of those in increasing order, whose number is beyond another.
+    /// The index of the first element with a number greater than `number`; the elements are in increasing order.
     fileprivate func index(after number: UInt64, _ key: (Element) -> UInt64) -> Int {
         var low = 0
         var high = count
@@ -311,7 +309,7 @@ extension [UInt8] {
 }
 
 extension UInt64 {
-    /// A number written in decimal digits and nothing else, as ``Swift/Array/appendDecimal(_:)`` writes it.
+    /// Parses a number exactly as ``Swift/Array/appendDecimal(_:)`` writes it: digits alone, no leading zeros.
     init?(decimal digits: ArraySlice<UInt8>) {
         guard let leading = digits.first, leading != 0x30 || digits.count == 1 else { return nil }
         var number: UInt64 = 0

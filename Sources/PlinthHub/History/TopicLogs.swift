@@ -1,40 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The events of each topic of a ``MemoryHistoryState``, and what each has lost.
+/// The events of each topic of a ``MemoryHistoryState``, and the last event that each has lost.
 struct TopicLogs {
     struct Log {
-        /// The topic alone, as its entries share it; empty in a log that is free.
+        /// The topic alone, as an array that its entries share; empty in a free log.
         fileprivate(set) var topics: [Topic]
         var entries = EntryList()
         /// The bytes of the entries.
         var bytes = 0
         /// The last event that was removed.
         fileprivate(set) var removed: UInt64 = 0
-        /// What is counted for the log itself, its name and its list.
+        /// The bytes counted for the log itself, its name and its list.
         fileprivate var held = 0
 
-        // Those that lost events stand in a list, by when they last lost one.
+        // Links of the list of logs that lost events, ordered by when they last lost one.
         fileprivate var older: Int32 = -1
         fileprivate var newer: Int32 = -1
         fileprivate var isListed = false
-        /// No log from the oldest of the list up to here has lost a later event.
+        /// No log from the oldest of the list up to this one has lost an event after this position.
         fileprivate var bound: UInt64 = 0
     }
 
     private var numbers: [Topic: Int32] = [:]
     private var logs: ContiguousArray<Log> = []
     private var free: [Int32] = []
-    /// The log that lost an event last.
+    /// The log that lost an event most recently.
     private var newest: Int32 = -1
-    /// What the logs take, their entries aside.
+    /// The memory of the logs without their entries, in bytes.
     private(set) var held = 0
 
     var count: Int { numbers.count }
 
-    /// The topics that the tables have room for.
+    /// The number of topics that the tables have capacity for.
     var room: Int { max(logs.capacity, numbers.capacity) }
 
-    /// What a log and its number take where they stand, on average over what their tables grow by.
+    /// The memory of a log and its number in the tables, averaged over their growth.
     private static let overhead = MemoryLayout<Log>.stride + 24
 
     subscript(number: Int) -> Log { logs[number] }
@@ -43,12 +43,12 @@ struct TopicLogs {
 
     // MARK: - Events
 
-    /// The log of a topic.
+    /// The log of a topic, created if there is none.
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - forgotten: The last event that was removed of a topic without a log: it may have been this one's.
-    /// - Returns: The log's number; a new one's if there was none.
+    ///   - forgotten: The last event removed from a topic without a log, which may have been this topic.
+    /// - Returns: The log's number.
     mutating func number(making topic: Topic, forgotten: UInt64) -> Int {
         if let known = numbers[topic] { return Int(known) }
         var log = Log(topics: [topic])
@@ -76,7 +76,7 @@ struct TopicLogs {
 
     /// Removes an event.
     ///
-    /// - Returns: The last event that the topic lost, if it has none any more and its log has gone.
+    /// - Returns: The last event that the topic lost, if it has no events left and its log was removed.
     mutating func remove(_ entry: HistoryEntry, from number: Int) -> UInt64? {
         let before = logs[number].entries.held
         logs[number].entries.remove(entry)
@@ -102,7 +102,7 @@ struct TopicLogs {
         held += bytes
     }
 
-    /// Gives back the room of topics that have gone: tables do not shrink by themselves.
+    /// Releases the memory of removed topics: the tables do not shrink by themselves.
     private mutating func shrink() {
         var moved: [Int32: Int32] = [-1: -1]
         var kept: ContiguousArray<Log> = []
@@ -124,7 +124,7 @@ struct TopicLogs {
 
     // MARK: - What was lost
 
-    /// Puts a log at the end of those that lost events.
+    /// Moves a log to the newest end of the list of those that lost events.
     private mutating func list(_ number: Int) {
         unlist(number)
         let last = newest
@@ -150,9 +150,9 @@ struct TopicLogs {
     ///
     /// - Parameters:
     ///   - position: The position.
-    ///   - limit: How many logs are looked at.
-    /// - Returns: The topics with the last event that each lost; and, where more logs would have to be looked at, a position
-    ///   after which none of them lost one.
+    ///   - limit: The maximum number of logs examined.
+    /// - Returns: The topics with the last event that each lost; and, if the limit was reached, a position after which
+    ///   the remaining logs lost none.
     func losses(after position: UInt64, limit: Int) -> (losses: [Loss], bound: UInt64?) {
         var losses: [Loss] = []
         var number = newest
@@ -167,7 +167,7 @@ struct TopicLogs {
         return (losses, nil)
     }
 
-    /// The last event that a topic has lost.
+    /// The last event that a topic lost.
     struct Loss {
         /// The topic alone.
         let topics: [Topic]
@@ -175,16 +175,16 @@ struct TopicLogs {
     }
 }
 
-/// The events of one topic, in their order.
+/// The events of one topic, in order.
 struct EntryList {
     private var items: [HistoryEntry?] = []
-    /// The first that has not been removed.
+    /// The index of the first event that has not been removed.
     private var start = 0
 
     var count: Int { items.count - start }
     var isEmpty: Bool { count == 0 }
     var first: HistoryEntry? { isEmpty ? nil : items[start] }
-    /// What it takes in memory.
+    /// Its memory in bytes.
     var held: Int { Allocation.array(items) }
 
     mutating func append(_ entry: HistoryEntry) {
@@ -203,7 +203,7 @@ struct EntryList {
         }
     }
 
-    /// Closes the room of those that have gone, and gives back what a crowd needed.
+    /// Removes the free places at the front, and releases capacity that is no longer needed.
     private mutating func close() {
         if items.capacity > 64, count < items.capacity / 4 {
             items = Array(items[start...])
@@ -213,7 +213,7 @@ struct EntryList {
         start = 0
     }
 
-    /// The index of the first beyond a position, for ``entries(from:)``.
+    /// The index of the first entry after a position.
     private func index(after position: UInt64) -> Int {
         var low = start
         var high = items.count
@@ -224,7 +224,7 @@ struct EntryList {
         return low
     }
 
-    /// The entries beyond a position, in their order.
+    /// The entries after a position, in order.
     func entries(after position: UInt64) -> some Sequence<HistoryEntry> {
         items[index(after: position)...].lazy.compactMap { $0 }
     }

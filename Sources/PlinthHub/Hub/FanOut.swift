@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// Hands what comes into history to every group of subscribers, in order.
+/// Passes every event that enters history to all groups of subscribers, in order.
 final class FanOut: Sendable {
     private struct State {
         var head = Position.zero
@@ -14,7 +14,7 @@ final class FanOut: Sendable {
 
     var head: Position { state.withLock { $0.head } }
 
-    /// Events since the start, wherever they were published.
+    /// The number of events since the start, wherever they were published.
     var published: Int { state.withLock { $0.published } }
 
     func start(at head: Position) {
@@ -23,7 +23,7 @@ final class FanOut: Sendable {
 
     /// Adds a group.
     ///
-    /// - Parameter make: Makes the group, which gets all that comes after the position that it is given.
+    /// - Parameter make: Creates the group, which receives all events after the position passed to it.
     /// - Returns: The group.
     func add<Group: DeliveryGroup>(_ make: (Position) throws -> Group) rethrows -> Group {
         try state.withLock { state in
@@ -39,7 +39,7 @@ final class FanOut: Sendable {
 
     func deliver(_ entries: [HistoryEntry]) {
         guard let last = entries.last else { return }
-        // Under the lock, so that each group gets everything in order.
+        // Under the lock, so that each group receives everything in order.
         state.withLock { state in
             state.head = last.position
             state.published += entries.count

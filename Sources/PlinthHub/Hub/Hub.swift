@@ -4,7 +4,7 @@ package import Metrics
 public import PlinthEvents
 import Synchronization
 
-/// Topics, their events, and those who subscribe to them.
+/// Keeps the events published to topics and delivers them to subscribers.
 ///
 /// ```swift
 /// let hub = try await Hub()
@@ -16,10 +16,11 @@ import Synchronization
 /// }
 /// ```
 ///
-/// A subscriber sees, over all its topics, a strictly increasing sequence without gap or duplicate from where it asked; where
-/// history no longer holds what it needs it is told so. One that does not keep up costs a position in history and no queue.
+/// From its start on, a subscriber receives a strictly increasing sequence without gaps or duplicates, across all its
+/// topics. If history no longer holds events that it needs, it is notified of a gap. A slow subscriber costs a position
+/// in history and no queue.
 ///
-/// Usable from any task.
+/// Can be used from any task.
 public final class Hub: Sendable {
     private struct Streams {
         var next: UInt64 = 0
@@ -27,12 +28,12 @@ public final class Hub: Sendable {
     }
 
     package let history: any History
-    /// What holds for all streams.
+    /// The options of all streams.
     public let options: StreamOptions
-    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType`` and, if there is one,
+    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType`` and, if set,
     /// ``StreamOptions/heartbeatEvent``.
     ///
-    /// What a client reads in an event of such a type is the hub's word and no publisher's.
+    /// A client can rely on an event of such a type to come from the hub and not from a publisher.
     public let reservedTypes: [String]
     private let observer: (any HubObserver)?
     private let fanOut: FanOut
@@ -42,14 +43,14 @@ public final class Hub: Sendable {
     private let metrics: HubMetrics?
     private let start: MonotonicTime
 
-    /// A hub.
+    /// Creates a hub and opens its history.
     ///
     /// - Parameters:
-    ///   - history: Where events are kept; in memory unless given. It belongs to one hub.
-    ///   - options: Heartbeat, timeouts and what is done about gaps, for all streams.
-    ///   - observer: Is told of streams as they begin and end.
-    /// - Throws: ``HubError`` with the code `badOptions` if an option cannot be used; what the history throws if it cannot
-    ///   be opened.
+    ///   - history: The history, which belongs to this hub alone. Default: a ``MemoryHistory``.
+    ///   - options: Heartbeat, timeouts and gap policy of all streams.
+    ///   - observer: Notified when streams begin and end. Default: nil.
+    /// - Throws: ``HubError`` with the code `badOptions` if an option is invalid; the history's error if it cannot be
+    ///   opened.
     public convenience init(
         history: any History = MemoryHistory(),
         options: StreamOptions = StreamOptions(),
@@ -71,7 +72,7 @@ public final class Hub: Sendable {
         metrics = HubMetrics(factory: factory)
         let fanOut = FanOut()
         self.fanOut = fanOut
-        // Made before the history opens: it may deliver at once.
+        // Added before the history opens, since it may deliver at once.
         let activity = TopicActivityGroup()
         self.activity = activity
         _ = fanOut.add { _ in activity }
@@ -85,13 +86,13 @@ public final class Hub: Sendable {
     /// Publishes an event.
     ///
     /// - Parameters:
-    ///   - event: Its type, data and reconnection time, which is clamped (``StreamOptions/maximumRetry``); its ID is not
-    ///     used.
+    ///   - event: Its type, data and reconnection time, which is clamped (``StreamOptions/maximumRetry``). Its ID is
+    ///     ignored.
     ///   - topic: Its topic.
-    ///   - isRestricted: Whether only those may see it to whom the topic is allowed.
-    /// - Returns: The event's ID, once the event is in history. Subscribers get it soon after.
-    /// - Throws: ``HubError`` with the code `typeReserved` for an event of one of the ``reservedTypes``; what the history
-    ///   throws. The event is then in no history and reaches no subscriber.
+    ///   - isRestricted: Whether to deliver it only to subscribers authorized for the topic. Default: false.
+    /// - Returns: The event's ID, once the event is in history; delivery is not awaited.
+    /// - Throws: ``HubError`` with the code `typeReserved` for an event of one of the ``reservedTypes``; the history's
+    ///   error. The event is then neither in history nor delivered.
     @discardableResult
     public func publish(_ event: ServerSentEvent, to topic: Topic, isRestricted: Bool = false) async throws -> EventID {
         let ids = try await publish([NewEvent(event, topics: [topic], isRestricted: isRestricted)])
@@ -101,10 +102,10 @@ public final class Hub: Sendable {
 
     /// Publishes events, all or none.
     ///
-    /// - Parameter events: The events, in their order.
+    /// - Parameter events: The events, in order.
     /// - Returns: Their IDs, once they are in history.
-    /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if one is of one of the
-    ///   ``reservedTypes``; what the history throws. None of the events is then in history or reaches a subscriber.
+    /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if an event has one of the
+    ///   ``reservedTypes``; the history's error. None of the events is then in history or delivered.
     @discardableResult
     public func publish(_ events: [NewEvent]) async throws -> [EventID] {
         guard !events.isEmpty else { return [] }
@@ -143,11 +144,11 @@ public final class Hub: Sendable {
     /// Subscribes within this process, for as long as a closure runs.
     ///
     /// - Parameters:
-    ///   - selectors: What to get; at least one of them has to mean a topic of an event.
-    ///   - start: Where to begin; with what is published from now on unless given.
-    ///   - body: Gets the updates, in order; it is read no faster than it asks.
-    /// - Returns: What the closure returns.
-    /// - Throws: What the closure throws; what the history throws if it cannot find the start.
+    ///   - selectors: Topics to receive; an event is delivered if any selector matches any of its topics.
+    ///   - start: Where to begin. Default: with what is published from now on.
+    ///   - body: Receives the updates in order; history is read no faster than it iterates.
+    /// - Returns: The closure's result.
+    /// - Throws: The closure's error; the history's error if the start cannot be located.
     public func subscribe<Result>(
         to selectors: TopicSelector...,
         from start: StreamStart = .live,
@@ -159,11 +160,11 @@ public final class Hub: Sendable {
     /// Subscribes within this process, for as long as a closure runs.
     ///
     /// - Parameters:
-    ///   - selection: What to get.
-    ///   - start: Where to begin; with what is published from now on unless given.
-    ///   - body: Gets the updates, in order; it is read no faster than it asks.
-    /// - Returns: What the closure returns.
-    /// - Throws: What the closure throws; what the history throws if it cannot find the start.
+    ///   - selection: Topics to receive, and those that the subscriber is authorized for.
+    ///   - start: Where to begin. Default: with what is published from now on.
+    ///   - body: Receives the updates in order; history is read no faster than it iterates.
+    /// - Returns: The closure's result.
+    /// - Throws: The closure's error; the history's error if the start cannot be located.
     public func subscribe<Result>(
         _ selection: Selection,
         from start: StreamStart = .live,
@@ -187,11 +188,11 @@ public final class Hub: Sendable {
         )
     }
 
-    /// Finds where a stream begins.
+    /// Locates the start of a stream in history.
     ///
-    /// - Parameter start: Where it is to begin.
-    /// - Returns: That place in history.
-    /// - Throws: What the history throws.
+    /// - Parameter start: The requested start.
+    /// - Returns: Its position in history.
+    /// - Throws: The history's error.
     package func locate(_ start: StreamStart) async throws -> LocatedStart {
         switch start {
         case .live: return LocatedStart(position: fanOut.head)
@@ -211,26 +212,27 @@ public final class Hub: Sendable {
 
     // MARK: - Counts
 
-    /// How many subscribe to a topic, those of patterns included.
+    /// The number of subscribers of a topic, including those of matching patterns.
     public func subscriberCount(of topic: Topic) -> Int { streams.withLock { $0.presence.count(of: topic) } }
 
-    /// How many streams are open.
+    /// The number of open streams.
     public var subscriberCount: Int { streams.withLock { $0.presence.count } }
 
-    /// What the hub holds and does now.
+    /// A snapshot of the hub.
     ///
-    /// Runs on the system's pool of threads, not on its caller's: naming topics takes a step for each stream of patterns that
-    /// gets one of them.
+    /// Runs on the global executor and not on its caller's: counting a topic's subscribers takes a step for each stream
+    /// with a pattern that matches it.
     ///
-    /// - Parameter top: How many topics to name, those with the latest events first, of at least 1,000 that are known.
+    /// - Parameter top: The number of topics to list, latest events first; at least the latest 1,000 are known.
+    ///   Default: 0.
     /// - Returns: The status.
-    /// - Throws: What the history throws.
+    /// - Throws: The history's error.
     @concurrent
     public func status(top: Int = 0) async throws -> HubStatus {
         let held = try await history.statistics()
         // Sorted outside the lock, since publishers wait for it.
         let recent = top > 0 ? activity.topics.recent(top) : []
-        // The lock is taken for each topic anew, so that streams come and go meanwhile.
+        // The lock is taken for each topic anew, so that streams can begin and end meanwhile.
         let topics = recent.map { recent in
             HubStatus.TopicStatus(
                 topic: recent.topic,
@@ -251,21 +253,21 @@ public final class Hub: Sendable {
 
     // MARK: - Operating
 
-    /// Removes a topic's events from history; live subscribers stay.
+    /// Removes a topic's events from history; live subscribers stay subscribed.
     ///
     /// - Parameter topic: The topic.
-    /// - Returns: How many events were removed.
-    /// - Throws: What the history throws.
+    /// - Returns: The number of events removed.
+    /// - Throws: The history's error.
     @discardableResult
     public func purge(_ topic: Topic) async throws -> Int {
         try await history.purge(topic)
     }
 
-    // MARK: - For those who serve streams
+    // MARK: - For servers of streams
 
     /// Adds a group of subscribers.
     ///
-    /// - Parameter make: Makes the group, which gets all that comes after the position that it is given.
+    /// - Parameter make: Creates the group, which receives all events after the position passed to it.
     /// - Returns: The group.
     package func add<Group: DeliveryGroup>(group make: (Position) throws -> Group) rethrows -> Group {
         try fanOut.add(make)
@@ -275,7 +277,7 @@ public final class Hub: Sendable {
         fanOut.remove(group)
     }
 
-    /// A stream begins.
+    /// Records that a stream begins.
     package func began(
         _ selection: Selection,
         _ start: StreamStart,
@@ -299,25 +301,25 @@ public final class Hub: Sendable {
         return stream
     }
 
-    /// A stream that began has ended.
+    /// Records that a stream has ended.
     package func ended(_ stream: HubStream, _ end: StreamEnd) {
         streams.withLock { $0.presence.remove(stream.selection, id: stream.id) }
         metrics?.ended(stream.transport, end)
         observer?.streamEnded(stream, end)
     }
 
-    /// Counts what a group has done.
+    /// Adds a group's counts to the metrics.
     package func add(_ tally: DeliveryTally, _ transport: HubStream.Transport) {
         metrics?.add(tally, transport)
     }
 }
 
-/// A history that did not do what it has to.
+/// A history broke its contract.
 struct HistoryContractError: Error, CustomStringConvertible {
-    var description: String { "the history took an event and returned no ID for it" }
+    var description: String { "the history appended an event and returned no ID for it" }
 }
 
-/// Watches what is published, for operators.
+/// Records the activity of topics, for operators.
 private final class TopicActivityGroup: DeliveryGroup {
     private let activity = Mutex(TopicActivity())
 

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why a hub refuses what it was given, events to publish or its options, or ends a subscription.
+/// The reason why a hub refuses events or options, or ends a subscription.
 public struct HubError: Error, Hashable, CustomStringConvertible {
-    /// What is wrong, in short: a bounded set, fit for a metric's label.
+    /// The kind of error: a bounded set, suitable as a metric label.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
-        /// The code's text form, as the hub's endpoints send it.
+        /// The code as text, as the hub's endpoints send it.
         public let description: String
 
-        /// An event has a type that only the hub's own events have: ``Hub/reservedTypes``.
+        /// An event has a type that is reserved for the hub's own events: ``Hub/reservedTypes``.
         public static let typeReserved = Code(description: "type-reserved")
         /// A subscriber within the process needs events that are no longer held, and the hub's gap policy is
         /// ``StreamOptions/GapPolicy/close``.
         public static let lagged = Code(description: "lagged")
-        /// The hub's options cannot be used.
+        /// One of the hub's options is invalid.
         public static let badOptions = Code(description: "bad-options")
     }
 
-    /// What is wrong, in short.
+    /// The kind of error.
     public let code: Code
     /// What is wrong and what to do about it.
     public let message: String
-    /// Which of the events that were to be published is refused, counted from 0; nil if it is not about one.
+    /// The index of the refused event, from 0; nil if the error does not concern an event.
     public let index: Int?
-    /// Which of the ``StreamOptions`` cannot be used, by its property's name; nil if it is not about one.
+    /// The name of the invalid property of ``StreamOptions``; nil if the error does not concern an option.
     public let option: String?
 
     /// The code, the option and the message.
@@ -33,7 +33,7 @@ extension HubError {
     static func typeReserved(_ type: String, index: Int) -> HubError {
         HubError(
             code: .typeReserved,
-            message: "only the hub's own events are of the type \(type.debugDescription); publish with another type",
+            message: "the type \(type.debugDescription) is reserved for the hub's own events; use another type",
             index: index,
             option: nil
         )
@@ -42,7 +42,7 @@ extension HubError {
     static let lagged = HubError(
         code: .lagged,
         message:
-            "events that this subscriber needs are no longer held; subscribe anew, with what comes or from the oldest",
+            "events that this subscriber needs are no longer held; subscribe again, live or from the earliest",
         index: nil,
         option: nil
     )

@@ -20,8 +20,8 @@ import Synchronization
 /// | `plinth_hub_gaps_total` | counter | `transport` |
 /// | `plinth_hub_delivery_lag` | timer, the longest of each second | `transport` |
 ///
-/// The label `transport` has three values, `reason` those of ``StreamEnd``. Subscribers within the process count as
-/// subscribers and as ended; what they read for themselves is not counted as delivered.
+/// `transport` has three values, `reason` those of ``StreamEnd``. Subscribers within the process count as subscribers
+/// and as ended streams; what they read is not counted as delivered.
 final class HubMetrics: Sendable {
     private struct Transport: Sendable {
         let subscribers: Meter
@@ -55,7 +55,9 @@ final class HubMetrics: Sendable {
     private let transports: [HubStream.Transport: Transport]
     private let ends: [StreamEnd: Counter]
 
-    /// - Parameter factory: Where metrics go. Nil where nothing has been bootstrapped.
+    /// Creates the metrics; nil if no metrics system was bootstrapped.
+    ///
+    /// - Parameter factory: Where metrics go.
     init?(factory: any MetricsFactory) {
         if factory is NOOPMetricsHandler { return nil }
         published = Counter(label: "plinth_hub_events_published_total", factory: factory)

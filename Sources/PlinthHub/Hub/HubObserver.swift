@@ -2,39 +2,39 @@
 
 /// A subscriber's stream, as observers see it.
 public struct HubStream: Sendable {
-    /// How its bytes travel.
+    /// How events reach a subscriber.
     public enum Transport: String, Sendable, Hashable {
         /// Within the process.
         case process
-        /// On a socket of the hub's own.
+        /// On a socket that a reactor of the hub serves.
         case reactor
         /// On an event loop of the server: TLS, HTTP/2, and where there is no reactor.
         case eventLoop = "event-loop"
     }
 
-    /// A number of its own, within this hub.
+    /// A number that is unique within the hub.
     public let id: UInt64
-    /// What it gets.
+    /// The events that it receives.
     public let selection: Selection
     /// Where it began.
     public let start: StreamStart
-    /// How its bytes travel.
+    /// How its events reach the subscriber.
     public let transport: Transport
-    /// What whoever admitted it has attached.
+    /// The value that the application attached when it admitted the stream.
     public let attachment: (any Sendable)?
 }
 
-/// Is told of streams as they begin and end.
+/// Is notified when streams begin and end.
 ///
-/// Calls come from the threads that serve streams: return quickly, and hand longer work to a task.
+/// Called on the threads that serve streams: return quickly, and move longer work to a task.
 public protocol HubObserver: Sendable {
-    /// A stream begins: its head is about to be written.
+    /// A stream begins; its response head is about to be written.
     func streamBegan(_ stream: HubStream)
 
     /// A stream has ended and its connection is closed.
     ///
     /// - Parameters:
     ///   - stream: The stream.
-    ///   - end: Why.
+    ///   - end: The reason.
     func streamEnded(_ stream: HubStream, _ end: StreamEnd)
 }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a hub holds and does, at one moment.
+/// A snapshot of a hub.
 public struct HubStatus: Sendable, Hashable {
-    /// A topic among those that had events last.
+    /// A topic among those with the latest events.
     public struct TopicStatus: Sendable, Hashable {
         /// The topic.
         public let topic: Topic
-        /// Its subscribers, those of patterns included.
+        /// The number of its subscribers, including those of matching patterns.
         public let subscribers: Int
-        /// Its events since the hub began.
+        /// The number of its events since the hub started; may restart after events of 1,000 other topics.
         public let published: Int
     }
 
-    /// Topics with events in history.
+    /// The number of topics with events in history.
     public let topics: Int
-    /// Streams that are open.
+    /// The number of open streams.
     public let subscribers: Int
-    /// Events in history.
+    /// The number of events in history.
     public let events: Int
-    /// Bytes in history, roughly.
+    /// The approximate number of bytes in history.
     public let bytes: Int
-    /// Events since the hub began.
+    /// The number of events since the hub started.
     public let published: Int
-    /// The time since then.
+    /// The time since the hub started.
     public let uptime: Duration
-    /// Topics by their latest event, as many as were asked for.
+    /// The topics with the latest events, as many as requested.
     public let top: [TopicStatus]
 }

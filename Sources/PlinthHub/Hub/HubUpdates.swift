@@ -2,17 +2,17 @@
 
 public import PlinthEvents
 
-/// What a subscriber within the process is told.
+/// What a subscriber within the process receives.
 public enum HubUpdate: Sendable {
     /// An event.
     case event(HubEvent)
-    /// Events that it needs are no longer held. What follows begins with the oldest that is.
+    /// Events that the subscriber needs are no longer held; the oldest event held follows.
     case gap(HubGap)
 }
 
 /// An event of a hub.
 public struct HubEvent: Sendable {
-    /// The ID that clients know it by, and with which one resumes after it.
+    /// The ID by which clients identify it, and after which they resume.
     public var id: EventID { entry.id }
     /// Its topics, one or more.
     public var topics: [Topic] { entry.topics }
@@ -20,14 +20,14 @@ public struct HubEvent: Sendable {
     ///
     /// Line ends in the data are LF.
     public var event: ServerSentEvent { entry.event }
-    /// Its place in history.
+    /// Its entry in history.
     public let entry: HistoryEntry
 }
 
 /// The updates of one subscription within the process, in order and without end.
 ///
-/// Read by one task. Nothing is queued: each read of history is made when the one before has been used up, so that a
-/// subscriber that does not keep up costs no memory, and is told of a gap if history moves past it.
+/// To be iterated by one task. Nothing is queued: history is read again when the events of the previous read are used
+/// up. A slow subscriber thus costs no memory, and receives a gap if history moves past it.
 public struct HubUpdates: AsyncSequence, Sendable {
     /// An update.
     public typealias Element = HubUpdate
@@ -46,7 +46,7 @@ public struct HubUpdates: AsyncSequence, Sendable {
         private let updates: HubUpdates
         private var position: Position?
         private var unknown: EventID?
-        /// It began with the oldest event and has not caught up yet.
+        /// Whether it began with the oldest event and has not caught up yet.
         private var startsWithOldest: Bool
         private var entries: [HistoryEntry] = []
         private var next = 0
@@ -58,11 +58,11 @@ public struct HubUpdates: AsyncSequence, Sendable {
             startsWithOldest = updates.start.startsWithOldest
         }
 
-        /// The next update, after waiting for it.
+        /// Waits for the next update.
         ///
         /// - Returns: The update; never nil.
-        /// - Throws: `CancellationError` if the task is cancelled; what the history throws; and where the hub's gap policy is
-        ///   ``StreamOptions/GapPolicy/close``, ``HubError`` (`lagged`) at a gap.
+        /// - Throws: `CancellationError` if the task is cancelled; the history's error; ``HubError`` with the code
+        ///   `lagged` at a gap, if the hub's gap policy is ``StreamOptions/GapPolicy/close``.
         public mutating func next() async throws -> HubUpdate? {
             while true {
                 if next < entries.count {
@@ -96,7 +96,7 @@ public struct HubUpdates: AsyncSequence, Sendable {
 }
 
 extension HubEvent {
-    /// The event as a stream has it.
+    /// The event as a stream sends it.
     ///
     /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
     /// - Returns: The event.

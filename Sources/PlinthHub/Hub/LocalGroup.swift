@@ -2,9 +2,9 @@
 
 import Synchronization
 
-/// Subscribers within the process: each reads history by itself, and is told when there is more for it.
+/// The subscribers within the process: each reads history itself, and is woken when there is more for it.
 final class LocalGroup: DeliveryGroup {
-    /// One of them; its closure runs in one task.
+    /// A subscription, used by one task.
     struct Subscription: Sendable {
         let group: LocalGroup
         let slot: Int
@@ -14,10 +14,10 @@ final class LocalGroup: DeliveryGroup {
     private struct Slot {
         var selection: Selection?
         var place: Int32 = -1
-        /// Whether something came since it last asked.
+        /// Whether an event for it was enqueued since it last began to read.
         var hasMore = false
         var waiting: CheckedContinuation<Void, Never>?
-        /// Whether the task that waits was cancelled.
+        /// Whether the waiting task was cancelled.
         var isCancelled = false
     }
 
@@ -25,7 +25,7 @@ final class LocalGroup: DeliveryGroup {
         var index = TopicIndex()
         var slots: [Slot] = []
         var free: [Int] = []
-        /// The last event that was handed in.
+        /// The last event that was enqueued.
         var head: Position
     }
 
@@ -75,9 +75,9 @@ final class LocalGroup: DeliveryGroup {
         for continuation in woken { continuation.resume() }
     }
 
-    /// Takes note that a subscription is about to read: what comes from now on is more.
+    /// Records that a subscription is about to read: events enqueued from now on are more.
     ///
-    /// - Returns: The last event before that.
+    /// - Returns: The last event enqueued before.
     func willRead(_ subscription: Subscription) -> Position {
         state.withLock { state in
             state.slots[subscription.slot].hasMore = false
@@ -87,9 +87,9 @@ final class LocalGroup: DeliveryGroup {
 
     /// Waits until there may be more for a subscription than when it last began to read.
     ///
-    /// - Throws: `CancellationError` if the task is cancelled meanwhile.
+    /// - Throws: `CancellationError` if the task is cancelled.
     func waitForMore(_ subscription: Subscription) async throws {
-        // A task that waited before may have been cancelled; this one may be another.
+        // A task that waited earlier may have been cancelled; this may be another task.
         state.withLock { $0.slots[subscription.slot].isCancelled = false }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Who subscribes to what, counted.
+/// Counts subscribers by topic.
 ///
-/// Streams of names alone are numbers that go up and down. Those that have patterns stand in an index of their own, whose
-/// lists a count goes through, each stream once; matchers of an application's own are asked.
+/// Streams of names alone are counters per topic. Streams with patterns are in an index, whose matching lists a count
+/// iterates, counting each stream once. An application's matchers are called.
 struct Presence {
     private var numbers: [Topic: Int32] = [:]
-    /// By number: the topic, and how many streams of names alone have it.
+    /// By number: the topic, and the number of streams of names alone that named it.
     private var topics: ContiguousArray<Topic?> = []
     private var counts: ContiguousArray<Int32> = []
     private var freeNumbers: [Int32] = []
-    /// The numbers of the topics of each stream that named several.
+    /// The topic numbers of each stream that named several.
     private var several: [UInt64: ContiguousArray<Int32>] = [:]
 
     private var patterns = PatternIndex()
     private var slots: [UInt64: Int32] = [:]
     private var asking: [Int32: Selection] = [:]
     private var freeSlots: [Int32] = []
-    /// By slot: for which count it was last counted.
+    /// By slot: the count that last included it.
     private var marks: ContiguousArray<UInt64> = []
     private var mark: UInt64 = 0
     private(set) var count = 0
@@ -82,13 +82,13 @@ struct Presence {
         }
     }
 
-    /// The subscribers of a topic.
+    /// The number of subscribers of a topic.
     mutating func count(of topic: Topic) -> Int {
         var count = numbers[topic].map { Int(counts[Int($0)]) } ?? 0
         guard !patterns.isEmpty || !asking.isEmpty else { return count }
         var lists: [Int32] = []
         patterns.match(topic) { lists.append($0) }
-        // A stream stands in one list once.
+        // A stream is in a list only once.
         if lists.count == 1, asking.isEmpty { return count + patterns.lists.count(of: Int(lists[0])) }
         mark += 1
         func add(_ slot: Int32) {

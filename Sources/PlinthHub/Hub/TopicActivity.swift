@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The topics that had events last, with how many: what an operator looks at.
+/// The topics with the latest events, and how many they had; for operators.
 ///
-/// Bounded: beyond twice ``maximum`` topics those are forgotten that had none for longest.
+/// Bounded: beyond twice ``maximum`` topics, those without events for longest are dropped.
 struct TopicActivity {
     struct Topics: Sendable {
         var published: Int
         var last: UInt64
     }
 
-    /// The topics that are kept at least: 1,000.
+    /// The minimum number of the latest topics that are kept: 1,000.
     static let maximum = 1000
 
     private(set) var topics: [Topic: Topics] = [:]

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a subscriber gets: what it wants, within what it is allowed.
+/// The topics that a subscriber receives: those that it wants, restricted to those that it is authorized for.
 ///
-/// An event is for a subscriber if one of its topics is wanted and, where the event is restricted, one of its topics is
-/// allowed. This one decision holds for live events, replay, gaps and counts alike.
+/// An event is included if any of its topics is wanted and, for a restricted event, any of its topics is allowed. The
+/// same test applies to live events, replay, gaps and counts.
 ///
-/// Names and patterns are kept in one table: about 50 bytes for each segment and name beside its own bytes.
+/// Names and patterns are kept in one table: about 50 bytes per segment and name, plus its text.
 public final class Selection: Sendable {
-    /// What it may get of restricted events.
+    /// The topics whose restricted events the subscriber may receive.
     public let allowed: [TopicSelector]
-    /// The topic, if exactly one is wanted: the way of nearly all subscribers.
+    /// The topic, if exactly one is wanted, as by nearly all subscribers.
     let only: Topic?
-    /// All names and patterns that are wanted; empty if that is ``only``.
+    /// All wanted names and patterns; empty if ``only`` is set.
     let table: SelectorTable
-    /// What has to be asked one by one.
+    /// The application's matchers, which are called one by one.
     let matchers: [any TopicMatcher]
     private let isAll: Bool
     private let isAllowedAll: Bool
 
-    /// A selection.
+    /// Creates a selection.
     ///
     /// - Parameters:
-    ///   - wanted: What the subscriber asks for; with none it gets nothing.
-    ///   - allowed: What it may get of restricted events; all unless given.
+    ///   - wanted: The topics to receive; with none, nothing is received.
+    ///   - allowed: The topics whose restricted events may be received. Default: all.
     public init(_ wanted: [TopicSelector], allowed: [TopicSelector] = [.all]) {
         self.allowed = allowed
         isAllowedAll = allowed.contains { if case .all = $0.kind { true } else { false } }
@@ -59,7 +59,7 @@ public final class Selection: Sendable {
         self.isAll = isAll
     }
 
-    /// What the subscriber asked for, each once and in no order that means anything.
+    /// The wanted selectors, without duplicates and in no particular order.
     public var wanted: [TopicSelector] {
         if let only { return [.exact(only)] }
         var wanted: [TopicSelector] = isAll ? [.all] : []
@@ -68,21 +68,21 @@ public final class Selection: Sendable {
         return wanted + matchers.map { .matching($0) }
     }
 
-    /// Whether all that is wanted are topics by their names.
+    /// Whether all wanted selectors are exact.
     var isExact: Bool { only != nil || (table.patterns == 0 && matchers.isEmpty) }
 
-    /// Whether one of what is wanted means this topic.
+    /// Whether any wanted selector matches a topic.
     public func wants(_ topic: Topic) -> Bool {
         var work = 0
         return wants(topic, work: &work)
     }
 
-    /// Whether one of what is wanted means this topic.
+    /// Whether any wanted selector matches a topic.
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - work: Rises by what that costs: the branches that were followed, and the matchers that were asked.
-    /// - Returns: Whether it does.
+    ///   - work: Incremented by the cost: branches followed plus matchers called.
+    /// - Returns: Whether one matches.
     func wants(_ topic: Topic, work: inout Int) -> Bool {
         if let only {
             work += 1
@@ -98,15 +98,15 @@ public final class Selection: Sendable {
         return isAskedFor(topic)
     }
 
-    /// Whether a matcher, one that has to be asked, means this topic.
+    /// Whether any of the ``matchers`` matches a topic.
     func isAskedFor(_ topic: Topic) -> Bool { matchers.contains { $0.matches(topic) } }
 
-    /// Whether an event of these topics is for this subscriber.
+    /// Whether the subscriber receives an event of these topics.
     public func includes(_ topics: [Topic], isRestricted: Bool) -> Bool {
         topics.contains(where: wants) && (!isRestricted || allows(topics))
     }
 
-    /// Whether a restricted event of these topics may be seen.
+    /// Whether the subscriber may receive a restricted event of these topics.
     func allows(_ topics: [Topic]) -> Bool {
         isAllowedAll || topics.contains { topic in allowed.contains { $0.matches(topic) } }
     }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Names and patterns in one table, which finds those that match a topic without trying each of them.
+/// A table of names and patterns that finds those matching a topic without testing each entry.
 ///
-/// Patterns form a trie over segments. Each segment of a topic follows one literal edge, found by its hash, and the wildcard
-/// edge; so what a topic costs are the branches that its own segments take, whatever else is in the table. A name is an edge
-/// of its own, from no node, with the whole name as its segment.
+/// Patterns form a trie over segments. Each segment of a topic follows at most one literal edge, found by hash, and the
+/// wildcard edge, so the cost depends on the topic's segments and not on the size of the table. A name is a single edge
+/// without a parent node, with the whole name as its segment.
 ///
-/// Everything lies in three flat arrays: about 40 bytes for each segment beside its own, and few allocations for a stream
-/// of thousands of names.
+/// Three flat arrays hold everything: about 40 bytes per segment plus its text, and few allocations for a stream of
+/// thousands of names.
 struct SelectorTable: Sendable {
     private struct Node {
-        /// The segment of the edge that leads here, within ``text``; of a name, all of it.
+        /// The segment of the edge that leads here, within ``text``; for a name, the whole name.
         var start: UInt32 = 0
         var length: UInt16 = 0
         var kind = Kind.free
-        /// The node that the edge leads from; the next free node of one that is free.
+        /// The node that the edge leads from; for a free node, the next free node.
         var parent: Int32 = -1
         var hash: UInt32 = 0
-        /// How many edges with a literal lead from here.
+        /// The number of literal edges from here.
         var literals: Int32 = 0
-        /// The nodes behind `*` and `**`, or -1.
+        /// The nodes that `*` and `**` lead to, or -1.
         var one: Int32 = -1
         var rest: Int32 = -1
-        /// How many selectors end here.
+        /// The number of selectors that end here.
         var uses: Int32 = 0
     }
 
@@ -36,42 +36,42 @@ struct SelectorTable: Sendable {
     }
 
     private static let root: Int32 = 0
-    /// What the edges of names lead from.
+    /// The parent of names.
     private static let noNode: Int32 = -2
 
     private var nodes: ContiguousArray<Node> = []
     private var free: Int32 = -1
-    /// The nodes behind literal edges and names, at a place that their hash says or the next free one after it; or -1.
+    /// A hash table with linear probing of the nodes of literals and names; -1 marks a free place.
     private var table: ContiguousArray<Int32> = []
     private var used = 0
     private var text: ContiguousArray<UInt8> = []
-    /// The bytes of ``text`` that no node has any more.
+    /// The bytes of ``text`` that no node uses any more.
     private var garbage = 0
-    /// How many names there are.
+    /// The number of names.
     private(set) var names = 0
-    /// How many patterns there are.
+    /// The number of patterns.
     private(set) var patterns = 0
 
     var isEmpty: Bool { names == 0 && patterns == 0 }
 
-    /// One more than the highest number of a node.
+    /// One more than the highest node number.
     var upperBound: Int { nodes.count }
 
-    /// The bytes that are kept of segments, those of some that have gone included.
+    /// The bytes held for segments, including some of removed nodes.
     var textBytes: Int { text.count }
 
     // MARK: - Adding and removing
 
     /// Adds a name.
     ///
-    /// - Returns: The number of its node, the same for all that add it.
+    /// - Returns: The number of its node, the same each time the name is added.
     mutating func add(name: [UInt8]) -> Int32 {
         use(name.withUnsafeBytes { bytes in node(making: .name, from: Self.noNode, bytes) })
     }
 
     /// Adds a pattern.
     ///
-    /// - Returns: The number of its last node, the same for all that add it.
+    /// - Returns: The number of its last node, the same each time the pattern is added.
     mutating func add(_ pattern: TopicPattern) -> Int32 {
         var node = Self.root
         if nodes.isEmpty { nodes.append(Node(kind: .root)) }
@@ -85,10 +85,10 @@ struct SelectorTable: Sendable {
         return use(node)
     }
 
-    /// Removes what was added.
+    /// Removes one use of a name or pattern.
     ///
-    /// - Parameter node: What adding it returned.
-    /// - Returns: Whether the node has gone: the number may be given to another.
+    /// - Parameter node: The number that adding it returned.
+    /// - Returns: Whether the node was freed; its number may then be reused.
     mutating func remove(_ node: Int32) -> Bool {
         nodes[Int(node)].uses -= 1
         guard nodes[Int(node)].uses == 0 else { return false }
@@ -104,7 +104,7 @@ struct SelectorTable: Sendable {
         return nodes[Int(node)].kind == .free
     }
 
-    /// Removes what was added, however often.
+    /// Removes all uses of a name or pattern.
     mutating func removeAll(_ node: Int32) {
         nodes[Int(node)].uses = 1
         _ = remove(node)
@@ -127,7 +127,7 @@ struct SelectorTable: Sendable {
     }
 
     private mutating func node(making kind: Kind, from parent: Int32, _ segment: UnsafeRawBufferPointer) -> Int32 {
-        // Number 0 is the root's, also where there are only names.
+        // Node 0 is the root, even in a table of names alone.
         if nodes.isEmpty { nodes.append(Node(kind: .root)) }
         let hash = Self.hash(parent, segment)
         if let known = find(hash, parent, segment) { return known }
@@ -153,7 +153,7 @@ struct SelectorTable: Sendable {
         return made
     }
 
-    /// Takes a node without edges out, and gives its number back.
+    /// Frees a node without edges.
     private mutating func unlink(_ number: Int32) {
         let node = nodes[Int(number)]
         switch node.kind {
@@ -170,7 +170,7 @@ struct SelectorTable: Sendable {
         if garbage > 4096, garbage > text.count / 2 { compact() }
     }
 
-    /// Closes the gaps that removed segments left.
+    /// Reclaims the text of removed segments.
     private mutating func compact() {
         var kept: ContiguousArray<UInt8> = []
         kept.reserveCapacity(text.count - garbage)
@@ -183,7 +183,7 @@ struct SelectorTable: Sendable {
         garbage = 0
     }
 
-    /// Gives back the room that was made for more; for a table that stays as it is.
+    /// Releases spare capacity; for a table that no longer changes.
     mutating func shrink() {
         nodes = ContiguousArray(nodes)
         text = ContiguousArray(text)
@@ -191,7 +191,7 @@ struct SelectorTable: Sendable {
 
     // MARK: - Hashing
 
-    /// Keyed with the process's own secret, since clients choose the names.
+    /// Seeded per process, since clients choose the names.
     private static func hash(_ parent: Int32, _ segment: UnsafeRawBufferPointer) -> UInt32 {
         var hasher = Hasher()
         hasher.combine(parent)
@@ -213,7 +213,7 @@ struct SelectorTable: Sendable {
         return nil
     }
 
-    /// Whether a node's segment is this one.
+    /// Whether a node has this segment.
     private func has(_ number: Int32, _ segment: UnsafeRawBufferPointer) -> Bool {
         guard Int(nodes[Int(number)].length) == segment.count else { return false }
         let start = Int(nodes[Int(number)].start)
@@ -237,7 +237,7 @@ struct SelectorTable: Sendable {
         }
     }
 
-    /// Takes a node out of the table, and moves up those behind it that would not be found any more.
+    /// Removes a node from the hash table and moves up later ones that would become unreachable.
     private mutating func takeOut(_ number: Int32, _ hash: UInt32) {
         let mask = table.count - 1
         var hole = Int(hash) & mask
@@ -249,7 +249,7 @@ struct SelectorTable: Sendable {
             let other = table[place]
             guard other >= 0 else { break }
             let home = Int(nodes[Int(other)].hash) & mask
-            // It may move only if the hole does not lie before its home.
+            // A node must not move to a place before its home.
             guard (place - home) & mask >= (place - hole) & mask else { continue }
             table[hole] = other
             hole = place
@@ -259,7 +259,7 @@ struct SelectorTable: Sendable {
 
     // MARK: - Finding
 
-    /// Whether a name is in the table.
+    /// Whether the table contains a name.
     func contains(name: [UInt8]) -> Bool { node(of: name) != nil }
 
     /// The node of a name.
@@ -268,12 +268,12 @@ struct SelectorTable: Sendable {
         return name.withUnsafeBytes { find(Self.hash(Self.noNode, $0), Self.noNode, $0) }
     }
 
-    /// Finds what matches a topic.
+    /// Finds the names and patterns that match a topic.
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - found: Called with the node of each name or pattern that matches, once; returns whether to look for more.
-    /// - Returns: The number of branches that were followed, at least 1.
+    ///   - found: Called once with the node of each match; returns whether to continue.
+    /// - Returns: The number of branches followed, at least 1.
     @discardableResult
     func match(_ topic: Topic, _ found: (Int32) -> Bool) -> Int {
         if let name = node(of: topic.utf8), !found(name) { return 1 }
@@ -285,7 +285,7 @@ struct SelectorTable: Sendable {
         var steps = 0
         var number = Self.root
         var start = 0
-        // Branches behind a `*` beside a literal that was followed first.
+        // `*` branches to follow after the literal branch beside them.
         var others: [(node: Int32, start: Int)] = []
         while true {
             steps += 1
@@ -321,14 +321,14 @@ struct SelectorTable: Sendable {
 
     // MARK: - Listing
 
-    /// Calls a closure with each name, in no order that means anything.
+    /// Calls a closure with each name, in no particular order.
     func forEachName(_ body: (Topic) -> Void) {
         for index in nodes.indices where nodes[index].uses > 0 && nodes[index].kind == .name {
             body(Topic(trusted: path(Int32(truncatingIfNeeded: index))))
         }
     }
 
-    /// Calls a closure with each pattern, in no order that means anything.
+    /// Calls a closure with each pattern, in no particular order.
     func forEachPattern(_ body: (TopicPattern) -> Void) {
         guard patterns > 0 else { return }
         for index in nodes.indices where nodes[index].uses > 0 && nodes[index].kind != .name {

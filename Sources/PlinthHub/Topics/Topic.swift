@@ -2,52 +2,52 @@
 
 /// The name of a topic: a byte string that is valid UTF-8 without control characters.
 ///
-/// Names are compared and hashed by their bytes and never normalised: two names that merely look alike are two topics.
-/// `/` separates segments, which only ``TopicPattern`` looks at. A name is never a pattern, whatever characters it has.
+/// Names are compared and hashed by their bytes and never normalised: canonically equivalent names are different
+/// topics. `/` separates segments, which matter only to ``TopicPattern``. A name is never interpreted as a pattern.
 public struct Topic: Sendable, Hashable, CustomStringConvertible {
     /// The name in UTF-8.
     public let utf8: [UInt8]
 
-    /// The most bytes of a name: 1,024.
+    /// The maximum length of a name in bytes: 1,024.
     public static let maximumLength = 1024
 
-    /// A topic of this name.
+    /// Creates a topic.
     ///
-    /// - Parameter name: 1 to ``maximumLength`` bytes in UTF-8, no control characters, not `*`, which is reserved.
-    /// - Throws: ``TopicError`` if it is none of these.
+    /// - Parameter name: 1 to ``maximumLength`` bytes in UTF-8, without control characters; not `*`, which is reserved.
+    /// - Throws: ``TopicError`` if the name is invalid.
     public init(_ name: String) throws(TopicError) {
         try self.init(utf8: Array(name.utf8))
     }
 
-    /// A topic of this name.
+    /// Creates a topic from UTF-8.
     ///
-    /// - Parameter utf8: 1 to ``maximumLength`` bytes of UTF-8, no control characters, not `*`, which is reserved.
-    /// - Throws: ``TopicError`` if they are none of these.
+    /// - Parameter utf8: 1 to ``maximumLength`` bytes of UTF-8, without control characters; not `*`, which is reserved.
+    /// - Throws: ``TopicError`` if the name is invalid.
     public init(utf8: [UInt8]) throws(TopicError) {
         try Self.check(utf8)
         guard utf8 != [0x2A] else { throw TopicError(.reserved, "`*` is reserved") }
         self.utf8 = utf8
     }
 
-    /// A topic that was one before.
+    /// Creates a topic from bytes that are known to be valid.
     init(trusted utf8: [UInt8]) {
         self.utf8 = utf8
     }
 
-    /// A topic from a part of a URL, percent-decoded exactly once (RFC 3986, section 2.1).
+    /// Creates a topic from a part of a URL, percent-decoded exactly once (RFC 3986, section 2.1).
     ///
     /// - Parameter text: The encoded name. `+` stands for itself.
-    /// - Throws: ``TopicError`` if an escape is not complete, or if what comes out is no name.
+    /// - Throws: ``TopicError`` if an escape is incomplete or the decoded name is invalid.
     public init(percentEncoded text: some StringProtocol) throws(TopicError) {
         try self.init(utf8: try Self.decode(text))
     }
 
-    /// The name.
+    /// The name as a string.
     ///
-    /// Two that differ in their bytes may be equal as strings: compare topics, not this.
+    /// Names with different bytes may be equal as strings; compare topics instead.
     public var name: String { String(decoding: utf8, as: UTF8.self) }
 
-    /// The text form.
+    /// The name.
     public var description: String { name }
 
     /// Whether the bytes are the same.
@@ -60,11 +60,11 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
         utf8.withUnsafeBytes { hasher.combine(bytes: $0) }
     }
 
-    /// What names and patterns have in common.
+    /// Checks the rules that names and patterns share.
     static func check(_ utf8: [UInt8]) throws(TopicError) {
         guard !utf8.isEmpty else { throw TopicError(.empty, "the name is empty") }
         guard utf8.count <= maximumLength else {
-            throw TopicError(.tooLong, "the name has \(utf8.count) bytes, more than \(maximumLength)")
+            throw TopicError(.tooLong, "the name is \(utf8.count) bytes long; the limit is \(maximumLength)")
         }
         var index = 0
         while index < utf8.count {
@@ -74,7 +74,7 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
                 byte < 0x20 || byte == 0x7F
                 || (byte == 0xC2 && index + 1 < utf8.count && (0x80...0x9F).contains(utf8[index + 1]))
             guard !isControl else {
-                throw TopicError(.controlCharacter, "the name has a control character at byte \(index)")
+                throw TopicError(.controlCharacter, "the name contains a control character at byte \(index)")
             }
             index += 1
         }
@@ -110,29 +110,29 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// A name that cannot be a topic, or a pattern that cannot match one.
+/// An invalid topic name or pattern.
 public struct TopicError: Error, Hashable, CustomStringConvertible {
-    /// What is wrong with it.
+    /// The reason.
     public enum Code: Sendable, Hashable {
-        /// There is nothing in it.
+        /// The text is empty.
         case empty
-        /// It has more than ``Topic/maximumLength`` bytes.
+        /// The text is longer than ``Topic/maximumLength`` bytes.
         case tooLong
-        /// It is not UTF-8.
+        /// The bytes are not valid UTF-8.
         case notUTF8
-        /// It has a control character (Unicode category Cc).
+        /// The text contains a control character (Unicode category Cc).
         case controlCharacter
-        /// It is reserved for the hub.
+        /// The name is reserved for the hub.
         case reserved
-        /// A percent escape is not complete.
+        /// A percent escape is incomplete.
         case badEscape
-        /// A pattern has a wildcard where none may stand.
+        /// A pattern's wildcard is not a whole segment, or its `**` is not the last.
         case badPattern
     }
 
-    /// What is wrong.
+    /// The reason.
     public let code: Code
-    /// What is wrong, in words.
+    /// The reason in words.
     public let description: String
 
     init(_ code: Code, _ description: String) {

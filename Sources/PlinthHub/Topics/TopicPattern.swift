@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A pattern over the segments of topics, which `/` separates.
+/// A pattern over the `/`-separated segments of topics.
 ///
 /// | pattern | matches | does not match |
 /// |---|---|---|
@@ -9,9 +9,9 @@
 /// | `orders/**` | `orders/7`, `orders/7/lines` | `orders` |
 /// | `**` | every topic | |
 ///
-/// `*` stands for one whole segment, also an empty one; `**`, only as the last, for one or more.
+/// `*` matches one whole segment, which may be empty. `**` matches one or more, and must be the last.
 public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
-    /// A segment, as its bytes lie in the pattern; valid during the call that hands it out.
+    /// A segment, valid only during the call that passes it.
     enum Segment {
         case literal(UnsafeRawBufferPointer)
         case one
@@ -20,26 +20,26 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
 
     private let text: [UInt8]
 
-    /// A pattern.
+    /// Creates a pattern.
     ///
-    /// - Parameter text: As in the table; bytes, length and characters as those of a ``Topic``.
-    /// - Throws: ``TopicError`` if a name could not have these characters, or if a wildcard is not a whole segment or `**`
+    /// - Parameter text: The pattern, as in the table; length and characters as for a ``Topic``.
+    /// - Throws: ``TopicError`` if the length or a character is invalid, a wildcard is not a whole segment, or `**` is
     ///   not the last.
     public init(_ text: String) throws(TopicError) {
         try self.init(utf8: Array(text.utf8))
     }
 
-    /// A pattern from a part of a URL, percent-decoded exactly once.
+    /// Creates a pattern from a part of a URL, percent-decoded exactly once.
     ///
     /// - Parameter text: The encoded pattern.
-    /// - Throws: ``TopicError`` as ``init(_:)``, or if an escape is not complete.
+    /// - Throws: ``TopicError`` as ``init(_:)``, or if an escape is incomplete.
     public init(percentEncoded text: some StringProtocol) throws(TopicError) {
         try self.init(utf8: try Topic.decode(text))
     }
 
-    /// A pattern.
+    /// Creates a pattern from UTF-8.
     ///
-    /// - Parameter utf8: As in the table, in UTF-8.
+    /// - Parameter utf8: The pattern, as in the table.
     /// - Throws: ``TopicError`` as ``init(_:)``.
     public init(utf8: [UInt8]) throws(TopicError) {
         try Topic.check(utf8)
@@ -55,7 +55,7 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
         self.text = utf8
     }
 
-    /// A pattern that was one before.
+    /// Creates a pattern from bytes that are known to be valid.
     init(trusted text: [UInt8]) {
         self.text = text
     }
@@ -63,10 +63,10 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
     /// `**`, which matches every topic.
     static let everything = TopicPattern(trusted: [0x2A, 0x2A])
 
-    /// The text form.
+    /// The pattern as text.
     public var description: String { String(decoding: text, as: UTF8.self) }
 
-    /// Calls a closure with each segment, in their order.
+    /// Calls a closure with each segment, in order.
     func forEachSegment(_ body: (Segment) -> Void) {
         text.withUnsafeBytes { text in
             var start = 0

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Decides for each topic whether it is meant.
+/// An application's own test of topics.
 ///
-/// The hub asks once per topic and keeps the answer, so an answer must not change.
+/// The hub caches the result per topic, so the result for a topic must not change.
 public protocol TopicMatcher: Sendable, CustomStringConvertible {
-    /// Whether the topic is meant.
+    /// Whether the topic matches.
     func matches(_ topic: Topic) -> Bool
 }
 
-/// What a subscription names: one topic, those of a pattern, all, or whatever a matcher of one's own decides.
+/// Selects topics: one, those of a pattern, all, or those that an application's matcher accepts.
 ///
-/// Selectors are typed: a name is never taken for a pattern because of its characters. Those of one topic are found by an
-/// index, at no cost for all others.
+/// Selectors are typed: a name is never interpreted as a pattern. Exact selectors are indexed by topic and cost events
+/// of other topics nothing.
 public struct TopicSelector: Sendable, CustomStringConvertible {
     enum Kind: Sendable {
         case exact(Topic)
@@ -21,13 +21,13 @@ public struct TopicSelector: Sendable, CustomStringConvertible {
 
     let kind: Kind
 
-    /// This topic and no other.
+    /// Exactly this topic.
     public static func exact(_ topic: Topic) -> TopicSelector { TopicSelector(kind: .exact(topic)) }
 
-    /// The topics of a pattern.
+    /// The topics that match a pattern.
     public static func pattern(_ pattern: TopicPattern) -> TopicSelector { TopicSelector(kind: .matching(pattern)) }
 
-    /// The topics that a matcher of one's own picks.
+    /// The topics that a matcher accepts.
     public static func matching(_ matcher: any TopicMatcher) -> TopicSelector {
         TopicSelector(kind: .matching(matcher))
     }
@@ -35,7 +35,7 @@ public struct TopicSelector: Sendable, CustomStringConvertible {
     /// Every topic.
     public static let all = TopicSelector(kind: .all)
 
-    /// The text form.
+    /// The selector as text; ``all`` is `*`.
     public var description: String {
         switch kind {
         case .exact(let topic): topic.name

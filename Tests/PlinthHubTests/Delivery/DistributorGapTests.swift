@@ -5,9 +5,9 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Delivery: what history no longer holds")
+@Suite("Delivery gaps")
 struct DistributorGapTests {
-    @Test("it goes on with what history still holds, and is told of what it does not")
+    @Test("A subscriber receives a gap, then what history still holds")
     func trimmed() async throws {
         var delivery = try await Delivery(total: HistoryLimits(events: 3))
         let slot = delivery.add(try exact("a"))
@@ -19,7 +19,7 @@ struct DistributorGapTests {
         #expect(delivery.distributor.tally.gaps == 1)
     }
 
-    @Test("an unknown ID is told of with what is held, also if that is nothing")
+    @Test("An unknown ID is reported as a gap, even if nothing is held")
     func unknown() async throws {
         var delivery = try await Delivery(options: StreamOptions(gapType: "lost"))
         let start = LocatedStart(position: nil, unknown: eventID("0-7"))
@@ -38,7 +38,7 @@ struct DistributorGapTests {
         )
     }
 
-    @Test("a gap that did not fit is told again, whole, once", arguments: [0, 1, 40, 75, 90])
+    @Test("A gap that did not fit is delivered whole and once", arguments: [0, 1, 40, 75, 90])
     func gapInPieces(room: Int) async throws {
         var delivery = try await Delivery()
         try delivery.publish(event("1", "a"))
@@ -55,7 +55,7 @@ struct DistributorGapTests {
         )
     }
 
-    @Test("where gaps close streams, one that lags is ended", arguments: [true, false])
+    @Test("If gaps close streams, a stream that lags is ended", arguments: [true, false])
     func closing(isUnknown: Bool) async throws {
         var delivery = try await Delivery(
             options: StreamOptions(gapPolicy: .close),
@@ -67,7 +67,7 @@ struct DistributorGapTests {
         #expect(delivery.sink.take(slot).text == Delivery.chunkedFarewell)
         #expect(delivery.takeEnded() == ["\(slot) lagged"])
         #expect(delivery.distributor.tally.gaps == 1)
-        // Who asks for the earliest, or for what is there, is not.
+        // A stream from the earliest event, or from one that is held, is not ended.
         let other = delivery.add(try exact("a"), from: LocatedStart(position: nil))
         let third = delivery.add(try exact("a"), from: LocatedStart(position: Position(3)))
         #expect(delivery.sink.take(other).text == sent("4", 4) + sent("5", 5))
@@ -75,7 +75,7 @@ struct DistributorGapTests {
         #expect(delivery.takeEnded() == [])
     }
 
-    @Test("where gaps close streams, one from the oldest event is told of what it misses until it has caught up")
+    @Test("If gaps close streams, a stream from the oldest event receives gaps until it has caught up")
     func closingFromEarliest() async throws {
         var delivery = try await Delivery(
             options: StreamOptions(gapPolicy: .close),
@@ -99,7 +99,7 @@ struct DistributorGapTests {
                 + sent("4", 4) + sent("5", 5)
         )
         #expect(delivery.takeEnded() == [])
-        // From now on it is like anyone else.
+        // From now on a gap ends it.
         delivery.sink.room[slot] = 0
         for number in 6...9 { try delivery.publish(event("\(number)", "a")) }
         delivery.isWritable(slot)

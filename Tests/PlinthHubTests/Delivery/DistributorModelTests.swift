@@ -7,13 +7,14 @@ import Testing
 
 @testable import PlinthHub
 
-/// What subscribers read, against what was published: random publishes, joins, stalls, leaves, trims, purges.
+/// Compares what subscribers read with what was published, under random publishes, joins, stalls, leaves, trims and
+/// purges.
 ///
-/// Every subscriber has to see a strictly increasing sequence without gap or duplicate from where it asked, or an event that
-/// tells of a gap where history was gone. Nothing here but the code under test decides when that is.
-@Suite("Delivery, by a model")
+/// Every subscriber must see a strictly increasing sequence without gaps or duplicates from its start on, or an event
+/// that reports a gap if history was trimmed. Only the code under test decides when that is.
+@Suite("Delivery model")
 struct DistributorModelTests {
-    /// More than a million steps altogether in the optimised tests, which CI runs, too.
+    /// More than a million steps in total in the optimised tests, which CI also runs.
     #if DEBUG
     private static let steps = 4_000
     #else
@@ -21,7 +22,7 @@ struct DistributorModelTests {
     #endif
 
     @Test(
-        "nothing is lost, doubled or out of order without being told",
+        "No event is duplicated or reordered, and every loss is reported",
         arguments: [1, 2, 3, 4, 5, 6, 7, 8] as [UInt64]
     )
     func synchronous(seed: UInt64) async throws {
@@ -29,14 +30,14 @@ struct DistributorModelTests {
         try await model.run(steps: Self.steps)
     }
 
-    @Test("the same with a history that answers later", arguments: [11, 12, 13, 14] as [UInt64])
+    @Test("The same holds for a history that answers later", arguments: [11, 12, 13, 14] as [UInt64])
     func later(seed: UInt64) async throws {
         var model = Model(seed: seed, answersLater: true)
         try await model.run(steps: Self.steps)
     }
 }
 
-/// A wrong sequence, with what leads to it.
+/// A wrong sequence, with the seed and step that lead to it.
 private struct Violation: Error, CustomStringConvertible {
     let description: String
 }
@@ -56,7 +57,7 @@ private final class ModelSink: StreamSink {
     }
 }
 
-/// A history whose answers come when the model wants them to.
+/// A history whose answers arrive when the model decides.
 private final class LateHistory: History {
     let memory: MemoryHistory
     init(_ memory: MemoryHistory) { self.memory = memory }
@@ -84,13 +85,13 @@ private struct Model {
         let selection: Selection
         let form: StreamForm
         var isEarliest: Bool
-        /// What it was told last that may be missing: what was not held then, up to a position.
+        /// What may be missing by the last gap: events that were not held then, up to a position.
         var excuse: (held: Set<UInt64>, through: UInt64) = ([], 0)
 
         func isExcused(_ number: UInt64) -> Bool { number <= excuse.through && !excuse.held.contains(number) }
-        /// The last position that it has, or that it was told to go on from.
+        /// The last position that it has, or that a gap moved it to.
         var position: UInt64
-        /// It asked for an ID that is unknown, and has not been told yet.
+        /// Whether it asked for an unknown ID, and no gap has been reported yet.
         var isUnknown: Bool
         var decoder = ChunkDecoder()
         var parser = ServerSentEventParser()
@@ -106,14 +107,14 @@ private struct Model {
     let sink = ModelSink()
     var published: [Published] = []
     var readers: [Int: Reader] = [:]
-    /// Appended, not yet brought out.
+    /// Appended, not yet delivered.
     var pending: [HistoryEntry] = []
     var asked: [Distributor.ReadRequest] = []
     var now = MonotonicTime(nanoseconds: 1_000_000_000)
     let topics: [Topic]
     let entries: Box
 
-    /// What the history's closures use.
+    /// The state that the history's closures use.
     final class Box: Sendable {
         private let state = Mutex((delivered: [HistoryEntry](), now: MonotonicTime(nanoseconds: 1_000_000_000)))
 
@@ -187,7 +188,7 @@ private struct Model {
         try settle()
     }
 
-    // MARK: - What happens
+    // MARK: - Steps
 
     mutating func publish() throws {
         var events: [NewEvent] = []
@@ -210,7 +211,7 @@ private struct Model {
         pending.removeFirst(count)
     }
 
-    /// Some of what waits is too much: it is not brought out, and has to be read.
+    /// Skips some pending events, which must then be read from history.
     mutating func skip() {
         guard !pending.isEmpty else { return }
         let count = Int.random(in: 1...pending.count, using: &random)
@@ -273,7 +274,7 @@ private struct Model {
         _ = try await memory.purge(topic)
     }
 
-    /// History answers one of those that asked.
+    /// Answers one of the pending reads.
     mutating func answer() {
         asked += distributor.requests
         distributor.requests = []
@@ -286,7 +287,7 @@ private struct Model {
 
     mutating func settle() throws {
         for (slot, reader) in readers where reader.isEarliest && distributor.states[slot].isFromEarliest {
-            // It begins with what is held when it is first read for: what is missing then it never asked for.
+            // It begins with what is held at its first read; it never asked for what is missing then.
             let held = Set(heldPositions(reader.selection))
             readers[slot]?.excuse = (held, UInt64(published.count))
         }
@@ -296,7 +297,7 @@ private struct Model {
         distributor.ended = []
     }
 
-    /// In the end everyone who is still there gets room, and has to have everything.
+    /// Gives all remaining readers room; each must then receive everything.
     mutating func finish() throws {
         while !pending.isEmpty { bringOut() }
         for round in 0..<10_000 {
@@ -312,16 +313,16 @@ private struct Model {
             }
             try settle()
         }
-        #expect(distributor.behind == 0, "seed \(seed): somebody is behind for ever")
+        #expect(distributor.behind == 0, "seed \(seed): a subscriber stays behind")
         for (slot, reader) in readers where !sink.isBroken.contains(slot) {
             let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { !reader.isExcused($0) }
-            guard missing.isEmpty else { throw Violation(description: "reader \(slot) never got \(missing)") }
+            guard missing.isEmpty else { throw Violation(description: "reader \(slot) never received \(missing)") }
         }
     }
 
-    // MARK: - What has to be true
+    // MARK: - Checks
 
-    /// The events between what the reader has and a position that it should have got.
+    /// The events between the reader's position and another that it should have received.
     func missed(_ reader: Reader, upTo position: UInt64) -> [UInt64] {
         guard position > reader.position + 1 else { return [] }
         return ((reader.position + 1)..<position).filter { number in
@@ -342,14 +343,14 @@ private struct Model {
                 throw Violation(description: "no position in \(event)")
             }
             if event.type == "gap" {
-                // It may be told without need, but then nothing may be skipped; what is skipped has to be gone.
+                // A gap may be needless, but must not skip events that are held.
                 let held = Set(heldPositions(reader.selection))
                 let skipped = missed(reader, upTo: number + 1).filter { held.contains($0) }
                 guard skipped.isEmpty else {
-                    throw Violation(description: "a gap over events that are held: \(skipped)")
+                    throw Violation(description: "a gap skips events that are held: \(skipped)")
                 }
-                guard number >= reader.position else { throw Violation(description: "a gap that goes back") }
-                guard event.data.contains(#""through":"#) else { throw Violation(description: "no end of the gap") }
+                guard number >= reader.position else { throw Violation(description: "a gap moves back") }
+                guard event.data.contains(#""through":"#) else { throw Violation(description: "a gap without its end") }
                 let through = event.data.split(separator: "\"").last { $0.contains("-") }?.split(separator: "-").last
                 reader.excuse = (held, max(reader.excuse.through, max(number, through.flatMap { UInt64($0) } ?? 0)))
                 reader.position = number
@@ -357,7 +358,7 @@ private struct Model {
                 reader.isEarliest = false
                 continue
             }
-            guard !reader.isUnknown else { throw Violation(description: "an unknown ID, and no gap told") }
+            guard !reader.isUnknown else { throw Violation(description: "an unknown ID, but no gap reported") }
             guard number > reader.position else {
                 throw Violation(
                     description: "position \(number) after \(reader.position) for \(reader.selection.wanted)"
@@ -366,7 +367,7 @@ private struct Model {
             let missing = missed(reader, upTo: number).filter { !reader.isExcused($0) }
             guard missing.isEmpty else {
                 throw Violation(
-                    description: "reader \(slot) of \(reader.selection.wanted) got \(number) without \(missing)"
+                    description: "reader \(slot) of \(reader.selection.wanted) received \(number) without \(missing)"
                 )
             }
             let original = published[Int(number - 1)]
@@ -388,11 +389,11 @@ private struct Model {
     }
 }
 
-/// Takes chunks apart.
+/// Decodes chunks.
 struct ChunkDecoder {
     private var bytes: [UInt8] = []
 
-    /// The bodies of the chunks that are complete.
+    /// The bodies of the complete chunks.
     mutating func decode(_ new: [UInt8]) throws -> [UInt8] {
         bytes += new
         var body: [UInt8] = []

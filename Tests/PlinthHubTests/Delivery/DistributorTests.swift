@@ -9,7 +9,7 @@ import Testing
 struct DistributorTests {
     // MARK: - Live
 
-    @Test("a live subscriber gets the events of a round in one write, in their order")
+    @Test("A live subscriber receives the events of a round in one write, in order")
     func oneWrite() async throws {
         var delivery = try await Delivery()
         let one = delivery.add(try exact("a"))
@@ -27,7 +27,7 @@ struct DistributorTests {
         #expect(delivery.distributor.tally.reads == 0)
     }
 
-    @Test("a turn looks at a bounded part of history, and those who are behind get on in the next")
+    @Test("A turn does bounded history work, and subscribers that are behind continue in the next")
     func boundedTurn() async throws {
         var delivery = try await Delivery()
         for number in 0..<5000 { try delivery.append(event("x", "topic/\(number)")) }
@@ -39,7 +39,7 @@ struct DistributorTests {
         while !delivery.distributor.unfinished.isEmpty {
             let before = delivery.distributor.tally.reads
             delivery.distributor.proceed(delivery.sink, now: delivery.now)
-            // Each looks at 5,000 events, and a turn at 20,000.
+            // Each subscriber examines 5,000 events, and a turn 20,000.
             #expect(delivery.distributor.tally.reads - before <= 4)
             turns += 1
         }
@@ -47,7 +47,7 @@ struct DistributorTests {
         #expect(delivery.distributor.behind == 0)
     }
 
-    @Test("an event that matches in several ways comes once")
+    @Test("An event that matches in several ways is delivered once")
     func once() async throws {
         var delivery = try await Delivery()
         let slot = delivery.add(try exact("a"), try exact("b"), try pattern("*"))
@@ -57,7 +57,7 @@ struct DistributorTests {
         #expect(delivery.sink.take(exact) == (sent("1", 1) + sent("2", 2), 1))
     }
 
-    @Test("each gets the form that it asked for")
+    @Test("Each subscriber receives the form that it asked for")
     func forms() async throws {
         var delivery = try await Delivery()
         let chunked = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -72,7 +72,7 @@ struct DistributorTests {
         #expect(delivery.distributor.tally.delivered == 8)
     }
 
-    @Test("a restricted event comes to those only to whom one of its topics is allowed, live and from history")
+    @Test("A restricted event reaches only subscribers authorized for one of its topics, live or from history")
     func restricted() async throws {
         var delivery = try await Delivery()
         let free = delivery.add(try exact("a"))
@@ -92,7 +92,7 @@ struct DistributorTests {
 
     // MARK: - Behind
 
-    @Test("one that joins reads history first, and then gets what comes")
+    @Test("A subscriber that joins reads history first, then receives live events")
     func replay() async throws {
         var delivery = try await Delivery()
         try delivery.publish(event("1", "a"), event("2", "b"), event("3", "a"), event("4", "a"))
@@ -106,7 +106,7 @@ struct DistributorTests {
         #expect(delivery.distributor.tally.replayed == 5)
     }
 
-    @Test("what history has and the distributor has not brought out is read once and not written again")
+    @Test("An event read from history before its delivery is not written again")
     func ahead() async throws {
         var delivery = try await Delivery()
         try delivery.append(event("1", "a"), event("2", "a"))
@@ -125,7 +125,7 @@ struct DistributorTests {
         )
     }
 
-    @Test("many events are read in portions, and others have their turn between them")
+    @Test("Many events are read in portions, and others have their turn between them")
     func portions() async throws {
         var delivery = try await Delivery()
         for number in 1...3000 { try delivery.append(event("\(number)", "a")) }
@@ -136,7 +136,7 @@ struct DistributorTests {
         #expect(delivery.distributor.unfinished == [slot])
         #expect(delivery.distributor.behind == 1)
         let other = delivery.distributor.add(Selection([try exact("a")]), start, Delivery.bare, now: delivery.now)
-        // With one read at a time they take turns.
+        // With one read per call, they take turns.
         delivery.distributor.proceed(delivery.sink, now: delivery.now, reads: 1)
         #expect(delivery.distributor.unfinished.first == other)
         delivery.proceed()
@@ -148,7 +148,7 @@ struct DistributorTests {
 
     // MARK: - Blocked
 
-    @Test("a write that ends at any byte of a run loses nothing", arguments: [true, false])
+    @Test("A write that ends at any byte of a run loses nothing", arguments: [true, false])
     func partial(isChunked: Bool) async throws {
         let form = StreamForm(isChunked: isChunked, namesTopic: false)
         var probe = try await Delivery()
@@ -167,7 +167,7 @@ struct DistributorTests {
                 delivery.sink.room[slot] = room
                 try delivery.publish(event("one", "a"), event("two", "a"), event("three", "a"))
                 #expect(delivery.distributor.states[slot].phase == .blocked, "room \(room)")
-                // It waits, and what comes meanwhile comes later.
+                // It waits; events published meanwhile follow later.
                 try delivery.publish(event("four", "a"))
                 delivery.isWritable(slot, room: 0)
                 #expect(delivery.distributor.states[slot].phase == .blocked, "room \(room)")
@@ -182,7 +182,7 @@ struct DistributorTests {
         }
     }
 
-    @Test("a blocked subscriber costs the rest of one event, and nobody else waits")
+    @Test("A blocked subscriber costs the rest of one event and delays no other")
     func blocked() async throws {
         var delivery = try await Delivery()
         let slow = delivery.add(try exact("a"))
@@ -197,7 +197,7 @@ struct DistributorTests {
         #expect(delivery.distributor.behind == 0)
     }
 
-    @Test("events that are skipped are read from history, by those who were live and by those who were not")
+    @Test("Skipped events are read from history")
     func skipping() async throws {
         var delivery = try await Delivery()
         let live = delivery.add(try exact("a"))
@@ -211,7 +211,7 @@ struct DistributorTests {
         #expect(delivery.sink.take(live) == (sent("2", 2) + sent("4", 4), 1))
         #expect(delivery.sink.take(other) == (sent("3", 3), 1))
         #expect(delivery.distributor.behind == 0)
-        // What had been brought out already is not skipped again.
+        // Skipping to an earlier position does nothing.
         delivery.distributor.skip(to: Position(2))
         #expect(delivery.distributor.behind == 0)
         #expect(delivery.distributor.head == Position(4))
@@ -219,7 +219,7 @@ struct DistributorTests {
 
     // MARK: - A history that answers later
 
-    @Test("a question is asked once, and its answer counts only for whom it was asked")
+    @Test("A read is requested once, and its result counts only for its subscriber")
     func later() async throws {
         var delivery = try await Delivery(isLate: true)
         try delivery.publish(event("1", "a"), event("2", "a"))
@@ -227,7 +227,7 @@ struct DistributorTests {
         let request = try #require(delivery.distributor.requests.first)
         #expect(delivery.distributor.requests.count == 1)
         #expect(delivery.distributor.isAwaited(request))
-        // What comes meanwhile is not lost.
+        // Events published meanwhile are not lost.
         try delivery.publish(event("3", "a"))
         #expect(delivery.sink.take(slot).text == "")
         func answer(_ request: Distributor.ReadRequest) throws -> HistoryBatch {
@@ -245,7 +245,7 @@ struct DistributorTests {
         #expect(second.position == Position(2))
         delivery.distributor.remove(slot, .clientClosed)
         #expect(!delivery.distributor.isAwaited(second))
-        // Another has the slot now.
+        // Another subscriber has the slot now.
         let again = delivery.add(try exact("a"), from: LocatedStart(position: Position(0)))
         #expect(again == slot)
         #expect(!delivery.distributor.isAwaited(second))
@@ -258,7 +258,7 @@ struct DistributorTests {
 
     // MARK: - Ends
 
-    @Test("an end completes the body, at once where there is room")
+    @Test("Ending a stream completes the body, at once if there is room")
     func ends() async throws {
         var delivery = try await Delivery()
         let chunked = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -269,7 +269,7 @@ struct DistributorTests {
         #expect(delivery.sink.take(bare).text == Delivery.bareFarewell)
         #expect(delivery.takeEnded() == ["\(chunked) server-draining", "\(bare) ended"])
         #expect(delivery.distributor.count == 0)
-        // Twice is once.
+        // Ending a stream again does nothing.
         delivery.distributor.end(chunked, .ended, delivery.sink, now: delivery.now)
         delivery.distributor.remove(chunked, .clientClosed)
         delivery.distributor.remove(99, .clientClosed)
@@ -277,7 +277,7 @@ struct DistributorTests {
         #expect(delivery.takeEnded() == [])
     }
 
-    @Test("of a blocked stream the event under way is completed, then the body, whatever the room", arguments: 0...27)
+    @Test("Ending a blocked stream completes the event under way, then the body", arguments: 0...27)
     func endsBlocked(room: Int) async throws {
         var delivery = try await Delivery()
         let slot = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -285,7 +285,7 @@ struct DistributorTests {
         try delivery.publish(event("1", "a"), event("2", "a"))
         delivery.distributor.end(slot, .ended, delivery.sink, now: delivery.now)
         #expect(delivery.takeEnded() == [])
-        // Neither events nor a second end come behind it.
+        // Neither events nor a second end follow.
         try delivery.publish(event("3", "a"))
         delivery.distributor.end(slot, .lagged, delivery.sink, now: delivery.now)
         for _ in 0..<80 { delivery.isWritable(slot, room: 1) }
@@ -296,7 +296,7 @@ struct DistributorTests {
         #expect(delivery.takeEnded() == ["\(slot) ended"])
     }
 
-    @Test("a connection that fails ends its stream, at whatever it fails")
+    @Test("A connection that fails ends its stream, whichever write fails")
     func failures() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10)))
         let single = delivery.add(try exact("a"))
@@ -318,7 +318,7 @@ struct DistributorTests {
         #expect(delivery.distributor.count == replaying)
     }
 
-    @Test("slots are used again, and what was of one subscriber does not reach the next")
+    @Test("Slots are reused, and nothing of one subscriber reaches the next")
     func reuse() async throws {
         var delivery = try await Delivery(options: StreamOptions(writeTimeout: .seconds(5)))
         let slot = delivery.add(try exact("a"))
@@ -343,7 +343,7 @@ struct DistributorTests {
         #expect(delivery.distributor.states.count == 1)
     }
 
-    @Test("those that some operator means are found by what they want")
+    @Test("Subscribers are found by their selection")
     func meant() async throws {
         var delivery = try await Delivery()
         let a = delivery.add(try exact("a"))
@@ -357,7 +357,7 @@ struct DistributorTests {
 }
 
 extension Distributor {
-    /// How many bytes it holds for a subscriber that does not keep up.
+    /// The number of bytes held for a blocked subscriber.
     func kept(by slot: Int) -> Int {
         guard let details = Mirror(reflecting: self).descendant("details") as? ContiguousArray<Details> else {
             return .max
@@ -365,7 +365,7 @@ extension Distributor {
         return details[slot].rest.count
     }
 
-    /// How many timers its wheel holds.
+    /// The number of timers in its wheel.
     var timers: Int {
         guard let wheel = Mirror(reflecting: self).descendant("wheel") else { return .max }
         let items = Mirror(reflecting: wheel).descendant("buckets").map { Mirror(reflecting: $0).children }

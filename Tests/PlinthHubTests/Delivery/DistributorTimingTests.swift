@@ -5,12 +5,12 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Delivery and time")
+@Suite("Delivery timing")
 struct DistributorTimingTests {
-    /// What the wheel may be late by: a tick.
+    /// The maximum delay of the wheel: one tick.
     private static let tick = Duration.milliseconds(50)
 
-    @Test("an idle stream gets a comment in each interval, at its own time, and no other", arguments: [true, false])
+    @Test("An idle stream sends exactly one comment per interval, at its own time", arguments: [true, false])
     func heartbeats(isChunked: Bool) async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10)))
         let form = StreamForm(isChunked: isChunked, namesTopic: false)
@@ -36,7 +36,7 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.count == slots.count)
     }
 
-    @Test("a heartbeat can be an event: of its type, without an ID, in both forms", arguments: [true, false])
+    @Test("A heartbeat can be an event with a type and without an ID, in both forms", arguments: [true, false])
     func heartbeatEvent(isChunked: Bool) async throws {
         let options = StreamOptions(heartbeat: .seconds(10), heartbeatEvent: "still-here")
         var delivery = try await Delivery(options: options)
@@ -52,10 +52,10 @@ struct DistributorTimingTests {
         #expect(parser.lastEventID == "7")
     }
 
-    @Test("each stream that ends gets a reconnection time of its own, within the range, whatever ends it")
+    @Test("Each stream ends with its own reconnection time within the range, whatever the reason")
     func farewells() async throws {
         let options = StreamOptions(retry: .milliseconds(500)...(.milliseconds(900)))
-        // Not the deterministic one of `Delivery`.
+        // Not from `Delivery`, which draws the shortest time.
         let memory = MemoryHistory.make()
         var distributor = Distributor(history: memory, options: options, head: .zero)
         let sink = TestSink()
@@ -66,7 +66,7 @@ struct DistributorTimingTests {
             let slot = distributor.add(Selection([try exact("a")]), start, Delivery.bare, now: now)
             distributor.end(slot, StreamEnd.ofHubs[number % StreamEnd.ofHubs.count], sink, now: now)
             var parser = ServerSentEventParser()
-            try parser.parse(Array(sink.take(slot).text.utf8)) { _ in Issue.record("an event") }
+            try parser.parse(Array(sink.take(slot).text.utf8)) { _ in Issue.record("an unexpected event") }
             let time = try #require(parser.reconnectionTime)
             #expect(time >= .milliseconds(500) && time <= .milliseconds(900))
             times.insert(time)
@@ -74,7 +74,7 @@ struct DistributorTimingTests {
         #expect(times.count > 100, "\(times.count) times for 500 streams")
     }
 
-    @Test("reconnection times are whole milliseconds, whatever the range is, and longer by a factor")
+    @Test("Reconnection times are whole milliseconds for any range, and multiplied by the factor")
     func drawing() {
         func draw(_ range: ClosedRange<Duration>, times factor: Int64 = 1, isLowest: Bool = true) -> Duration {
             var options = StreamOptions(retry: range)
@@ -90,7 +90,7 @@ struct DistributorTimingTests {
         #expect(StreamOptions(retry: .zero...(.seconds(Int64.max))).retryBlock(times: 4).starts(with: "retry: ".utf8))
     }
 
-    @Test("where events come often enough there are no heartbeats")
+    @Test("A stream with frequent events sends no heartbeats")
     func busy() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1)))
         let slot = delivery.add(try exact("a"))
@@ -102,7 +102,7 @@ struct DistributorTimingTests {
         #expect(!delivery.sink.take(slot).text.contains(":\n"))
     }
 
-    @Test("a blocked stream gets no heartbeats, and one that is let go on gets them again")
+    @Test("A blocked stream sends no heartbeats until it resumes")
     func blockedHeartbeats() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(100)))
         let slot = delivery.add(try exact("a"))
@@ -116,7 +116,7 @@ struct DistributorTimingTests {
         #expect(delivery.sink.take(slot).text == ":\n")
     }
 
-    @Test("a heartbeat that does not fit is completed before anything else", arguments: 0...6)
+    @Test("A heartbeat that does not fit is completed before anything else", arguments: 0...6)
     func partialHeartbeat(room: Int) async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(100)))
         let slot = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -129,7 +129,7 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.states[slot].phase == .live)
     }
 
-    @Test("a connection that has all of an event and takes nothing of the next is closed, however often it is asked")
+    @Test("A connection that stalls between events is closed, however often it reports room")
     func timeoutBetweenEvents() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(30)))
         let slot = delivery.add(try exact("a"))
@@ -139,7 +139,7 @@ struct DistributorTimingTests {
         try delivery.publish(event("y", "a"))
         for _ in 0..<299 {
             delivery.advance(by: .milliseconds(100))
-            // As for one whose kernel lacked memory (ENOBUFS): nothing is left over, and history is read again.
+            // As when the kernel lacks memory (ENOBUFS): no bytes are left over, and history is read again.
             delivery.isWritable(slot, room: 0)
         }
         #expect(delivery.takeEnded() == [])
@@ -147,7 +147,7 @@ struct DistributorTimingTests {
         #expect(delivery.takeEnded() == ["\(slot) timed-out"])
     }
 
-    @Test("a connection that takes nothing for as long as the timeout is closed, and not before")
+    @Test("A connection that takes nothing is closed after the timeout and not before")
     func timeout() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(30)))
         let slot = delivery.add(try exact("a"))
@@ -155,7 +155,7 @@ struct DistributorTimingTests {
         try delivery.publish(event("x", "a"))
         for _ in 0..<299 {
             delivery.advance(by: .milliseconds(100))
-            // It is said to have room, and takes nothing.
+            // It reports room, but takes nothing.
             delivery.isWritable(slot, room: 0)
         }
         #expect(delivery.takeEnded() == [])
@@ -164,7 +164,7 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.count == 0)
     }
 
-    @Test("one that takes a byte now and then is not")
+    @Test("A connection that takes a byte now and then is not closed")
     func progress() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1), writeTimeout: .seconds(5)))
         let slot = delivery.add(try exact("a"))
@@ -183,7 +183,7 @@ struct DistributorTimingTests {
         #expect(delivery.takeEnded() == ["\(slot) timed-out"])
     }
 
-    @Test("without a timeout a stalled connection stays")
+    @Test("Without a timeout, a stalled connection stays open")
     func patient() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: nil))
         let slot = delivery.add(try exact("a"))
@@ -195,7 +195,7 @@ struct DistributorTimingTests {
         #expect(delivery.sink.take(slot).text == sent("x", 1))
     }
 
-    @Test("a stream that has had its time ends properly, idle, busy or blocked")
+    @Test("A stream ends cleanly at its maximum age, whether idle, busy or blocked")
     func maximumAge() async throws {
         var delivery = try await Delivery(
             options: StreamOptions(heartbeat: .seconds(3), writeTimeout: .seconds(8), maximumAge: .seconds(20))
@@ -221,7 +221,7 @@ struct DistributorTimingTests {
         #expect(delivery.sink.take(blocked).text.hasSuffix("data: y\nid: 1-20\n\n\r\n" + Delivery.chunkedFarewell))
     }
 
-    @Test("one that does not even take its end is closed after the timeout, for its own reason")
+    @Test("A stream whose end is not taken is closed after the timeout, with its own reason")
     func endTimeout() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: nil, writeTimeout: .seconds(5)))
         let slot = delivery.add(try exact("a"), form: Delivery.chunked)
@@ -233,7 +233,7 @@ struct DistributorTimingTests {
         #expect(delivery.takeEnded() == ["\(slot) server-draining"])
     }
 
-    @Test("timers do not accumulate, however often a connection stalls and goes on")
+    @Test("Timers do not accumulate, however often a connection stalls and resumes")
     func accumulation() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(10), writeTimeout: .seconds(2)))
         var slots: [Int] = []
@@ -249,7 +249,7 @@ struct DistributorTimingTests {
         #expect(delivery.distributor.behind == 0)
     }
 
-    @Test("while there is nobody there is nothing to wait for, and otherwise it is said how long")
+    @Test("The time until the next tick is known, and nil without subscribers")
     func untilTick() async throws {
         var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(5)))
         #expect(delivery.distributor.untilTick(now: delivery.now) == nil)

@@ -4,13 +4,13 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Questions to a slow history")
+@Suite("History reads")
 struct HistoryReadsTests {
     private static func requests(_ slots: Range<Int>) -> [Distributor.ReadRequest] {
         slots.map { Distributor.ReadRequest(slot: $0, generation: 1, position: nil, selection: Selection([.all])) }
     }
 
-    @Test("so many begin at once, the others in their order when some are answered")
+    @Test("At most 64 reads begin at once, and the others follow in order")
     func limit() throws {
         var reads = HistoryReads()
         reads.add(Self.requests(0..<3000))
@@ -27,7 +27,7 @@ struct HistoryReadsTests {
         #expect(reads.begin(isAwaited: { _ in true }) == nil)
     }
 
-    @Test("those that nobody waits for any more are passed over")
+    @Test("Reads that no subscriber awaits are skipped")
     func notAwaited() throws {
         var reads = HistoryReads()
         reads.add(Self.requests(0..<200))

@@ -5,7 +5,7 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Events on their way to a thread")
+@Suite("Pending entries")
 struct PendingEntriesTests {
     private static func entry(_ number: UInt64, bytes: Int = 1) throws -> HistoryEntry {
         HistoryEntry(
@@ -15,7 +15,7 @@ struct PendingEntriesTests {
         )
     }
 
-    @Test("they are taken in their order, once")
+    @Test("Entries are taken once, in order")
     func order() throws {
         var pending = PendingEntries()
         #expect(pending.isEmpty)
@@ -30,7 +30,7 @@ struct PendingEntriesTests {
         #expect(pending.take().entries.isEmpty)
     }
 
-    @Test("beyond the bound all are dropped, and the last is remembered")
+    @Test("Beyond the limit all entries are dropped, and the last position is kept")
     func bound() throws {
         var pending = PendingEntries()
         let third = PendingEntries.maximumSize / 3
@@ -43,7 +43,7 @@ struct PendingEntriesTests {
         #expect(pending.isEmpty)
     }
 
-    @Test("one batch is taken whatever its size")
+    @Test("A single batch is kept whatever its size")
     func large() throws {
         var pending = PendingEntries()
         pending.add([try Self.entry(1, bytes: PendingEntries.maximumSize * 2)])

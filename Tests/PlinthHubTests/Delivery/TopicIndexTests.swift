@@ -5,9 +5,9 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("The index of topics")
+@Suite("Topic index")
 struct TopicIndexTests {
-    /// Who gets the events of a topic, in order of their numbers.
+    /// The slots that receive the events of a topic, in order.
     private static func slots(_ index: inout TopicIndex, _ name: String) throws -> [Int32] {
         guard let number = index.node(of: try topic(name)), let node = index.nodes[number] else { return [] }
         var slots = Set(node.single)
@@ -15,7 +15,7 @@ struct TopicIndexTests {
         return slots.sorted()
     }
 
-    @Test("one topic, several, patterns and all are found by topic")
+    @Test("Subscribers of one topic, several, patterns and all are found by topic")
     func finding() throws {
         var index = TopicIndex()
         _ = index.add(0, Selection([try exact("a")]))
@@ -27,25 +27,25 @@ struct TopicIndexTests {
         #expect(try Self.slots(&index, "b") == [1, 2, 3])
         #expect(try Self.slots(&index, "x/1") == [2, 3])
         #expect(try Self.slots(&index, "c") == [3])
-        // One that comes later is added to what is known.
+        // A later subscriber is added to cached results.
         _ = index.add(5, Selection([try pattern("*")]))
         #expect(try Self.slots(&index, "a") == [0, 1, 3, 5])
         #expect(try Self.slots(&index, "x/1") == [2, 3])
     }
 
-    @Test("a topic that nobody wants has no node")
+    @Test("A topic without subscribers has no node")
     func nobody() throws {
         var index = TopicIndex()
         #expect(index.node(of: try topic("a")) == nil)
         let selection = Selection([try exact("a")])
         let place = index.add(0, selection)
         #expect(index.node(of: try topic("b")) == nil)
-        index.remove(0, selection, place: place) { _ in Issue.record("nobody moves") }
+        index.remove(0, selection, place: place) { _ in Issue.record("no subscriber moves") }
         #expect(index.node(of: try topic("a")) == nil)
         #expect(index.numbers.isEmpty)
     }
 
-    @Test("places stay right when others leave", arguments: [1, 2, 3] as [UInt64])
+    @Test("Places stay correct when other subscribers leave", arguments: [1, 2, 3] as [UInt64])
     func places(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var index = TopicIndex()
@@ -78,7 +78,7 @@ struct TopicIndexTests {
     }
 
     @Test(
-        "answers are right after any number of changes, of patterns and of matchers",
+        "Results are correct after any number of changes of patterns or matchers",
         arguments: [0, 1, 2, 5, 100, 3000],
         [true, false]
     )
@@ -94,11 +94,11 @@ struct TopicIndexTests {
         for slot in 0..<200 { add(slot, slot.isMultiple(of: 2) ? all : some) }
         #expect(try Self.slots(&index, "x/1").count == 200)
         #expect(try Self.slots(&index, "y").count == 100)
-        // The same places, taken by others.
+        // Other subscribers take the same slots.
         for change in 0..<count {
             let slot = change % 150
             let wasAll = present[Int32(slot)] === all
-            index.remove(slot, wasAll ? all : some, place: -1) { _ in Issue.record("nobody moves") }
+            index.remove(slot, wasAll ? all : some, place: -1) { _ in Issue.record("no subscriber moves") }
             add(slot, change % 3 != 2 && wasAll ? some : all)
         }
         #expect(try Self.slots(&index, "y") == present.filter { $0.value === all }.keys.sorted())
@@ -116,7 +116,7 @@ struct TopicIndexTests {
         func matches(_ topic: Topic) -> Bool { topic.utf8.starts(with: prefix.utf8) }
     }
 
-    @Test("a new topic follows its own segments, however many patterns there are")
+    @Test("A new topic follows only its own segments, however many patterns there are")
     func steps() throws {
         var index = TopicIndex()
         for slot in 0..<100 {
@@ -129,10 +129,10 @@ struct TopicIndexTests {
         #expect(index.steps <= 12, "\(index.steps) branches for three topics")
         let known = index.steps
         #expect(try Self.slots(&index, "shop/7/x/3") == [7])
-        #expect(index.steps == known, "a topic whose answer is known was matched again")
+        #expect(index.steps == known, "a topic with a cached result was matched again")
     }
 
-    @Test("leaving costs some steps for each name, however many others named the same, and leaves nothing")
+    @Test("Leaving costs a few steps per name, however many others named it, and leaves nothing behind")
     func leaving() throws {
         var index = TopicIndex()
         let names = try (0..<50).map { try exact("topics/\($0)") }
@@ -146,13 +146,13 @@ struct TopicIndexTests {
             let place = slot % 50
             #expect(try Self.slots(&index, "topics/\(place)") == present.sorted().map { Int32($0) })
         }
-        // Each of 20,000 places is left once, and looked at when its list has more of these than members.
+        // Each of 20,000 places is emptied once, and swept when its list has more empty places than members.
         #expect(index.several.steps <= 4 * 400 * 50, "\(index.several.steps) steps for 20,000 places")
         #expect(index.numbers.isEmpty)
     }
 
     @Test(
-        "topics that only patterns were asked about are forgotten in time, wanted or not",
+        "Topics tested only against patterns are dropped beyond a bound, wanted or not",
         arguments: ["none", "topics/*"]
     )
     func bounded(text: String) throws {
@@ -169,7 +169,7 @@ struct TopicIndexTests {
         }
         #expect(index.numbers.count < 5000, "\(index.numbers.count) topics are kept for one pattern")
         #expect(index.nodes.count < 5000)
-        // Those that somebody named are there still, and what was forgotten is asked again.
+        // Named topics remain, and dropped results are determined again.
         #expect(try Self.slots(&index, "named") == [1, 2])
         #expect(try Self.slots(&index, "other") == [2])
         #expect(try Self.slots(&index, "topics/1") == (text == "none" ? [] : [0]))

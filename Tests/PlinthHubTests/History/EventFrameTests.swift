@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Event frames")
 struct EventFrameTests {
-    /// Sizes of data around those at which a chunk's size gets another digit, and many between.
+    /// Sizes of data around those at which a chunk's size gains a digit, and many between.
     static let sizes =
         Array(0...40) + Array(220...270) + Array(4060...4110) + Array(65_500...65_550) + [
             100, 1000, 10_000, 99_999, 100_000,
@@ -22,7 +22,7 @@ struct EventFrameTests {
         )
     }
 
-    @Test("a frame is a chunk whose body is the bare event, of every size")
+    @Test("A frame of any size is a chunk whose body is the bare event")
     func framing() throws {
         var digits: Set<Int> = []
         for size in Self.sizes {
@@ -42,12 +42,12 @@ struct EventFrameTests {
     }
 
     @Test(
-        "around each size at which the number of digits changes the chunk says the right one",
+        "The chunk's size is correct around each change of its number of digits",
         arguments: [16, 256, 4096, 65_536]
     )
     func boundaries(size: Int) throws {
         for size in [size - 1, size, size + 1] {
-            // A block of exactly that size, its blank line included.
+            // A block of exactly that size, including its blank line.
             let text = Array(repeating: 0x78 as UInt8, count: size - 2) + [0x0A, 0x0A]
             let frame = EventFrame(text: text)
             let expected = Array((String(size, radix: 16) + "\r\n").utf8) + text + [0x0D, 0x0A]
@@ -56,7 +56,7 @@ struct EventFrameTests {
         }
     }
 
-    @Test("all fields have their lines, the ID the last")
+    @Test("Each field has its own line, and the ID is the last")
     func fields() throws {
         let event = ServerSentEvent(type: "order", data: "a\r\nb\n", id: "not this", retry: .seconds(2))
         let new = NewEvent(event, topics: [try topic("t")])
@@ -73,7 +73,7 @@ struct EventFrameTests {
     }
 
     @Test(
-        "with its topic, a tab and the first topic follow the ID, and nothing else changes",
+        "A frame with its topic adds only a tab and the first topic after the ID",
         arguments: [1, 12, 230, 4080, 70_000]
     )
     func withTopic(size: Int) throws {
@@ -86,18 +86,18 @@ struct EventFrameTests {
         let chunk = String(body.utf8.count, radix: 16) + "\r\n" + body + "\r\n"
         #expect(Array(frame.bytes[frame.bare]) == Array(body.utf8))
         #expect(Array(frame.bytes[frame.chunked]) == Array(chunk.utf8))
-        // The other form is as it was.
+        // The other form is unchanged.
         #expect(Array(entry.frame.bytes[entry.frame.bare]) == Array("data: \(data)\nid: 1-1\n\n".utf8))
     }
 
-    @Test("a frame of text is that text")
+    @Test("A frame of text contains that text")
     func text() {
         let frame = EventFrame(text: Array("retry: 500\n\n".utf8))
         #expect(String(decoding: frame.bytes[frame.bare], as: UTF8.self) == "retry: 500\n\n")
         #expect(String(decoding: frame.bytes[frame.chunked], as: UTF8.self) == "c\r\nretry: 500\n\n\r\n")
     }
 
-    @Test("a gap is an event whose data is JSON, whatever the IDs have")
+    @Test("A gap is an event with JSON data, whatever the IDs contain")
     func gap() throws {
         let gap = HubGap(requested: eventID(#"a"\b"#), oldest: eventID("é\u{2028}"), through: nil)
         #expect(gap.data == #"{"requested":"a\"\\b","oldest":"é\u2028","through":null}"#)
@@ -112,7 +112,7 @@ struct EventFrameTests {
 
     // MARK: - Runs
 
-    @Test("subscribers of a round share the frame that names the topic, and it is dropped behind the round")
+    @Test("Subscribers share a frame with its topic within a round, and it is released afterwards")
     func sharing() throws {
         var run = FrameRun()
         let entry = try Self.entry("x")
@@ -135,7 +135,7 @@ struct EventFrameTests {
         #expect(kept == nil)
     }
 
-    @Test("an entry says the ID that its frame has", arguments: ["1", "1-1", String(repeating: "i", count: 256)])
+    @Test("An entry returns the ID in its frame", arguments: ["1", "1-1", String(repeating: "i", count: 256)])
     func id(text: String) throws {
         let entry = try Self.entry("data", id: text)
         #expect(entry.id == eventID(text))
@@ -144,7 +144,7 @@ struct EventFrameTests {
     }
 
     @Test(
-        "a frame has no more room than its event needs, whatever is in it",
+        "A frame has no more capacity than its event needs",
         arguments: ["x", "a\nb\r\nc", "\n\n\n\n"]
     )
     func room(line: String) throws {
@@ -155,7 +155,7 @@ struct EventFrameTests {
         }
     }
 
-    @Test("a run of frames is their bytes, and is cut at any byte", arguments: [1, 2, 3])
+    @Test("A run contains the bytes of its frames and can be cut at any byte", arguments: [1, 2, 3])
     func cuts(count: Int) throws {
         for isChunked in [true, false] {
             var run = FrameRun()
@@ -164,7 +164,7 @@ struct EventFrameTests {
             var ends: [Int] = []
             for number in 1...count {
                 let new = try event(String(repeating: "x", count: number), "a")
-                // Positions need not be dense.
+                // Positions need not be consecutive.
                 let position = Position(UInt64(number * 10))
                 let entry = HistoryEntry(
                     new,

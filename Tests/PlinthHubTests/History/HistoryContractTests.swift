@@ -7,7 +7,7 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("The contract of histories")
+@Suite("History contract")
 struct HistoryContractTests {
     private static func limits(_ events: Int) -> HistoryLimits { HistoryLimits(events: events) }
 
@@ -18,24 +18,24 @@ struct HistoryContractTests {
         return HistoryContract(abilities: abilities) { MemoryHistory(acceptsIDs: acceptsIDs) }
     }
 
-    @Test("a history in memory keeps it", arguments: HistoryContract.all)
+    @Test("A memory history keeps the contract", arguments: HistoryContract.all)
     func memory(rule: HistoryContract.Rule) async throws {
         try await Self.memory(acceptsIDs: false).check(rule)
     }
 
-    @Test("a history in memory that takes IDs of publishers keeps it", arguments: HistoryContract.all)
+    @Test("A memory history that accepts chosen IDs keeps the contract", arguments: HistoryContract.all)
     func choosing(rule: HistoryContract.Rule) async throws {
         try await Self.memory(acceptsIDs: true).check(rule)
     }
 
-    @Test("a history in memory that trims by topic keeps it")
+    @Test("A memory history that trims by topic keeps the contract")
     func byTopic() async throws {
         var abilities = HistoryContract.Abilities()
         abilities.makeTrimming = { MemoryHistory(topic: Self.limits($0 / 4), total: Self.limits($0)) }
         try await HistoryContract(abilities: abilities) { MemoryHistory() }.runAll()
     }
 
-    @Test("a history that answers later keeps it", arguments: HistoryContract.all)
+    @Test("A history that answers later keeps the contract", arguments: HistoryContract.all)
     func later(rule: HistoryContract.Rule) async throws {
         var abilities = HistoryContract.Abilities()
         abilities.makeTrimming = { YieldingHistory(MemoryHistory(total: Self.limits($0))) }
@@ -47,7 +47,7 @@ struct HistoryContractTests {
         try await HistoryContract(abilities: abilities) { YieldingHistory(MemoryHistory()) }.check(rule)
     }
 
-    @Test("each rule catches a history that breaks it, and says so", arguments: FaultyHistory.Fault.allCases)
+    @Test("Each rule detects a history that breaks it", arguments: FaultyHistory.Fault.allCases)
     func faulty(fault: FaultyHistory.Fault) async throws {
         var abilities = HistoryContract.Abilities()
         abilities.patience = .milliseconds(20)
@@ -66,7 +66,7 @@ struct HistoryContractTests {
         #expect(error?.seen.isEmpty == false)
     }
 
-    @Test("all rules that are broken are told together, and those that are not are not")
+    @Test("All broken rules, and no others, are reported together")
     func several() async throws {
         let contract = HistoryContract { FaultyHistory(.normalises, MemoryHistory()) }
         let error = await #expect(throws: HistoryContractViolation.self) { try await contract.runAll() }
@@ -78,7 +78,7 @@ struct HistoryContractTests {
         #expect(errors?.rule.contains("locatesNoOtherIDs") == false)
     }
 
-    @Test("an error of the history is told as a broken rule")
+    @Test("An error of the history is reported as a broken rule")
     func errors() async throws {
         let contract = HistoryContract { throw YieldingHistory.Failure() }
         let rule = try #require(HistoryContract.all.first)
@@ -97,7 +97,7 @@ final class FaultyHistory: History {
         case ignoresLimits, ignoresRestriction, normalises, silentTrim, silentPurge, alwaysMissing
         case readsInclusively, differsWithoutWaiting, countsWrong, asksBackInAppend
 
-        /// A rule that this breaks.
+        /// A rule that the fault breaks.
         var rule: String {
             switch self {
             case .returnsIDsBackwards, .returnsOneID: "appendReturnsIDsInOrder"
@@ -121,12 +121,12 @@ final class FaultyHistory: History {
         }
     }
 
-    /// One that holds too little.
+    /// A history that holds too few events.
     static var full: MemoryHistory { MemoryHistory(total: HistoryLimits(events: 20)) }
 
     let fault: Fault
     let memory: MemoryHistory
-    /// Events that have been taken and are not in history yet.
+    /// Events that were accepted and are not in history yet.
     private let late = Mutex<[NewEvent]>([])
 
     init(_ fault: Fault, _ memory: MemoryHistory) {
@@ -156,7 +156,7 @@ final class FaultyHistory: History {
             for event in events { ids += try await memory.append([event]) }
             return ids
         case .normalises:
-            // What becomes of a name in a database whose collation is not binary.
+            // What a database without a binary collation does to a name.
             events = try events.map { event in
                 let topics = try event.topics.map { try Topic($0.name == "cafe\u{301}" ? "caf\u{e9}" : $0.name) }
                 return NewEvent(
@@ -177,7 +177,7 @@ final class FaultyHistory: History {
                 )
             }
         case .asksBackInAppend:
-            // Each append puts into history what the one before was to.
+            // Each append adds the events of the previous one to history.
             let before = late.withLock { late in
                 defer { late = events }
                 return late

@@ -7,13 +7,13 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Histories in memory")
+@Suite("Memory history")
 struct MemoryHistoryTests {
     private static func append(_ count: Int, to name: String, in memory: MemoryHistory) throws {
         for number in 0..<count { _ = try memory.appendNow([event("\(name) \(number)", name)]) }
     }
 
-    @Test("IDs are the epoch and the position, and only those of the epoch are known")
+    @Test("IDs are the epoch and the position, and only IDs of this epoch are located")
     func ids() async throws {
         let memory = MemoryHistory.make()
         let ids = try await memory.append([event("1", "a"), event("2", "b"), event("3", "a")])
@@ -31,7 +31,7 @@ struct MemoryHistoryTests {
         }
     }
 
-    @Test("two histories have two epochs")
+    @Test("Two histories have different epochs")
     func epochs() async throws {
         let one = MemoryHistory()
         let two = MemoryHistory()
@@ -42,7 +42,7 @@ struct MemoryHistoryTests {
     }
 
     @Test(
-        "decimal numbers are written and read exactly",
+        "Decimal numbers are written and parsed exactly",
         arguments: [0, 1, 9, 10, 99, 100, 1 << 32, .max - 1, .max] as [UInt64]
     )
     func decimals(number: UInt64) {
@@ -54,7 +54,7 @@ struct MemoryHistoryTests {
 
     // MARK: - Bounds
 
-    @Test("a topic holds so many events, and others keep theirs")
+    @Test("A topic's limit of events does not affect other topics")
     func eventsOfTopic() async throws {
         let memory = MemoryHistory.make(topic: HistoryLimits(events: 3))
         try Self.append(2, to: "b", in: memory)
@@ -71,7 +71,7 @@ struct MemoryHistoryTests {
         #expect(try await memory.statistics().topics == 2)
     }
 
-    @Test("a topic holds so many bytes")
+    @Test("A topic obeys its limit of bytes")
     func bytesOfTopic() async throws {
         let size = try #require(try MemoryHistory.make().sizeOfOne("xxxx"))
         let memory = MemoryHistory.make(topic: HistoryLimits(bytes: 3 * size + size / 2))
@@ -80,7 +80,7 @@ struct MemoryHistoryTests {
         #expect(try await memory.statistics().events == 3)
     }
 
-    @Test("all topics together hold so many events, and the oldest go first, whatever their topic")
+    @Test("Beyond the total limit of events, the oldest are removed first, whatever their topic")
     func eventsInTotal() async throws {
         let memory = MemoryHistory.make(total: HistoryLimits(events: 4))
         for number in 0..<10 { _ = try memory.appendNow([event("\(number)", number % 2 == 0 ? "a" : "b")]) }
@@ -90,7 +90,7 @@ struct MemoryHistoryTests {
         #expect(try memory.missing(after: 0, exact("a"), exact("b")) == 6)
     }
 
-    @Test("all topics together hold so many bytes")
+    @Test("All topics together obey the total limit of bytes")
     func bytesInTotal() async throws {
         let two = MemoryHistory.make()
         for name in ["c", "d"] { _ = try two.appendNow([event("x", name)]) }
@@ -100,13 +100,13 @@ struct MemoryHistoryTests {
         let held = try await memory.statistics()
         #expect(held.topics == 2)
         #expect(held.events == 2)
-        // The allocator may give out 16 bytes more than were asked for, and they are counted.
+        // The allocator may return 16 bytes more than requested, and they are counted.
         #expect(abs(held.bytes - bytes) <= 128, "\(held.bytes) and \(bytes) for the same events")
         #expect(try memory.data(exact("c")) == ["x"])
         #expect(try memory.data(exact("b")) == [])
     }
 
-    @Test("events go when they are older than allowed, of a topic or in all", arguments: [true, false])
+    @Test("Events older than the topic's or the total limit are removed", arguments: [true, false])
     func age(isOfTopic: Bool) async throws {
         let clock = TestClock()
         let limits = HistoryLimits(age: .seconds(10))
@@ -119,7 +119,7 @@ struct MemoryHistoryTests {
         clock.advance(by: .seconds(6))
         _ = try memory.appendNow([event("3", "a")])
         clock.advance(by: .seconds(4))
-        // Ten seconds old, and not older.
+        // Exactly 10 s old.
         #expect(memory.data(.all) == ["1", "2", "3"])
         #expect(memory.missing(after: 0, .all) == nil)
         clock.advance(by: .nanoseconds(1))
@@ -134,7 +134,7 @@ struct MemoryHistoryTests {
         #expect(try memory.missing(after: 3, exact("a")) == nil)
     }
 
-    @Test("a history that holds nothing still delivers and gives IDs", arguments: [true, false])
+    @Test("A history that holds nothing still delivers events and assigns IDs", arguments: [true, false])
     func nothing(isOfTopic: Bool) async throws {
         let none = HistoryLimits(events: 0)
         let memory = MemoryHistory.make(
@@ -151,7 +151,7 @@ struct MemoryHistoryTests {
         #expect(try await memory.statistics() == HistoryStatistics(topics: 0, events: 0, bytes: 0))
     }
 
-    @Test("an event of several topics that one of them cannot hold is gone from all, and counted once")
+    @Test("An event that one of its topics cannot hold is removed from all of them, and counted once")
     func tooLargeForOneTopic() async throws {
         let memory = MemoryHistory.make(topic: HistoryLimits(bytes: 700))
         _ = try memory.appendNow([event("small", "b"), event("small", "c")])
@@ -173,7 +173,7 @@ struct MemoryHistoryTests {
     }
 
     @Test(
-        "what it counts is what it holds, whatever was appended, trimmed and purged",
+        "Statistics equal what is held after any appends, trims and purges",
         arguments: [1, 2, 3, 4] as [UInt64]
     )
     func model(seed: UInt64) async throws {
@@ -202,7 +202,7 @@ struct MemoryHistoryTests {
             let topics = Set(batch.entries.flatMap(\.topics)).count
             #expect(held.topics == topics, "seed \(seed), step \(step)")
             #expect(held.events == batch.entries.count, "seed \(seed), step \(step)")
-            // For each topic its name, its log and a list of one to 32 places; nothing where there are none.
+            // For each topic its name, its log and a list of 1 to 32 places; nothing without topics.
             let rest = held.bytes - batch.entries.reduce(0) { $0 + $1.size }
             #expect((topics * 200...topics * 600).contains(rest), "\(rest) for \(topics); seed \(seed), step \(step)")
             for name in names {
@@ -215,7 +215,7 @@ struct MemoryHistoryTests {
         }
     }
 
-    @Test("one old event of a quiet topic does not keep the slots of all that came and went after it")
+    @Test("One old event of a quiet topic does not retain the slots of events removed after it")
     func quietTopic() throws {
         let clock = TestClock()
         var state = MemoryHistoryState(
@@ -243,23 +243,23 @@ struct MemoryHistoryTests {
         #expect(parts < 10, "\(parts) parts for 3 events")
     }
 
-    @Test("a topic that has no events any more is forgotten, and a reader of it is told all the same")
+    @Test("A topic without events is dropped, and its losses are still reported")
     func forgotten() async throws {
         let memory = MemoryHistory.make(total: HistoryLimits(events: 10))
         for number in 0..<1000 { _ = try memory.appendNow([event("\(number)", "topic/\(number)")]) }
         #expect(try await memory.statistics().topics == 10)
         #expect(try memory.missing(after: 4, exact("topic/500")) != nil)
         #expect(try memory.missing(after: 4, pattern("topic/*")) != nil)
-        // Beyond the last that was removed of anybody nothing is missing.
+        // After the last event removed from any topic, nothing is missing.
         #expect(try memory.missing(after: 990, exact("topic/500")) == nil)
-        // When it comes again it has not become a topic that never lost anything.
+        // A topic that returns still counts as one that lost events.
         _ = try memory.appendNow([event("again", "topic/500")])
         #expect(try memory.missing(after: 500, exact("topic/500")).map { $0 >= 501 } == true)
     }
 
-    // MARK: - IDs of publishers' choice
+    // MARK: - Chosen IDs
 
-    @Test("chosen IDs are taken only where they are allowed, and reserved ones never")
+    @Test("Chosen IDs are accepted only if allowed, and reserved ones never")
     func refused() async throws {
         let strict = MemoryHistory.make()
         let error = #expect(throws: HistoryError.self) { try strict.appendNow([event("1", "a", id: "mine")]) }
@@ -276,7 +276,7 @@ struct MemoryHistoryTests {
         #expect(try open.appendNow([event("1", "a", id: "2-1")]).map { $0.map(\.description) } == ["2-1"])
     }
 
-    @Test("a chosen ID is found where it was first used, while that event is held")
+    @Test("A chosen ID is located at its first use while that event is held")
     func chosen() async throws {
         let memory = MemoryHistory.make(total: HistoryLimits(events: 4), acceptsIDs: true)
         _ = try memory.appendNow([event("1", "a", id: "x"), event("2", "a", id: "y"), event("3", "a", id: "x")])
@@ -284,16 +284,16 @@ struct MemoryHistoryTests {
         #expect(try await memory.locate(eventID("y")) == Position(2))
         #expect(try await memory.locate(memory.id(at: Position(2))) == Position(2))
         _ = try memory.appendNow([event("4", "a"), event("5", "a")])
-        // What its first use was followed by is not known any more: a gap, not a wrong place.
+        // What followed its first use is no longer known: a gap, not a wrong position.
         #expect(try await memory.locate(eventID("x")) == nil)
         #expect(try await memory.locate(eventID("y")) == Position(2))
         _ = try await memory.purge(topic("a"))
         #expect(try await memory.locate(eventID("y")) == nil)
     }
 
-    // MARK: - What it counts
+    // MARK: - Counted memory
 
-    @Test("a long name is counted, and so are all names of an event")
+    @Test("Long names, and all names of an event, are counted")
     func names() async throws {
         func bytes(_ names: String...) async throws -> Int {
             let memory = MemoryHistory.make()
@@ -307,7 +307,7 @@ struct MemoryHistoryTests {
         #expect(try await bytes("a", "b") - short > 150)
     }
 
-    @Test("events of one topic share its name, whatever their publishers made")
+    @Test("Events of one topic share its name")
     func sharedNames() throws {
         let memory = MemoryHistory.make()
         for number in 0..<3 { _ = try memory.appendNow([event("\(number)", "shared")]) }
@@ -316,7 +316,7 @@ struct MemoryHistoryTests {
         #expect(names.count == 1)
     }
 
-    @Test("the room of a crowd of topics and events is given back when they have gone")
+    @Test("The memory of many topics and events is released when they are removed")
     func room() throws {
         let clock = TestClock()
         var state = MemoryHistoryState(
@@ -330,13 +330,13 @@ struct MemoryHistoryTests {
         _ = try state.append([event("x", "topic/1")], now: clock.now)
         #expect(state.statistics.topics == 1)
         #expect(state.statistics.bytes < 1000)
-        // What the tables have that are not counted one by one.
-        #expect(state.tableRoom < 10_000, "room for \(state.tableRoom) after all but one have gone")
+        // The capacity of the tables, which is not counted one by one.
+        #expect(state.tableRoom < 10_000, "capacity for \(state.tableRoom) after all but one were removed")
     }
 
     // MARK: - Reading
 
-    @Test("a read says how far it looked, by events, bytes and work")
+    @Test("A read that reaches a limit of events, bytes or work reports its end")
     func limits() async throws {
         let memory = MemoryHistory.make()
         for number in 1...20 { _ = try memory.appendNow([event("\(number)", number % 5 == 0 ? "a" : "b")]) }
@@ -355,9 +355,9 @@ struct MemoryHistoryTests {
         #expect(try read(pattern("a"), ReadLimit(events: 1)) == "5 | 9")
     }
 
-    // MARK: - What reading costs others
+    // MARK: - The cost of reading
 
-    /// Counts how often it is asked, and looks into the history meanwhile, which therefore must not be locked.
+    /// Counts its calls and uses the history in each of them, which therefore must not be locked.
     private final class Curious: TopicMatcher {
         let memory: MemoryHistory
         let count = Atomic(0)
@@ -370,7 +370,7 @@ struct MemoryHistoryTests {
         }
     }
 
-    @Test("matchers are asked while others may use the history, once for each topic of a read")
+    @Test("Matchers are called outside the lock, once per topic of a read")
     func askingOutside() throws {
         let memory = MemoryHistory.make()
         for number in 0..<2000 { _ = try memory.appendNow([event("x", "topic/\(number % 3)")]) }
@@ -380,7 +380,7 @@ struct MemoryHistoryTests {
         #expect(curious.count.load(ordering: .relaxed) == 3)
     }
 
-    @Test("a read asks a bounded number of matchers, and gets on all the same")
+    @Test("A read calls a bounded number of matchers and still advances")
     func boundedAsking() throws {
         let memory = MemoryHistory.make()
         for number in 0..<3000 { _ = try memory.appendNow([event("x", "topic/\(number)")]) }
@@ -392,7 +392,7 @@ struct MemoryHistoryTests {
             let before = curious.count.load(ordering: .relaxed)
             let batch = try #require(memory.readNow(after: position, selection: selection, limit: ReadLimit()))
             let asked = curious.count.load(ordering: .relaxed) - before
-            #expect(asked <= 10_100, "\(asked) matchers asked in a read")
+            #expect(asked <= 10_100, "\(asked) matchers called in a read")
             #expect(batch.work >= asked)
             #expect(batch.through > position ?? .zero)
             position = batch.through
@@ -401,7 +401,7 @@ struct MemoryHistoryTests {
         #expect(reads >= 30)
     }
 
-    @Test("what was lost before a read does not cut it short")
+    @Test("Losses before a read do not shorten it")
     func longAfterLosses() throws {
         let memory = MemoryHistory.make(topic: HistoryLimits(events: 2))
         for number in 0..<3000 { _ = try memory.appendNow([event("x", "topic/\(number % 1000)")]) }
@@ -411,7 +411,7 @@ struct MemoryHistoryTests {
         #expect(batch.through == Position(3000))
     }
 
-    @Test("a read gets on, however much finding out what is missing takes")
+    @Test("A read advances, however much work the search for losses takes")
     func progress() throws {
         let memory = MemoryHistory.make(topic: HistoryLimits(events: 1))
         for round in 0..<2 {
@@ -425,7 +425,7 @@ struct MemoryHistoryTests {
             let limit = ReadLimit(work: 50)
             let batch = try #require(memory.readNow(after: position, selection: selection, limit: limit))
             #expect(batch.through > position)
-            // It looks at some ten losses, and not at all of them.
+            // It examines about ten losses, not all of them.
             #expect(batch.work <= 50 + 20)
             position = batch.through
             reads += 1
@@ -433,7 +433,7 @@ struct MemoryHistoryTests {
         #expect(reads < 600)
     }
 
-    @Test("a read of many patterns counts branches, and one of a name or of all counts events")
+    @Test("Work counts branches for patterns, and events for a name or for all topics")
     func work() throws {
         let memory = MemoryHistory.make()
         for number in 0..<100 { _ = try memory.appendNow([event("x", "a/b/\(number)")]) }
@@ -444,17 +444,17 @@ struct MemoryHistoryTests {
         #expect(work([.all]) == 100)
         #expect(try work([pattern("q")]) == 100)
         #expect(try work((0..<1000).map { try pattern("q\($0)/*") }) == 100)
-        // The root, a and b; behind `*` there is no segment left.
+        // The root, a and b; after `*`, no segment is left.
         #expect(try work((0..<1000).map { try pattern("a/b/*/\($0)") }) == 300)
     }
 
     @Test(
-        "what selections of any kind are missing is said, and without need only where topics have gone",
+        "Losses are reported for selections of any kind, and needlessly only if topics were dropped",
         arguments: [1, 2, 3, 4] as [UInt64]
     )
     func missingModel(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
-        // With the small one topics go and come again; with the large one each keeps some events.
+        // With the small limit topics are dropped and return; with the large one each keeps some events.
         let total = HistoryLimits(events: seed.isMultiple(of: 2) ? 60 : .max)
         let memory = MemoryHistory.make(topic: HistoryLimits(events: 4), total: total)
         let names = (0..<100).map { "t/\($0 % 10)/\($0)" }
@@ -484,7 +484,7 @@ struct MemoryHistoryTests {
                 if let last = lost.last {
                     #expect(said ?? .zero >= Position(last), "\(selectors) after \(after); seed \(seed)")
                 }
-                // Where topics have gone, what they lost may count for others.
+                // If topics were dropped, their losses may count for others.
                 if !seed.isMultiple(of: 2) {
                     #expect(said?.number == lost.last, "\(selectors) after \(after); seed \(seed)")
                 }
@@ -492,7 +492,7 @@ struct MemoryHistoryTests {
         }
     }
 
-    @Test("it opens where it is, and tells each of what comes then")
+    @Test("Opening returns the current position and delivers later events")
     func opening() async throws {
         let memory = MemoryHistory.make()
         _ = try await memory.append([event("1", "a")])
@@ -504,7 +504,7 @@ struct MemoryHistoryTests {
 }
 
 extension MemoryHistory {
-    /// What an event takes whose ID has three bytes.
+    /// The size of an event whose ID has three bytes.
     fileprivate func sizeOfOne(_ data: String) throws -> Int? {
         _ = try appendNow([event(data, "a")])
         return readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries.first?.size
@@ -512,7 +512,7 @@ extension MemoryHistory {
 }
 
 extension MemoryHistoryState {
-    /// How many slots its log has, also those that are empty.
+    /// The number of slots of its log, including empty ones.
     fileprivate var slots: Int {
         Mirror(reflecting: self).children.first { $0.label == "log" }.map {
             Mirror(reflecting: $0.value).children.count

@@ -9,7 +9,7 @@ import Testing
 
 @testable import PlinthHub
 
-/// What a subscriber was told, in a form to compare.
+/// An update in a form to compare.
 private func told(_ update: HubUpdate?) -> String {
     switch update {
     case .event(let event): event.event.data
@@ -19,7 +19,7 @@ private func told(_ update: HubUpdate?) -> String {
 }
 
 extension HubUpdates {
-    /// The next few.
+    /// The next `count` updates.
     fileprivate func first(_ count: Int) async throws -> [String] {
         var iterator = makeAsyncIterator()
         var all: [String] = []
@@ -44,9 +44,9 @@ extension Hub {
     }
 }
 
-@Suite("Hubs", .timeLimit(.minutes(2)))
+@Suite("Hub", .timeLimit(.minutes(2)))
 struct HubTests {
-    /// With each kind of history: one that answers at once, one that answers later.
+    /// The kinds of history: one that answers at once, one that answers later.
     enum Kind: CaseIterable {
         case now, later
         func make(total: Int = .max) -> any History {
@@ -57,7 +57,7 @@ struct HubTests {
 
     // MARK: - Publishing and subscribing
 
-    @Test("publishing returns the event's ID, and no events none", arguments: Kind.allCases)
+    @Test("Publishing returns the ID of each event", arguments: Kind.allCases)
     func publishing(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         #expect(try await hub.publish("1", to: "a").description == "1-1")
@@ -67,7 +67,7 @@ struct HubTests {
         #expect(held.entries.map(\.event.data) == ["1", "2", "3"])
     }
 
-    @Test("an event of the hub's own type is refused with all that came with it, by every way to publish")
+    @Test("An event of a reserved type is refused with its whole batch, however it is published")
     func reservedType() async throws {
         let history = MemoryHistory.make()
         let hub = try await Hub(history: history, options: StreamOptions(gapType: "lost"), observer: nil)
@@ -81,14 +81,14 @@ struct HubTests {
         #expect(several?.index == 1)
         #expect(several?.code.description == "type-reserved")
         #expect(try await hub.status().published == 0)
-        // Others that look like it are publishers' own, and so is `gap` where that is not the hub's.
+        // Similar types are allowed, and so is `gap` if it is not the hub's.
         for type in ["gap", "Lost", " lost", "lost ", "lo\u{301}st", "losť"] {
             try await hub.publish(ServerSentEvent(type: type, data: ""), to: topic("a"))
         }
         #expect(history.readNow(after: nil, selection: Selection([.all]), limit: .none)?.entries.count == 6)
     }
 
-    @Test("the type of heartbeats is the hub's own, too, and no other that it has")
+    @Test("The heartbeat type is reserved, valid, and different from the gap type")
     func reservedHeartbeat() async throws {
         let hub = try await Hub(options: StreamOptions(heartbeatEvent: "tick"))
         #expect(hub.reservedTypes == ["gap", "tick"])
@@ -107,7 +107,7 @@ struct HubTests {
     }
 
     @Test(
-        "a reconnection time is published within 100 ms and the longest, and history holds that",
+        "A reconnection time is clamped to between 100 ms and the maximum, also in history",
         arguments: [
             (nil, nil), (0, 100), (99, 100), (100, 100), (101, 101), (60_000, 60_000), (60_001, 60_000),
             (9_007_199_254_740_991, 60_000),
@@ -139,7 +139,7 @@ struct HubTests {
         #expect(entries[2].id == eventID("mine"))
     }
 
-    @Test("the longest reconnection time of publishers is an hour, and never below 100 ms")
+    @Test("The maximum reconnection time is 1 h by default and never below 100 ms")
     func longestRetry() async throws {
         for (longest, held) in [(nil, .seconds(3600)), (.zero, .milliseconds(100)), (.seconds(-1), .milliseconds(100))]
             as [(Duration?, Duration)]
@@ -154,7 +154,7 @@ struct HubTests {
     }
 
     @Test(
-        "a hub whose own events could not be told from others is not made",
+        "An invalid gap type is refused",
         arguments: ["", "message", "a\nb", "a\r"]
     )
     func badGapType(type: String) async throws {
@@ -163,7 +163,7 @@ struct HubTests {
         #expect(error?.option == "gapType")
     }
 
-    @Test("a live subscriber gets what comes from then on", arguments: Kind.allCases)
+    @Test("A live subscriber receives events published from then on", arguments: Kind.allCases)
     func live(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         try await hub.publish("before", to: "a")
@@ -176,7 +176,7 @@ struct HubTests {
         #expect(seen == ["1", "2"])
     }
 
-    @Test("one begins with the earliest, or after an ID, of whatever topic", arguments: Kind.allCases)
+    @Test("A subscriber begins with the earliest event, or after an ID of any topic", arguments: Kind.allCases)
     func starts(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         for number in 1...6 { try await hub.publish("\(number)", to: number % 2 == 0 ? "even" : "odd") }
@@ -192,7 +192,7 @@ struct HubTests {
         #expect(everything == ["1", "2", "3", "4", "5", "6"])
     }
 
-    @Test("an ID of no event here is told as a gap, and what is held follows", arguments: Kind.allCases)
+    @Test("An unknown ID is reported as a gap, and what is held follows", arguments: Kind.allCases)
     func unknown(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         for id in ["0-1", "1-1", "nonsense"] {
@@ -209,7 +209,7 @@ struct HubTests {
         #expect(seen == ["gap 1-99 1-1 -", "1", "2"])
     }
 
-    @Test("patterns, all, and several topics give each event once, in one order", arguments: Kind.allCases)
+    @Test("Patterns, all and several topics deliver each event once, in one order", arguments: Kind.allCases)
     func selectors(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         let selectors: [[TopicSelector]] = [
@@ -227,7 +227,7 @@ struct HubTests {
         }
     }
 
-    @Test("restricted events reach those only to whom they are allowed")
+    @Test("Restricted events reach only authorized subscribers")
     func restricted() async throws {
         let hub = try await Hub.make()
         let a = try topic("a")
@@ -241,7 +241,7 @@ struct HubTests {
         #expect(allowed == ["secret", "open"])
     }
 
-    @Test("a subscriber that does not keep up is told of what it missed, and goes on", arguments: Kind.allCases)
+    @Test("A slow subscriber receives a gap and continues", arguments: Kind.allCases)
     func slow(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make(total: 3))
         let seen = try await hub.subscribe(to: exact("a")) { updates in
@@ -258,7 +258,7 @@ struct HubTests {
     }
 
     @Test(
-        "where gaps close, a subscriber that missed events is ended with the reason, as a stream is",
+        "If gaps close streams, a subscriber that missed events ends with the reason `lagged`",
         arguments: Kind.allCases
     )
     func closes(kind: Kind) async throws {
@@ -280,7 +280,7 @@ struct HubTests {
         #expect(seen == ["8", "9", "10"])
     }
 
-    @Test("a subscription waits for what is for it, and for nothing else", arguments: Kind.allCases)
+    @Test("A subscription waits for its own events and for nothing else", arguments: Kind.allCases)
     func waiting(kind: Kind) async throws {
         let history = YieldingHistory(MemoryHistory.make())
         let hub = try await Hub.make(kind == .now ? history.memory : history)
@@ -299,7 +299,7 @@ struct HubTests {
         }
     }
 
-    @Test("what the closure throws comes out, and the subscription is over")
+    @Test("An error of the closure is rethrown and ends the subscription")
     func throwing() async throws {
         struct Mine: Error {}
         let hub = try await Hub.make()
@@ -314,7 +314,7 @@ struct HubTests {
 
     // MARK: - Cancelling
 
-    @Test("cancelling ends a loop that waits", arguments: Kind.allCases)
+    @Test("Cancellation ends a waiting subscriber", arguments: Kind.allCases)
     func cancellation(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         for _ in 0..<50 {
@@ -330,7 +330,7 @@ struct HubTests {
             await #expect(throws: CancellationError.self) { try await task.value }
             #expect(hub.subscriberCount == 0)
         }
-        // Before it began, too.
+        // Also if cancelled before it began.
         let task = Task {
             withUnsafeCurrentTask { $0?.cancel() }
             try await hub.subscribe(to: exact("a")) { updates in for try await _ in updates {} }
@@ -338,11 +338,11 @@ struct HubTests {
         await #expect(throws: CancellationError.self) { try await task.value }
     }
 
-    @Test("after a task that waited was cancelled another one can wait, and does")
+    @Test("After a waiting task was cancelled, another task can wait")
     func cancelledPart() async throws {
         let group = LocalGroup(head: .zero)
         let subscription = group.add(Selection([try exact("a")]))
-        // A time limit around one step looks like this.
+        // As with a time limit around one step.
         let cancelled = Task {
             withUnsafeCurrentTask { $0?.cancel() }
             try await group.waitForMore(subscription)
@@ -358,7 +358,7 @@ struct HubTests {
             }
             await began.wait()
             for _ in 0..<500 { await Task.yield() }
-            #expect(over.count == 0, "it does not wait: a loop would ask history in vain, for ever")
+            #expect(over.count == 0, "it does not wait: an iteration would read history endlessly")
             let new = try event("1", "a")
             group.enqueue([
                 HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: MonotonicTime(nanoseconds: 0))
@@ -370,7 +370,7 @@ struct HubTests {
 
     // MARK: - Many
 
-    @Test("a hundred publishers at once, and twenty subscribers see one order", arguments: Kind.allCases)
+    @Test("20 subscribers see the events of 100 concurrent publishers in one order", arguments: Kind.allCases)
     func many(kind: Kind) async throws {
         let hub = try await Hub.make(kind.make())
         let publishers = 100
@@ -413,7 +413,7 @@ struct HubTests {
 
     // MARK: - Failing and removing
 
-    @Test("if history fails publishing does, and nobody has seen the event")
+    @Test("If history fails, publishing throws and no subscriber receives the event")
     func failing() async throws {
         let history = YieldingHistory(MemoryHistory.make())
         let hub = try await Hub.make(history)
@@ -430,7 +430,7 @@ struct HubTests {
         }
     }
 
-    @Test("purging removes history, and live subscribers stay")
+    @Test("Purging removes events from history and keeps live subscribers")
     func purging() async throws {
         let hub = try await Hub.make()
         try await hub.publish("1", to: "a")
@@ -448,7 +448,7 @@ struct HubTests {
 
     // MARK: - Counts
 
-    @Test("subscribers are counted by topic, those of patterns too, and no longer when they have left")
+    @Test("Subscribers are counted by topic, including those of patterns, until they leave")
     func presence() async throws {
         let hub = try await Hub.make()
         let a = try topic("a")
@@ -481,7 +481,7 @@ struct HubTests {
         func matches(_ topic: Topic) -> Bool { topic.utf8.count == 1 }
     }
 
-    @Test("counts of presence are those of a plain list, whoever comes and goes", arguments: [1, 2, 3] as [UInt64])
+    @Test("Counts equal those of a plain list as subscribers come and go", arguments: [1, 2, 3] as [UInt64])
     func presenceModel(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var presence = Presence()
@@ -509,7 +509,7 @@ struct HubTests {
         }
     }
 
-    @Test("an observer is told once of each beginning and end")
+    @Test("An observer is notified once of each beginning and end")
     func observing() async throws {
         let observer = RecordingObserver()
         let hub = try await Hub.make(observer: observer)
@@ -528,7 +528,7 @@ struct HubTests {
         )
     }
 
-    @Test("the status tells what is held and done, and the topics with the latest events")
+    @Test("The status reports what is held and published, and the topics with the latest events")
     func status() async throws {
         let hub = try await Hub.make(MemoryHistory.make(total: HistoryLimits(events: 4)))
         let empty = try await hub.status(top: 5)
@@ -551,7 +551,7 @@ struct HubTests {
         }
     }
 
-    @Test("of topics the latest thousand at least are known, and not many more")
+    @Test("At least the latest 1,000 topics are kept, and at most 2,000")
     func activity() throws {
         var activity = TopicActivity()
         for number in 1...10_000 {
@@ -568,7 +568,7 @@ struct HubTests {
 
     // MARK: - Metrics
 
-    @Test("what is published, failed, opened and ended is measured, with few labels")
+    @Test("Publishing, failures, beginnings and ends are measured, with few labels")
     func metrics() async throws {
         let metrics = TestMetrics()
         let history = YieldingHistory(MemoryHistory.make())

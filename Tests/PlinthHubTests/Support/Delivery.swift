@@ -5,9 +5,9 @@ import Synchronization
 
 @testable import PlinthHub
 
-/// Connections that take as many bytes as they are told to.
+/// Connections that take as many bytes as the test allows.
 final class TestSink: StreamSink {
-    /// What they take from now on; everything unless told.
+    /// The bytes that each still takes; no limit by default.
     var room: [Int: Int] = [:]
     private(set) var writes: [Int: [[UInt8]]] = [:]
     var failures: [Int: StreamEnd] = [:]
@@ -20,7 +20,7 @@ final class TestSink: StreamSink {
         return .took(taken)
     }
 
-    /// What a connection got since this was last asked, and in how many writes.
+    /// What a connection took since the last call, and in how many writes.
     func take(_ slot: Int) -> (text: String, writes: Int) {
         let writes = writes.removeValue(forKey: slot) ?? []
         return (String(decoding: writes.joined(), as: UTF8.self), writes.count)
@@ -31,7 +31,7 @@ final class TestSink: StreamSink {
 struct Delivery {
     static let bare = StreamForm(isChunked: false, namesTopic: false)
     static let chunked = StreamForm(isChunked: true, namesTopic: false)
-    /// What a stream gets before its body is complete, where the shortest reconnection time is drawn.
+    /// The end of a stream's body, with the shortest reconnection time drawn.
     static let bareFarewell = "retry: 2000\n\n"
     static let chunkedFarewell = "d\r\n\(bareFarewell)\r\n0\r\n\r\n"
 
@@ -70,7 +70,7 @@ struct Delivery {
         _ = try await memory.open { box.add($0) }
     }
 
-    /// Adds a subscriber, and lets it catch up.
+    /// Adds a subscriber and lets it catch up.
     mutating func add(
         _ selectors: TopicSelector...,
         allowed: [TopicSelector] = [.all],
@@ -87,10 +87,10 @@ struct Delivery {
         while !distributor.unfinished.isEmpty { distributor.proceed(sink, now: now) }
     }
 
-    /// Puts events into history without bringing them out.
+    /// Appends events to history without delivering them.
     func append(_ events: NewEvent...) throws { _ = try memory.appendNow(events) }
 
-    /// Brings out what is in history.
+    /// Delivers what was appended to history.
     mutating func deliver() {
         distributor.deliver(box.take(), sink, now: now)
     }

@@ -27,7 +27,7 @@ extension ReadLimit {
     static let none = ReadLimit(events: .max, bytes: .max, work: .max)
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that moves only when advanced.
 final class TestClock: Sendable {
     private let time = Mutex(MonotonicTime(nanoseconds: 1_000_000_000))
     var now: MonotonicTime { time.withLock { $0 } }
@@ -35,7 +35,7 @@ final class TestClock: Sendable {
 }
 
 extension MemoryHistory {
-    /// A history of the epoch 1, whose IDs begin with `1-`.
+    /// A history with the epoch 1, whose IDs begin with `1-`.
     static func make(
         topic: HistoryLimits = HistoryLimits(),
         total: HistoryLimits = HistoryLimits(),
@@ -45,17 +45,17 @@ extension MemoryHistory {
         MemoryHistory(topic: topic, total: total, acceptsIDs: acceptsIDs, epoch: 1, now: { clock.now })
     }
 
-    /// The data of what is read.
+    /// The data of the events read.
     func data(after position: UInt64? = nil, _ selectors: TopicSelector...) -> [String] {
         let batch = readNow(after: position.map(Position.init), selection: Selection(selectors), limit: .none)
         return batch?.entries.map(\.event.data) ?? []
     }
 
-    /// Up to where events are said to be missing.
+    /// The position up to which events are reported missing.
     func missing(after position: UInt64, _ selectors: TopicSelector...) -> UInt64? {
         readNow(after: Position(position), selection: Selection(selectors), limit: .none)?.missingThrough?.number
     }
 }
 
-/// An event as a stream of one topic has it.
+/// An event as a stream of one topic sends it.
 func sent(_ data: String, _ position: Int) -> String { "data: \(data)\nid: 1-\(position)\n\n" }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// A gate that tasks wait at until it is opened.
+/// A gate at which tasks wait for a number of signals.
 final class Gate: Sendable {
     private struct State {
         var count = 0
@@ -11,10 +11,10 @@ final class Gate: Sendable {
 
     private let state = Mutex(State())
 
-    /// How often it has been signalled.
+    /// The number of signals.
     var count: Int { state.withLock { $0.count } }
 
-    /// Comes nearer to being open for those that wait for a number.
+    /// Signals once, and resumes the tasks that waited for this number.
     func signal() {
         let ready = state.withLock { state in
             state.count += 1
@@ -25,7 +25,7 @@ final class Gate: Sendable {
         for waiting in ready { waiting.continuation.resume() }
     }
 
-    /// Waits until it has been signalled so often.
+    /// Waits until it has been signalled `count` times.
     func wait(for count: Int = 1) async {
         await withCheckedContinuation { continuation in
             let isOpen = state.withLock { state in

@@ -5,9 +5,9 @@ import Synchronization
 
 @testable import PlinthHub
 
-/// A history that answers nothing at once, and gives way before each answer.
+/// A history that never answers without waiting, and yields before each answer.
 ///
-/// It can be told to fail, and it counts.
+/// It counts reads, and can be made to fail.
 final class YieldingHistory: History {
     struct Failure: Error {}
 

@@ -11,7 +11,7 @@ struct SelectionTests {
         func matches(_ topic: Topic) -> Bool { topic.utf8.count.isMultiple(of: 2) }
     }
 
-    @Test("a selection wants what one of its selectors means")
+    @Test("A selection wants the topics that any of its selectors matches")
     func wants() throws {
         let cases: [([TopicSelector], [String], [String])] = [
             ([try exact("a")], ["a"], ["b", "a/", "A", "aa"]),
@@ -31,7 +31,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("one topic, however often it is named, is the fast path; several exact ones are the next")
+    @Test("One topic, however often named, takes the fast path; several exact ones take the next")
     func paths() throws {
         let a = try topic("a")
         let b = try topic("b")
@@ -47,7 +47,7 @@ struct SelectionTests {
         #expect(Selection([]).isExact)
     }
 
-    @Test("canonically equivalent names are two topics")
+    @Test("Canonically equivalent names are different topics")
     func bytes() throws {
         for selectors in [
             [try exact("caf\u{e9}")], [try exact("caf\u{e9}"), try exact("b")], [try pattern("caf\u{e9}")],
@@ -57,7 +57,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("a restricted event needs one topic that is wanted and one that is allowed, which may be two")
+    @Test("A restricted event needs one wanted and one allowed topic, which may differ")
     func restricted() throws {
         let selection = Selection(
             [try exact("a"), try pattern("x/*")],
@@ -77,7 +77,7 @@ struct SelectionTests {
         #expect(try includes("a", "x/1/2"))
     }
 
-    @Test("all is allowed unless said otherwise, and nothing by an empty list")
+    @Test("All topics are allowed by default, and none by an empty list")
     func allowed() throws {
         let a = try topic("a")
         #expect(Selection([.exact(a)]).includes([a], isRestricted: true))
@@ -86,7 +86,7 @@ struct SelectionTests {
         #expect(Selection([.exact(a)], allowed: [try exact("b"), .all]).includes([a], isRestricted: true))
     }
 
-    @Test("what was asked for can be read again, each once")
+    @Test("Wanted selectors are listed without duplicates")
     func listing() throws {
         let cases: [([TopicSelector], [String])] = [
             ([], []),
@@ -102,7 +102,7 @@ struct SelectionTests {
         }
     }
 
-    @Test("selectors describe themselves")
+    @Test("Selectors have descriptions")
     func descriptions() throws {
         #expect(try exact("a/b").description == "a/b")
         #expect(try pattern("a/*").description == "a/*")

@@ -5,7 +5,7 @@ import Testing
 
 @testable import PlinthHub
 
-@Suite("Tables of names and patterns")
+@Suite("Selector table")
 struct SelectorTableTests {
     private enum Entry: Hashable {
         case name([UInt8])
@@ -24,7 +24,7 @@ struct SelectorTableTests {
             .joined(separator: "/")
     }
 
-    @Test("what is found is what matches one by one, whatever came and went", arguments: [1, 2, 3, 4] as [UInt64])
+    @Test("The table finds what matches, after any additions and removals", arguments: [1, 2, 3, 4] as [UInt64])
     func model(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var table = SelectorTable()
@@ -72,12 +72,12 @@ struct SelectorTableTests {
             return true
         }
         #expect(!isFound)
-        // Numbers are used again.
+        // Numbers are reused.
         #expect(table.upperBound == highest)
         #expect(highest < 2000)
     }
 
-    @Test("segments are compared by bytes, and an empty one is a segment")
+    @Test("Segments are compared by bytes, and an empty one is a segment")
     func segments() throws {
         var table = SelectorTable()
         _ = table.add(try TopicPattern("caf\u{e9}/*"))
@@ -97,7 +97,7 @@ struct SelectorTableTests {
         #expect(try !isFound("//x"))
     }
 
-    @Test("the text of what has gone is given back")
+    @Test("The text of removed entries is released")
     func text() throws {
         var table = SelectorTable()
         let kept = table.add(name: Array("kept".utf8))

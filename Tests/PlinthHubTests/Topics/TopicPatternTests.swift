@@ -48,7 +48,7 @@ struct TopicPatternTests {
         Case(pattern: "[a-z]?/*", matching: ["[a-z]?/1"], others: ["a/1", "ab/1"]),
     ]
 
-    @Test("a pattern matches these topics and not those", arguments: cases)
+    @Test("A pattern matches exactly the expected topics", arguments: cases)
     func matching(_ table: Case) throws {
         let pattern = try TopicPattern(table.pattern)
         for name in table.matching { #expect(pattern.matches(try Topic(name)), "\(table.pattern) and \(name)") }
@@ -58,7 +58,7 @@ struct TopicPatternTests {
     }
 
     @Test(
-        "what is wrong with a pattern is said",
+        "An invalid pattern is refused with its reason",
         arguments: [
             ("", .empty), ("a*", .badPattern), ("*a", .badPattern), ("a/b*", .badPattern), ("***", .badPattern),
             ("**/a", .badPattern), ("**/*", .badPattern), ("**/**", .badPattern), ("**/", .badPattern),
@@ -70,7 +70,7 @@ struct TopicPatternTests {
         #expect((#expect(throws: TopicError.self) { try TopicPattern(text) })?.code == code)
     }
 
-    @Test("a pattern is percent-decoded once, before its wildcards are looked for")
+    @Test("A pattern is percent-decoded once, before its wildcards are parsed")
     func encoded() throws {
         #expect(try TopicPattern(percentEncoded: "orders%2F*") == TopicPattern("orders/*"))
         #expect(try TopicPattern(percentEncoded: "orders/%2A") == TopicPattern("orders/*"))
@@ -80,9 +80,9 @@ struct TopicPatternTests {
         #expect((#expect(throws: TopicError.self) { try TopicPattern(utf8: [0xC3]) })?.code == .notUTF8)
     }
 
-    @Test("it agrees with a plain definition, on all short topics")
+    @Test("Matching agrees with a plain definition on all short topics")
     func exhaustive() throws {
-        /// Segment by segment, as the documentation says it.
+        /// Matches segment by segment, as documented.
         func expected(_ pattern: [String], _ topic: [String]) -> Bool {
             guard let first = pattern.first else { return topic.isEmpty }
             if first == "**" { return !topic.isEmpty }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Topics")
 struct TopicTests {
     @Test(
-        "a name may have any characters but controls",
+        "A name may contain any characters except controls",
         arguments: [
             "a", "orders/7", "/", "//", " ", "a b", "äöü", "👩‍👩‍👧‍👦", "a*", "**", "*/", "%", "#", "?", "\u{FEFF}", "\u{2028}",
             "\u{FFFD}",
@@ -23,7 +23,7 @@ struct TopicTests {
     }
 
     @Test(
-        "what is wrong with a name is said",
+        "An invalid name is refused with its reason",
         arguments: [
             ("", .empty),
             ("*", .reserved),
@@ -46,14 +46,14 @@ struct TopicTests {
         #expect(error?.description.isEmpty == false)
     }
 
-    @Test("a name has at most 1,024 bytes")
+    @Test("A name has at most 1,024 bytes")
     func longest() throws {
         #expect(try Topic(String(repeating: "x", count: 1024)).utf8.count == 1024)
         #expect(try Topic(String(repeating: "é", count: 512)).utf8.count == 1024)
     }
 
     @Test(
-        "bytes that are not UTF-8 are no name",
+        "Bytes that are not UTF-8 are refused",
         arguments: [
             [0xFF], [0x80], [0xC3], [0x61, 0xC2], [0xC0, 0xAF], [0xC1, 0xBF], [0xE2, 0x82], [0xED, 0xA0, 0x80],
             [0xF4, 0x90, 0x80, 0x80], [0xF0, 0x80, 0x80, 0xAF], [0xE0, 0x80, 0x80], [0xFE],
@@ -66,17 +66,17 @@ struct TopicTests {
         #expect(EventID(utf8: bytes) == nil)
     }
 
-    @Test("C1 controls are found by their bytes, also where what follows is no UTF-8")
+    @Test("C1 controls are detected by their bytes")
     func c1() {
         for byte in 0x80...0x9F as ClosedRange<UInt8> {
             #expect((#expect(throws: TopicError.self) { try Topic(utf8: [0xC2, byte]) })?.code == .controlCharacter)
         }
-        // The same continuation bytes behind another lead are letters.
+        // The same continuation bytes after another lead byte are letters.
         for byte in 0x80...0x9F as ClosedRange<UInt8> { #expect((try? Topic(utf8: [0xC3, byte])) != nil) }
         #expect((try? Topic(utf8: [0xC2, 0xA0])) != nil)
     }
 
-    @Test("names are equal and have one hash only if their bytes are the same")
+    @Test("Names are equal and have equal hashes only if their bytes are the same")
     func equality() throws {
         let composed = try Topic("caf\u{e9}")
         let decomposed = try Topic("cafe\u{301}")
@@ -93,7 +93,7 @@ struct TopicTests {
     }
 
     @Test(
-        "percent escapes are decoded once",
+        "Percent escapes are decoded once",
         arguments: [
             ("a", "a"), ("orders%2F7", "orders/7"), ("orders%2f7", "orders/7"), ("a%20b", "a b"), ("a+b", "a+b"),
             ("%252F", "%2F"), ("%25", "%"), ("%2525", "%25"), ("%C3%A9", "é"), ("é", "é"), ("%2A%2A", "**"),
@@ -106,7 +106,7 @@ struct TopicTests {
     }
 
     @Test(
-        "what is wrong with an encoded name is said",
+        "An invalid encoded name is refused with its reason",
         arguments: [
             ("%", .badEscape), ("a%", .badEscape), ("a%2", .badEscape), ("%2G", .badEscape), ("%G2", .badEscape),
             ("%%41", .badEscape), ("%-1", .badEscape), ("%+1", .badEscape), ("% 1", .badEscape), ("%é", .badEscape),
@@ -119,14 +119,14 @@ struct TopicTests {
         #expect((#expect(throws: TopicError.self) { try Topic(percentEncoded: text) })?.code == code)
     }
 
-    @Test("the length that counts is that of the name, not of its encoding")
+    @Test("The length limit applies to the decoded name")
     func encodedLength() throws {
         let longest = String(repeating: "%61", count: 1024)
         #expect(try Topic(percentEncoded: longest) == Topic(String(repeating: "a", count: 1024)))
         #expect((#expect(throws: TopicError.self) { try Topic(percentEncoded: longest + "a") })?.code == .tooLong)
     }
 
-    @Test("an ID has 1 to 256 bytes of UTF-8 without controls, and is compared by bytes")
+    @Test("An ID has 1 to 256 bytes of UTF-8 without controls, and is compared by bytes")
     func eventIDs() throws {
         #expect(EventID(utf8: []) == nil)
         #expect(EventID(utf8: Array(repeating: 0x61, count: 256))?.utf8.count == 256)
