@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The two commands:
-#   make run     builds a hub and a counter, and serves both on http://localhost:8080
-#   make test    installs what the tests need (Debian), then runs all of them
+# Main commands:
+#   make run     builds a hub and a counter and serves both on http://localhost:8080
+#   make test    installs what the tests need (Debian), then runs all tests
 
-# Where everything is built. The package and its examples share it, so that their dependencies are compiled once.
+# The build directory. The package and its examples share it, so that their dependencies are compiled once.
 SCRATCH ?= $(CURDIR)/.build
 export SCRATCH
 
@@ -13,16 +13,16 @@ export SCRATCH
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
-## make run        serves a hub and its page on http://localhost:8080, a counter under /counter/ (PORT=… for another port)
+## make run        serves a hub and its page on http://localhost:8080, and a counter at /counter/ (PORT=… changes the port)
 run:
 	@Scripts/swiftpm.sh Examples build --product Hub
 	@exec "$(SCRATCH)/debug/Hub"
 
-## make test       everything below `unit` and `browser`, after installing what they need
+## make test       installs what the tests need, then runs all tests
 test: tools
 	@Scripts/test.sh
 
-## make unit       the package's own tests
+## make unit       runs the package's own tests
 unit:
 	@Scripts/swiftpm.sh . test
 
@@ -30,33 +30,33 @@ unit:
 examples:
 	@Scripts/swiftpm.sh Examples test
 
-## make browser    the examples and the hub's page in a real browser
+## make browser    tests the examples and the hub's page in a browser
 browser:
 	@Scripts/swiftpm.sh . build
 	@Scripts/swiftpm.sh Examples build
 	@Tests/BrowserTests/run.py --examples "$(SCRATCH)/debug"
 
-## make lint       formatting and documentation comments, and the code blocks of guides
+## make lint       checks formatting, documentation comments, and the guides' code blocks
 lint:
 	@Scripts/lint.sh
 
-## make docs       the documentation of every public module, in .build/docs
+## make docs       builds the documentation of every public module in .build/docs
 docs:
 	@Scripts/docs.sh
 
-## make fuzz       a minute of random input
+## make fuzz       fuzzes with random input for a minute
 fuzz:
 	@Fuzz/run.sh 60 "$(SCRATCH)/fuzz"
 
-## make faults     a minute of clients that leave in the middle of everything, against release builds
+## make faults     attacks release builds with misbehaving clients for a minute
 faults:
 	@Tests/FaultTests/run.sh 60
 
-## make bench      the benchmarks; see docs/performance.md
+## make bench      runs the benchmarks; see docs/performance.md
 bench:
 	@Scripts/bench.sh
 
-## make check      all that the build server checks
+## make check      runs all checks of the build server
 check:
 	@.ci/run
 

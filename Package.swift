@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Every target of this package is built with these. Warnings are errors in our own builds only: the setting does not
-// reach packages that depend on Plinth.
+// The settings of every target. Warnings are errors in our own builds only: the setting does not affect packages that
+// depend on Plinth.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -12,7 +12,7 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-/// What a group of products needs, fetched only while its trait is enabled.
+/// Conditions of dependencies that are fetched only if their trait is enabled.
 let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
 let client: TargetDependencyCondition? = .when(traits: ["Client"])
@@ -55,7 +55,7 @@ let package = Package(
     ],
     targets: [
         .target(name: "PlinthEvents"),
-        // What a stream is, whatever feeds it; no product: `Plinth` and `PlinthHub` re-export what is public.
+        // The stream types that `Plinth` and `PlinthHub` share. Not a product: both re-export its public API.
         .target(name: "PlinthStreams", dependencies: ["PlinthEvents"]),
         .target(
             name: "Plinth",
@@ -106,7 +106,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle", condition: server),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: server),
             ],
-            // The hub's page: compiled in, not looked for at run time.
+            // The hub's page is compiled in, so no files are needed at run time.
             resources: [
                 .embedInCode("Hub/Page/hub.html"), .embedInCode("Hub/Page/hub.css"),
                 .embedInCode("Hub/Page/hub.js"), .embedInCode("Hub/Page/hub-worker.js"),
@@ -146,7 +146,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: client),
                 .product(name: "ArgumentParser", package: "swift-argument-parser", condition: command),
             ],
-            // What `plinth new` writes.
+            // The templates of `plinth new`.
             resources: [
                 .embedInCode("New/Templates/Package.swift.txt"),
                 .embedInCode("New/Templates/README.md.txt"),
@@ -162,7 +162,7 @@ let package = Package(
                 .embedInCode("New/Templates/HubTests.swift.txt"),
             ]
         ),
-        // What tests and probes of several targets need: processes, waiting, random numbers that repeat.
+        // Shared by tests and probes: processes, waiting, seeded random numbers.
         .target(
             name: "PlinthTestSupport",
             dependencies: [.product(name: "Logging", package: "swift-log")],
@@ -202,7 +202,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl", condition: server),
             ]
         ),
-        // One contract of a stream, in every way to serve one.
+        // The stream contract, tested against every way to serve a stream.
         .testTarget(
             name: "ContractTests",
             dependencies: [
@@ -264,7 +264,7 @@ let package = Package(
             ],
             path: "Tests/Probes/ContractTestService"
         ),
-        // What the hub's bounds promise, measured; Linux only, and without the server.
+        // Measures whether the hub keeps its documented bounds. Linux only, without the server.
         .executableTarget(
             name: "hub-bounds",
             dependencies: [
@@ -282,17 +282,17 @@ for target in package.targets where target.type != .system {
     target.swiftSettings = settings
 }
 
-// The filters of the command line borrow the bytes that they read.
+// The decode and encode commands borrow the bytes that they read.
 for target in package.targets where target.name == "PlinthCLI" {
     target.swiftSettings = settings + [.enableExperimentalFeature("Lifetimes")]
 }
 
-// The reactor is made of system calls, which take pointers: each use is marked, and says why it is right.
+// The reactor passes pointers to system calls. Each use is marked `unsafe` and justified in a comment.
 for target in package.targets where target.name == "PlinthReactor" {
     target.swiftSettings = settings + [.strictMemorySafety()]
 }
 
-// The wire format reads and writes memory by pointers in a few places, each marked, and hands out borrowed bytes.
+// The wire format uses pointers in a few places, each marked `unsafe`, and returns borrowed bytes.
 for target in package.targets where target.name == "PlinthEvents" {
     target.swiftSettings = settings + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
 }

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the benchmarks, one after the other, for the figures of docs/performance.md. They want the machine to themselves.
+# Runs the benchmarks in sequence, for the figures of docs/performance.md. Run on an otherwise idle machine.
 #
-#   Scripts/bench.sh [WORKFOLDER]     builds stay there; ${TMPDIR:-/tmp}/plinth-bench unless given
+#   Scripts/bench.sh [WORKFOLDER]     keeps the builds; default: ${TMPDIR:-/tmp}/plinth-bench
 #
-# Needs ../shared/bench beside the checkout: the load generator, and the floors of codec and hub. The hub's also installs
-# nginx with nchan and the headers of OpenSSL and nghttp2, unless they are there (Debian; as root).
+# Requires ../shared/bench beside the checkout: the load generator, and the C floors of codec and hub. The hub benchmark
+# installs nginx with nchan and the headers of OpenSSL and nghttp2 if missing (Debian, as root).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=${1:-${TMPDIR:-/tmp}/plinth-bench}

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds a package that depends on Plinth with `traits: []` and uses only PlinthEvents, and checks that it needs no
+# Builds a package that depends on Plinth with `traits: []` and uses only PlinthEvents, and checks that it does not link
 # Foundation. Prints the packages that SwiftPM fetched for it.
 #
-#   Scripts/check-linkage.sh [WORKFOLDER]     # WORKFOLDER: kept for the next time; by default a temporary one
+#   Scripts/check-linkage.sh [WORKFOLDER]     # WORKFOLDER is kept; default: a temporary folder
 set -euo pipefail
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 if [ -n "${1:-}" ]; then
@@ -15,9 +15,9 @@ fi
 failed=0
 fail() { echo "FAILED: $*" >&2; failed=1; }
 
-# Sources: no import at all but of what the compiler brings with it.
+# PlinthEvents must have no imports.
 if imports=$(grep -rnE '^[[:space:]]*(public |package |internal |private |@[a-zA-Z_]+ )*import ' "$checkout/Sources/PlinthEvents" --include='*.swift'); then
-  fail "PlinthEvents imports something:"
+  fail "PlinthEvents has imports:"
   echo "$imports" >&2
 fi
 
@@ -52,7 +52,7 @@ got=$("$client")
 want='ServerSentEvent(type: "greeting", data: "hello\nworld", id: "1")'
 [ "$got" = "$want" ] || fail "the client printed $got"
 
-# What it links, itself and in turn. `ldd` first: a client that does not start would pass a search that finds nothing.
+# Direct and transitive libraries. Checks that `ldd` worked: with an empty list the search for Foundation would pass.
 libraries=$(ldd "$client")
 grep -q libswiftCore <<<"$libraries" || fail "ldd did not list the Swift runtime:
 $libraries"
@@ -60,7 +60,7 @@ if grep -iE 'Foundation|libicu|_FoundationICU' <<<"$libraries" >&2; then
   fail "the client links Foundation"
 fi
 if readelf -d "$client" | grep NEEDED | grep -i Foundation >&2; then
-  fail "the client names Foundation"
+  fail "the client directly depends on Foundation"
 fi
 
 echo "Fetched for a client of PlinthEvents with traits: []:"

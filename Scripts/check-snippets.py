@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks that the Swift code in the README, the guides and the other documents is code that is built.
+"""Checks that the Swift code in the README, the guides and the other documents is built.
 
-Each block must be a slice of a source file of the examples, indentation aside, so that an API change breaks a build and not
-a reader. A line `// …` in a block stands for lines left out: the parts around it come from one file, in that order. A block
-that is a manifest is given to SwiftPM to read.
+Each block must be a slice of a source file of the examples, ignoring indentation, so that an API change breaks the build
+rather than the document. A line `// …` marks omitted lines: the parts around it must come from one file, in order. A
+manifest is parsed by SwiftPM instead.
 """
 
 import pathlib
@@ -35,9 +35,9 @@ def normal(lines):
 
 
 def find(part, lines, start):
-    """The line behind the first place where the part stands in the lines, indentation aside."""
+    """Returns the index after the first match of the part, ignoring indentation, or None."""
     for index in range(start, len(lines) - len(part) + 1):
-        # The cheap comparison first.
+        # Compares one line first, which is cheap.
         if lines[index].strip() == part[0].strip() and normal(lines[index:index + len(part)]) == part:
             return index + len(part)
     return None
@@ -88,9 +88,9 @@ def main():
             if not good:
                 bad += 1
                 line = text.count("\n", 0, match.start()) + 1
-                print(f"{path.relative_to(ROOT)}:{line}: error: this code is in no source file of Examples/")
+                print(f"{path.relative_to(ROOT)}:{line}: error: this code is not in any source file of Examples/")
     if count == 0:
-        print("error: no code was found in any document")
+        print("error: no code found in any document")
         return 1
     print(f"code in documents: {count - bad} blocks are built, {bad} are not")
     return 1 if bad else 0

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the package with no trait, and with each one alone; the default set is what everything else is built with. The
-# list is read from the manifest, so that a new trait is checked without being named here.
+# Builds the package without traits and with each trait alone; all other builds use the default set. Reads the list from
+# the manifest, so that a new trait is checked automatically.
 #
-# In a scratch directory of their own, where nothing lies that another set has built: an import of what a set does not
-# have must fail. Only those of server and client are built where NIO has been compiled already, which saves its minutes.
+# Uses a separate scratch directory without products of another set, so that importing a module the set lacks fails.
+# Only Server and Client build in the shared directory, where NIO is already compiled, to save minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=${SCRATCH:-$PWD/.build}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the documentation of every public library with the compiler's own tools; a warning, such as a link to nothing, is
-# an error. The archives are in $SCRATCH/docs; look at one with `docc preview`, or serve the folder.
+# Builds the documentation of every public library with the toolchain's own tools. A warning, such as a broken link, is
+# an error. The archives are in $SCRATCH/docs; view one with `docc preview`, or serve the folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=${SCRATCH:-$PWD/.build}
@@ -19,8 +19,8 @@ for product in json.load(sys.stdin)["products"]:
 Scripts/swiftpm.sh . build
 graphs=$scratch/symbol-graphs
 rm -rf "$graphs" "$scratch"/*/symbolgraph
-# It also tries modules that are no libraries, such as the list of tests, and fails for those: what counts is whether the
-# libraries' graphs are there.
+# Fails for modules that are not libraries, such as the test runner. Only the libraries' graphs matter; they are checked
+# below.
 Scripts/swiftpm.sh . package dump-symbol-graph --minimum-access-level public --skip-synthesized-members \
     --emit-extension-block-symbols > "$scratch/symbol-graphs.log" 2>&1 || true
 
@@ -36,9 +36,9 @@ for library in $libraries; do
         echo "error: no symbol graph of $library"
         exit 1
     fi
-    # What it adds to the types of the libraries before it.
+    # Its extensions of the earlier libraries' types.
     cp "$scratch"/*/symbolgraph/"$library"@*.symbols.json "$graphs/$library/" 2> /dev/null || true
-    # What it re-exports of a target that is no library its users find with its own.
+    # Merges the symbols that it re-exports from targets that are not libraries.
     for target in $(sed -n 's/^@_exported public import \(Plinth[A-Za-z]*\)$/\1/p' "Sources/$library/Exports.swift" 2> /dev/null); do
         case " ${libraries//$'\n'/ } " in *" $target "*) continue ;; esac
         python3 - "$graphs/$library/$library.symbols.json" "$scratch"/*/symbolgraph/"$target".symbols.json << 'MERGE'
@@ -56,7 +56,7 @@ MERGE
         failed=1
         catalog=()
     fi
-    # The libraries are in the manifest's order, in which each comes after those that it depends on.
+    # The manifest lists each library after its dependencies.
     if "$docc" convert ${catalog[@]+"${catalog[@]}"} \
         --additional-symbol-graph-dir "$graphs/$library" \
         --fallback-display-name "$library" \

@@ -1,20 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sees that everything is there that the tests use, and installs it where that is possible (Debian, as root or with sudo).
+# Checks for the programs that the tests use, and installs missing ones if possible (Debian, as root or with sudo).
 set -euo pipefail
 
 # program:package
 needed=(chromium:chromium curl:curl openssl:openssl python3:python3 nginx:nginx-light)
 missing=()
 for entry in "${needed[@]}"; do
-    # nginx lives in /usr/sbin, which is not on everybody's path.
+    # nginx is in /usr/sbin, which may not be in PATH.
     PATH=$PATH:/usr/sbin command -v "${entry%%:*}" > /dev/null || missing+=("${entry##*:}")
 done
-# A module of nginx, which the client is tested against.
+# The client is tested against this nginx module.
 [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
 if ! command -v swift > /dev/null; then
-    echo "error: there is no Swift; install 6.2 or later from https://www.swift.org/install" >&2
+    echo "error: Swift not found; install 6.2 or later from https://www.swift.org/install" >&2
     exit 1
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
@@ -22,7 +22,7 @@ fi
 install="apt-get install --yes --no-install-recommends ${missing[*]}"
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-    # Only without asking: a test run waits for nobody.
+    # Only if sudo needs no password: a test run must not prompt.
     if command -v sudo > /dev/null && sudo -n true 2> /dev/null; then
         as_root=(sudo -n)
     else
@@ -31,7 +31,7 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 if ! command -v apt-get > /dev/null; then
-    echo "error: the tests need ${missing[*]} (names of Debian packages), and there is no apt-get here" >&2
+    echo "error: the tests need ${missing[*]} (Debian package names), and apt-get is missing" >&2
     exit 1
 fi
 echo "installing ${missing[*]}"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Formatting and documentation comments of all Swift code, license tags, and the code in documents.
+# Checks Swift formatting and documentation comments, license tags, and code blocks in documents.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ untagged=$(git ls-files --cached --others --exclude-standard -- '*.swift' '*.py'
         head -3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file"
     done)
 if [ -n "$untagged" ]; then
-    echo "error: these files do not name their license in an SPDX tag:"
+    echo "error: these files have no SPDX license tag:"
     echo "$untagged"
     exit 1
 fi

@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs SwiftPM for one of the packages in this repository, all in one scratch directory:
+# Runs SwiftPM for one of this repository's packages, in a scratch directory that all packages share:
 #
 #   Scripts/swiftpm.sh PACKAGE COMMAND [ARGUMENTS…]
 #
-# The examples depend on the package beside them, and both on the same server. In one directory the server is compiled
-# once, which is most of the time of a cold build. SwiftPM plans a build anew when the manifest changed, but does not
-# notice that the plan it finds there is another package's: so the plan goes whenever the package is another one.
+# The examples and the package depend on the same server. In one directory it is compiled once, which is most of a cold
+# build's time. SwiftPM replans a build when the manifest changes, but does not notice that an existing plan belongs to
+# another package, so this script deletes the plan when the package changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,6 @@ if [ "$last" != "$package" ]; then
     rm -f "$scratch"/{debug,release}.yaml "$scratch"/{debug,release}/description.json
     echo "$package" > "$scratch/last-package"
 fi
-# A backtrace of a crash is written by a program that asks questions, which nobody is there to answer. All threads of all
-# the tests take it a minute, and push the one that crashed out of sight.
+# The backtracer would prompt interactively. Printing all threads takes a minute and hides the one that crashed.
 export SWIFT_BACKTRACE=${SWIFT_BACKTRACE:-interactive=no,color=no,threads=crashed,images=none,registers=none}
 exec swift "$command" --package-path "$package" --scratch-path "$scratch" "$@"

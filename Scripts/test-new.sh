@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes both projects of `plinth new`, with Plinth from here, and runs their tests: in the shared scratch folder, so that
-# Plinth is not built once more.
+# Creates both projects of `plinth new` with this checkout of Plinth and runs their tests. Builds in the shared scratch
+# folder, so that Plinth is not rebuilt.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export SCRATCH=${SCRATCH:-$PWD/.build}

@@ -1,9 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The tests of the wire format, of event streams and of the hub as users get them: optimised. A fault of the compiler showed
-# there and nowhere else; and the model of the hub takes its million steps here. Without traits, so that nothing of the
-# server is compiled again.
+# Runs the tests of the wire format, event streams and the hub in a release build: a miscompilation once showed only
+# there, and the hub's model test runs its million steps here. Without traits, so that the server is not recompiled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=${SCRATCH:-$PWD/.build}

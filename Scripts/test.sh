@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs all tests: those of the package, target by target, the examples', those of new projects, and the examples in a
-# browser. Goes on after a failure, so that one run shows all of them. The last line counts; the status is 1 if anything failed. Whole outputs are in $SCRATCH/logs.
+# Runs all tests: the package's target by target, the examples', those of new projects, and the browser tests. Continues
+# after a failure, so that one run shows all of them. The last line has the totals; the status is 1 if anything failed.
+# Full outputs are in $SCRATCH/logs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export SCRATCH=${SCRATCH:-$PWD/.build}
@@ -10,7 +11,7 @@ mkdir -p "$SCRATCH/logs"
 
 passed=0 failed=0
 
-# Of what SwiftPM and the tests print: what went wrong, the sums, and now and then how far the build is.
+# Filters the output of SwiftPM and the tests: keeps failures and totals, and the build's progress every 20 s.
 excerpt() {
     local last=$SECONDS line
     while IFS= read -r line; do
@@ -29,8 +30,8 @@ excerpt() {
     done
 }
 
-# Runs a suite, and adds to the counts what its output says. A suite that fails without saying how many tests did, because
-# it does not compile or has crashed, counts as one failure; so does one that ran no tests.
+# Runs a suite and adds the counts from its output. A suite that fails without reporting failed tests (it does not
+# compile, or crashed) counts as one failure; so does one that ran no tests.
 suite() {
     local name=$1 began=$SECONDS status counted=0 bad line log=$SCRATCH/logs/$1.log
     shift
@@ -47,7 +48,7 @@ suite() {
         counted=$((${line%% passed*} + bad))
     fi
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
-        echo "error: $name ended with status $status; its last lines:"
+        echo "error: $name exited with status $status; its last lines:"
         tail -20 "$log"
         bad=1 counted=$((counted + 1))
     elif [ "$status" -eq 0 ] && [ "$counted" -eq 0 ]; then
@@ -58,8 +59,7 @@ suite() {
     echo "== $name: $((counted - bad)) passed, $bad failed ($((SECONDS - began)) s)"
 }
 
-# Each test target by itself: tests run in parallel, and those that compute for seconds would keep those that wait for a
-# socket from their turn.
+# One test target at a time: tests run in parallel, and CPU-bound ones would starve those that wait for a socket.
 echo "== build"
 if Scripts/swiftpm.sh . build --build-tests 2>&1 | tee "$SCRATCH/logs/build.log" | excerpt; then
     for target in $(Scripts/swiftpm.sh . package dump-package | python3 -c '
@@ -67,7 +67,7 @@ import json, sys
 for target in json.load(sys.stdin)["targets"]:
     if target["type"] == "test":
         print(target["name"])'); do
-        # One that has no tests yet is no failure; one whose tests do not run is.
+        # A target without tests is skipped; one whose tests do not run is a failure.
         grep -rq '@Test' "Tests/$target" || continue
         suite "$target" Scripts/swiftpm.sh . test --skip-build --filter "^$target\\."
     done

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * Tells ThreadSanitizer about the slow paths of Swift's Mutex.
+ * Annotates the slow paths of Swift's Mutex for ThreadSanitizer.
  *
- * The quick paths are compiled into whoever uses a Mutex, and are seen. When threads meet, the standard library asks the
- * kernel to hand over the lock (FUTEX_LOCK_PI); it is not instrumented, so all that the Mutex guards would look like a race.
- * These stand in front of the library's functions and say what happens: taking the lock acquires, giving it up releases.
- * Linked into the tests by sanitize.sh.
+ * The fast paths are inlined into instrumented callers. Under contention the standard library locks through the kernel
+ * (FUTEX_LOCK_PI); that code is not instrumented, so accesses that the Mutex guards would look like races. These
+ * functions interpose the library's: locking acquires, unlocking releases. sanitize.sh links them into the tests.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The client: events from socket to `for await`, beside `curl | plinth decode` and curl alone, in the same run.
+"""Compares the client, from socket to `for await`, with `curl | plinth decode` and curl alone in the same run.
 
     Benchmarks/Client/run.py [--rounds 5] [--seconds 3]
 
 Builds a sender in C, the client and `plinth` (release), runs each case in interleaved rounds, and prints medians as
-Markdown; then the memory of a slow reader, through which 1 GB goes. CPU is the reader's own, user and system, both cores
-together: an event that takes 1 µs of it is a million a second on one core. Needs the machine for itself. Every process it
-starts ends by itself or is ended by its handle.
+Markdown; then the memory of a slow reader that receives 1 GB. CPU is the reader's user and system time on all cores: 1 µs
+per event means a million events per second on one core. Run on an otherwise idle machine. Every process that it starts
+ends by itself or is terminated by its handle.
 """
 import argparse, json, os, resource, statistics, subprocess, sys, tempfile, time
 
@@ -37,7 +37,7 @@ if a.build_only:
     sys.exit()
 client, plinth = os.path.join(a.scratch, "release", "ClientBenchmark"), a.plinth or os.path.join(tool, "release", "plinth")
 
-# name, path, bytes of an event on the wire, a guess at how many come a second
+# name, path, bytes per event on the wire, estimated events per second
 CASES = [
     ("100 bytes, large chunks", "100", 108, 1_500_000),
     ("100 bytes, a chunk an event", "100/each", 108, 600_000),
@@ -54,7 +54,7 @@ def run_client(url, count):
 
 
 def run_pipe(url, count, size, decode):
-    """curl, and what reads it; the time and CPU of both from first to last."""
+    """Runs curl and its readers; returns the wall time and CPU of the whole pipe."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     pipe = f"curl -sN '{url}' | head -c {count * size} " + (f"| '{plinth}' decode > /dev/null" if decode else "> /dev/null")
     subprocess.run(["sh", "-c", pipe], check=True)
@@ -86,7 +86,7 @@ try:
     if a.slow:
         for megabytes in (max(a.slow // 10, 1), a.slow):
             count = megabytes * 1_000_000 // 1008
-            # A thousand events, 1 MB, each 10 ms: slower than the sender by far.
+            # Pauses 10 ms after each 1,000 events (1 MB), so the reader is far slower than the sender.
             out = json.loads(subprocess.run([client, f"http://127.0.0.1:{port}/1000", str(count), "10000"], check=True,
                                             capture_output=True, text=True).stdout)
             print(f"\nA slow reader of {megabytes:,} MB: {out['bytes'] / out['seconds'] / 1e6:,.0f} MB/s, "

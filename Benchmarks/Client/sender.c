@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sends an event stream without end to each client, as fast as its socket takes it:
+// Sends an endless event stream to each client, as fast as the socket accepts it:
 //
-//     sender PORT          prints the port that it listens on; 0 for one of the system's choice
+//     sender PORT          prints its port; 0 for any free port
 //     GET /SIZE            events with SIZE bytes of data, in chunks of about 256 KiB
-//     GET /SIZE/each       a chunk for each event, as servers write that send them one by one
+//     GET /SIZE/each       one chunk per event, as from a server that sends events individually
 //
-// One thread for each client; a buffer that is sent again and again.
+// Uses one thread per client, which sends the same buffer repeatedly.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

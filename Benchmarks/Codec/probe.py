@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the floor and our codecs the same questions and compares the answers: probe.py FLOOR BENCH
+"""Runs the floor and our codecs on the same streams and compares the results: probe.py FLOOR BENCH
 
-Each stream goes in whole, in bytes, and cut in two everywhere. The encoder's answers are compared with the floor's too.
+Each stream is parsed whole, byte by byte, and split in two at every position. Encoder results are compared as well.
 """
 import random, subprocess, sys
 
@@ -37,7 +37,7 @@ def ask(program, name, command, questions):
 
 
 def field(answer):
-    """The floor joins events differently from the Swift bench where there are none; compare what they say."""
+    """Normalizes a result: the floor and the Swift bench format an empty list of events differently."""
     events, _, rest = answer.partition("|")
     return [e for e in events.split() if e], rest
 

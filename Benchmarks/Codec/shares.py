@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prints what our codec reaches as a share of the floor in the same run, beside the goal: shares.py RESULTS.json"""
+"""Prints our codec's throughput as a share of the floor's in the same run, with the goal: shares.py RESULTS.json"""
 import json, sys
 
 result = json.load(open(sys.argv[1]))

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Application-driven event streams: Plinth beside a Hummingbird handler, in the same run.
+"""Compares application-driven event streams of Plinth with a Hummingbird handler in the same run.
 
     Benchmarks/Streams/run.py [--shared ../shared] [--streams 10000] [--seconds 20] [--rounds 3]
 
-Builds the servers (release) and sseload, then runs each case in interleaved rounds, a fresh server each time, and prints
-medians as Markdown. Needs the machine for itself. Every process it starts ends by itself; none is killed by name.
+Builds the servers (release) and sseload, runs each case in interleaved rounds with a fresh server each time, and prints
+medians as Markdown. Run on an otherwise idle machine. Every process that it starts has a time limit.
 """
 import argparse, json, os, signal, statistics, subprocess, sys, tempfile, time, urllib.request
 
@@ -31,7 +31,7 @@ subprocess.run(["swift", "build", "-c", "release", "--package-path", here, "--sc
 binaries = os.path.join(a.scratch, "release")
 limit = str(3 * a.seconds + 120)
 
-# name, server, path, how sseload drives it
+# name, server, path, sseload mode
 CASES = [
     ("Plinth, a closure a stream, sleeping", "PlinthStreams", "ticker", "drain"),
     ("Hummingbird, a handler a stream, sleeping", "HummingbirdStreams", "ticker", "drain"),

@@ -3,29 +3,29 @@
 #if Command
 import ArgumentParser
 
-/// `plinth encode`: JSON lines in, an event stream out.
+/// `plinth encode`: converts JSON lines to an event stream.
 struct Encode: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Read lines of JSON on standard input and print them as an event stream.",
+        abstract: "Read JSON lines from standard input and print them as an event stream.",
         discussion: """
             The reverse of plinth decode. Each line is an object:
 
-              {"data":…} with any of "type", "id" and "retry" (milliseconds): an event. The type "message" is the \
-            default and is not written out.
-              {"id":…}, {"retry":…} or both, without "data": they set the last event ID and the reconnection time of \
-            clients, and no event is dispatched.
+              {"data":…} with optional "type", "id" and "retry" (milliseconds): an event. The default type "message" \
+            is omitted from the output.
+              {"id":…}, {"retry":…} or both, without "data": sets the client's last event ID or reconnection time \
+            without dispatching an event.
               {"comment":…}: a comment.
 
-            A value of null is the same as no key at all. Blank lines are skipped. The first line that is anything \
-            else ends the command with status 1 and a message with its number, after all that came before it.
+            A null value counts as absent. Blank lines are skipped. At the first invalid line the command prints the \
+            line number and ends with status 1, after writing all earlier lines.
             """
     )
 
-    @Option(help: "The bytes that a line of JSON may have.")
+    @Option(help: "Maximum bytes per JSON line.")
     var maximumSize = 128 * 1024 * 1024
 
     func validate() throws {
-        if maximumSize < 1 { throw ValidationError("--maximum-size is at least 1 byte.") }
+        if maximumSize < 1 { throw ValidationError("--maximum-size must be at least 1 byte.") }
     }
 
     func run() throws {

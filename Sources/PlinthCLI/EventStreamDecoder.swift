@@ -3,7 +3,7 @@
 package import PlinthEvents
 import PlinthStreams
 
-/// Turns the bytes of an event stream into lines of JSON; knows no files.
+/// Converts the bytes of an event stream to JSON lines, without I/O.
 package struct EventStreamDecoder {
     private var parser: ServerSentEventParser
     private let includesComments: Bool
@@ -13,9 +13,9 @@ package struct EventStreamDecoder {
         self.includesComments = includesComments
     }
 
-    /// Whether the stream, if it has ended, ended within an event, or within a comment or a block that would be printed.
+    /// Whether the stream ended within an event, or within a comment or block that would be printed.
     ///
-    /// Called once, after the last bytes.
+    /// Call once, after the last bytes.
     package mutating func endsUnfinished() -> Bool {
         var isUnfinished = false
         let includesComments = includesComments
@@ -28,13 +28,13 @@ package struct EventStreamDecoder {
                 fields: { _ in isUnfinished = isUnfinished || includesComments }
             )
         } catch {
-            // The bound is passed by the event's last line feed: there is an event.
+            // The event's last line feed exceeds the size limit, so there is an event.
             return true
         }
         return isUnfinished
     }
 
-    /// Appends the lines that `bytes` complete.
+    /// Appends a JSON line for each event that `bytes` completes.
     package mutating func decode(
         _ bytes: Span<UInt8>,
         into output: inout [UInt8]

@@ -2,10 +2,10 @@
 
 import PlinthEvents
 
-/// Turns lines of JSON into an event stream; knows no files.
+/// Converts JSON lines to an event stream, without I/O.
 package struct EventStreamEncoder {
     private let maximumLineSize: Int
-    /// The line that has not ended.
+    /// The current, incomplete line.
     private var line: [UInt8] = []
     private var lineNumber = 1
 
@@ -13,7 +13,7 @@ package struct EventStreamEncoder {
         self.maximumLineSize = maximumLineSize
     }
 
-    /// Appends what the lines that `bytes` complete encode to.
+    /// Encodes each line that `bytes` completes and appends the result.
     package mutating func encode(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(EventJSONError) {
         var start = 0
         for at in 0..<bytes.count where bytes[at] == 0x0A {
@@ -31,7 +31,7 @@ package struct EventStreamEncoder {
         try keep(bytes.extracting(start..<bytes.count))
     }
 
-    /// Appends what a last line without a line feed encodes to.
+    /// Encodes a last line without a line feed and appends the result.
     package mutating func finish(into output: inout [UInt8]) throws(EventJSONError) {
         let whole = line
         line = []
@@ -45,7 +45,7 @@ package struct EventStreamEncoder {
 
     private func check(size: Int) throws(EventJSONError) {
         if size > maximumLineSize {
-            throw EventJSONError(line: lineNumber, reason: "it is longer than \(maximumLineSize) bytes")
+            throw EventJSONError(line: lineNumber, reason: "longer than \(maximumLineSize) bytes")
         }
     }
 
@@ -60,7 +60,7 @@ package struct EventStreamEncoder {
     }
 }
 
-/// A line of JSON that cannot be encoded: which, and why.
+/// A JSON line that cannot be encoded: its number and the reason.
 package struct EventJSONError: Error, Hashable, CustomStringConvertible {
     package let line: Int
     package let reason: String
@@ -68,7 +68,7 @@ package struct EventJSONError: Error, Hashable, CustomStringConvertible {
     package var description: String { "line \(line): \(reason)" }
 }
 
-/// The object of a line.
+/// The JSON object of a line.
 struct EventObject {
     var type: String?
     var data: String?
@@ -76,17 +76,17 @@ struct EventObject {
     var retry: Int64?
     var comment: String?
 
-    /// What it stands for, in the order in which it is written.
+    /// The blocks that the object encodes to, in output order.
     func blocks() throws(JSONLine.Failure) -> [EventStreamBlock] {
         if let comment {
             guard type == nil, data == nil, id == nil, retry == nil else {
-                throw JSONLine.Failure(reason: #"the key "comment" stands alone, without the keys of an event"#)
+                throw JSONLine.Failure(reason: #"the key "comment" cannot be combined with the keys of an event"#)
             }
             return [.comment(comment)]
         }
         let time = retry.map { Duration.milliseconds($0) }
         if data == nil, type != nil {
-            throw JSONLine.Failure(reason: #"an event needs the key "data", if only with an empty string"#)
+            throw JSONLine.Failure(reason: #"an event requires the key "data", which may be empty"#)
         }
         if data == nil, id == nil, retry == nil {
             throw JSONLine.Failure(reason: #"none of the keys "data", "id", "retry" and "comment" has a value"#)

@@ -2,9 +2,9 @@
 
 import PlinthStreams
 
-/// Reads a line of JSON (RFC 8259) that holds the object of an event, or a file that holds one of settings.
+/// Parses JSON (RFC 8259): a line with an event object, or a settings file.
 ///
-/// Foundation's readers take the last of two equal keys, report no place, and take `true` for a number.
+/// Foundation's parsers keep the last of duplicate keys, report no position, and accept `true` as a number.
 struct JSONLine: ~Escapable {
     struct Failure: Error {
         let reason: String
@@ -18,7 +18,7 @@ struct JSONLine: ~Escapable {
         self.bytes = bytes
     }
 
-    /// The object of the line; nil for a blank one.
+    /// Parses an event object; nil for a blank line.
     static func object(_ bytes: Span<UInt8>) throws(Failure) -> EventObject? {
         var line = JSONLine(bytes)
         line.skipSpaces()
@@ -39,7 +39,7 @@ struct JSONLine: ~Escapable {
             case "retry": object.retry = try optionalNumber(key)
             default:
                 throw Failure(
-                    reason: "the key \(Self.quoted(key)) is unknown; known are type, data, id, retry and comment"
+                    reason: "unknown key \(Self.quoted(key)); known keys: type, data, id, retry, comment"
                 )
             }
         }
@@ -51,15 +51,15 @@ struct JSONLine: ~Escapable {
 
     private mutating func begin() throws(Failure) {
         skipSpaces()
-        guard peek() == UInt8(ascii: "{") else { throw Failure(reason: "it is not a JSON object") }
+        guard peek() == UInt8(ascii: "{") else { throw Failure(reason: "not a JSON object") }
         at += 1
     }
 
-    /// The next key of the object, before whose value it then stands; nil at the object's end.
+    /// Parses the next key and its colon, leaving the parser at the value; nil at the end of the object.
     ///
-    /// - Parameter keys: Those that came before it; empty at the object's beginning.
+    /// - Parameter keys: The earlier keys, to which this one is added; empty at the start of the object.
     /// - Returns: The key.
-    /// - Throws: ``Failure`` if something else stands there, or the key is there twice.
+    /// - Throws: ``Failure`` if the next token is not a key, or the key is a duplicate.
     private mutating func key(besides keys: inout Set<String>) throws(Failure) -> String? {
         skipSpaces()
         if peek() == UInt8(ascii: "}") {
@@ -73,7 +73,7 @@ struct JSONLine: ~Escapable {
         }
         guard peek() == UInt8(ascii: "\"") else { throw unexpected("a key in quotes") }
         let key = try string()
-        guard keys.insert(key).inserted else { throw Failure(reason: "the key \(Self.quoted(key)) is there twice") }
+        guard keys.insert(key).inserted else { throw Failure(reason: "the key \(Self.quoted(key)) occurs twice") }
         skipSpaces()
         guard peek() == UInt8(ascii: ":") else { throw unexpected("a colon") }
         at += 1
@@ -88,26 +88,27 @@ struct JSONLine: ~Escapable {
 
     // MARK: - Settings
 
-    /// A member of an object of settings.
+    /// A member of a settings object.
     struct Setting: Equatable {
         enum Value: Equatable {
             case text(String)
-            /// As it is written.
+            /// The source text of the number.
             case number(String)
             case list([String])
-            /// A value that no setting has: `true`, `false`, `null`, an object, a list of other things than texts.
+            /// A value that no setting accepts: `true`, `false` or `null`.
             case other(String)
         }
 
         let key: String
-        /// The line of its value, from 1.
+        /// The line of the value, from 1.
         let line: Int
         let value: Value
     }
 
-    /// The members of an object of settings, in their order.
+    /// Parses the members of a settings object, in source order.
     ///
-    /// - Throws: ``Failure``, whose reason begins with the line, if it is not a JSON object, or a key is there twice.
+    /// - Throws: ``Failure``, whose reason begins with the line number, if `bytes` is not a valid settings object or a
+    ///   key is a duplicate.
     static func settings(_ bytes: Span<UInt8>) throws(Failure) -> [Setting] {
         var file = JSONLine(bytes)
         do throws(Failure) {
@@ -117,7 +118,7 @@ struct JSONLine: ~Escapable {
         }
     }
 
-    /// The line at which it stands, from 1.
+    /// The current line, from 1.
     private var lineNumber: Int {
         var number = 1
         for index in 0..<min(at, bytes.count) where bytes[index] == 0x0A { number += 1 }
@@ -144,7 +145,7 @@ struct JSONLine: ~Escapable {
         case UInt8(ascii: "-"), .some(0x30...0x39): return .number(try number())
         case UInt8(ascii: "["): return try list()
         case UInt8(ascii: "{"):
-            throw Failure(reason: "a value is an object; the settings stand side by side, in one object")
+            throw Failure(reason: "a value is an object; put all settings in the top-level object")
         default:
             for word: StaticString in ["true", "false", "null"] where skip(word) { return .other("\(word)") }
             throw unexpected("a value")
@@ -155,7 +156,7 @@ struct JSONLine: ~Escapable {
         let start = at
         while let byte = peek(), (0x30...0x39).contains(byte) || "+-.eE".utf8.contains(byte) { at += 1 }
         let text = Self.text(bytes.extracting(start..<at)) ?? ""
-        guard Double(text) != nil else { throw Failure(reason: "\(text) is no number") }
+        guard Double(text) != nil else { throw Failure(reason: "\(text) is not a number") }
         return text
     }
 
@@ -169,7 +170,7 @@ struct JSONLine: ~Escapable {
         }
         while true {
             skipSpaces()
-            guard peek() == UInt8(ascii: "\"") else { throw unexpected("a text in quotes") }
+            guard peek() == UInt8(ascii: "\"") else { throw unexpected("a string") }
             texts.append(try string())
             skipSpaces()
             if peek() == UInt8(ascii: "]") {
@@ -201,7 +202,7 @@ struct JSONLine: ~Escapable {
             throw wrongType(key, expected)
         }
         if at - digits > 1, bytes[digits] == 0x30 {
-            throw Failure(reason: "a number has a leading zero at byte \(digits)")
+            throw Failure(reason: "number with a leading zero at byte \(digits)")
         }
         let text = Self.text(bytes.extracting(start..<at))
         guard let number = text.flatMap({ Int64($0) }), number >= 0, number < 1 << 53 else {
@@ -212,7 +213,7 @@ struct JSONLine: ~Escapable {
 
     private mutating func skipNull() -> Bool { skip("null") }
 
-    /// Skips a word, if it stands here.
+    /// Consumes `word` if the input continues with it.
     private mutating func skip(_ word: StaticString) -> Bool {
         let count = word.utf8CodeUnitCount
         guard bytes.count - at >= count else { return false }
@@ -234,14 +235,14 @@ struct JSONLine: ~Escapable {
         var content: [UInt8] = []
         bytes.extracting(start..<at).withUnsafeBufferPointer { content.append(contentsOf: $0) }
         while true {
-            guard let byte = peek() else { throw Failure(reason: "a string has no end") }
+            guard let byte = peek() else { throw Failure(reason: "unterminated string") }
             at += 1
             switch byte {
             case 0x22:
                 guard let text = Self.text(content.span) else { throw notUTF8(start) }
                 return text
             case 0x5C: try escape(into: &content)
-            case 0..<0x20: throw Failure(reason: "a control character is not escaped at byte \(at - 1)")
+            case 0..<0x20: throw Failure(reason: "unescaped control character at byte \(at - 1)")
             default: content.append(byte)
             }
         }
@@ -268,7 +269,7 @@ struct JSONLine: ~Escapable {
             }
             guard let scalar = Unicode.Scalar(value) else { throw surrogate(start) }
             content.append(contentsOf: String(Character(scalar)).utf8)
-        default: throw Failure(reason: "an escape is unknown at byte \(start)")
+        default: throw Failure(reason: "unknown escape at byte \(start)")
         }
     }
 
@@ -276,7 +277,7 @@ struct JSONLine: ~Escapable {
         var value: UInt16 = 0
         for _ in 0..<4 {
             guard let digit = peek().flatMap({ Character(Unicode.Scalar($0)).hexDigitValue }) else {
-                throw Failure(reason: "an escape has not four hexadecimal digits at byte \(start)")
+                throw Failure(reason: "escape without four hexadecimal digits at byte \(start)")
             }
             value = value << 4 | UInt16(digit)
             at += 1
@@ -301,7 +302,10 @@ struct JSONLine: ~Escapable {
     // MARK: - Failures
 
     private func unexpected(_ expected: String) -> Failure {
-        Failure(reason: at < bytes.count ? "\(expected) is missing at byte \(at)" : "\(expected) is missing at its end")
+        Failure(
+            reason: at < bytes.count
+                ? "expected \(expected) at byte \(at)" : "expected \(expected), but the input ends"
+        )
     }
 
     private func wrongType(_ key: String, _ expected: String) -> Failure {
@@ -309,14 +313,14 @@ struct JSONLine: ~Escapable {
     }
 
     private func notUTF8(_ start: Int) -> Failure {
-        Failure(reason: "the string that starts at byte \(start) is not UTF-8")
+        Failure(reason: "the string that starts at byte \(start) is not valid UTF-8")
     }
 
     private func surrogate(_ start: Int) -> Failure {
-        Failure(reason: "an escape is half of a surrogate pair at byte \(start)")
+        Failure(reason: "unpaired surrogate escape at byte \(start)")
     }
 
-    /// A key as it can be printed, whatever it holds.
+    /// The first 100 bytes of a key, quoted and escaped for printing.
     static func quoted(_ key: String) -> String {
         var output: [UInt8] = [0x22]
         JSONString.appendEscaped(Array(key.utf8.prefix(100)).span, to: &output)

@@ -3,7 +3,7 @@
 #if Command
 import ArgumentParser
 
-/// The command-line tool.
+/// The `plinth` command-line tool.
 @main
 struct PlinthCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,7 +29,7 @@ struct PlinthCommand: AsyncParsableCommand {
     }
 }
 #else
-/// What is left of the tool without the trait that brings its dependency.
+/// A stub for builds without the package trait Command: prints an error and exits.
 @main
 enum PlinthCommand {
     static func main() {

@@ -12,35 +12,34 @@ import Darwin
 
 /// Standard input, standard output and standard error.
 enum StandardStreams {
-    /// Standard input cannot be read.
+    /// Reading standard input failed.
     struct ReadFailure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// Output is written when this much has gathered, and whenever no more input is there at once.
+    /// Output is flushed at this size, in bytes, and whenever no input is ready.
     private static let outputSize = 64 * 1024
 
-    /// The most characters of a message on standard error: what a server says may be of any length.
+    /// Maximum characters of a message on standard error, which may quote a server's text.
     private static let maximumMessageLength = 8192
 
-    /// Makes the process ready to use them; called before anything is opened.
+    /// Prepares the process's standard streams; call before opening any file or socket.
     ///
-    /// Writes to a closed pipe fail, which is handled, and raise no signal. A descriptor that the caller closed is
-    /// occupied by one that can neither be read nor written: a file or a socket that took its number would receive what
-    /// is meant for the terminal.
+    /// Ignores SIGPIPE, so writing to a closed pipe fails with EPIPE. Occupies each closed standard descriptor with one
+    /// that cannot be used; otherwise a file or socket that got its number would receive the terminal's output.
     static func prepare() {
         ignoreBrokenPipes()
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            // Gets the lowest number that is free, which is this one.
+            // `open` returns the lowest free number, which is this one.
             _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
         }
     }
 
-    /// Reads standard input to its end and writes what `body` makes of each read to standard output.
+    /// Reads standard input to its end, passes each read to `body`, and writes its output to standard output.
     ///
-    /// What was made before an error is written before it is thrown. If the reader of the output has left, the process
-    /// ends with status 0 and without a message: the reader has what it wanted. If the input cannot be read, the process
-    /// ends with status 1 and a message, after what was made before.
+    /// Pending output is written before an error is thrown. If the output's reader has closed it, the process exits
+    /// with status 0 and no message. If reading the input fails, the process writes pending output, then exits with
+    /// status 1 and a message.
     static func filter<E: Error>(
         readSize: Int,
         _ body: (Span<UInt8>, inout [UInt8]) throws(E) -> Void,
@@ -74,33 +73,31 @@ enum StandardStreams {
         }
     }
 
-    /// Writes a line to standard output at once, even into a pipe, with control characters replaced.
+    /// Writes a line to standard output without buffering, with control characters replaced.
     ///
-    /// If the reader has left, the process ends with status 0 and without a message; if the line cannot be written, with
-    /// status 1 and a message.
+    /// Exits as ``put(_:)`` does if writing fails.
     static func say(_ line: String) {
         var bytes = Array((TerminalText.visible(line) + "\n").utf8)
         put(&bytes)
     }
 
-    /// Writes a line to standard output at once, as ``say(_:)`` does; if it cannot be written, it is lost and the process
-    /// continues.
+    /// Writes a line to standard output as ``say(_:)`` does, but ignores a failed write.
     static func announce(_ line: String) {
         _ = write(Array((TerminalText.visible(line) + "\n").utf8), to: STDOUT_FILENO)
     }
 
-    /// Writes a line to standard error, with control characters replaced and at most 8,192 characters of it.
+    /// Writes a line of at most 8,192 characters to standard error, with control characters replaced.
     ///
-    /// What cannot be written is lost: a message is no reason to leave anything undone.
+    /// Ignores a failed write: a lost message must not stop the work.
     static func complain(_ message: String) {
         let line = TerminalText.visible(message, upTo: maximumMessageLength) + "\n"
         _ = write(Array(line.utf8), to: STDERR_FILENO)
     }
 
-    /// Writes bytes to standard output, all of them.
+    /// Writes all bytes to standard output.
     ///
-    /// If the reader has left, the process ends with status 0 and without a message; if they cannot be written, with
-    /// status 1 and a message.
+    /// If the reader has closed it, the process exits with status 0 and no message; on any other failure, with status 1
+    /// and a message.
     static func put(_ bytes: inout [UInt8]) {
         switch write(bytes, to: STDOUT_FILENO) {
         case 0: return
@@ -111,15 +108,15 @@ enum StandardStreams {
         }
     }
 
-    /// Writes the text of the command's own that a person watches over the line on standard error, if that is a terminal.
+    /// Replaces the current line of standard error with progress text, if standard error is a terminal.
     ///
-    /// - Parameter text: The text, none of it from elsewhere; an empty one clears the line.
+    /// - Parameter text: The command's own text, written unescaped; empty to clear the line.
     static func overwrite(_ text: String) {
         guard isErrorTerminal else { return }
         _ = write(Array("\r\(text)\u{1B}[K".utf8), to: STDERR_FILENO)
     }
 
-    /// Has writes to a closed pipe fail, which is handled, and not raise a signal.
+    /// Ignores SIGPIPE, so writing to a closed pipe fails with EPIPE.
     static func ignoreBrokenPipes() {
         signal(SIGPIPE, SIG_IGN)
     }
@@ -127,10 +124,10 @@ enum StandardStreams {
     static var isOutputTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
     static var isErrorTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Reads from standard input, and waits for it.
+    /// Reads from standard input, blocking until bytes arrive.
     ///
-    /// - Returns: At most `count` bytes; none at its end.
-    /// - Throws: ``ReadFailure`` if it cannot be read: a folder, say, or a disk that fails.
+    /// - Returns: At most `count` bytes; empty at the end of input.
+    /// - Throws: ``ReadFailure`` if reading fails, for example because standard input is a directory.
     static func read(_ count: Int) throws(ReadFailure) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let filled = try read(into: &bytes)
@@ -157,7 +154,7 @@ enum StandardStreams {
             switch errno {
             case EINTR: continue
             case EAGAIN:
-                // A descriptor that someone made non-blocking.
+                // The descriptor is non-blocking.
                 var state = pollfd(fd: STDIN_FILENO, events: Int16(POLLIN), revents: 0)
                 _ = poll(&state, 1, -1)
             case let number:
@@ -176,9 +173,9 @@ enum StandardStreams {
         output.removeAll(keepingCapacity: output.capacity <= 16 * outputSize)
     }
 
-    /// Writes bytes, all of them.
+    /// Writes all bytes.
     ///
-    /// - Returns: 0, or the number of the error at which it stopped.
+    /// - Returns: 0, or the `errno` of the failed write.
     private static func write(_ bytes: [UInt8], to descriptor: CInt) -> CInt {
         bytes.withUnsafeBytes { bytes in
             var rest = bytes[...]

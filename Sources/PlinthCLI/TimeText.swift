@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Times as people write them on a command line.
+/// Durations in command-line notation.
 enum TimeText {
     private static let units: [(name: Substring, milliseconds: Int)] = [
         ("ms", 1), ("", 1000), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000),
     ]
 
-    /// A number of seconds, or one with a unit, as in `250ms`, `90s`, `5m`, `12h`, `7d`; nil if it is none, or too long.
+    /// Parses a number of seconds, or a number with a unit: `250ms`, `90s`, `5m`, `12h`, `7d`.
+    ///
+    /// Nil if `text` is malformed or the milliseconds overflow an `Int`.
     static func duration(_ text: String) -> Duration? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let name = text[digits.endIndex...]
@@ -17,7 +19,7 @@ enum TimeText {
 }
 
 extension Duration {
-    /// In whole milliseconds, as streams and their parser have them; no more than an `Int64` holds.
+    /// Whole milliseconds, the unit of `retry`; clamped to `Int64`.
     var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         let (milliseconds, overflow) = seconds.multipliedReportingOverflow(by: 1000)

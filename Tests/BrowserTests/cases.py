@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the test cases share: one browser for all of them, and the clean-up of what each one starts."""
+"""Base classes of the test cases: they share one browser and clean up what each test starts."""
 
 import os
 import unittest
@@ -10,7 +10,7 @@ _browser = None
 
 
 def browser():
-    """The one browser of this run."""
+    """The browser of this run, started on first use."""
     global _browser
     if _browser is None:
         _browser = Browser()
@@ -28,7 +28,7 @@ class ServerCase(unittest.TestCase):
     """A case that starts servers."""
 
     def start(self, server):
-        """Keeps a server until the end of the test."""
+        """Kills a server at the end of the test."""
         self.addCleanup(server.kill)
         return server
 
@@ -41,25 +41,25 @@ class BrowserCase(ServerCase):
     """A case that opens pages."""
 
     def open(self, url, **options):
-        """Opens a page until the end of the test."""
+        """Opens a page, closed at the end of the test."""
         page = browser().open(url, **options)
 
         def close():
             try:
                 page.close()
             except RuntimeError:
-                pass  # The test has closed it.
+                pass  # Already closed by the test.
 
         self.addCleanup(close)
         return page
 
     def output(self, name):
-        """The path of a file for people to look at."""
+        """The path of an output file, such as a screenshot."""
         folder = os.environ["BROWSER_TESTS_OUTPUT"]
         os.makedirs(folder, exist_ok=True)
         return os.path.join(folder, name)
 
     def assertClean(self, page):
-        """Neither errors nor warnings in the console, and nothing that the policy refused."""
+        """Asserts that the console has no errors or warnings, and that the CSP blocked nothing."""
         self.assertEqual(page.errors, [])
         self.assertEqual(page.evaluate("window.violations"), [])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A browser driven over the DevTools protocol, with nothing but Python's standard library.
+"""Drives a browser over the DevTools protocol, using only Python's standard library.
 
-Chromium reads commands from descriptor 3 and writes answers to descriptor 4 (`--remote-debugging-pipe`), each a JSON
-text that ends with a zero byte: no WebSocket, no port, no driver that must match the browser's version.
+Chromium reads commands from descriptor 3 and writes responses to descriptor 4 (`--remote-debugging-pipe`), each a JSON
+text terminated by a zero byte. This needs no WebSocket, no port, and no driver that matches the browser's version.
 """
 
 import base64
@@ -21,11 +21,11 @@ BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 class BrowserMissing(Exception):
-    """There is no browser: the tests cannot run, which is a failure."""
+    """No browser is installed. The tests cannot run, which counts as a failure."""
 
 
 class Browser:
-    """A headless browser with a profile of its own, gone when it is closed."""
+    """A headless browser with a temporary profile."""
 
     def __init__(self):
         path = os.environ.get("BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -34,7 +34,7 @@ class Browser:
         self._profile = tempfile.TemporaryDirectory(prefix="plinth-browser-", ignore_cleanup_errors=True)
         child_reads, self._commands = os.pipe()
         self._answers, child_writes = os.pipe()
-        # Out of the way of 3 and 4, which they become in the child.
+        # Moved above 3 and 4, to which the child duplicates them.
         child_reads, child_writes = (fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in (child_reads, child_writes))
 
         def before_exec():
@@ -58,7 +58,7 @@ class Browser:
             "about:blank",
         ]
         if os.geteuid() == 0:
-            # The sandbox refuses to run as root, which is what containers of build servers are.
+            # The sandbox refuses to run as root, as is usual in CI containers.
             arguments.insert(1, "--no-sandbox")
         self._log = open(os.path.join(self._profile.name, "browser.log"), "wb")
         self._process = subprocess.Popen(
@@ -80,7 +80,7 @@ class Browser:
         self.version = self.call("Browser.getVersion", timeout=60)["product"]
 
     def call(self, method, parameters=None, session=None, timeout=20):
-        """Sends a command and waits for its answer."""
+        """Sends a command and waits for its response."""
         answer = queue.Queue()
         with self._lock:
             self._next_id += 1
@@ -100,11 +100,11 @@ class Browser:
         return result.get("result", {})
 
     def open(self, url, **options):
-        """Opens a page in a tab of its own."""
+        """Opens a page in a new tab."""
         return Page(self, url, **options)
 
     def new_context(self):
-        """A new set of cookies, as of another user."""
+        """Creates a browser context with separate cookies, as for another user."""
         return self.call("Target.createBrowserContext")["browserContextId"]
 
     def close(self):
@@ -130,7 +130,7 @@ class Browser:
                 piece = b""
             if not piece:
                 for answer in list(self._waiting.values()):
-                    answer.put({"error": {"message": "the browser has ended"}})
+                    answer.put({"error": {"message": "the browser has exited"}})
                 return
             *messages, rest = (rest + piece).split(b"\0")
             for text in messages:
@@ -144,9 +144,9 @@ class Browser:
 
 
 class Page:
-    """A tab: what it shows, and what it complained about."""
+    """A tab, with its errors and its EventSource events."""
 
-    # Runs before the page's own scripts: notes what its event sources saw, and what its policy refused.
+    # Runs before the page's own scripts and records EventSource events and CSP violations.
     RECORDER = """
         window.recorded = [];
         window.violations = [];
@@ -190,7 +190,7 @@ class Page:
         return self.browser.call(method, parameters, session=self.session, **options)
 
     def notice(self, method, parameters):
-        """Takes a message of the browser, on its reading thread."""
+        """Handles a browser message, on the reading thread."""
         if method == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
             self.errors.append("console: " + " ".join(str(item.get("value")) for item in parameters["args"]))
         elif method == "Runtime.exceptionThrown":
@@ -202,7 +202,7 @@ class Page:
             self.events.append((parameters["eventName"], parameters["data"]))
 
     def evaluate(self, script):
-        """The value of a JavaScript expression, awaited if it is a promise."""
+        """Evaluates a JavaScript expression, awaiting a promise."""
         answer = self.call(
             "Runtime.evaluate", {"expression": script, "returnByValue": True, "awaitPromise": True}
         )
@@ -211,20 +211,20 @@ class Page:
         return answer["result"].get("value")
 
     def text(self, selector):
-        """What an element says."""
+        """The trimmed text of an element."""
         return self.evaluate(f"document.querySelector({json.dumps(selector)}).textContent.trim()")
 
     def wait(self, condition, what, timeout=10):
-        """Waits until a JavaScript expression is true, and fails with words if it does not become so."""
+        """Waits until a JavaScript expression is true; fails with `what` on timeout."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.evaluate(condition):
                 return
             time.sleep(0.02)
-        raise AssertionError(f"not within {timeout} s: {what} ({condition})")
+        raise AssertionError(f"timed out after {timeout} s: {what} ({condition})")
 
     def click(self, selector):
-        """Clicks on the middle of an element, as a hand with a mouse does: when it no longer moves."""
+        """Clicks on the middle of an element once it has stopped moving."""
         box = self.evaluate(
             f"""(async () => {{
                 const e = document.querySelector({json.dumps(selector)});
@@ -250,7 +250,7 @@ class Page:
             )
 
     def type(self, selector, text):
-        """Types a text into a field."""
+        """Types text into a field."""
         self.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", {"text": text})
 
@@ -263,7 +263,7 @@ class Page:
             self.call("Input.dispatchKeyEvent", parameters)
 
     def accessible(self):
-        """Roles and names of what assistive technology is told, in order."""
+        """Roles and names of the accessibility tree, in order."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
             (node["role"]["value"], node.get("name", {}).get("value", ""))
@@ -272,8 +272,8 @@ class Page:
         ]
 
     def screenshot(self, path):
-        """Writes what the tab shows to a file."""
-        # A tab behind another one is not painted.
+        """Writes a screenshot of the tab to a file."""
+        # A background tab is not painted.
         self.call("Page.bringToFront")
         image = self.call("Page.captureScreenshot", {"format": "png"}, timeout=60)["data"]
         with open(path, "wb") as file:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the examples and the hub in a real browser and over HTTP.
+"""Tests the examples and the hub in a browser and over HTTP.
 
     Tests/BrowserTests/run.py --examples DIRECTORY [--plinth FILE] [--output DIRECTORY] [NAME …]
 
-DIRECTORY holds the built examples (`swift build --package-path Examples --show-bin-path`), and the command-line tool
-unless it is named; screenshots go to the output.
-Names select tests by a part of their name. The last line says how many passed; the status is 1 if any failed.
+DIRECTORY holds the built examples (`swift build --package-path Examples --show-bin-path`) and, unless --plinth is given,
+the command-line tool. Screenshots go to --output. A NAME selects tests whose name contains it. The last line has the
+totals; the status is 1 if any test failed.
 """
 
 import argparse
@@ -20,7 +20,7 @@ sys.path.insert(0, HERE)
 
 
 class Result(unittest.TestResult):
-    """Prints a line a test."""
+    """Prints each test's name and result."""
 
     def startTest(self, test):
         super().startTest(test)
@@ -58,7 +58,7 @@ def main():
         loader.testNamePatterns = [f"*{name.replace(' ', '_')}*" for name in arguments.names]
     suite = loader.discover(HERE)
     result = Result()
-    # The browser first: without it everything else would fail with the same words.
+    # Starts the browser first: without it every test would fail with the same message.
     try:
         cases.browser()
         suite.run(result)
@@ -69,11 +69,11 @@ def main():
     finally:
         cases.close_browser()
 
-    # A case whose parts failed counts once.
+    # A test with failed subtests counts once.
     failed = {str(getattr(test, "test_case", test)) for test, _ in result.failures + result.errors}
     passed = result.testsRun - len(failed)
     if result.testsRun == 0:
-        print("error: no test of that name")
+        print("error: no test matches")
     print(f"{max(passed, 0)} passed, {len(failed)} failed")
     return 0 if result.testsRun > 0 and not failed else 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The servers under test, run as their users run them."""
+"""The servers under test, run as processes."""
 
 import os
 import re
@@ -9,7 +9,7 @@ import time
 
 
 class Server:
-    """A process, its address, and the lines it printed, each with the time it came."""
+    """A process, its address, and its output lines with timestamps."""
 
     def __init__(self, command, **environment):
         self.lines = []
@@ -38,7 +38,7 @@ class Server:
             self._changed.notify_all()
 
     def wait_for(self, pattern, count=1, timeout=10):
-        """The `count`th line that matches; fails if it does not come in time."""
+        """Waits for the `count`th matching line and returns it; fails on timeout."""
         deadline = time.monotonic() + timeout
         with self._changed:
             while True:
@@ -48,15 +48,15 @@ class Server:
                 left = deadline - time.monotonic()
                 if left <= 0 or any(line == "(the server has ended)" for _, line in self.lines):
                     output = "\n".join(line for _, line in self.lines)
-                    raise AssertionError(f"not within {timeout} s: line {count} that matches {pattern}; output:\n{output}")
+                    raise AssertionError(f"no line {count} matching {pattern} within {timeout} s; output:\n{output}")
                 self._changed.wait(left)
 
     def matching(self, pattern):
-        """All lines so far that match."""
+        """All matching lines so far."""
         return [line for _, line in self.lines if re.search(pattern, line)]
 
     def stop(self):
-        """Asks the server to end, as a supervisor does, and returns its exit status."""
+        """Sends SIGTERM and returns the exit status."""
         self._process.terminate()
         try:
             return self._process.wait(timeout=20)
@@ -66,13 +66,13 @@ class Server:
             raise AssertionError("the server did not end within 20 s of SIGTERM") from None
 
     def kill(self):
-        """Ends the server without a word, as a crash does."""
+        """Kills the server, as if it had crashed."""
         self._process.kill()
         self._process.wait()
 
 
 class ExampleServer(Server):
-    """An example, which takes its settings from its environment."""
+    """An example, configured through its environment."""
 
     def __init__(self, name, port=0, **settings):
         settings = {key.upper(): str(value) for key, value in settings.items()}
@@ -80,7 +80,7 @@ class ExampleServer(Server):
 
 
 class HubServer(Server):
-    """A hub: `plinth serve`."""
+    """A hub run by `plinth serve`."""
 
     def __init__(self, *options, port=0):
         super().__init__([os.environ["PLINTH_BIN"], "serve", "--host", "127.0.0.1", "--port", str(port), *options])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Counter example in a browser: what its users see, and what the server learns when they leave."""
+"""The Counter example in a browser: what the page shows, and how the server detects that it left."""
 
 import time
 import urllib.request
@@ -20,14 +20,14 @@ class CounterPage(BrowserCase):
         page.wait(f"Number(document.getElementById('number').textContent) {condition}", f"the count is {condition}")
 
     def state_is(self, page, state):
-        page.wait(f"document.getElementById('state').dataset.state == '{state}'", f"the page says {state}")
+        page.wait(f"document.getElementById('state').dataset.state == '{state}'", f"the state is {state}")
 
     def test_the_stream_opens_before_its_first_event_and_counts_to_ten_in_order(self):
         page = self.open(self.server.url)
         page.wait(COMPLETE, "the page has all ten events")
         counted = [{"type": "counter", "data": str(n)} for n in range(1, 11)]
         self.assertEqual(page.evaluate("window.recorded"), [{"type": "open", "data": None}, *counted])
-        # What the browser's network layer parsed, before any script.
+        # As parsed by the browser's network layer.
         self.assertEqual(page.events, [("counter", str(n)) for n in range(1, 11)])
         self.assertEqual(page.text("#number"), "10")
         self.assertClean(page)
@@ -37,7 +37,7 @@ class CounterPage(BrowserCase):
         page.wait(COMPLETE, "the page has all ten events")
         shown = page.evaluate("[...document.querySelectorAll('#events li.event pre')].map((e) => e.textContent)")
         self.assertEqual(shown, [f"event: counter\ndata: {n}" for n in range(1, 11)])
-        # The last of them is in view.
+        # The last event is in view.
         self.assertTrue(page.evaluate(
             "(() => { const log = document.getElementById('events');"
             " return log.scrollHeight - log.scrollTop - log.clientHeight < 2; })()"
@@ -49,7 +49,7 @@ class CounterPage(BrowserCase):
         page.wait(COMPLETE, "the page has all ten events")
         self.assertEqual(page.evaluate("source.readyState"), 2)
         self.server.wait_for("counter: the stream has ended")
-        # Longer than browsers wait before they connect again: three seconds in Chromium.
+        # Longer than the default reconnection time, 3 s in Chromium.
         time.sleep(4)
         self.assertEqual(page.text("#number"), "10")
         self.assertEqual(len(self.server.matching("counter: the stream has ended")), 1)
@@ -96,9 +96,9 @@ class CounterPage(BrowserCase):
         self.count_is(page, "== 1")
         began = time.monotonic()
         page.close()
-        # The ready function sleeps for a minute now: only its cancellation can end it so soon.
+        # The stream's closure now sleeps for a minute, so only cancellation can end it this soon.
         server.wait_for("counter: the stream has ended: client-closed", timeout=1)
-        self.note(f"the server knew {1000 * (time.monotonic() - began):.0f} ms after the tab was closed")
+        self.note(f"the server noticed {1000 * (time.monotonic() - began):.0f} ms after the tab was closed")
 
     def test_the_browser_connects_again_when_the_server_is_back(self):
         page = self.open(self.server.url)
@@ -129,7 +129,7 @@ class CounterPage(BrowserCase):
         self.assertNotIn("unsafe", policy)
         page = self.open(self.server.url)
         page.wait(COMPLETE, "the page has all ten events")
-        # A policy that is there and refuses nothing would pass, too; this one refuses what a page injected.
+        # A policy that blocks nothing would also pass so far; this one must block an injected script.
         page.evaluate("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.x = 1'}))")
         self.assertIsNone(page.evaluate("window.x ?? null"))
         self.assertEqual(len(page.evaluate("window.violations")), 1)
@@ -156,7 +156,7 @@ class CounterPage(BrowserCase):
                 self.count_is(page, ">= 7")
                 page.click("#stop")
                 self.state_is(page, "stopped")
-                # The arc has moved to its place.
+                # Waits for the arc's animation.
                 time.sleep(0.6)
                 page.screenshot(self.output(f"{name}.png"))
                 self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0)

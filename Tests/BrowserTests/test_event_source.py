@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PlinthClient beside Chromium's EventSource: the same servers, the same streams, what each of them sees.
+"""Compares PlinthClient with Chromium's EventSource on the same servers and streams.
 
-Where they are known to differ is written in docs/decisions.md; here they have to agree.
+docs/decisions.md lists the known differences; in these tests the two must agree.
 """
 
 import base64
@@ -20,8 +20,8 @@ from cases import BrowserCase, browser
 STREAM = "text/event-stream"
 TYPES = ["message", "a", "b", "é", "x y", "data", "0"]
 
-# Opens an event source, and writes down what a script sees, until it is closed for good or the time is over. With
-# `once` it closes at the first error.
+# Opens an event source and records its events until it is closed for good or the time is up. With `once`, closes it at
+# the first error.
 RUNNER = """
 (url, types, milliseconds, once) => new Promise((resolve) => {
     const seen = [];
@@ -41,7 +41,7 @@ RUNNER = """
 
 
 def response(body=b"", type=STREAM, status="200 OK", fields=(), version="1.1"):
-    """A response whose end is that of the connection."""
+    """A response that ends with the connection."""
     if isinstance(body, str):
         body = body.encode()
     head = [f"HTTP/{version} {status}"] + ([f"Content-Type: {type}"] if type is not None else []) + list(fields)
@@ -57,12 +57,12 @@ def chunked(*chunks, end=True):
     return response(body + (b"0\r\n\r\n" if end else b""), fields=["Transfer-Encoding: chunked"])
 
 
-# Before a connection breaks off: what came right before that Chromium sometimes gives to the page and sometimes does not.
+# A pause before an abrupt end of the connection: Chromium delivers data just before such an end only sometimes.
 PAUSE = object()
 
 HELLO = "retry: 20\nid: 1\ndata: hello\n\n"
 
-# What connections are answered, one after the other; those that follow get a 204, which ends it.
+# The responses to successive connections; any further connection receives a 204, which ends the event source.
 SCENARIOS = {
     "a stream that ends": [response(HELLO)],
     "three streams, resumed": [response(HELLO), response("id: ü2\ndata: b\n\n"), response("data: c\n\nid\n\n")],
@@ -103,7 +103,7 @@ for type in [f"{STREAM};charset=utf-8", STREAM.upper(), f"{STREAM}; charset=UTF-
 
 
 class ScriptedServer:
-    """Answers each connection with what comes next, by the place in the path that says for whom."""
+    """Serves each connection the next response of the script that is named in the path."""
 
     def __init__(self, page=b"<!doctype html><title>EventSource</title>"):
         self.page = page
@@ -143,7 +143,7 @@ class ScriptedServer:
                     else:
                         connection.sendall(piece)
                 connection.shutdown(socket.SHUT_WR)
-                # A reset would take what has not been read.
+                # Avoids a reset, which would discard unread data.
                 while connection.recv(65536):
                     pass
             except OSError:
@@ -167,7 +167,7 @@ class ScriptedServer:
         return answer if isinstance(answer, list) else [answer]
 
     def script(self, name, answers):
-        # A place outside the path that the redirect was in: known by its name.
+        # Adds the script's name to a redirect target outside its path.
         self.scripts[name] = [
             [
                 part if part is PAUSE else part.replace(b"/elsewhere@", b"/elsewhere@" + name.encode())
@@ -178,7 +178,7 @@ class ScriptedServer:
 
 
 def probe(name):
-    """The path of a program that stands beside the examples."""
+    """The path of a program in the examples' build folder."""
     path = os.path.join(os.environ["EXAMPLES_BIN"], name)
     if not os.path.exists(path):
         raise AssertionError(f"{path} is missing: swift build --product {name}")
@@ -186,7 +186,7 @@ def probe(name):
 
 
 def watch(url, seconds, once=False):
-    """What PlinthClient sees."""
+    """The events that PlinthClient sees."""
     process = subprocess.Popen([probe("event-source-probe"), url, str(seconds)], stdout=subprocess.PIPE, text=True)
     seen = []
     for line in process.stdout:
@@ -204,7 +204,7 @@ def watch(url, seconds, once=False):
 
 
 def parsed(streams):
-    """What the parser makes of streams in pieces: of each its events."""
+    """Parses streams given in pieces and returns the events of each."""
     lines = [
         json.dumps({"id": number, "chunks": [base64.b64encode(piece).decode() for piece in pieces]})
         for number, pieces in enumerate(streams)
@@ -262,7 +262,7 @@ class EventSourceBesideChromium(BrowserCase):
 
 
 def stream(choice):
-    """A stream of what matters to a parser, in pieces that end anywhere."""
+    """A random stream of parser-relevant tokens, split at random positions."""
     tokens = [
         b"data", b"data:", b"data: ", b"data:  ", b"id", b"id:", b"id: ", b"event", b"event:", b"event: ", b"retry: 20",
         b"retry:", b":", b": c", b"\n", b"\n", b"\r", b"\r\n", b"\n\n", b"\r\r", b"\r\n\r\n", b"a", b"b", b"message", b"0", b" ",
@@ -274,7 +274,7 @@ def stream(choice):
     body = b"".join(choice.choices(tokens, weights, k=choice.randrange(1, 60)))
     if choice.random() < 0.7:
         body += b"\n\n"
-    # A line break right behind the mark Chromium takes for a part of the next line, which the standard does not.
+    # Chromium, unlike the standard, takes a line break right after the byte order mark as part of the next line.
     if body.startswith((b"\xef\xbb\xbf\r", b"\xef\xbb\xbf\n")):
         body = body[3:]
     pieces = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hub's page in a browser: what is on it, what it shows of a topic, and how it holds on to its one stream."""
+"""The hub's page in a browser: its content, the events of a topic, and the stream that tabs share."""
 
 import json
 import subprocess
@@ -66,7 +66,7 @@ class HubPage(HubCase):
         self.assertEqual(page.text("#subscribers"), "0")
         self.assertIn("No topics yet", page.text("#list-note"))
         self.assertClean(page)
-        # A policy that is there and refuses nothing would pass, too; this one refuses what a page injected.
+        # A policy that blocks nothing would also pass so far; this one must block an injected script.
         page.evaluate("document.body.append("
                       "Object.assign(document.createElement('script'), {textContent: 'window.x = 1'}))")
         self.assertIsNone(page.evaluate("window.x ?? null"))
@@ -81,10 +81,10 @@ class HubPage(HubCase):
         page.wait(f"{names} == 'news,orders/7'", "both topics are listed")
         self.watch("orders/7")
         page.call("Page.bringToFront")
-        page.wait("document.querySelectorAll('#list .subscribers')[1].textContent == '1 subscriber'", "it has one")
+        page.wait("document.querySelectorAll('#list .subscribers')[1].textContent == '1 subscriber'", "the topic has one subscriber")
         for n in range(20):
             self.publish("orders/7", str(n))
-        page.wait("parseFloat(document.querySelectorAll('#list .rate')[1].textContent) > 1", "it has a rate")
+        page.wait("parseFloat(document.querySelectorAll('#list .rate')[1].textContent) > 1", "the topic has a rate")
         self.assertEqual(page.text("#topics"), "2")
         self.assertClean(page)
 
@@ -95,7 +95,7 @@ class HubPage(HubCase):
         page.click("#list a")
         self.is_live(page)
         self.assertEqual(page.text("#watch-title"), "orders/7")
-        page.wait("document.querySelector('#list a').getAttribute('aria-current') == 'true'", "it is marked")
+        page.wait("document.querySelector('#list a').getAttribute('aria-current') == 'true'", "the topic is marked")
         self.publish("orders/7", "one\ntwo")
         self.publish("orders/8", "not this")
         self.publish("orders/7", "")
@@ -109,7 +109,7 @@ class HubPage(HubCase):
         page.click("#send")
         self.shows(page, "Guten Tag")
         self.assertEqual(page.text("#events .type"), "greeting")
-        page.wait("document.getElementById('result').textContent.startsWith('Published as ')", "it has an ID")
+        page.wait("document.getElementById('result').textContent.startsWith('Published as ')", "the result has an ID")
         self.assertEqual(page.text("#result").removeprefix("Published as "), page.text("#events .id"))
         self.assertEqual([row["topic"] for row in self.call("status?top=50")["top"]], ["räume/1 & 2/100%?#"])
         page.evaluate("document.getElementById('data').focus()")
@@ -131,7 +131,7 @@ class HubPage(HubCase):
             window.fetch = async () => new Response('{"error":"the event has too many bytes"}', { status: 413 });
         """)
         page.click("#send")
-        page.wait("document.getElementById('result').classList.contains('wrong')", "it was refused")
+        page.wait("document.getElementById('result').classList.contains('wrong')", "the rejection is shown")
         self.assertEqual(page.text("#result"), "the event has too many bytes")
 
     def test_names_that_cannot_be_are_refused_before_they_are_asked_for(self):
@@ -165,7 +165,7 @@ class HubPage(HubCase):
         self.shows(page, "a", "c")
         topics = page.evaluate("[...document.querySelectorAll('#events .topic')].map((e) => e.textContent)")
         self.assertEqual(topics, ["orders/7", "orders/é"])
-        # Its form asks for the topic.
+        # The form of a pattern also asks for the topic.
         page.type("#to", "9")
         page.type("#data", "d")
         page.click("#send")
@@ -205,10 +205,10 @@ class HubPage(HubCase):
         page = self.watch("t")
         self.publish("t", "x" * 10_000)
         self.publish("t", "y" * 200_000)
-        page.wait("document.querySelectorAll('#events li').length == 2", "both are there")
+        page.wait("document.querySelectorAll('#events li').length == 2", "both events are shown")
         self.assertEqual(page.text("#events li:first-child .more"), "Show 6,000 more characters")
         page.click("#events li:first-child .more")
-        page.wait("document.querySelector('#events li:first-child pre').textContent.length == 10_000", "all is shown")
+        page.wait("document.querySelector('#events li:first-child pre').textContent.length == 10_000", "all data is shown")
         self.assertEqual(page.text("#events li:first-child pre"), "x" * 10_000)
         page.click("#events li:last-child .more")
         page.wait("document.querySelector('#events li:last-child pre').textContent.length > 65_536", "the rest is shown")
@@ -231,12 +231,12 @@ class HubPage(HubCase):
         self.publish("t", "old")
         page = self.watch("t")
         page.click("#purge")
-        page.wait("document.getElementById('sure').open", "the page asks")
+        page.wait("document.getElementById('sure').open", "the page asks to confirm")
         page.click("#sure-no")
         self.assertEqual(self.call("status")["events"], 1)
         page.click("#purge")
         page.click("#sure-yes")
-        page.wait("document.querySelector('#events .note') !== null", "the page says so")
+        page.wait("document.querySelector('#events .note') !== null", "the page reports the purge")
         self.assertEqual(self.call("status")["events"], 0)
         self.publish("t", "still live")
         self.shows(page, "still live")
@@ -246,7 +246,7 @@ class HubPage(HubCase):
         page = self.watch("t")
         for n in range(40):
             self.publish("t", f"line {n}")
-        page.wait("document.querySelectorAll('#events li').length == 40", "all are there")
+        page.wait("document.querySelectorAll('#events li').length == 40", "all events are shown")
         at_end = (
             "(() => { const e = document.getElementById('events');"
             " return e.scrollHeight - e.scrollTop - e.clientHeight < 2; })()"
@@ -256,10 +256,10 @@ class HubPage(HubCase):
         page.wait("document.getElementById('pause').textContent == 'Resume'", "scrolling up pauses")
         for n in range(3):
             self.publish("t", f"later {n}")
-        page.wait("document.getElementById('latest').textContent == '3 new ↓'", "what came is counted")
+        page.wait("document.getElementById('latest').textContent == '3 new ↓'", "new events are counted")
         self.assertEqual(page.evaluate("document.querySelectorAll('#events li').length"), 40)
         page.click("#latest")
-        page.wait("document.querySelectorAll('#events li').length == 43", "what came is shown")
+        page.wait("document.querySelectorAll('#events li').length == 43", "new events are shown")
         page.wait(at_end, "the last one is in view")
         self.assertEqual(page.text("#pause"), "Pause")
         self.assertClean(page)
@@ -274,7 +274,7 @@ class HubPage(HubCase):
                 setTimeout(tick, 0, now);
             })(performance.now());
         """)
-        # From another process: this one has the browser's pipe to read.
+        # In another process, as this one must read the browser's pipe.
         flood = """
 import http.client, sys, threading, time
 def run(host, end):
@@ -292,15 +292,15 @@ for _ in range(2): threading.Thread(target=run, args=(sys.argv[1], time.monotoni
         count = self.call("status")["published"]
         longest = page.evaluate("window.longest")
         self.note(f"{count / 3:.0f} events/s; the page was busy for at most {longest:.0f} ms")
-        page.wait(f"document.getElementById('watch-facts').textContent.includes('{count:,} seen')", "none is missed")
-        # Much of it is the wait for a processor, which the flood has. A frozen page is busy for as long as it lasts.
+        page.wait(f"document.getElementById('watch-facts').textContent.includes('{count:,} seen')", "no event is missed")
+        # Most of it is waiting for a CPU that the flood occupies. A frozen page would be busy for the whole flood.
         self.assertLess(longest, 2000)
         self.assertClean(page)
 
     def test_assistive_technology_is_told_what_there_is_and_not_each_event(self):
         page = self.watch("orders/7")
         self.publish("orders/7", "1")
-        page.wait("document.getElementById('announce').textContent == '1 new event'", "it is told in sum", timeout=12)
+        page.wait("document.getElementById('announce').textContent == '1 new event'", "it is announced", timeout=12)
         tree = page.accessible()
         for expected in [
             ("textbox", "Find or open a topic"), ("button", "Pause"), ("heading", "orders/7"),
@@ -333,11 +333,11 @@ for _ in range(2): threading.Thread(target=run, args=(sys.argv[1], time.monotoni
         ]:
             with self.subTest(name):
                 page = self.open(f"{self.server.url}/{watch}", **options)
-                page.wait(f"{STATE} == '{'live' if watch else 'ready'}'", "the page is there")
+                page.wait(f"{STATE} == '{'live' if watch else 'ready'}'", "the page is ready")
                 fill()
                 page.wait("document.querySelectorAll('#list li').length == 4", "the topics are listed")
                 if watch:
-                    page.wait("document.querySelectorAll('#events li').length >= 6", "the events are there")
+                    page.wait("document.querySelectorAll('#events li').length >= 6", "the events are shown")
                 page.screenshot(self.output(f"{name}.png"))
                 self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0)
                 self.assertEqual(page.evaluate(
@@ -365,8 +365,8 @@ for _ in range(2): threading.Thread(target=run, args=(sys.argv[1], time.monotoni
         self.is_live(page)
         self.assertFalse(page.evaluate("document.getElementById('list').checkVisibility()"))
         page.click(".back")
-        page.wait("document.getElementById('list').checkVisibility()", "the topics are back")
-        page.wait(f"{STATE} == 'ready'", "nothing is watched any more")
+        page.wait("document.getElementById('list').checkVisibility()", "the list is shown again")
+        page.wait(f"{STATE} == 'ready'", "no topic is watched")
         self.subscribers_are(0)
         self.assertClean(page)
 
@@ -377,12 +377,12 @@ class HubStream(HubCase):
         self.publish("t", "before")
         self.shows(page, "before")
         self.server.stop()
-        page.wait(f"{STATE} == 'reconnecting'", "the page says that the hub is gone")
+        page.wait(f"{STATE} == 'reconnecting'", "the page is reconnecting")
         self.server = self.start(HubServer(port=self.server.port))
         self.is_live(page, timeout=30)
         self.publish("t", "after")
         self.shows(page, "before", "after")
-        page.wait("document.querySelector('#events .gap')?.textContent.includes('no longer held')", "the gap is told")
+        page.wait("document.querySelector('#events .gap')?.textContent.includes('no longer held')", "the gap is shown")
         kinds = page.evaluate("[...document.querySelectorAll('#events li')].map((e) => e.className)")
         self.assertEqual([kind for kind in kinds if kind != "note"], ["event", "gap", "event"])
         page.screenshot(self.output("hub-gap.png"))
@@ -395,7 +395,7 @@ class HubStream(HubCase):
         page = self.watch("t")
         self.publish("t", "1", type="gap")
         self.shows(page, "1")
-        # While this stream has five heartbeats the page's has about as many, which are nothing that it shows.
+        # While this stream receives five heartbeats, the page's receives about as many and must not show them.
         with urllib.request.urlopen(f"{self.server.url}/topics/t", timeout=10) as stream:
             for _ in range(5):
                 while stream.readline() != b"event: tick\n":
@@ -404,12 +404,12 @@ class HubStream(HubCase):
         self.shows(page, "1", "2")
         self.assertEqual(page.evaluate("document.querySelectorAll('#events .gap').length"), 0)
         self.server.stop()
-        page.wait(f"{STATE} == 'reconnecting'", "the page says that the hub is gone")
+        page.wait(f"{STATE} == 'reconnecting'", "the page is reconnecting")
         self.server = self.start(HubServer(*options, port=self.server.port))
         self.is_live(page, timeout=30)
         self.publish("t", "3")
         self.shows(page, "1", "2", "3")
-        page.wait("document.querySelectorAll('#events .gap').length == 1", "the gap is told")
+        page.wait("document.querySelectorAll('#events .gap').length == 1", "the gap is shown")
         self.assertEqual(page.evaluate("window.violations"), [])
 
     def test_a_crash_is_survived_too(self):
@@ -417,7 +417,7 @@ class HubStream(HubCase):
         self.publish("t", "before")
         self.shows(page, "before")
         self.server.kill()
-        page.wait(f"{STATE} == 'reconnecting'", "the page says that the hub is gone")
+        page.wait(f"{STATE} == 'reconnecting'", "the page is reconnecting")
         self.server = self.start(HubServer(port=self.server.port))
         self.is_live(page, timeout=30)
         self.publish("t", "after")
@@ -430,14 +430,14 @@ class HubStream(HubCase):
         for round in range(3):
             for n in range(5):
                 self.publish(f"t/{n}", f"{round} to {n}")
-        # A tab behind others draws when it is looked at.
+        # A background tab is painted only when it is brought to the front.
         for n, page in enumerate(pages[:5]):
             page.call("Page.bringToFront")
             self.shows(page, *[f"{round} to {n}" for round in range(3)])
             self.assertClean(page)
         pages[5].call("Page.bringToFront")
         self.shows(pages[5], *[f"{round} to {n}" for round in range(3) for n in range(5)])
-        # And there are connections left to publish with.
+        # Connections are left for publishing.
         pages[5].type("#to", "5")
         pages[5].type("#data", "from the sixth tab")
         pages[5].click("#send")
@@ -488,13 +488,13 @@ class HubStream(HubCase):
 
 
 class HubParser(HubCase):
-    """The page's own parser, in every way that a stream can be cut."""
+    """The page's own parser, with a stream split at every position."""
 
     def test_every_cut_of_a_stream_gives_the_same_events(self):
         page = self.open(self.server.url)
         result = page.evaluate("""
             (async () => {
-                // The worker's script up to its use of what only workers have.
+                // The part of the worker's script that does not need a worker's globals.
                 const source = await (await fetch("hub-worker.js")).text();
                 const start = source.indexOf("const keptEvents");
                 return source.slice(start, source.indexOf("// MARK:", source.indexOf("class EventStreamParser")));
@@ -523,7 +523,7 @@ class HubParser(HubCase):
         """)
         self.assertEqual(cut[1], [])
         events, last, retry = cut[0]
-        # A quarter of a second at least and an hour at most, which is within what a timer can wait.
+        # Clamped to 250 ms and 1 h, which a timer can represent.
         self.assertEqual([(e["type"], e["id"], e["data"]) for e in events], [
             ("message", "1", "a\n\n"), ("x", "2", " b"), ("message", "", "c"), ("message", "", "é"),
         ])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Counter example behind nginx, with the location that the article on proxies recommends."""
+"""The Counter example behind nginx, with the location block that the article on proxies recommends."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ ARTICLE = pathlib.Path(__file__).parent.parent.parent / "Sources/Plinth/Plinth.d
 
 
 class Proxy:
-    """nginx, on a port of its own, with everything it writes in a folder of its own."""
+    """nginx on a free port, with all its files in a temporary folder."""
 
     def __init__(self, upstream):
         nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
@@ -77,7 +77,7 @@ class BehindNginx(BrowserCase):
             if line.startswith(b"data: "):
                 times[int(line[6:])] = time.monotonic()
         self.assertEqual(list(times), list(range(1, 11)))
-        # Nine intervals lie between the first and the tenth; held back, all would come at once.
+        # Nine intervals separate the first and the tenth event; buffered events would arrive together.
         self.assertGreater(times[10] - times[1], 0.7)
 
     def test_the_page_works(self):
@@ -90,8 +90,8 @@ class BehindNginx(BrowserCase):
         server = self.start(ExampleServer("Counter", interval_ms=60_000))
         proxy = self.start(Proxy(server.port))
         page = self.open(f"http://127.0.0.1:{proxy.port}/")
-        page.wait("Number(document.getElementById('number').textContent) == 1", "there is an event")
+        page.wait("Number(document.getElementById('number').textContent) == 1", "the first event is shown")
         began = time.monotonic()
         page.close()
         server.wait_for("counter: the stream has ended: client-closed", timeout=1)
-        self.note(f"the server knew {1000 * (time.monotonic() - began):.0f} ms after the tab was closed")
+        self.note(f"the server noticed {1000 * (time.monotonic() - began):.0f} ms after the tab was closed")

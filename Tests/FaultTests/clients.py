@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients do to the server: a coroutine for each kind, which draws everything from its own random numbers."""
+"""The kinds of clients: a coroutine each, which makes every choice from its own random numbers."""
 
 import asyncio
 import re
@@ -20,11 +20,11 @@ def kind(weight):
 
 
 class Failed(Exception):
-    """The server has not done what it has to do for a client that does nothing wrong."""
+    """The server failed a well-behaved client."""
 
 
 class Client:
-    """One client: its random numbers, its connections, and what it knows of the server."""
+    """One client: its random numbers, its connections, and its target server."""
 
     def __init__(self, rng, target, number):
         self.rng, self.target, self.number = rng, target, number
@@ -32,7 +32,7 @@ class Client:
         self.tally = []
 
     def connection(self, way=None, fate=None, **options):
-        """A connection by a way that the server has: `plain`, `tls`, `unix`."""
+        """Creates a connection of a kind that the server supports: `plain`, `tls` or `unix`."""
         way = way or self.rng.choice(self.target.ways)
         fate = fate or Fate.random(self.rng)
         connection = Connection(self.target.addresses[way], fate, tls=way == "tls", **options)
@@ -45,11 +45,11 @@ class Client:
         return f"t{self.rng.randrange(12)}"
 
     def resume(self):
-        """A place in history, or none."""
+        """A last event ID, valid or not, or none."""
         return self.rng.choice(["", "", "", "earliest", "nonsense", "x" * 300, "1-1", "0123456789abcdef-99"])
 
     def stream_path(self):
-        """A path that answers with a stream."""
+        """A path whose response is a stream."""
         resume = self.resume()
         query = f"last-event-id={resume}" if resume else ""
         choices = [
@@ -80,7 +80,7 @@ class Client:
         return "".join(pieces).encode()
 
     def publishing(self):
-        """A request that publishes."""
+        """A publish request."""
         rng = self.rng
         path = f"/topics/{self.topic()}"
         if self.target.has_application and rng.random() < 0.2:
@@ -121,7 +121,7 @@ class Client:
         await asyncio.sleep(self.rng.random() * self.rng.choice([0.01, 0.1, 1]) * longest)
 
     async def drip(self, connection, data):
-        """Sends in pieces, with time between some of them."""
+        """Sends in pieces, with pauses between them."""
         pieces = self.rng.choice([1, 1, 2, 5, 30])
         cuts = sorted(self.rng.randrange(len(data) + 1) for _ in range(pieces - 1))
         for start, end in zip([0, *cuts], [*cuts, len(data)]):
@@ -130,7 +130,7 @@ class Client:
                 await self.pause(0.1)
 
     async def watch(self, connection, seconds):
-        """Reads what comes, for a while or to the end; returns whether that was the end."""
+        """Reads until the end or for the given time; returns whether the end was reached."""
         clock = asyncio.get_running_loop()
         end = clock.time() + seconds
         while clock.time() < end:
@@ -142,7 +142,7 @@ class Client:
         return False
 
 
-# Clients that leave, or do what they should not
+# Misbehaving clients
 
 
 @kind(12)
@@ -165,7 +165,7 @@ async def publishes(client):
 
 @kind(6)
 async def pipelines(client):
-    """Requests one after the other without waiting, a stream among them perhaps, and more behind it."""
+    """Pipelines requests, possibly with a stream among them and more requests after it."""
     connection = client.connection()
     await connection.open()
     requests = b""
@@ -198,7 +198,7 @@ async def sends_behind_its_stream(client):
 
 @kind(3)
 async def drips(client):
-    """A head or a body that never gets on, for longer than it may take."""
+    """Sends a head or a body too slowly."""
     connection = client.connection()
     await connection.open()
     request = client.rng.choice([client.asking(connection), client.publishing()])
@@ -236,7 +236,7 @@ async def sends_garbage(client):
 
 @kind(3)
 async def abandons_a_handshake(client):
-    """Part of a hello, a whole one, or one that is wrong; then silence, or the end."""
+    """Sends a partial, complete or corrupt ClientHello, then stays silent or disconnects."""
     if "tls" not in client.target.ways:
         return
     connection = client.connection("tls")
@@ -257,7 +257,7 @@ async def abandons_a_handshake(client):
 
 @kind(2)
 async def breaks_its_tls(client):
-    """A proper handshake and part of a request, then bytes that are no record."""
+    """Completes a handshake and sends part of a request, then bytes that are not a TLS record."""
     if "tls" not in client.target.ways:
         return
     connection = client.connection("tls", alpn=client.rng.choice([None, "h2"]))
@@ -281,7 +281,7 @@ async def takes_the_wrong_port(client):
 
 @kind(8)
 async def leaves_in_a_crowd(client):
-    """Many connections send the same at once, and leave at once a moment later: between two steps of the server, by chance."""
+    """Many connections send the same data together and leave together soon after, to hit races in the server."""
     rng = client.rng
     way = rng.choice(client.target.ways)
     is_http2 = rng.random() < 0.5
@@ -311,7 +311,7 @@ async def leaves_in_a_crowd(client):
 
 @kind(16)
 async def walks_through_http2(client):
-    """A walk through what HTTP/2 allows, and some of what it forbids."""
+    """Takes a random walk through valid and some invalid HTTP/2."""
     rng = client.rng
     way = rng.choice(client.target.ways)
     connection = client.connection(way, alpn="h2")
@@ -399,17 +399,17 @@ async def walks_through_http2(client):
     await read(rng.random() * rng.choice([0.1, 1]))
 
 
-# Clients that do nothing wrong: what they are owed is checked
+# Well-behaved clients, whose responses are checked
 
 
 class HTTP1:
-    """A connection with bytes that were read and not used yet."""
+    """A connection with a buffer of unconsumed bytes."""
 
     def __init__(self, connection):
         self.connection, self.bytes = connection, b""
 
     async def until(self, mark, what):
-        """Everything up to a mark, which is due within ten seconds."""
+        """Reads up to and including a mark, within 10 s."""
         clock = asyncio.get_running_loop()
         end = clock.time() + 10
         while mark not in self.bytes:
@@ -422,7 +422,7 @@ class HTTP1:
         return taken
 
     async def response(self, status, what):
-        """The body of a response with a length."""
+        """Reads the body of a response with Content-Length."""
         head = await self.until(b"\r\n\r\n", what)
         if not head.startswith(b"HTTP/1.1 %d " % status):
             raise Failed(f"{what}: {head!r}")
@@ -430,7 +430,7 @@ class HTTP1:
         while len(self.bytes) < length:
             data = await self.connection.receive(10)
             if not data:
-                raise Failed(f"{what}: the body broke off")
+                raise Failed(f"{what}: incomplete body")
             self.bytes += data
         body, self.bytes = self.bytes[:length], self.bytes[length:]
         return body
@@ -438,7 +438,7 @@ class HTTP1:
 
 @kind(4)
 async def gets_every_event(client):
-    """Subscribes, publishes, and gets what it published, in order and without a gap."""
+    """Subscribes, publishes, and receives its events in order and without a gap."""
     if client.target.is_ending:
         return
     topic, count = f"own{client.number}", client.rng.randrange(1, 30)
@@ -466,7 +466,7 @@ async def gets_every_event(client):
 
 @kind(3)
 async def gets_every_answer(client):
-    """Requests on one connection, each answered in its turn."""
+    """Sends requests on one connection, each after the previous response."""
     if client.target.is_ending or not client.target.has_application:
         return
     session = HTTP1(client.connection(fate=Fate()))
@@ -489,7 +489,7 @@ async def gets_every_answer(client):
 
 @kind(3)
 async def gets_a_whole_stream(client):
-    """The application's stream from its first event to its end."""
+    """Reads an application stream from its first event to its end."""
     if client.target.is_ending or not client.target.has_application:
         return
     session = HTTP1(client.connection(fate=Fate()))
@@ -503,7 +503,7 @@ async def gets_a_whole_stream(client):
 
 @kind(4)
 async def gets_every_event_by_http2(client):
-    """The same by HTTP/2: a stream and publishing beside it."""
+    """Like `gets_every_event` over HTTP/2, on one connection."""
     if client.target.is_ending:
         return
     topic, count = f"own{client.number}", client.rng.randrange(1, 30)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A client's connection that leaves when and how it is told to: in the middle of a handshake, a request, a response."""
+"""A client connection that disconnects at a chosen point and in a chosen way, even within a handshake or a message."""
 
 import asyncio
 import socket
@@ -8,14 +8,14 @@ import struct
 
 
 class Left(Exception):
-    """The connection has been left as its fate wanted."""
+    """The connection has been left according to its fate."""
 
 
 class Fate:
-    """When a connection is left, and how.
+    """When and how a connection is left.
 
-    `moment` is `stays`, `time` (seconds), `sent` or `received` (bytes on the wire); `manner` is `reset`, `close`, or `half`,
-    which ends sending alone.
+    `moment` is `stays`, `time` (seconds), `sent` or `received` (bytes on the wire). `manner` is `reset`, `close`, or `half`,
+    which only ends sending.
     """
 
     def __init__(self, moment="stays", amount=0, manner="close"):
@@ -26,7 +26,7 @@ class Fate:
         moment = rng.choices(["stays", "time", "sent", "received"], [2, 4, 3, 3])[0]
         amount = {
             "stays": 0,
-            # From at once to the middle of a stream.
+            # From immediately to the middle of a stream.
             "time": min(rng.expovariate(1 / rng.choice([0.001, 0.01, 0.1, 0.5])), 3),
             "sent": int(min(rng.expovariate(1 / rng.choice([10, 60, 600])), 20_000)),
             "received": int(min(rng.expovariate(1 / rng.choice([1, 200, 3000])), 200_000)),
@@ -49,7 +49,7 @@ for _name in ("h2", "http/1.1", None):
 
 
 class Connection:
-    """A socket, with TLS or without, and its fate."""
+    """A socket with a fate, optionally with TLS."""
 
     def __init__(self, address, fate, tls=False, alpn=None, receive_buffer=None):
         self.address, self.fate, self.tls, self.alpn = address, fate, tls, alpn
@@ -62,7 +62,7 @@ class Connection:
     # Opening
 
     async def open(self):
-        """Connects, and shakes hands if it speaks TLS."""
+        """Connects, and performs the TLS handshake if needed."""
         family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
@@ -72,7 +72,7 @@ class Connection:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         loop = asyncio.get_running_loop()
         if self.fate.moment == "time":
-            # Whatever the client is doing by then.
+            # Fires whatever the client is doing.
             leave = self._end_sending if self.fate.manner == "half" else self._owner.cancel
             self._timer = loop.call_later(self.fate.amount, leave)
         await asyncio.wait_for(loop.sock_connect(self._socket, self.address), 10)
@@ -95,7 +95,7 @@ class Connection:
     # Sending and receiving
 
     async def send(self, data):
-        """Sends; once sending has ended, does nothing."""
+        """Sends data; does nothing once sending has ended."""
         if self._object is None:
             await self._send_raw(data)
         elif not self.has_closed_output:
@@ -103,7 +103,7 @@ class Connection:
             await self._send_raw(self._outgoing.read())
 
     async def send_under_tls(self, data):
-        """Sends bytes as they are, also behind a handshake."""
+        """Sends raw bytes, even after a handshake."""
         await self._send_raw(data)
 
     async def _send_raw(self, data):
@@ -118,7 +118,7 @@ class Connection:
             self._meet_fate()
 
     async def receive(self, timeout):
-        """Bytes, `b""` at the end, or None if none have come in time."""
+        """Returns bytes, `b""` at the end, or None on timeout."""
         if self._object is None:
             return await self._receive_raw(timeout)
         deadline = asyncio.get_running_loop().time() + timeout
@@ -159,7 +159,7 @@ class Connection:
             pass
 
     def leave(self, manner=None):
-        """Closes the socket, as the fate wants it unless told otherwise."""
+        """Closes the socket in the given manner, by default the fate's."""
         if self._timer:
             self._timer.cancel()
         if self._socket is None:

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Attacks servers with clients that leave in the middle of everything, and looks at what is left.
+"""Attacks servers with clients that disconnect at random points, and checks for leaks and crashes.
 
     Tests/FaultTests/fuzz.py --binaries DIRECTORY [--seconds 60] [--seed NUMBER] [--first RUN]
 
-DIRECTORY holds `fault-probe` and `plinth` (`swift build -c release --show-bin-path`). Servers are started and ended one after
-the other until the time is over. Each gets a few rounds of clients; after each round its streams, connections and descriptors
-have to be what they were without clients. In the last round it gets SIGTERM, and has to end in time, with status 0 and without
-a word of a crash or an error. What clients do is drawn from the seed, which is printed: `--first` begins with a run of its
-own. When things happen is up to the machine. The last line counts; the status is 1 if anything failed.
+DIRECTORY holds `fault-probe` and `plinth` (`swift build -c release --show-bin-path`). Servers run one after the other until
+the time is up. Each serves 1 to 3 rounds of clients; after each round its streams, connections and descriptors must return to
+the baseline without clients. During a last round it receives SIGTERM, and must exit within its deadline, with status 0 and
+without a crash or a logged error. The clients' actions are drawn from the seed, which is printed; `--first` starts at the
+given run. Timing is not reproducible. The last line has the totals; the status is 1 if anything failed.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from clients import KINDS, Client, Failed  # noqa: E402
 from server import Command, Files, Probe  # noqa: E402
 
 SETTLING = 15
-"""Seconds after which a server without clients must be idle: its deadlines are 2 to 4 s, the rest is for a busy machine."""
+"""Seconds within which a server without clients must be idle: its deadlines are 2 to 4 s, plus margin for a busy machine."""
 
 
 class Report:
@@ -52,7 +52,7 @@ class Report:
 
 
 async def play(server, seed, place, number, delay, report):
-    """One client, from its choice to its end; whatever happens to it, its sockets are closed."""
+    """Runs one randomly chosen client to its end, and always closes its sockets."""
     rng = random.Random(f"{seed}/{place}/{number}")
     names = list(KINDS)
     name = rng.choices(names, [KINDS[name][0] for name in names])[0]
@@ -60,19 +60,19 @@ async def play(server, seed, place, number, delay, report):
     await asyncio.sleep(delay * rng.random())
     outcome = "left"
     try:
-        # A task of its own, which a fate may cancel.
+        # A separate task, which a fate may cancel.
         if await asyncio.ensure_future(asyncio.wait_for(KINDS[name][1](client), 30)):
             outcome = "served"
             report.passed += 1
     except asyncio.CancelledError:
         pass
     except Failed as error:
-        # Of a server that is ending, or has died, which is told elsewhere, nothing is owed.
+        # A server that is shutting down or has crashed owes nothing; `run` reports a crash.
         if server.is_alive and not server.is_ending:
             report.check(False, f"{place} client {number}, {name}: {error}")
     except asyncio.TimeoutError:
         if server.is_alive and not server.is_ending:
-            report.check(False, f"{place} client {number}, {name}: not over after 30 s")
+            report.check(False, f"{place} client {number}, {name}: still running after 30 s")
     except (OSError, ssl.SSLError) as error:
         outcome = f"lost ({type(error).__name__})"
     except Exception as error:
@@ -88,7 +88,7 @@ async def play(server, seed, place, number, delay, report):
 
 
 def settle(server, place, report):
-    """Waits until a server without clients holds what it held before there were any."""
+    """Waits until a server without clients is back at its baseline."""
     began = time.monotonic()
     held = None
     while server.is_alive and time.monotonic() - began < SETTLING:
@@ -115,7 +115,7 @@ async def round_of_clients(server, seed, place, rng, report, ends=False):
     if ends:
         await asyncio.sleep(rng.random() * delay)
         server.is_ending = True
-        # Streams that were begun by now are open when the signal comes.
+        # Streams requested by now are open when the signal arrives.
         await asyncio.sleep(0.3)
         took = await asyncio.get_running_loop().run_in_executor(None, server.end)
     await asyncio.gather(*clients)
@@ -123,7 +123,7 @@ async def round_of_clients(server, seed, place, rng, report, ends=False):
 
 
 def run(server, seed, number, rng, report):
-    """One server, from its start to its end."""
+    """Runs one server through its rounds and its shutdown."""
     server.warm_up()
     for round_number in range(rng.randrange(1, 4)):
         place = f"run {number}/{round_number}"
@@ -134,11 +134,11 @@ def run(server, seed, number, rng, report):
     place = f"run {number}/end"
     if server.is_alive:
         took = asyncio.run(round_of_clients(server, seed, place, rng, report, ends=True))
-        report.check(took is not None, f"{place}: it has not ended {server.deadline} s after SIGTERM")
+        report.check(took is not None, f"{place}: still running {server.deadline} s after SIGTERM")
         if took is not None:
             report.took(f"from SIGTERM to the end, {type(server).__name__.lower()}", took)
             status = server.process.returncode
-            report.check(status == 0, f"{place}: it has ended with status {status}")
+            report.check(status == 0, f"{place}: exited with status {status}")
     errors = server.standard_error()
     lines = errors.splitlines()
     crash = next((at for at, line in enumerate(lines) if re.search(r"Fatal error|[Cc]rash|\*\*\* |Illegal instruction", line)), None)

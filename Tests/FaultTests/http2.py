@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of HTTP/2 (RFC 9113) written by the byte, so that they may also be wrong."""
+"""Writes HTTP/2 frames (RFC 9113) byte by byte, so that they can be invalid."""
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -30,7 +30,7 @@ def goaway(last=0, code=NO_ERROR):
 
 
 def _string(text):
-    """A string of HPACK (RFC 7541, section 5.2), without Huffman's code."""
+    """An HPACK string (RFC 7541, section 5.2) without Huffman coding."""
     raw = text.encode()
     if len(raw) < 127:
         return bytes([len(raw)]) + raw
@@ -42,18 +42,18 @@ def _string(text):
 
 
 def block(fields):
-    """A header block of literals that enter no table (RFC 7541, section 6.2.2)."""
+    """A header block of literals without indexing (RFC 7541, section 6.2.2)."""
     return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
 
 
 def request(stream, method, path, ends=True, fields=(), scheme="http"):
-    """HEADERS of a request."""
+    """The HEADERS frame of a request."""
     pseudo = [(":method", method), (":scheme", scheme), (":authority", "localhost"), (":path", path)]
     return frame(HEADERS, END_HEADERS | (END_STREAM if ends else 0), stream, block([*pseudo, *fields]))
 
 
 class Frames:
-    """Takes bytes as they come, gives whole frames."""
+    """Splits received bytes into complete frames."""
 
     def __init__(self):
         self._bytes = b""

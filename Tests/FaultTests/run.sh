@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds servers for release, and attacks them for some seconds with clients that leave in the middle of everything:
+# Builds the servers in release mode and attacks them with misbehaving clients:
 #
 #   Tests/FaultTests/run.sh SECONDS [OPTIONS OF fuzz.py]
 #
-# Linux, since it counts descriptors in /proc. Needs Python 3.8 and openssl.
+# Linux only, as it counts descriptors in /proc. Requires Python 3.8 and openssl.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:?seconds}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server that is attacked: a process, its ports, what it holds, and how it ends."""
+"""The server under attack: its process, ports, held resources and shutdown."""
 
 import os
 import re
@@ -11,19 +11,19 @@ import time
 
 
 class Server:
-    """One process, from its start to its end."""
+    """A server process."""
 
     has_application = False
-    """Whether it has the probe's routes beside the hub's."""
+    """Whether it has the probe's routes in addition to the hub's."""
     deadline = 0.0
-    """How long it may take from SIGTERM to its end: the timeouts of the connector (its
-    shutdown, then what ignores its cancellation) and of the hub, and time for a busy machine."""
+    """Maximum seconds from SIGTERM to exit: the connector's timeouts (graceful shutdown, then
+    tasks that ignore cancellation), the hub's, and margin for a busy machine."""
 
     backtrace = (
         "enable=yes,interactive=no,color=no,output-to=stderr,threads=crashed,limit=20,images=none,registers=none,"
         "unwind=fast,symbolicate=fast"
     )
-    """Of a crash: what is quick to find out."""
+    """Backtrace settings that are quick to produce."""
 
     def __init__(self, command, transport):
         self.transport, self.is_ending = transport, False
@@ -43,7 +43,7 @@ class Server:
             if match := re.search(pattern, self._output.read().decode()):
                 return int(match.group(1))
             time.sleep(0.01)
-        raise AssertionError(f"{self.command} did not say {pattern}: {self.standard_error()}")
+        raise AssertionError(f"{self.command} did not print {pattern}: {self.standard_error()}")
 
     @property
     def ways(self):
@@ -61,7 +61,7 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def get(self, path):
-        """A body, by a connection of its own that is open until the descriptors have been counted."""
+        """Returns a response body, using a connection that stays open until the descriptors have been counted."""
         return self._get(path)[0]
 
     def _get(self, path):
@@ -88,11 +88,11 @@ class Server:
         raise OSError(f"GET {path}: the connection ended after {data!r}")
 
     def held(self):
-        """What the server holds beside the connection that asks."""
+        """The resources that the server holds, requested over a separate connection."""
         raise NotImplementedError
 
     def warm_up(self):
-        """Has it open what it opens once, and takes that for what it holds without clients."""
+        """Makes the server open its one-time resources, and records the baseline without clients."""
         self.get("/status")
         with socket.socket(socket.AF_INET) as connection:
             connection.settimeout(10)
@@ -116,7 +116,7 @@ class Server:
         self.baseline = last
 
     def end(self):
-        """SIGTERM; returns the seconds it took, None if it was too long, which ends the process without a word."""
+        """Sends SIGTERM and returns the seconds until exit; kills the process and returns None past the deadline."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -139,7 +139,7 @@ class Server:
 
 
 class Probe(Server):
-    """The probe: a hub and an application's streams, plain, with TLS and on a Unix socket, with short deadlines."""
+    """The probe: a hub and application streams over TCP, TLS and a Unix socket, with short deadlines."""
 
     has_application = True
     deadline = 3 + 5 + 3 + 4
@@ -158,7 +158,7 @@ class Probe(Server):
 
 
 class Command(Server):
-    """`plinth serve`, with its usual deadlines, on a plain port or on one with TLS."""
+    """`plinth serve` with its default shutdown deadlines, over TCP or TLS."""
 
     deadline = 10 + 5 + 10 + 5
 
@@ -176,7 +176,7 @@ class Command(Server):
 
 
 class Files:
-    """What the servers need on disk."""
+    """Files that the servers need."""
 
     def __init__(self, folder):
         self.folder = folder

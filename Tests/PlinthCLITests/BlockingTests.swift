@@ -4,7 +4,7 @@
 import PlinthTestSupport
 import Testing
 
-/// Lets the tests of a suite block their threads: ``BlockingThreads`` runs them.
+/// Runs a suite's tests on ``BlockingThreads``, so that they may block.
 struct BlockingTests: SuiteTrait, TestTrait, TestScoping {
     var isRecursive: Bool { true }
 

@@ -5,7 +5,7 @@ import PlinthTestSupport
 import Foundation
 import Testing
 
-/// The built tool, run as a process.
+/// Runs the built tool as a process.
 struct Tool {
     struct Result: Equatable {
         var output: String
@@ -20,7 +20,7 @@ struct Tool {
         return process
     }
 
-    /// Runs the tool to its end, with files as input and output, so that neither side waits for the other.
+    /// Runs the tool to its end, with files as input and output so that neither side can block on a full pipe.
     static func run(_ arguments: [String], input: Data) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -46,9 +46,9 @@ struct Tool {
     }
 }
 
-@Suite("The command plinth", .blocking)
+@Suite("The plinth command", .blocking)
 struct CommandTests {
-    @Test("decode prints events as lines of JSON", arguments: ["1", "3", "65536"])
+    @Test("Decode prints events as JSON lines", arguments: ["1", "3", "65536"])
     func decode(_ readSize: String) throws {
         let result = try Tool.run(
             ["decode", "--read-size", readSize],
@@ -56,10 +56,10 @@ struct CommandTests {
         )
         #expect(result.output == #"{"type":"e","data":"a\né","id":"1"}"# + "\n")
         #expect(result.status == 0)
-        #expect(result.errors.hasPrefix("plinth decode: the input ends within an event, before the blank line"))
+        #expect(result.errors.hasPrefix("plinth decode: the input ends within an event, before its blank line"))
     }
 
-    @Test("decode's JSON has nothing that a terminal obeys, and encode brings back what it was")
+    @Test("Decode escapes terminal controls in its JSON, and encode restores them")
     func controls() throws {
         let stream = "event: \u{9B}31m\ndata: a\u{7F}\u{80}\u{9F}\u{202E}\u{2066}\u{2028}\u{2029}é\u{200F}\n\n"
         let lines = try Tool.run(["decode"], input: stream)
@@ -71,7 +71,7 @@ struct CommandTests {
         #expect(try Tool.run(["encode"], input: lines.output).output == stream)
     }
 
-    @Test("a full disk and an input that cannot be read are said to be so")
+    @Test("A full disk and an unreadable input are reported")
     func failingStreams() throws {
         func run(_ command: String) throws -> (errors: String, status: Int32) {
             let shell = Process()
@@ -92,7 +92,7 @@ struct CommandTests {
         #endif
     }
 
-    @Test("decode --comments prints them, and encode reads all of it")
+    @Test("Decode with --comments prints comments, and encode restores the stream")
     func comments() throws {
         let stream = ": c\nid: 1\ndata: a\n\nretry: 5\n\n"
         let lines = try Tool.run(["decode", "--comments"], input: stream)
@@ -100,12 +100,12 @@ struct CommandTests {
         #expect(try Tool.run(["encode"], input: lines.output) == .init(output: stream, errors: "", status: 0))
     }
 
-    @Test("no input is no output", arguments: ["decode", "encode"])
+    @Test("Empty input produces empty output", arguments: ["decode", "encode"])
     func empty(_ command: String) throws {
         #expect(try Tool.run([command], input: "") == .init(output: "", errors: "", status: 0))
     }
 
-    @Test("encode names the line that is wrong, after what was good")
+    @Test("Encode reports the number of an invalid line, after writing earlier lines")
     func badLine() throws {
         let result = try Tool.run(["encode"], input: "{\"data\":\"a\"}\n{\"dat\":\"b\"}\n{\"data\":\"c\"}\n")
         #expect(
@@ -113,13 +113,13 @@ struct CommandTests {
                 == .init(
                     output: "data: a\n\n",
                     errors:
-                        "plinth encode: line 2: the key \"dat\" is unknown; known are type, data, id, retry and comment\n",
+                        "plinth encode: line 2: unknown key \"dat\"; known keys: type, data, id, retry, comment\n",
                     status: 1
                 )
         )
     }
 
-    @Test("decode names the line that is too large, after what was good")
+    @Test("Decode reports the number of a line that is too long, after printing earlier events")
     func tooLarge() throws {
         let result = try Tool.run(["decode", "--maximum-size", "10"], input: "data: a\n\ndata: 0123456789\n\n")
         #expect(result.output == #"{"type":"message","data":"a","id":null}"# + "\n")
@@ -130,7 +130,7 @@ struct CommandTests {
     }
 
     @Test(
-        "options out of range are refused",
+        "Options out of range are rejected",
         arguments: [["decode", "--read-size", "0"], ["encode", "--maximum-size", "0"]]
     )
     func options(_ arguments: [String]) throws {
@@ -139,7 +139,7 @@ struct CommandTests {
         #expect(!result.errors.isEmpty)
     }
 
-    @Test("megabytes pass through both")
+    @Test("Decode and encode round-trip megabytes")
     func large() throws {
         let text = String(repeating: "é\"0123456789abcdef\u{1}", count: 200_000)
         let stream = "data: \(text)\ndata: \(text)\n\n" + String(repeating: "event: e\ndata: x\n\n", count: 50_000)
@@ -151,7 +151,7 @@ struct CommandTests {
     }
 
     @Test(
-        "each event is printed at once, while the input goes on",
+        "Each event is printed at once, while the input stays open",
         arguments: [
             (["decode"], "data: a\n\n", #"{"type":"message","data":"a","id":null}"# + "\n"),
             (["encode"], "{\"data\":\"a\"}\n", "data: a\n\n"),
@@ -165,7 +165,7 @@ struct CommandTests {
         try process.run()
         for _ in 0..<3 {
             try standardInput.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            // Blocks until the output is there: the input is still open.
+            // Blocks until the output arrives; the input is still open.
             var read = ""
             while read.utf8.count < output.utf8.count {
                 let data = standardOutput.nextOutput()
@@ -179,7 +179,7 @@ struct CommandTests {
         #expect(process.terminationStatus == 0)
     }
 
-    @Test("a reader that leaves ends it quietly")
+    @Test("The command exits with status 0 and no message when its reader closes the pipe")
     func brokenPipe() throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: file) }
@@ -190,7 +190,7 @@ struct CommandTests {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        // More comes than a pipe holds, so the tool has not ended.
+        // The output exceeds a pipe's capacity, so the tool is still running.
         _ = try output.fileHandleForReading.read(upToCount: 10)
         try output.fileHandleForReading.close()
         process.waitUntilExit()

@@ -4,7 +4,7 @@ import PlinthCLI
 import PlinthEvents
 import Testing
 
-@Suite("plinth decode, its core")
+@Suite("EventStreamDecoder")
 struct DecodeTests {
     static func decode(_ stream: String, comments: Bool = false, by size: Int? = nil) throws -> String {
         try decode(Array(stream.utf8), comments: comments, by: size)
@@ -48,13 +48,13 @@ struct DecodeTests {
         (": c\nid: 1\n\nretry: 5\n\ndata: unfinished\n", ""),
     ]
 
-    @Test("an event is an object with type, data and ID in this order, and retry if it had one", arguments: cases)
+    @Test("An event is an object with type, data and ID in this order, then any retry", arguments: cases)
     func objects(_ stream: String, _ lines: String) throws {
         #expect(try Self.decode(stream) == lines)
         #expect(try Self.decode(stream, by: 1) == lines)
     }
 
-    @Test("comments and blocks without data are printed on demand, in their place")
+    @Test("With comments enabled, comments and blocks without data are printed in stream order")
     func comments() throws {
         let stream = ": a \ndata: x\n:\"b\ndata: y\n\nid: 1\n\nretry: 5\n\nid: 2\nretry: 6\n\nid\n\n:\n"
         let lines = """
@@ -72,7 +72,7 @@ struct DecodeTests {
         #expect(try Self.decode(stream, comments: true, by: 1) == lines)
     }
 
-    @Test("invalid UTF-8 is repaired as strings are", arguments: 0..<64)
+    @Test("Invalid UTF-8 is repaired as String(decoding:as:) does", arguments: 0..<64)
     func repair(_ seed: Int) throws {
         var state = UInt64(seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1
         func next() -> UInt8 {
@@ -82,7 +82,7 @@ struct DecodeTests {
         let some: [UInt8] = [0x80, 0xBF, 0xC2, 0xE0, 0xA0, 0xED, 0x9F, 0xEF, 0xF0, 0x90, 0xF4, 0x8F, 0xFF, 0x41]
         for _ in 0..<50 {
             let bytes = (0..<Int(next() % 12)).map { _ in some[Int(next()) % some.count] }
-            // Of C1 controls, which a terminal obeys, the escapes.
+            // C1 controls, which a terminal interprets, are escaped.
             let text = String(decoding: bytes, as: UTF8.self).unicodeScalars
                 .map { (0x80..<0xA0).contains($0.value) ? "\\u00" + String($0.value, radix: 16) : String($0) }.joined()
             let line = try Self.decode(Array("data: ".utf8) + bytes + [0x0A, 0x0A])
@@ -90,7 +90,7 @@ struct DecodeTests {
         }
     }
 
-    @Test("characters to escape are found at every place")
+    @Test("A character that needs an escape is found at every position")
     func places() throws {
         for count in 0..<40 {
             for (text, escaped) in [
@@ -111,7 +111,7 @@ struct DecodeTests {
         (": c\n", false, false), ("retry: 5\n", false, true), ("dat", false, false), ("event: e\n", false, false),
     ]
 
-    @Test("an event that the stream ends within is noticed, and so is with comments what else would be printed")
+    @Test("A stream that ends within an event, or with comments within a comment or block, ends unfinished")
     func unfinished() throws {
         for (stream, isUnfinished, withComments) in Self.unfinished {
             for split in 0...stream.utf8.count {

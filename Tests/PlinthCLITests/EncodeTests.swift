@@ -3,7 +3,7 @@
 import PlinthCLI
 import Testing
 
-@Suite("plinth encode, its core")
+@Suite("EventStreamEncoder")
 struct EncodeTests {
     static func encode(_ lines: String, by size: Int? = nil, maximum: Int = .max) -> (text: String, error: String?) {
         encode(Array(lines.utf8), by: size, maximum: maximum)
@@ -49,7 +49,7 @@ struct EncodeTests {
         ("  \t ", ""),
     ]
 
-    @Test("a line becomes a block", arguments: good)
+    @Test("A line becomes a block", arguments: good)
     func lines(_ line: String, _ text: String) {
         for size in [nil, 1, 3] {
             let result = Self.encode(line + "\n" + line, by: size)
@@ -59,22 +59,22 @@ struct EncodeTests {
     }
 
     static let bad: [(line: String, reason: String)] = [
-        ("x", "it is not a JSON object"),
-        ("[]", "it is not a JSON object"),
-        (#""data""#, "it is not a JSON object"),
-        ("null", "it is not a JSON object"),
-        ("{", "a key in quotes is missing at its end"),
-        (#"{"data""#, "a colon is missing at its end"),
-        (#"{"data":"a"#, "a string has no end"),
-        (#"{"data":"a""#, "a comma or the end of the object is missing at its end"),
-        (#"{"data":"a",}"#, "a key in quotes is missing at byte 12"),
-        (#"{"data":"a"} x"#, "the end of the line is missing at byte 13"),
-        (#"{"data":"a"}{"data":"b"}"#, "the end of the line is missing at byte 12"),
-        (#"{data:"a"}"#, "a key in quotes is missing at byte 1"),
-        (#"{"data":"a","foo":1}"#, #"the key "foo" is unknown; known are type, data, id, retry and comment"#),
-        (#"{"Data":"a"}"#, #"the key "Data" is unknown; known are type, data, id, retry and comment"#),
-        (#"{"data":"a","data":"b"}"#, #"the key "data" is there twice"#),
-        (#"{"data":null,"data":"b"}"#, #"the key "data" is there twice"#),
+        ("x", "not a JSON object"),
+        ("[]", "not a JSON object"),
+        (#""data""#, "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("{", "expected a key in quotes, but the input ends"),
+        (#"{"data""#, "expected a colon, but the input ends"),
+        (#"{"data":"a"#, "unterminated string"),
+        (#"{"data":"a""#, "expected a comma or the end of the object, but the input ends"),
+        (#"{"data":"a",}"#, "expected a key in quotes at byte 12"),
+        (#"{"data":"a"} x"#, "expected the end of the line at byte 13"),
+        (#"{"data":"a"}{"data":"b"}"#, "expected the end of the line at byte 12"),
+        (#"{data:"a"}"#, "expected a key in quotes at byte 1"),
+        (#"{"data":"a","foo":1}"#, #"unknown key "foo"; known keys: type, data, id, retry, comment"#),
+        (#"{"Data":"a"}"#, #"unknown key "Data"; known keys: type, data, id, retry, comment"#),
+        (#"{"data":"a","data":"b"}"#, #"the key "data" occurs twice"#),
+        (#"{"data":null,"data":"b"}"#, #"the key "data" occurs twice"#),
         (#"{"data":1}"#, #"the value of "data" is not a string or null"#),
         (#"{"data":{}}"#, #"the value of "data" is not a string or null"#),
         (#"{"data":"a","type":true}"#, #"the value of "type" is not a string or null"#),
@@ -85,20 +85,20 @@ struct EncodeTests {
         (#"{"data":"a","retry":-1}"#, #"the value of "retry" is not in 0...9007199254740991"#),
         (#"{"data":"a","retry":9007199254740992}"#, #"the value of "retry" is not in 0...9007199254740991"#),
         (#"{"data":"a","retry":99999999999999999999999}"#, #"the value of "retry" is not in 0...9007199254740991"#),
-        (#"{"data":"a","retry":01}"#, "a number has a leading zero at byte 20"),
-        (#"{"data":"\ud83c"}"#, "an escape is half of a surrogate pair at byte 9"),
-        (#"{"data":"\udf89"}"#, "an escape is half of a surrogate pair at byte 9"),
-        (#"{"data":"\ud83cx"}"#, "an escape is half of a surrogate pair at byte 9"),
-        (#"{"data":"\ud83c\u0041"}"#, "an escape is half of a surrogate pair at byte 9"),
-        (#"{"data":"\x"}"#, "an escape is unknown at byte 9"),
-        (#"{"data":"\u12g4"}"#, "an escape has not four hexadecimal digits at byte 9"),
-        (#"{"data":"\u12"#, "an escape has not four hexadecimal digits at byte 9"),
-        (#"{"data":"\"#, "an escape is unknown at byte 9"),
-        ("{\"data\":\"\t\"}", "a control character is not escaped at byte 9"),
-        (#"{"type":"e"}"#, #"an event needs the key "data", if only with an empty string"#),
+        (#"{"data":"a","retry":01}"#, "number with a leading zero at byte 20"),
+        (#"{"data":"\ud83c"}"#, "unpaired surrogate escape at byte 9"),
+        (#"{"data":"\udf89"}"#, "unpaired surrogate escape at byte 9"),
+        (#"{"data":"\ud83cx"}"#, "unpaired surrogate escape at byte 9"),
+        (#"{"data":"\ud83c\u0041"}"#, "unpaired surrogate escape at byte 9"),
+        (#"{"data":"\x"}"#, "unknown escape at byte 9"),
+        (#"{"data":"\u12g4"}"#, "escape without four hexadecimal digits at byte 9"),
+        (#"{"data":"\u12"#, "escape without four hexadecimal digits at byte 9"),
+        (#"{"data":"\"#, "unknown escape at byte 9"),
+        ("{\"data\":\"\t\"}", "unescaped control character at byte 9"),
+        (#"{"type":"e"}"#, #"an event requires the key "data", which may be empty"#),
         ("{}", #"none of the keys "data", "id", "retry" and "comment" has a value"#),
         (#"{"data":null}"#, #"none of the keys "data", "id", "retry" and "comment" has a value"#),
-        (#"{"comment":"a","data":"b"}"#, #"the key "comment" stands alone, without the keys of an event"#),
+        (#"{"comment":"a","data":"b"}"#, #"the key "comment" cannot be combined with the keys of an event"#),
         (
             #"{"data":"a","type":"a\nb"}"#,
             "invalidType: The event type has a line feed (LF) at byte 1, which would end its field; remove it."
@@ -113,7 +113,7 @@ struct EncodeTests {
         ),
     ]
 
-    @Test("a bad line is named with its number, after what was good", arguments: bad)
+    @Test("An invalid line is reported with its number, after earlier lines are encoded", arguments: bad)
     func failures(_ line: String, _ reason: String) {
         for size in [nil, 1] {
             let result = Self.encode(#"{"data":"good"}"# + "\n\n" + line + "\n" + #"{"data":"later"}"#, by: size)
@@ -122,22 +122,22 @@ struct EncodeTests {
         }
     }
 
-    @Test("a line that is not UTF-8 is refused, not repaired")
+    @Test("A line that is not UTF-8 is rejected, not repaired")
     func notUTF8() {
         let result = Self.encode(Array(#"{"data":""#.utf8) + [0xFF] + Array(#""}"#.utf8))
-        #expect(result.error == "line 1: the string that starts at byte 9 is not UTF-8")
+        #expect(result.error == "line 1: the string that starts at byte 9 is not valid UTF-8")
         let escaped = Self.encode(Array(#"{"data":"\n"#.utf8) + [0xC3] + Array(#""}"#.utf8))
-        #expect(escaped.error == "line 1: the string that starts at byte 9 is not UTF-8")
+        #expect(escaped.error == "line 1: the string that starts at byte 9 is not valid UTF-8")
     }
 
-    @Test("a line above the maximum is refused", arguments: [nil, 1, 5])
+    @Test("A line above the maximum size is rejected", arguments: [nil, 1, 5])
     func tooLong(_ size: Int?) {
         let line = #"{"data":"a"}"#
         #expect(Self.encode(line, by: size, maximum: 12).error == nil)
-        #expect(Self.encode(line, by: size, maximum: 11).error == "line 1: it is longer than 11 bytes")
+        #expect(Self.encode(line, by: size, maximum: 11).error == "line 1: longer than 11 bytes")
     }
 
-    @Test("what decode prints with comments, encode reads back")
+    @Test("Encode reverses the output of decode with comments")
     func roundTrip() throws {
         let stream = """
             : a "comment"

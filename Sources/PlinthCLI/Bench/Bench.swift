@@ -3,27 +3,26 @@
 #if Command && Client
 import ArgumentParser
 
-/// `plinth bench`: what a hub does with so many subscribers.
+/// `plinth bench`: measures a hub under load.
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Hold subscribers, publish at a rate, and report latency, losses and order.",
+        abstract: "Hold subscribers, publish at a fixed rate, and report latency, losses and order.",
         discussion: """
-            Try it, with a hub of your own:
+            Try it:
 
               plinth serve --log-level error &
               plinth bench --subscribers 1000 --rate 10 --for 20s http://localhost:8080
 
-            The URL is that of a hub, where a topic of a random name is used, or that of a topic. Each event is published \
-            by a request of its own, and its latency is the time from the beginning of that to the event's arrival at a \
-            subscriber: of all subscribers, since a hub sends to one after the other. Publishing keeps its times, \
-            however long answers take, with as many requests under way as --publishers.
+            The URL names a topic, or a hub, on which a topic with a random name is used. Each event is published by \
+            its own request. Latency runs from the start of that request to the event's arrival at a subscriber, and \
+            is recorded for every subscriber, since a hub sends to them in turn. Events are published on schedule, \
+            however slow the responses, with at most --publishers requests in flight.
 
-            With https:// subscribers share connections if the server speaks HTTP/2, a hundred streams each at most; \
-            --http1 for a connection each. The load takes processor time as well: on one machine with the hub, both \
-            share it, and a machine of its own tells more. Each connection takes a descriptor (see ulimit -n).
+            With https:// and HTTP/2, up to 100 streams share a connection; --http1 opens one connection per stream. \
+            The load generator uses CPU time as well, so run it on another machine than the hub for accurate figures. \
+            Each connection takes a file descriptor (see ulimit -n).
 
-            Exit status: 0 if nothing was lost, duplicated or out of order; 1 otherwise; 64 for a mistake on the \
-            command line.
+            Exit status: 0 if nothing was lost, duplicated or out of order; 1 otherwise; 64 for a usage error.
             """
     )
 
@@ -32,10 +31,10 @@ struct Bench: AsyncParsableCommand {
 
     @OptionGroup var request: RequestOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Streams to hold.", valueName: "number"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Number of streams to hold open.", valueName: "number"))
     var subscribers = 100
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Events a second.", valueName: "number"))
+    @Option(name: .shortAndLong, help: ArgumentHelp("Events to publish per second.", valueName: "number"))
     var rate = 10.0
 
     @Option(name: .customLong("for"), help: ArgumentHelp("How long to measure.", valueName: "time"))
@@ -44,31 +43,31 @@ struct Bench: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to publish before measuring.", valueName: "time"))
     var warmUp = "1s"
 
-    @Option(help: ArgumentHelp("Bytes of an event's data, at least 32.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Size of each event's data, at least 32.", valueName: "bytes"))
     var size = 100
 
-    @Option(help: ArgumentHelp("Requests under way at once to publish.", valueName: "number"))
+    @Option(help: ArgumentHelp("Maximum concurrent publish requests.", valueName: "number"))
     var publishers = 4
 
-    @Option(help: ArgumentHelp("Streams that are being opened at once.", valueName: "number"))
+    @Option(help: ArgumentHelp("Maximum streams being opened at once.", valueName: "number"))
     var connecting = 64
 
-    @Flag(name: .customLong("http1"), help: "Do not speak HTTP/2.")
+    @Flag(name: .customLong("http1"), help: "Use HTTP/1.1 only.")
     var isHTTP1 = false
 
-    @Flag(help: "Print the figures as JSON, times in microseconds.")
+    @Flag(help: "Print the figures as JSON, with times in microseconds.")
     var json = false
 
     func validate() throws {
         try RequestOptions.check(url)
-        if !(1...1_000_000).contains(subscribers) { throw ValidationError("--subscribers is 1 to 1000000.") }
-        if !(rate > 0 && rate <= 1_000_000) { throw ValidationError("--rate is more than 0, and at most 1000000.") }
-        if !(32...(1 << 24)).contains(size) { throw ValidationError("--size is 32 to 2^24 bytes.") }
-        if !(1...1024).contains(publishers) { throw ValidationError("--publishers is 1 to 1024.") }
-        if !(1...4096).contains(connecting) { throw ValidationError("--connecting is 1 to 4096.") }
+        if !(1...1_000_000).contains(subscribers) { throw ValidationError("--subscribers must be 1 to 1000000.") }
+        if !(rate > 0 && rate <= 1_000_000) { throw ValidationError("--rate must be more than 0 and at most 1000000.") }
+        if !(32...(1 << 24)).contains(size) { throw ValidationError("--size must be 32 to 2^24 bytes.") }
+        if !(1...1024).contains(publishers) { throw ValidationError("--publishers must be 1 to 1024.") }
+        if !(1...4096).contains(connecting) { throw ValidationError("--connecting must be 1 to 4096.") }
         for (name, text) in [("--for", time), ("--warm-up", warmUp)] {
             guard let time = TimeText.duration(text), time <= .seconds(86_400) else {
-                throw ValidationError("\(name) is no time such as 250ms, 90s, 5m, and no more than 1d: \(text)")
+                throw ValidationError("\(name) must be a time such as 250ms, 90s, 5m, at most 1d: \(text)")
             }
         }
     }
@@ -96,7 +95,7 @@ struct Bench: AsyncParsableCommand {
         if !report.isClean { throw ExitCode(1) }
     }
 
-    /// The topic that is named, or one of the hub that nobody else has.
+    /// The given topic, or one with a random name on the given hub.
     private var topicURL: String {
         if url.contains("/topics/") { return url }
         let slash = url.hasSuffix("/") ? "" : "/"

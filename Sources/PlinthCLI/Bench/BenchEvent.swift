@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The data of the events of `plinth bench`: a number, the time at which it was sent, and filler.
+/// The event data of `plinth bench`: a number, the send time in nanoseconds, and padding.
 enum BenchEvent {
     static func text(_ number: Int, at nanoseconds: Int64, size: Int) -> String {
         let head = "\(number) \(nanoseconds) "
         return head + String(repeating: "x", count: max(0, size - head.utf8.count))
     }
 
-    /// The number, and the time in nanoseconds; nil if it is not of this run.
+    /// Parses the number and the send time in nanoseconds; nil if `data` has another format.
     static func read(_ data: Span<UInt8>) -> (number: Int, sent: Int64)? {
         var at = 0
         guard let number = digits(data, &at), let sent = digits(data, &at), let number = Int(exactly: number) else {
@@ -16,7 +16,7 @@ enum BenchEvent {
         return (number, sent)
     }
 
-    /// A number of at most 18 digits, and the space behind it.
+    /// Parses a number of at most 18 digits and the space after it.
     private static func digits(_ data: Span<UInt8>, _ at: inout Int) -> Int64? {
         let start = at
         var value: Int64 = 0
@@ -30,7 +30,7 @@ enum BenchEvent {
     }
 }
 
-/// A clock that all threads of the process share.
+/// Nanoseconds since a process-wide start.
 enum MonotonicNanoseconds {
     private static let start = ContinuousClock.now
 

@@ -9,19 +9,19 @@ struct BenchReport {
     let received: Int
     let duplicated: Int
     let outOfOrder: Int
-    /// Streams that could not be opened, or ended too early.
+    /// Streams that could not be opened, or ended early.
     let broken: Int
     let rate: Double
     let seconds: Double
     let opening: Double
-    /// In microseconds, in order.
+    /// In microseconds, ascending.
     let latencies: [UInt32]
     let acknowledgements: [UInt32]
 
     var lost: Int { max(0, expected - (received - duplicated)) }
     var isClean: Bool { lost == 0 && duplicated == 0 && outOfOrder == 0 && broken == 0 && publishFailures == 0 }
 
-    /// The smallest value that so much of all is not above; 0 if there are none.
+    /// The smallest value that at least the fraction `part` of the values does not exceed; 0 if `sorted` is empty.
     static func percentile(_ part: Double, of sorted: [UInt32]) -> UInt32 {
         guard !sorted.isEmpty else { return 0 }
         return sorted[min(sorted.count - 1, max(0, Int((Double(sorted.count) * part).rounded(.up)) - 1))]
@@ -37,14 +37,14 @@ struct BenchReport {
         var lines = [
             "subscribers    \(subscribers), opened in \(Self.decimal(opening, 1)) s",
             "published      \(published) events in \(Self.decimal(seconds, 1)) s, "
-                + "\(Self.decimal(Double(published) / max(seconds, 0.001), 1)) a second"
-                + (rate > 0 ? " (\(Self.decimal(rate, 1)) were wanted)" : ""),
-            "delivered      \(received) of \(expected), \(Self.decimal(Double(received) / max(seconds, 0.001), 0)) a second",
+                + "\(Self.decimal(Double(published) / max(seconds, 0.001), 1))/s"
+                + (rate > 0 ? " (target \(Self.decimal(rate, 1)))" : ""),
+            "delivered      \(received) of \(expected), \(Self.decimal(Double(received) / max(seconds, 0.001), 0))/s",
             "latency ms     \(times(latencies))",
             "acknowledged   \(times(acknowledgements))",
             "lost \(lost)  duplicated \(duplicated)  out of order \(outOfOrder)  broken streams \(broken)",
         ]
-        if publishFailures > 0 { lines.append("\(publishFailures) events were not accepted") }
+        if publishFailures > 0 { lines.append("\(publishFailures) events were rejected") }
         return lines
     }
 

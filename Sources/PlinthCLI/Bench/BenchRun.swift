@@ -7,9 +7,9 @@ import NIOCore
 import NIOHTTP1
 import Synchronization
 
-/// A run of `plinth bench`: opens streams, publishes, waits for the last deliveries.
+/// A run of `plinth bench`: opens the streams, publishes, and waits for the last deliveries.
 struct BenchRun: Sendable {
-    /// How the topic is reached.
+    /// The route to the topic.
     let route: RequestRoute
     let isHTTP1: Bool
     let subscribers: Int
@@ -20,7 +20,7 @@ struct BenchRun: Sendable {
     let publishers: Int
     let connecting: Int
 
-    /// What publishing came to.
+    /// The results of publishing.
     private struct Published: Sendable {
         var count = 0
         var failures = 0
@@ -36,9 +36,9 @@ struct BenchRun: Sendable {
         let warmUpEvents = Int((rate * (warmUp / .seconds(1))).rounded(.up))
         let events = warmUpEvents + max(1, Int((rate * (time / .seconds(1))).rounded()))
         let (expected, overflow) = events.multipliedReportingOverflow(by: subscribers)
-        guard !overflow else { throw BenchFailure("that would be too many deliveries to count") }
+        guard !overflow else { throw BenchFailure("too many deliveries to count") }
         let record = BenchRecord(measured: warmUpEvents..<events, expected: expected)
-        // Clients of their own: publishing does not wait for a stream's connection, nor share one.
+        // Separate clients, so that publishing neither waits for nor shares a stream's connection.
         let streams = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         let publisher = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
@@ -52,10 +52,10 @@ struct BenchRun: Sendable {
             try? await streams.shutdown()
             try? await publisher.shutdown()
             if published.failures > 0 {
-                StandardStreams.complain("plinth bench: an event was not accepted: \(published.failure ?? "?")")
+                StandardStreams.complain("plinth bench: an event was rejected: \(published.failure ?? "?")")
             }
             if counts.ended + counts.failed > 0 {
-                StandardStreams.complain("plinth bench: a stream is over: \(counts.failure ?? "it was ended")")
+                StandardStreams.complain("plinth bench: a stream ended early: \(counts.failure ?? "by the server")")
             }
             return BenchReport(
                 subscribers: subscribers,
@@ -90,7 +90,7 @@ struct BenchRun: Sendable {
 
     // MARK: - Streams
 
-    /// Opens all streams, so many at once.
+    /// Opens all streams, at most `connecting` at once.
     private func open(_ client: HTTPClient, _ record: BenchRecord) async throws -> [HTTPClient.Task<Void>] {
         var request = try HTTPClient.Request(url: route.url)
         for field in route.fields { request.headers.add(name: field.name.rawName, value: field.value) }
@@ -104,20 +104,20 @@ struct BenchRun: Sendable {
             progress.show(opened)
             if failed + ended > 0 {
                 throw BenchFailure(
-                    "a stream could not be opened, or was ended, when \(opened) of \(subscribers) had been: \(failure ?? "?")"
+                    "a stream did not open or ended early, with \(opened) of \(subscribers) open: \(failure ?? "?")"
                 )
             }
             if opened == subscribers { break }
             if opened != lastOpened { (lastOpened, lastChange) = (opened, .now) }
             guard ContinuousClock.now - lastChange < .seconds(15) else {
-                throw BenchFailure("\(opened) of \(subscribers) streams are open, and no other was for 15 s")
+                throw BenchFailure("only \(opened) of \(subscribers) streams opened, and no further one within 15 s")
             }
             while tasks.count < min(subscribers, opened + connecting) {
                 tasks.append(
                     client.execute(request: request, delegate: BenchSubscriber(record, publishers: publishers))
                 )
             }
-            // Streams open on event loops, which tell nobody; asked again often, so that there is always one to open.
+            // Polls the count that event loops update, often enough to keep `connecting` streams opening.
             try await Task.sleep(for: .milliseconds(1))
         }
         progress.clear()
@@ -137,9 +137,9 @@ struct BenchRun: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for publisher in 0..<publishers {
                 group.addTask {
-                    // Each has its own, one after the other: their order is known, that of all is not.
+                    // A publisher sends its own events in sequence, so order is checked per publisher.
                     for number in stride(from: publisher, to: events, by: publishers) {
-                        // Each has its time, whatever became of those before.
+                        // Scheduled from the start, however long earlier requests took.
                         try? await Task.sleep(until: start + .seconds(Double(number) / rate))
                         await publish(number, client, published, isMeasured: number >= warmUpEvents)
                     }
@@ -187,13 +187,13 @@ struct BenchRun: Sendable {
             let done = published.state.withLock { $0.count + $0.failures }
             progress.show(done)
             if done >= events { break }
-            // How often a person wants to see it.
+            // The interval between progress updates.
             try? await Task.sleep(for: .milliseconds(100))
         }
         progress.clear()
     }
 
-    /// Waits until so many have come, as long as others come.
+    /// Waits until `expected` deliveries have arrived, or until none arrives for 5 s.
     private func deliver(_ expected: Int, _ record: BenchRecord) async {
         var last = -1
         var lastChange = ContinuousClock.now
@@ -202,13 +202,13 @@ struct BenchRun: Sendable {
             if received >= expected { return }
             if received != last { (last, lastChange) = (received, .now) }
             if ContinuousClock.now - lastChange > .seconds(5) { return }
-            // Deliveries are counted on event loops, which tell nobody.
+            // Polls the count that event loops update.
             try? await Task.sleep(for: .milliseconds(10))
         }
     }
 }
 
-/// A bar on standard error, if that is a terminal.
+/// A progress bar on standard error, if that is a terminal.
 private struct Progress {
     private let what: String
     private let count: Int

@@ -8,7 +8,7 @@ import PlinthEvents
 import PlinthStreams
 import Synchronization
 
-/// What all subscribers of a run have seen, and how long it took.
+/// The counts and latencies of all subscribers of a run.
 final class BenchRecord: Sendable {
     struct Counts {
         var opened = 0
@@ -18,14 +18,14 @@ final class BenchRecord: Sendable {
         var received = 0
         var duplicated = 0
         var outOfOrder = 0
-        /// In microseconds, of each delivery, while the run is measured.
+        /// The latency of each measured delivery, in microseconds.
         var latencies: [UInt32] = []
         var failure: String?
     }
 
-    /// One lock for the subscribers of a few event loops each would be faster; what is measured here is the server.
+    /// A lock per event loop would be faster, but the subject of the measurement is the server.
     private let counts = Mutex(Counts())
-    /// The numbers of the events that are measured; those before warm up, and those behind nobody published.
+    /// The numbers of the measured events: lower numbers are warm-up, higher ones are not of this run.
     let measured: Range<Int>
 
     init(measured: Range<Int>, expected: Int) {
@@ -35,7 +35,7 @@ final class BenchRecord: Sendable {
 
     func change(_ body: (inout sending Counts) -> Void) { counts.withLock { body(&$0) } }
 
-    /// The counts without the latencies, which are many.
+    /// The counts, without copying the latencies.
     var progress: (opened: Int, failed: Int, ended: Int, received: Int, failure: String?) {
         counts.withLock { ($0.opened, $0.failed, $0.ended, $0.received, $0.failure) }
     }
@@ -43,16 +43,16 @@ final class BenchRecord: Sendable {
     func take() -> Counts { counts.withLock { $0 } }
 }
 
-/// One subscriber: reads its stream on the event loop of its connection, and looks at each event.
+/// A subscriber that parses its stream and checks each event on its connection's event loop.
 ///
-/// Invariant, for `@unchecked`: after it is made only AsyncHTTPClient has it, which calls a delegate on one event loop.
+/// Invariant, for `@unchecked`: only AsyncHTTPClient holds the instance, and calls a delegate on one event loop.
 final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
     typealias Response = Void
 
     private let record: BenchRecord
     private var parser = ServerSentEventParser()
     private var isOpen = false
-    /// The last event of each publisher, whose events come in their order.
+    /// The last event number of each publisher, whose events arrive in order.
     private var last: [Int]
 
     init(_ record: BenchRecord, publishers: Int) {
@@ -69,7 +69,7 @@ final class BenchSubscriber: HTTPClientResponseDelegate, @unchecked Sendable {
         }
         let status = TerminalText.visible("\(head.status)", upTo: 100)
         return task.eventLoop.makeFailedFuture(
-            BenchFailure("a stream was answered with \(status), \(TerminalText.visible(type, upTo: 100))")
+            BenchFailure("the response to a stream request is \(status), \(TerminalText.visible(type, upTo: 100))")
         )
     }
 

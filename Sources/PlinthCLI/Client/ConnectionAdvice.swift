@@ -3,19 +3,19 @@
 #if Command && Client
 import PlinthClient
 
-/// What to do about a failure with the options of the command; `listen`, `publish` and `bench` say it alike.
+/// Advice on connection failures in terms of command-line options, shared by `listen`, `publish` and `bench`.
 enum ConnectionAdvice {
-    /// A sentence to put behind an error's text, or nil if that says enough.
+    /// A sentence to append to an error's text; nil if there is no advice.
     static func sentence(for code: EventSourceError.Code, cause: (any Error)?) -> String? {
         switch code {
-        case .certificateRejected: "--ca-certificates FILE trusts the issuer of a certificate, --insecure any."
-        case .proxyFailed: "--proxy http://USER:PASSWORD@HOST names the proxy and the user."
+        case .certificateRejected: "--ca-certificates FILE trusts a certificate's issuer; --insecure trusts any."
+        case .proxyFailed: "Set the proxy and its user with --proxy http://USER:PASSWORD@HOST."
         case .connectionFailed, .connectionLost, .handshakeFailed: cause.map { "(\($0))" }
         default: nil
         }
     }
 
-    /// Why a request had no answer and what to do about it, to be put into a sentence.
+    /// Why a request failed, with advice, for use within a sentence.
     static func clause(for error: any Error) -> String {
         let known = EventSourceTransportError.of(error)
         let sentences = [known.message, sentence(for: known.code, cause: known.cause)].compactMap(\.self)

@@ -2,63 +2,63 @@
 
 import PlinthEvents
 
-/// Lines of input as events on their way to a hub; knows no files.
+/// Converts input lines to events for a hub, without I/O.
 package struct EventLines {
-    /// What a line is.
+    /// The format of a line.
     package enum Form: Sendable {
         /// The data of an event.
         case text
-        /// A line of JSON, as `plinth decode` and `plinth listen --json` print.
+        /// A JSON line, as printed by `plinth decode` and `plinth listen --json`.
         case json
     }
 
-    /// What becomes of a line of which no event can be made: one that is not UTF-8, too long, or no JSON.
+    /// How to handle an invalid line: one that is not UTF-8, too long, or not a JSON event.
     package enum Invalid: String, Sendable, CaseIterable {
-        /// It is an error, and the end.
+        /// Throws an error, which ends the run.
         case fail
-        /// It is left out, with a note.
+        /// Skips the line with a note.
         case skip
-        /// What is not UTF-8 becomes U+FFFD, as in a browser; of a text that is too long the beginning is kept, with a
-        /// note. JSON that is too long, or none, is an error.
+        /// Replaces invalid UTF-8 with U+FFFD, as a browser does, and truncates text that is too long, with a note.
+        /// JSON that is too long or invalid is an error.
         case replace
     }
 
     /// Events that are published together.
     package struct Batch: Sendable, Equatable {
-        /// One of them.
+        /// An event of the batch.
         package struct Event: Sendable, Equatable {
-            /// The number of its line.
+            /// The number of its input line.
             package let line: Int
-            /// Where it ends in the batch's bytes.
+            /// The end of the event in the batch's bytes.
             package fileprivate(set) var end: Int
-            /// The ID that it had where it came from, or else the one before it in the batch.
+            /// The event's ID at its source, or else the last one before it in the batch.
             package let id: String?
         }
 
-        /// An event stream.
+        /// The events, encoded as an event stream.
         package private(set) var bytes: [UInt8] = []
-        /// Its events.
+        /// The events in ``bytes``.
         package private(set) var events: [Event] = []
-        /// The ID that the last line with one had, where it came from.
+        /// The source ID of the last line that has one.
         package fileprivate(set) var lastID: String?
-        /// How many lines were left out.
+        /// The number of skipped lines.
         package fileprivate(set) var skipped = 0
-        /// What to say about lines that were left out or cut.
+        /// Messages about skipped or truncated lines.
         package fileprivate(set) var notes: [String] = []
 
         package init() {}
 
-        /// How many events it has.
+        /// The number of events.
         package var count: Int { events.count }
-        /// The line of each event.
+        /// The line number of each event.
         package var lines: [Int] { events.map(\.line) }
 
-        /// The ID behind which a run resumes that has published the first events; nil if none of them has one.
+        /// The ID to resume after once the first `count` events are published; nil if none of them has one.
         package func lastID(ofFirst count: Int) -> String? {
             events.prefix(count).last { $0.id != nil }?.id
         }
 
-        /// Adds what comes later.
+        /// Appends a later batch.
         package mutating func append(_ other: Batch) {
             for var event in other.events {
                 event.end += bytes.count
@@ -79,7 +79,7 @@ package struct EventLines {
             for index in events.indices { events[index].end -= end }
         }
 
-        /// Takes the notes out.
+        /// Removes and returns the notes.
         package mutating func takeNotes() -> [String] {
             defer { notes = [] }
             return notes
@@ -95,29 +95,29 @@ package struct EventLines {
     private let type: String?
     private let maximumLineSize: Int
     private let invalid: Invalid
-    /// The line that has not ended.
+    /// The current, incomplete line.
     private var rest: [UInt8] = []
-    /// Whether that line is too long, so that what follows of it is not kept.
+    /// Whether the current line is too long, so that its remaining bytes are dropped.
     private var excess = Excess.none
-    /// The number of the line that comes next, from 1.
+    /// The number of the current line, from 1.
     package private(set) var line = 1
 
-    /// The bytes of the line that has not ended.
+    /// The number of buffered bytes of the current line.
     package var keptByteCount: Int { rest.count }
 
     private enum Excess {
         case none
-        /// The line is left out.
+        /// The line is skipped.
         case skipped
-        /// The line is published without the rest of it.
+        /// The line is truncated.
         case cut
     }
 
     /// - Parameters:
-    ///   - form: What a line is.
-    ///   - type: The type of events whose line names none.
-    ///   - maximumLineSize: The bytes that a line may have; no more of a line is kept.
-    ///   - invalid: What becomes of a line of which no event can be made.
+    ///   - form: The format of a line.
+    ///   - type: The type of events that specify none.
+    ///   - maximumLineSize: Maximum bytes per line, and of a line's buffer.
+    ///   - invalid: How to handle an invalid line.
     package init(
         _ form: Form,
         type: String? = nil,
@@ -130,7 +130,7 @@ package struct EventLines {
         self.invalid = invalid
     }
 
-    /// Adds the events of the lines that `bytes` complete.
+    /// Adds the event of each line that `bytes` completes.
     package mutating func append(_ bytes: [UInt8], to batch: inout Batch) throws(EventJSONError) {
         var start = 0
         while let end = bytes[start...].firstIndex(of: 0x0A) {
@@ -160,12 +160,12 @@ package struct EventLines {
             rest.append(contentsOf: bytes)
             return
         }
-        let reason = "it is longer than \(maximumLineSize) bytes"
+        let reason = "longer than \(maximumLineSize) bytes"
         if invalid == .replace, form == .text {
             rest.append(contentsOf: bytes.prefix(room))
             Self.removePartialCharacter(from: &rest)
             excess = .cut
-            batch.notes.append("line \(line): \(reason); the rest of it is left out")
+            batch.notes.append("line \(line): \(reason); truncated")
         } else {
             try leaveOut(reason, &batch)
             rest = []
@@ -173,7 +173,7 @@ package struct EventLines {
         }
     }
 
-    /// Removes the beginning of a character of UTF-8 whose other bytes do not follow.
+    /// Removes an incomplete UTF-8 sequence at the end of `bytes`.
     private static func removePartialCharacter(from bytes: inout [UInt8]) {
         guard let start = bytes.suffix(4).lastIndex(where: { $0 & 0xC0 != 0x80 }) else { return }
         let length = bytes[start] >= 0xF0 ? 4 : bytes[start] >= 0xE0 ? 3 : bytes[start] >= 0xC0 ? 2 : 1
@@ -183,7 +183,7 @@ package struct EventLines {
     private func leaveOut(_ reason: String, _ batch: inout Batch) throws(EventJSONError) {
         guard invalid == .skip else { throw EventJSONError(line: line, reason: reason) }
         batch.skipped += 1
-        batch.notes.append("line \(line): \(reason); it is skipped")
+        batch.notes.append("line \(line): \(reason); skipped")
     }
 
     private func add(_ bytes: [UInt8], to batch: inout Batch) throws(EventJSONError) {
@@ -199,9 +199,9 @@ package struct EventLines {
 
     private func addText(_ bytes: [UInt8], to batch: inout Batch) throws(JSONLine.Failure) {
         guard var text = String(validating: bytes, as: UTF8.self) ?? repaired(bytes) else {
-            throw JSONLine.Failure(reason: "it is not UTF-8, and an event is text")
+            throw JSONLine.Failure(reason: "not valid UTF-8")
         }
-        // A line that ends with CR LF, as some systems write them.
+        // Strips the CR of a CR LF line ending.
         if text.utf8.last == 0x0D { text.removeLast() }
         try add(type: type, data: text, retry: nil, to: &batch)
     }
@@ -212,7 +212,7 @@ package struct EventLines {
             bytes = Array(String(decoding: bytes, as: UTF8.self).utf8)
         }
         guard let object = try JSONLine.object(bytes.span) else { return }
-        // Throws what is wrong with it.
+        // Only for validation.
         _ = try object.blocks()
         if let id = object.id { batch.lastID = id }
         guard let data = object.data else { return }
@@ -231,7 +231,7 @@ package struct EventLines {
         to batch: inout Batch
     ) throws(JSONLine.Failure) {
         do throws(ServerSentEventError) {
-            // Its ID is the hub's to give.
+            // Without an ID, which the hub assigns.
             batch.append(try ServerSentEvent(type: type, data: data, retry: retry), line: line)
         } catch {
             throw JSONLine.Failure(reason: error.description)

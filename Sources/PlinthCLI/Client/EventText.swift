@@ -5,14 +5,14 @@ import PlinthClient
 import PlinthEvents
 import PlinthStreams
 
-/// Events as `plinth listen` prints them.
+/// Formats events as `plinth listen` prints them.
 struct EventText {
     enum Form {
-        /// For people.
+        /// Human-readable text.
         case readable(colours: Bool)
-        /// A line of JSON each, as `plinth decode` prints.
+        /// One JSON line per event, in the format of `plinth decode`.
         case json
-        /// As an event stream.
+        /// An event stream.
         case raw
     }
 
@@ -38,7 +38,7 @@ struct EventText {
         }
     }
 
-    /// One line for the type, the ID and data of one line; the lines of longer data below it.
+    /// Prints type, ID and single-line data on one line; data of several lines is indented below.
     private func appendReadable(_ event: EventSource.Event, _ colours: Bool, _ output: inout [UInt8]) {
         var text = Self.styled(Self.visible(event.type[...]), event.type == "gap" ? "1;33" : "1;36", colours)
         if let id = event.id { text += " " + Self.styled(Self.visible(id[...]), "2", colours) }
@@ -68,12 +68,12 @@ struct EventText {
 
     private func appendRaw(_ event: EventSource.Event, _ output: inout [UInt8]) {
         let type = event.type == "message" ? nil : event.type
-        // Type and ID come from a stream, which can hold none that is not valid.
+        // Type and ID were parsed from a stream, so they are valid.
         guard let event = try? ServerSentEvent(type: type, data: event.data, id: event.id) else { return }
         EventStreamBlock.event(event).encode(into: &output)
     }
 
-    /// Text without what a terminal would obey.
+    /// Text with terminal controls replaced.
     static func visible(_ text: Substring) -> String { TerminalText.visible(text) }
 
     private static func styled(_ text: String, _ style: String, _ colours: Bool) -> String {

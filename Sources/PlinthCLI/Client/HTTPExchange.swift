@@ -8,26 +8,26 @@ import PlinthClient
 import PlinthStreams
 import Synchronization
 
-/// One request and its answer, within a time and with a bounded part of the answer's body.
+/// One request and its response, with a timeout and a bound on the response's body.
 final class HTTPExchange: Sendable {
-    /// What a server answered.
+    /// A response.
     struct Answer: Sendable {
         let status: HTTPResponseStatus
-        /// Where the server leads, as it wrote it.
+        /// The value of the `Location` field.
         let location: String?
-        /// The body, or the beginning of one that is larger than 64 KiB.
+        /// The first 64 KiB of the body.
         var body: [UInt8] = []
 
         var isSuccess: Bool { (200..<300).contains(status.code) }
 
-        /// The status in words.
+        /// The status code and its reason phrase.
         var title: String { "\(status.code) \(TerminalText.visible(status.reasonPhrase, upTo: 100))" }
     }
 
-    /// Why there is no answer.
+    /// A request without a response.
     struct Failure: Error {
         let reason: String
-        /// Whether the server may have the request.
+        /// Whether the server may have received the request.
         let isSent: Bool
     }
 
@@ -42,15 +42,15 @@ final class HTTPExchange: Sendable {
 
     private init() {}
 
-    /// Sends a request and waits for the answer's end.
+    /// Sends a request and waits for the end of the response.
     ///
     /// - Parameters:
-    ///   - request: The request; its body is set here.
-    ///   - body: The body.
+    ///   - request: The request, without its body.
+    ///   - body: The body of the request.
     ///   - client: The client.
-    ///   - timeout: How long all of it may take, the answer's body included.
-    /// - Returns: The answer.
-    /// - Throws: ``Failure`` if there is no answer. One other than a success counts even if its body breaks off.
+    ///   - timeout: The maximum time for the whole exchange, including the response's body.
+    /// - Returns: The response.
+    /// - Throws: ``Failure`` if there is no complete response. An incomplete one with an error status is returned.
     static func perform(
         _ request: HTTPClientRequest,
         body: [UInt8],
@@ -60,7 +60,7 @@ final class HTTPExchange: Sendable {
         let exchange = HTTPExchange()
         var request = request
         if body.isEmpty {
-            // There is nothing whose sending could be noticed.
+            // Without a body, sending cannot be observed.
             exchange.state.withLock { $0.isSent = true }
             request.body = .bytes(ByteBuffer())
         } else {
@@ -71,7 +71,7 @@ final class HTTPExchange: Sendable {
         } catch {
             let state = exchange.state.withLock { $0 }
             if let answer = state.answer, !answer.isSuccess { return answer }
-            if error is TimedOut { throw Failure(reason: "it took longer than \(timeout)", isSent: state.isSent) }
+            if error is TimedOut { throw Failure(reason: "timed out after \(timeout)", isSent: state.isSent) }
             let isSent = state.isSent && EventSourceTransportError.preventing(error) == nil
             throw Failure(reason: ConnectionAdvice.clause(for: error), isSent: isSent)
         }
@@ -80,7 +80,7 @@ final class HTTPExchange: Sendable {
     private struct TimedOut: Error {}
 
     private func run(_ request: HTTPClientRequest, _ client: HTTPClient, _ timeout: Duration) async throws -> Answer {
-        // AsyncHTTPClient's own limit ends with the head; a body may take for ever.
+        // AsyncHTTPClient's own deadline covers the head only, not the body.
         try await withThrowingTaskGroup(of: Answer.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await self.exchange(request, client) }
@@ -100,15 +100,15 @@ final class HTTPExchange: Sendable {
         for try await part in response.body {
             answer.body += part.readableBytesView.prefix(Self.maximumBodySize - answer.body.count)
             state.withLock { $0.answer = answer }
-            // What else comes is not waited for.
+            // Ignores the rest of the body.
             if answer.body.count == Self.maximumBodySize { break }
         }
-        // A cancelled body ends as if it were whole.
+        // A cancelled body ends as if it were complete.
         try Task.checkCancellation()
         return answer
     }
 
-    /// The body of a request: notices when it is asked for, which is after the head was sent.
+    /// A request body that records when it is first read, which is after the head was sent.
     private struct Body: AsyncSequence, Sendable {
         typealias Element = ByteBuffer
 

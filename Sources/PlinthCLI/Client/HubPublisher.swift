@@ -9,9 +9,9 @@ import NIOHTTP1
 import PlinthClient
 import PlinthStreams
 
-/// Puts events into a topic of a hub over HTTP.
+/// Publishes events to a topic of a hub over HTTP.
 final class HubPublisher {
-    /// What a hub answers, in JSON.
+    /// The JSON body of a hub's response.
     private struct Report: Decodable {
         var id: String?
         var count: Int?
@@ -24,40 +24,40 @@ final class HubPublisher {
         enum Kind {
             /// Nothing was sent.
             case unreachable
-            /// Whether the hub has the events is not known.
+            /// The hub may or may not have received the events.
             case unanswered
-            /// The hub has no more of them than it reports.
+            /// The hub accepted only the events that it reports.
             case refused
         }
 
         let kind: Kind
-        /// How many of the events the hub has all the same.
+        /// The number of events that the hub accepted nevertheless.
         var accepted = 0
-        /// The ID of the last of these.
+        /// The ID of the last accepted event.
         var lastID: String?
-        /// Whether the event behind them has a type that is the hub's own.
+        /// Whether the event after those has a type that the hub reserves.
         var isReserved = false
         let reason: String
     }
 
-    /// The characters of a server's text that are shown.
+    /// Maximum characters shown of a server's text.
     static let maximumText = 1000
-    /// As many as Fetch follows.
+    /// The limit of the Fetch standard.
     private static let maximumRedirects = 20
 
     private let url: String
     private let options: RequestOptions
     private let timeout: Duration
     private let clients = HubClients()
-    /// Called with what a person should know, once for each place that the server leads to.
+    /// Receives messages for the user, one for each redirect target.
     private let note: (String) -> Void
     private var noted: Set<String> = []
 
     /// - Parameters:
-    ///   - url: The URL of the topic, which may have a user name and a password.
-    ///   - options: How requests are made.
-    ///   - timeout: How long an answer may take, to its end.
-    ///   - note: Called with what a person should know.
+    ///   - url: The URL of the topic, optionally with a user name and a password.
+    ///   - options: The request options.
+    ///   - timeout: The maximum time for a complete response.
+    ///   - note: Receives messages for the user.
     init(url: String, options: RequestOptions, timeout: Duration, note: @escaping (String) -> Void) {
         self.url = url
         self.options = options
@@ -68,9 +68,9 @@ final class HubPublisher {
     /// Closes the connections.
     func close() async { await clients.shutdown() }
 
-    /// Publishes one event whose data is the body.
+    /// Publishes one event with `data` as its data.
     ///
-    /// - Returns: Its ID; empty if the server named none.
+    /// - Returns: The event's ID; empty if the server reports none.
     func publish(data: [UInt8], type: String?, retry: String?) async throws -> String {
         let query = [("type", type), ("retry", retry)].compactMap { name, value in
             value.map { "\(name)=\(PercentEncoding.encode($0))" }
@@ -78,9 +78,9 @@ final class HubPublisher {
         return try await send(query.joined(separator: "&"), data, contentType: "text/plain; charset=utf-8").id ?? ""
     }
 
-    /// Publishes the events of an event stream.
+    /// Publishes a batch as an event stream.
     ///
-    /// - Returns: The ID of the last; empty if the server named none.
+    /// - Returns: The ID of the last event; empty if the server reports none.
     func publish(_ batch: EventLines.Batch) async throws -> String {
         let report = try await send("", batch.bytes, contentType: "text/event-stream")
         guard report.count ?? batch.count == batch.count else {
@@ -88,14 +88,14 @@ final class HubPublisher {
                 kind: .refused,
                 accepted: min(max(report.count ?? 0, 0), batch.count),
                 lastID: report.id,
-                reason: "the server acknowledged \(report.count ?? 0) events of \(batch.count)"
+                reason: "the server acknowledged \(report.count ?? 0) of \(batch.count) events"
             )
         }
         return report.id ?? ""
     }
 
     private func send(_ query: String, _ body: [UInt8], contentType: String) async throws -> Report {
-        // Its user name becomes a field, which only the same origin receives.
+        // The URL's credentials become a field that only the same origin receives.
         let authorization = try options.route(to: url).fields[.authorization]
         var address = try HTTPAddress(url)
         if !query.isEmpty {
@@ -122,7 +122,7 @@ final class HubPublisher {
             } catch {
                 throw Failure(
                     kind: error.isSent ? .unanswered : .unreachable,
-                    reason: (error.isSent ? "there was no answer: " : "the server cannot be reached: ") + error.reason
+                    reason: (error.isSent ? "no response: " : "cannot reach the server: ") + error.reason
                 )
             }
             guard [307, 308].contains(answer.status.code) else { return try Self.report(answer) }
@@ -132,27 +132,27 @@ final class HubPublisher {
             {
                 throw Failure(
                     kind: .refused,
-                    reason: "the server answered \(answer.title) and leads from https to http, "
-                        + "which is not followed with credentials: to \(Self.shown(target))"
+                    reason: "the server answered \(answer.title), redirecting from https to http, "
+                        + "which is not followed with credentials: \(Self.shown(target))"
                 )
             }
             let place = Self.shown(target)
-            if noted.insert(place).inserted { note("the server answered \(answer.title) and leads to \(place)") }
-            // For the rest of the chain: what leads back was chosen by the other origin.
+            if noted.insert(place).inserted { note("the server answered \(answer.title), redirecting to \(place)") }
+            // Holds for the rest of the chain, as the other origin chose any redirect back.
             isSameOrigin = isSameOrigin && target.hasSameOrigin(as: address)
             address = target
         }
         throw Failure(
             kind: .refused,
-            reason: "the server leads on more than \(Self.maximumRedirects) times, last to \(Self.shown(address))"
+            reason: "the server redirected more than \(Self.maximumRedirects) times, last to \(Self.shown(address))"
         )
     }
 
-    /// Where a redirect leads.
+    /// The target of a redirect.
     private static func target(of answer: HTTPExchange.Answer, from address: HTTPAddress) throws(Failure) -> HTTPAddress
     {
         guard let location = answer.location else {
-            throw Failure(kind: .refused, reason: "the server answered \(answer.title) and does not say where it leads")
+            throw Failure(kind: .refused, reason: "the server answered \(answer.title) without a Location")
         }
         do {
             return try address.resolve(location)
@@ -160,7 +160,7 @@ final class HubPublisher {
             let place = TerminalText.visible(HTTPAddress.redacted(location), upTo: maximumText)
             throw Failure(
                 kind: .refused,
-                reason: "the server answered \(answer.title) and leads to what is no URL of HTTP: \(place)"
+                reason: "the server answered \(answer.title), redirecting to an invalid HTTP URL: \(place)"
             )
         }
     }
@@ -181,12 +181,12 @@ final class HubPublisher {
             lastID: report.id,
             isReserved: report.code == "type-reserved",
             reason: "the server answered \(answer.title)" + (reason.isEmpty ? "" : ": \(reason)")
-                + (place.map { "; it leads to \($0)" } ?? "")
+                + (place.map { "; redirect to \($0)" } ?? "")
         )
     }
 }
 
-/// The clients of a publisher: one for each way to a server, at most four.
+/// The HTTP clients of a publisher: one per route key, at most four.
 private final class HubClients {
     private var clients: [RequestRoute.Key: HTTPClient] = [:]
 
@@ -201,7 +201,7 @@ private final class HubClients {
     }
 
     func shutdown() async {
-        // What was sent is answered: nothing is lost if closing a connection fails.
+        // All requests have completed, so a failed shutdown loses nothing.
         for client in clients.values { try? await client.shutdown() }
         clients = [:]
     }

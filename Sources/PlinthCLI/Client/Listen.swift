@@ -6,10 +6,10 @@ import Foundation
 import HTTPTypes
 import PlinthClient
 
-/// `plinth listen`: the events of a stream, as they come.
+/// `plinth listen`: prints the events of a stream as they arrive.
 struct Listen: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Print the events of a stream as they come, and connect again when it ends.",
+        abstract: "Print the events of a stream as they arrive, and reconnect when it ends.",
         discussion: """
             Try it:
 
@@ -17,31 +17,32 @@ struct Listen: AsyncParsableCommand {
               plinth listen --json --count 10 http://localhost:8080/topics/news
               plinth listen --resume-file news.id http://localhost:8080/topics/news >> news.log
 
-            On a terminal events are for people to read: type, ID, data; control characters are shown as signs. With \
-            --json each is a line {"type":…,"data":…,"id":…} as plinth decode prints it, with --raw a block of an event \
-            stream.
+            By default, events are printed in readable form: type, ID and data, with control characters replaced by \
+            visible symbols. With --json, each event is a line {"type":…,"data":…,"id":…} as printed by plinth decode; \
+            with --raw, a block of an event stream.
 
-            When the stream ends, or cannot be reached, that is said on standard error, and another connection is made \
-            after the reconnection time that the stream set, 3 seconds if it set none, and a random time that grows \
-            with each failure, up to 30 seconds. It goes on behind the last event.
+            When the stream ends or cannot be reached, the cause is printed on standard error and the client \
+            reconnects. It waits for the reconnection time that the stream set (3 seconds if none) plus a random time \
+            that grows with each failure, up to 30 seconds, and resumes after the last event.
 
-            With --resume-file the ID of the last event printed is kept in a file, also if the process is killed, and \
-            the next run goes on there. In a pipe to plinth publish let that keep the file, so that nothing is lost \
-            which it has not published, and only read it here:
+            With --resume-file, the ID of the last printed event is kept in a file, which survives a kill, and the \
+            next run resumes after it. In a pipe to plinth publish, let that command keep the file, so that no \
+            unpublished event is lost, and only read it here:
 
               plinth listen --json --resume-from f URL | plinth publish --json --resume-file f URL
 
-            The answer of a model's API, whose last event has the data [DONE], and a hub's topics by a form:
+            A model API's response, which ends with the data [DONE], and a hub's topics selected by a form:
 
               plinth listen --once --until data=[DONE] --header 'Content-Type: application/json' --data @ask.json URL
               plinth listen --data 'topic=news&topic=weather' http://localhost:8080/topics
 
             Each connection sends the data again.
 
-            Exit status: 0 after --count events, after the event of --until, after the time of --for, or if nothing reads \
-            the output any more; 2 if the time was over before the count or that event; 3 if the server said that the stream is over (204); 4 if it failed for \
-            good: another status, or no event stream; 5 with --once when the stream ended or could not be reached; 64 \
-            for a mistake on the command line; 74 if the resume file cannot be used.
+            Exit status: 0 after --count events, after an --until event, after the --for time, or if the reader of the \
+            output has closed it; 2 if the time ran out before that count or event; 3 if the server ended the stream \
+            for good (204); 4 on a permanent failure: another status, or a response that is not an event stream; 5 \
+            with --once, if the stream ended or could not be reached; 64 for a usage error; 74 if the resume file \
+            cannot be used.
             """
     )
 
@@ -56,27 +57,27 @@ struct Listen: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             """
-            The body of the request: a text, @FILE for what is in a file, or - for standard input. Its Content-Type is \
-            application/x-www-form-urlencoded unless --header says otherwise.
+            The body of the request: text, @FILE for a file's content, or - for standard input. Its Content-Type is \
+            application/x-www-form-urlencoded unless set with --header.
             """,
             valueName: "text"
         )
     )
     var data: String?
 
-    @Flag(help: "Print a line of JSON for each event.")
+    @Flag(help: "Print each event as a JSON line.")
     var json = false
 
     @Flag(help: "Print an event stream.")
     var raw = false
 
-    @Flag(help: "Print comments, too.")
+    @Flag(help: "Also print comments.")
     var comments = false
 
     @Option(
         name: .customLong("type"),
         help: ArgumentHelp(
-            "Print only events of this type; those without one are 'message'. May be given more than once.",
+            "Print only events of this type; the default type is 'message'. Repeatable.",
             valueName: "type"
         )
     )
@@ -84,43 +85,43 @@ struct Listen: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Begin behind this ID, unless a file has one; 'earliest' is the oldest event of a Plinth hub.",
+            "Start after this ID, unless the resume file has one; 'earliest' starts at a Plinth hub's oldest event.",
             valueName: "id"
         )
     )
     var lastEventID: String?
 
-    @Option(help: ArgumentHelp("Begin behind the ID in this file, and keep it up to date.", valueName: "file"))
+    @Option(help: ArgumentHelp("Start after the ID in this file, and update it with each event.", valueName: "file"))
     var resumeFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Begin behind the ID in this file, if it is there, and leave it to others to keep it up to date.",
+            "Start after the ID in this file, if it exists, without updating it.",
             valueName: "file"
         )
     )
     var resumeFrom: String?
 
-    @Option(help: ArgumentHelp("End after so many events.", valueName: "number"))
+    @Option(help: ArgumentHelp("Exit after this many events.", valueName: "number"))
     var count: Int?
 
     @Option(
         help: ArgumentHelp(
             """
-            End after an event of this type, or after one whose data is TEXT if this is data=TEXT; type=TYPE for a type \
-            that begins like that. The event is printed as others are. May be given more than once.
+            Exit after an event of this type; with data=TEXT, after an event whose data is TEXT. Use type=TYPE for a \
+            type that begins with data= or type=. The event is printed like any other. Repeatable.
             """,
             valueName: "type"
         )
     )
     var until: [String] = []
 
-    @Option(name: .customLong("for"), help: ArgumentHelp("End after so long: 30s, 5m, 2h.", valueName: "time"))
+    @Option(name: .customLong("for"), help: ArgumentHelp("Exit after this time: 30s, 5m, 2h.", valueName: "time"))
     var time: String?
 
     @Option(
         help: ArgumentHelp(
-            "Connect again if nothing, no answer and not even a heartbeat, comes for so long (default: never).",
+            "Reconnect if no byte, not even a heartbeat, arrives for this time (default: never).",
             valueName: "time"
         )
     )
@@ -128,7 +129,7 @@ struct Listen: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Connect again if the answer does not begin for so long (default: the time of --idle-timeout).",
+            "Reconnect if the response does not start within this time (default: that of --idle-timeout).",
             valueName: "time"
         )
     )
@@ -138,38 +139,38 @@ struct Listen: AsyncParsableCommand {
         name: .customLong("retry-status"),
         help: ArgumentHelp(
             """
-            Connect again after these statuses as well: 404, or 400-499. May be given more than once. Retried in any \
-            case: 408, 425, 429, 500, 502, 503, 504, 509, 520 to 530.
+            Also reconnect after this status, or a range such as 400-499. Repeatable. Always retried: 408, 425, 429, \
+            500, 502, 503, 504, 509, 520 to 530.
             """,
             valueName: "status"
         )
     )
     var retryStatuses: [String] = []
 
-    @Flag(help: "End with the first connection.")
+    @Flag(help: "Exit when the first connection ends.")
     var once = false
 
-    @Option(help: ArgumentHelp("The bytes that an event may have.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum bytes per event.", valueName: "bytes"))
     var maximumSize = 16 * 1024 * 1024
 
     func validate() throws {
         try RequestOptions.check(url)
-        // A proxy of the environment that is none is a mistake, too.
+        // An invalid proxy in the environment is a usage error, too.
         _ = try request.route(to: url)
-        if json, raw { throw ValidationError("--json and --raw exclude each other.") }
+        if json, raw { throw ValidationError("--json and --raw are mutually exclusive.") }
         if resumeFile != nil, resumeFrom != nil {
-            throw ValidationError("--resume-file and --resume-from exclude each other.")
+            throw ValidationError("--resume-file and --resume-from are mutually exclusive.")
         }
-        if let count, count < 1 { throw ValidationError("--count is at least 1.") }
-        if maximumSize < 1 { throw ValidationError("--maximum-size is at least 1 byte.") }
+        if let count, count < 1 { throw ValidationError("--count must be at least 1.") }
+        if maximumSize < 1 { throw ValidationError("--maximum-size must be at least 1 byte.") }
         if let method, HTTPRequest.Method(method) == nil {
-            throw ValidationError("--method is no method such as POST: \(method.debugDescription)")
+            throw ValidationError("--method must be a method such as POST: \(method.debugDescription)")
         }
         for text in retryStatuses { _ = try Self.statuses(text) }
         for text in until { _ = try Self.terminator(text) }
         if let lastEventID, lastEventID.utf8.count > EventSourceConfiguration().maximumLastEventIDSize {
             throw ValidationError(
-                "--last-event-id has \(lastEventID.utf8.count) bytes, and servers take no more than "
+                "--last-event-id has \(lastEventID.utf8.count) bytes; the maximum is "
                     + "\(EventSourceConfiguration().maximumLastEventIDSize)."
             )
         }
@@ -177,7 +178,7 @@ struct Listen: AsyncParsableCommand {
             ("--for", time), ("--idle-timeout", idleTimeout), ("--response-timeout", responseTimeout),
         ] {
             if let text, TimeText.duration(text) == nil {
-                throw ValidationError("\(name) is no time such as 250ms, 90s, 5m: \(text)")
+                throw ValidationError("\(name) must be a time such as 250ms, 90s, 5m: \(text)")
             }
         }
     }
@@ -193,12 +194,12 @@ struct Listen: AsyncParsableCommand {
             throw leave(74, "\(error)")
         }
         if let count = file?.id.utf8.count, count > EventSourceConfiguration().maximumLastEventIDSize {
-            throw leave(74, "the resume file holds an event ID of \(count) bytes, which is too long to be sent")
+            throw leave(74, "the resume file holds an event ID of \(count) bytes, too long to send")
         }
         let source = EventSource(url, configuration: try configuration(file), transport: try request.transport())
         let timer = time.flatMap(TimeText.duration).map { time in
             Task {
-                // What --for asks for; closing the source ends the loop below.
+                // Implements --for: closing the source ends the loop in `print`.
                 try await Task.sleep(for: time)
                 source.close()
             }
@@ -206,11 +207,11 @@ struct Listen: AsyncParsableCommand {
         defer { timer?.cancel() }
         try await print(source, file)
         if case .closed(.noContent) = source.readyState {
-            throw leave(3, "the server says that the stream is over (204)")
+            throw leave(3, "the server ended the stream for good (204)")
         }
-        // Closed by the timer.
-        if let count { throw leave(2, "the time was over before \(count) events had come") }
-        if !until.isEmpty { throw leave(2, "the time was over before the event of --until had come") }
+        // The timer closed the source.
+        if let count { throw leave(2, "the time ran out before \(count) events arrived") }
+        if !until.isEmpty { throw leave(2, "the time ran out before an event of --until arrived") }
     }
 
     // MARK: - Parts
@@ -232,32 +233,32 @@ struct Listen: AsyncParsableCommand {
         configuration.responseTimeout = responseTimeout.flatMap(TimeText.duration)
         configuration.retryableStatuses = EventSourceConfiguration.transientStatuses
         for text in retryStatuses { configuration.retryableStatuses.formUnion(try Self.statuses(text)) }
-        // What the file holds is later than what an earlier command line said.
+        // The file's ID is newer than one on the command line.
         let saved = file?.id ?? ""
         configuration.lastEventID = saved.isEmpty ? lastEventID ?? "" : saved
         return configuration
     }
 
-    /// Reads `404` or `400-499`.
+    /// Parses `404` or `400-499`.
     private static func statuses(_ text: String) throws -> ClosedRange<Int> {
         let bounds = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
         guard let first = bounds.first ?? nil, let last = bounds.last ?? nil, 400 <= first, first <= last, last <= 599
-        else { throw ValidationError("--retry-status is a status from 400 to 599, or a range of them: \(text)") }
+        else { throw ValidationError("--retry-status must be a status from 400 to 599 or a range: \(text)") }
         return first...last
     }
 
-    /// Reads `TYPE`, `type=TYPE` or `data=TEXT`.
+    /// Parses `TYPE`, `type=TYPE` or `data=TEXT`.
     private static func terminator(_ text: String) throws -> EventTerminator {
         if text.hasPrefix("data=") { return .data(String(text.dropFirst("data=".count))) }
         let type = text.hasPrefix("type=") ? String(text.dropFirst("type=".count)) : text
-        guard !type.isEmpty else { throw ValidationError("--until is the type of an event, or data=TEXT.") }
+        guard !type.isEmpty else { throw ValidationError("--until must be an event type or data=TEXT.") }
         return .type(type)
     }
 
-    /// The most bytes of a body.
+    /// Maximum bytes of a request body.
     private static let maximumBodySize = 16 << 20
 
-    /// Reads `TEXT`, `@FILE` or `-`.
+    /// Reads the body that `TEXT`, `@FILE` or `-` selects.
     private static func body(_ text: String) throws -> [UInt8] {
         var bytes: [UInt8] = []
         if text == "-" || text == "@-" {
@@ -269,10 +270,10 @@ struct Listen: AsyncParsableCommand {
             do {
                 let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
                 defer { try? file.close() }
-                // Bounded: the path may be that of a device without an end.
+                // Bounded, as the path may name an endless device.
                 bytes = Array(try file.read(upToCount: maximumBodySize + 1) ?? Data())
             } catch {
-                throw ValidationError("--data: the file \(path) cannot be read: \(error.localizedDescription)")
+                throw ValidationError("--data: cannot read the file \(path): \(error.localizedDescription)")
             }
         } else {
             bytes = Array(text.utf8)
@@ -283,7 +284,7 @@ struct Listen: AsyncParsableCommand {
         return bytes
     }
 
-    /// Prints what comes, until the source is closed or there have been enough.
+    /// Prints messages until the source is closed or an end condition is met.
     private func print(_ source: EventSource, _ file: ResumeFile?) async throws {
         let text = EventText(form: json ? .json : raw ? .raw : .readable(colours: StandardStreams.isOutputTerminal))
         let types = Set(self.types)
@@ -296,7 +297,7 @@ struct Listen: AsyncParsableCommand {
                 output.removeAll(keepingCapacity: output.capacity <= 1 << 20)
                 switch message {
                 case .opened:
-                    if wasDisconnected { complain("connected again\(place(source))") }
+                    if wasDisconnected { complain("reconnected\(place(source))") }
                 case .event(let event):
                     let isPrinted = types.isEmpty || types.contains(event.type)
                     if isPrinted {
@@ -314,7 +315,7 @@ struct Listen: AsyncParsableCommand {
                 case .disconnected(let error, let wait):
                     wasDisconnected = true
                     if once { throw leave(5, Self.text(error)) }
-                    complain("\(Self.text(error)) Connecting again in \(Self.seconds(wait))\(place(source)).")
+                    complain("\(Self.text(error)) Reconnecting in \(Self.seconds(wait))\(place(source)).")
                 }
             }
         } catch let error as ResumeFile.Failure {
@@ -324,15 +325,15 @@ struct Listen: AsyncParsableCommand {
         }
     }
 
-    /// What is wrong, and what to do about it with this command.
+    /// An error's text, with advice in terms of this command's options.
     private static func text(_ error: EventSourceError) -> String {
         let advice: String?
         var text = error.text
         switch error.code {
         case .unexpectedStatus:
             let isForGood = error.advice != nil
-            advice = isForGood ? error.status.map { "With --retry-status \($0) it is tried again." } : nil
-        case .tooLarge: advice = "Raise --maximum-size if the server can be trusted."
+            advice = isForGood ? error.status.map { "Use --retry-status \($0) to retry." } : nil
+        case .tooLarge: advice = "Raise --maximum-size if you trust the server."
         default: advice = ConnectionAdvice.sentence(for: error.code, cause: error.cause) ?? error.advice
         }
         if let advice { text += " " + advice }
@@ -342,9 +343,9 @@ struct Listen: AsyncParsableCommand {
     private func place(_ source: EventSource) -> String {
         let id = source.lastEventID
         if id.utf8.count > source.configuration.maximumLastEventIDSize {
-            return ", with what is new then: the last event ID has \(id.utf8.count) bytes, too many to be sent"
+            return ", with new events only: the last event ID of \(id.utf8.count) bytes is too long to send"
         }
-        return id.isEmpty ? "" : ", behind the event \(id)"
+        return id.isEmpty ? "" : ", after the event \(id)"
     }
 
     private static func seconds(_ time: Duration) -> String {
@@ -353,7 +354,7 @@ struct Listen: AsyncParsableCommand {
     }
 
     private func complain(_ text: String) {
-        // Much of it is a server's words.
+        // The text may quote the server.
         StandardStreams.complain("plinth listen: \(EventText.visible(text[...]))")
     }
 

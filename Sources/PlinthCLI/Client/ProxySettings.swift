@@ -11,34 +11,34 @@ import Musl
 import Darwin
 #endif
 
-/// Which proxy leads to a URL: `--proxy`, and the variables that curl knows.
+/// Selects the proxy for a URL from `--proxy` and the environment variables that curl supports.
 ///
-/// A function of the option and the environment that are given, and of nothing else.
+/// The result depends only on the given option and environment.
 struct ProxySettings: Sendable {
     /// A proxy.
     struct Proxy: Sendable, Hashable {
-        /// How it is spoken to.
+        /// The protocol of a proxy.
         enum Kind: Sendable, Hashable {
-            /// HTTP: `CONNECT` for https, requests with an absolute URL for http.
+            /// HTTP: `CONNECT` for https, absolute-form requests for http.
             case http
-            /// SOCKS 5; names are resolved by the proxy.
+            /// SOCKS 5; the proxy resolves host names.
             case socks
         }
 
         var kind: Kind
-        /// Without the brackets of an IPv6 address.
+        /// The host name or address; an IPv6 address has no brackets.
         var host: String
         var port: Int
         /// The value of `Proxy-Authorization`; nil for none.
         var authorization: String?
     }
 
-    /// A proxy that cannot be used, or is none.
+    /// An invalid or unsupported proxy setting.
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// curl's default for proxies of any kind.
+    /// curl's default port for any kind of proxy.
     private static let defaultPort = 1080
 
     private let option: String?
@@ -46,7 +46,7 @@ struct ProxySettings: Sendable {
     private let exceptions: [Exception]
 
     /// - Parameters:
-    ///   - option: The value of `--proxy`: it goes before the variables, and empty it means no proxy. Nil if not given.
+    ///   - option: The value of `--proxy`, which overrides the variables; empty for no proxy, nil if not given.
     ///   - environment: The process's environment.
     init(option: String?, environment: [String: String]) {
         self.option = option
@@ -54,11 +54,11 @@ struct ProxySettings: Sendable {
         exceptions = Self.value(["no_proxy", "NO_PROXY"], in: environment).map { Exception.list($0.text) } ?? []
     }
 
-    /// The proxy for a URL; nil to connect to its host.
+    /// The proxy for a URL; nil to connect directly.
     ///
-    /// - Parameter address: The URL. One of this machine never has a proxy, and one that `NO_PROXY` names has none.
+    /// - Parameter address: The URL. Loopback hosts and hosts in `NO_PROXY` have no proxy.
     /// - Returns: The proxy.
-    /// - Throws: ``Failure`` if the proxy for this URL cannot be used; what does not concern the URL is not looked at.
+    /// - Throws: ``Failure`` if the setting for this URL is invalid; settings for other URLs are not validated.
     func proxy(for address: HTTPAddress) throws(Failure) -> Proxy? {
         let host = HostName(address.host)
         let port = address.port ?? (address.scheme == "https" ? 443 : 80)
@@ -67,7 +67,7 @@ struct ProxySettings: Sendable {
             return option.isEmpty ? nil : try Self.parse(option, from: "--proxy")
         }
         var names = ["\(address.scheme)_proxy"]
-        // A server that runs programs (CGI) sets `HTTP_PROXY` from the request's field `Proxy`, which anybody may send.
+        // A CGI server sets `HTTP_PROXY` from the request's `Proxy` field, which the client controls.
         if address.scheme == "https" || environment["REQUEST_METHOD"] == nil {
             names.append("\(address.scheme.uppercased())_PROXY")
         }
@@ -75,7 +75,7 @@ struct ProxySettings: Sendable {
         return try Self.parse(found.text, from: found.name)
     }
 
-    /// The first of these variables that is there and not empty.
+    /// The first of these variables that is set and not empty.
     private static func value(
         _ names: [String],
         in environment: [String: String]
@@ -86,7 +86,7 @@ struct ProxySettings: Sendable {
         return nil
     }
 
-    /// Reads `[http://|socks5://][user:password@]host[:port]`.
+    /// Parses `[http://|socks5://][user:password@]host[:port]`.
     static func parse(_ text: String, from name: String) throws(Failure) -> Proxy {
         let parts = text.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
         let rest = parts.last ?? ""
@@ -96,19 +96,19 @@ struct ProxySettings: Sendable {
         case "socks5", "socks5h": kind = .socks
         default:
             throw Failure(
-                description: "\(name): a proxy begins with http:// or socks5://, and this does not: "
+                description: "\(name): a proxy must begin with http:// or socks5://: "
                     + HTTPAddress.redacted(text)
             )
         }
-        // An explicit port of 80 is the default of the one scheme, and that of 443 of the other.
+        // `HTTPAddress` drops a scheme's default port, so parsing with both schemes keeps an explicit 80 or 443.
         guard let address = try? HTTPAddress("http://" + rest), let other = try? HTTPAddress("https://" + rest) else {
             throw Failure(
-                description: "\(name) is no proxy such as http://host:3128: \(HTTPAddress.redacted(text))"
+                description: "\(name) must be a proxy such as http://host:3128: \(HTTPAddress.redacted(text))"
             )
         }
         if kind == .socks, address.basicAuthorization != nil {
             throw Failure(
-                description: "\(name): a user name is sent to proxies of HTTP only: \(HTTPAddress.redacted(text))"
+                description: "\(name): only HTTP proxies support a user name: \(HTTPAddress.redacted(text))"
             )
         }
         return Proxy(
@@ -120,13 +120,11 @@ struct ProxySettings: Sendable {
     }
 }
 
-/// A host of a URL, or of an entry of `NO_PROXY`: a name, or an address.
+/// A host of a URL or of a `NO_PROXY` entry: a name or an address.
 private struct HostName {
-    /// In lower case, without a dot at its end.
+    /// In lower case, without a trailing dot.
     let name: String
-    /// The 4 or 16 bytes of an address; nil for a name.
-    ///
-    /// An IPv4 address that is written as an IPv6 one has 4.
+    /// The 4 or 16 bytes of an address (4 if it is IPv4-mapped IPv6); nil for a name.
     let address: [UInt8]?
 
     init(_ text: some StringProtocol) {
@@ -138,7 +136,7 @@ private struct HostName {
     var isLoopback: Bool {
         if name == "localhost" || name.hasSuffix(".localhost") { return true }
         guard let address else { return false }
-        // The unspecified address is, to a client, this machine.
+        // Connecting to the unspecified address reaches this machine.
         if address.dropLast().allSatisfy({ $0 == 0 }), address[address.count - 1] <= (address.count == 16 ? 1 : 0) {
             return true
         }
@@ -147,7 +145,7 @@ private struct HostName {
 
     private static func address(_ name: String) -> [UInt8]? {
         var v4 = in_addr()
-        // Also the short forms and other bases, which a resolver takes as well.
+        // `inet_aton` also accepts short forms and other bases, as resolvers do.
         if name.utf8.first.map({ (0x30...0x39).contains($0) }) == true, inet_aton(name, &v4) != 0 {
             return withUnsafeBytes(of: v4) { Array($0) }
         }
@@ -160,7 +158,7 @@ private struct HostName {
     }
 }
 
-/// An entry of `NO_PROXY`.
+/// A `NO_PROXY` entry.
 private struct Exception {
     private enum Kind {
         case all
@@ -171,7 +169,7 @@ private struct Exception {
     private let kind: Kind
     private let port: Int?
 
-    /// The entries of a list, divided by commas and blanks; those that are none are passed over, as curl does.
+    /// Parses a list separated by commas or whitespace; ignores invalid entries, as curl does.
     static func list(_ text: String) -> [Exception] {
         text.split { $0 == "," || $0 == " " || $0 == "\t" || $0 == "\n" }.compactMap { Exception($0) }
     }
@@ -190,7 +188,7 @@ private struct Exception {
         }
         var rest = entry
         var port: Int?
-        // What follows the last colon is a port, but in an IPv6 address without brackets.
+        // The last colon precedes a port, except in an IPv6 address without brackets.
         if let colon = entry.lastIndex(of: ":"), entry[..<colon].hasSuffix("]") || !entry[..<colon].contains(":") {
             guard let number = Int(entry[entry.index(after: colon)...]) else { return nil }
             port = number

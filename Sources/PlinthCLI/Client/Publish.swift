@@ -6,14 +6,14 @@ import PlinthClient
 import PlinthEvents
 import PlinthStreams
 
-/// What becomes of events whose type the hub reserves.
+/// How `publish` handles events of a type that the hub reserves.
 enum ReservedTypes: String, ExpressibleByArgument, CaseIterable {
     case skip, fail
 }
 
 extension EventLines.Invalid: ExpressibleByArgument {}
 
-/// `plinth publish`: events into a topic.
+/// `plinth publish`: publishes events to a topic.
 struct Publish: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Publish events to a topic of a hub.",
@@ -24,65 +24,65 @@ struct Publish: AsyncParsableCommand {
               date | plinth publish --type date http://localhost:8080/topics/news
               tail -f access.log | plinth publish --lines http://localhost:8080/topics/log
 
-            Without --lines or --json there is one event: the argument, or all of standard input but for a line feed at \
-            its end. Its ID is printed when the event is in the hub's history.
+            Without --lines or --json, publishes one event: the argument, or all of standard input without a final \
+            line feed. Prints the event's ID once it is in the hub's history.
 
-            With --lines each line of standard input is an event, as soon as it is there; with --json each is a line \
-            {"type":…,"data":…,"id":…} as plinth listen --json and plinth decode print it, and the hub gives the event \
-            an ID of its own. Events go out in their order, those together that come while others are on their way, and \
-            no more are read than fit. How many are acknowledged is said on standard error. A line that is not UTF-8, \
-            longer than --maximum-size or, with --json, no event ends the command after all that came before it was \
-            published; --invalid skip leaves it out with a note, --invalid replace puts U+FFFD for what is not UTF-8 and \
-            publishes the beginning of a text that is too long.
+            With --lines, each line of standard input is an event, published as soon as it arrives. With --json, each \
+            line is an object {"type":…,"data":…,"id":…} as printed by plinth listen --json and plinth decode; the hub \
+            assigns a new ID. Events are published in order. Those that arrive while a request is in flight are sent \
+            together, and reading pauses when the buffer is full. The number of acknowledged events is printed on \
+            standard error. A line that is not UTF-8, is longer than --maximum-size or, with --json, is not an event \
+            ends the command after all earlier events are published. --invalid skip skips it with a message; \
+            --invalid replace replaces invalid UTF-8 with U+FFFD and truncates text that is too long.
 
-            A hub has types of its own, such as that of the events that report gaps, and refuses events of these. From \
-            --lines and --json such an event is left out with a note, so that a bridge between two hubs passes a gap; \
-            with --reserved fail it ends the command.
+            A hub rejects events of its own types, such as those that report gaps. With --lines and --json such an \
+            event is skipped with a message, so that a bridge between two hubs continues past a gap; with \
+            --reserved fail it ends the command.
 
-            With --resume-file the "id" of the last event that was acknowledged is kept in a file, for plinth listen \
-            --resume-from: a bridge between two hubs that loses nothing when either side is killed:
+            With --resume-file, the "id" of the last acknowledged event is kept in a file for plinth listen \
+            --resume-from. This bridge between two hubs loses nothing when either side is killed:
 
               plinth listen --json --resume-from f URL | plinth publish --json --resume-file f URL
 
-            An event may come twice then, if the process ended between the answer and the file. The same holds for \
-            --retry-for, which sends again what was not answered.
+            An event is published twice if the process ends after the response but before the file is written. \
+            --retry-for can also duplicate events, as it repeats unanswered requests.
 
-            A server that answers 307 or 308 leads elsewhere, which is said and followed, 20 times at most; Authorization \
-            and Cookie are sent to the URL's own origin only.
+            Follows 307 and 308 redirects, at most 20 in a row, and reports each target. Sends Authorization and \
+            Cookie to the URL's own origin only.
 
-            Exit status: 0 if all events were acknowledged, but for those that were skipped; 1 if not, and which is said \
-            on standard error; 64 for a mistake on the command line; 74 if the resume file cannot be used.
+            Exit status: 0 if every event was acknowledged or skipped; 1 if not, with the affected lines on standard \
+            error; 64 for a usage error; 74 if the resume file cannot be used.
             """
     )
 
     @Argument(help: "The URL of the topic.")
     var url: String
 
-    @Argument(help: "The data of the event; standard input if it is not there.")
+    @Argument(help: "The data of the event (default: standard input).")
     var data: String?
 
     @OptionGroup var request: RequestOptions
 
-    @Flag(help: "Each line of standard input is the data of an event.")
+    @Flag(help: "Publish each line of standard input as the data of an event.")
     var lines = false
 
-    @Flag(help: "Each line of standard input is an event in JSON.")
+    @Flag(help: "Publish each line of standard input as a JSON event.")
     var json = false
 
-    @Option(help: ArgumentHelp("The type of events that name none.", valueName: "type"))
+    @Option(help: ArgumentHelp("The type of events that specify none.", valueName: "type"))
     var type: String?
 
-    @Option(help: ArgumentHelp("A reconnection time for clients; of a single event.", valueName: "time"))
+    @Option(help: ArgumentHelp("The reconnection time of a single event, for clients.", valueName: "time"))
     var retry: String?
 
     @Option(
-        help: ArgumentHelp("Keep the ID of the last event that was acknowledged, with --json.", valueName: "file")
+        help: ArgumentHelp("Keep the ID of the last acknowledged event; requires --json.", valueName: "file")
     )
     var resumeFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Send again, for so long, what was not answered; it may be published twice (default: do not).",
+            "Retry unanswered requests for this long; may publish events twice (default: no retries).",
             valueName: "time"
         )
     )
@@ -90,7 +90,7 @@ struct Publish: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What becomes of a line of which no event can be made: fail, skip or replace (default: fail).",
+            "How to handle an invalid line: fail, skip or replace (default: fail).",
             valueName: "what"
         )
     )
@@ -98,31 +98,31 @@ struct Publish: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What becomes of a line whose event has a type of the hub's own: skip or fail (default: skip).",
+            "How to handle an event of a type that the hub reserves: skip or fail (default: skip).",
             valueName: "what"
         )
     )
     var reserved: ReservedTypes?
 
-    @Option(help: ArgumentHelp("How long to wait for an answer (default: 30s).", valueName: "time"))
+    @Option(help: ArgumentHelp("How long to wait for a response (default: 30s).", valueName: "time"))
     var timeout: String?
 
-    @Option(help: ArgumentHelp("The bytes that a line may have.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum bytes per line.", valueName: "bytes"))
     var maximumSize = 16 * 1024 * 1024
 
     func validate() throws {
         try RequestOptions.check(url)
-        if lines, json { throw ValidationError("--lines and --json exclude each other.") }
-        if data != nil, lines || json { throw ValidationError("With --lines and --json the data is standard input.") }
-        if retry != nil, lines || json { throw ValidationError("--retry is for a single event.") }
+        if lines, json { throw ValidationError("--lines and --json are mutually exclusive.") }
+        if data != nil, lines || json { throw ValidationError("--lines and --json take the data from standard input.") }
+        if retry != nil, lines || json { throw ValidationError("--retry cannot be used with --lines or --json.") }
         if invalid != nil || reserved != nil, !lines, !json {
-            throw ValidationError("--invalid and --reserved are for --lines and --json.")
+            throw ValidationError("--invalid and --reserved require --lines or --json.")
         }
-        if resumeFile != nil, !json { throw ValidationError("--resume-file needs --json: other lines have no ID.") }
-        if maximumSize < 1 { throw ValidationError("--maximum-size is at least 1 byte.") }
+        if resumeFile != nil, !json { throw ValidationError("--resume-file requires --json: other lines have no ID.") }
+        if maximumSize < 1 { throw ValidationError("--maximum-size must be at least 1 byte.") }
         for (name, text) in [("--retry", retry), ("--retry-for", retryFor), ("--timeout", timeout)] {
             if let text, TimeText.duration(text) == nil {
-                throw ValidationError("\(name) is no time such as 250ms, 90s, 5m: \(text)")
+                throw ValidationError("\(name) must be a time such as 250ms, 90s, 5m: \(text)")
             }
         }
         if let type {
@@ -135,7 +135,7 @@ struct Publish: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // What is wrong with the options is a mistake on the command line, and said before anything is read.
+        // Reports invalid options as usage errors before reading any input.
         _ = try request.route(to: url)
         let publisher = HubPublisher(
             url: url,

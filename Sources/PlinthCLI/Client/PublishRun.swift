@@ -4,16 +4,16 @@
 import PlinthClient
 import PlinthStreams
 
-/// The events of standard input on their way to a hub, batch by batch, in their order.
+/// Publishes the events of standard input to a hub, in order and in batches.
 struct PublishRun {
     let publisher: HubPublisher
     let file: ResumeFile?
-    /// How long what was not answered is sent again.
+    /// How long to retry an unanswered request.
     let retryTime: Duration
-    /// Whether an event whose type the hub reserves is left out, instead of being the last.
+    /// Whether to skip an event of a type that the hub reserves, rather than end the run.
     let skipsReserved: Bool
     private var acknowledged = 0
-    /// Lines that were left out: no event could be made of them, or the hub reserves their type.
+    /// The number of skipped lines: invalid, or of a type that the hub reserves.
     private var skipped = 0
     private var lastID = ""
     private var lastShown = ContinuousClock.now
@@ -25,7 +25,7 @@ struct PublishRun {
         self.skipsReserved = skipsReserved
     }
 
-    /// Publishes until standard input ends, or something fails.
+    /// Publishes until standard input ends or a failure occurs.
     ///
     /// - Returns: The exit status.
     mutating func run(_ lines: EventLines) async -> Int32 {
@@ -70,7 +70,7 @@ struct PublishRun {
         }
     }
 
-    /// Removes what the hub took, and the event behind it if that is to be left out.
+    /// Removes the accepted events from the batch, and the next event if it is skipped.
     ///
     /// - Returns: The exit status; 0 to publish the rest.
     private mutating func handle(_ failure: HubPublisher.Failure, _ batch: inout EventLines.Batch) throws -> Int32 {
@@ -92,7 +92,7 @@ struct PublishRun {
         let which = first == last ? "line \(first)" : "lines \(first) to \(last)"
         say(
             failure.kind == .unanswered
-                ? "the events of \(which) may or may not have been published; what follows was not"
+                ? "the events of \(which) may or may not have been published; later lines were not"
                 : "the events from line \(first) on were not published"
         )
         return report(1)
@@ -106,15 +106,15 @@ struct PublishRun {
                 return try await publisher.publish(batch)
             } catch let failure as HubPublisher.Failure {
                 guard failure.kind != .refused, ContinuousClock.now + wait < deadline else { throw failure }
-                say("\(failure.reason); sending again in \(wait.wholeMilliseconds) ms")
-                // A server that is being restarted is not asked without a pause.
+                say("\(failure.reason); retrying in \(wait.wholeMilliseconds) ms")
+                // Backs off while the server restarts.
                 try await Task.sleep(for: wait)
                 wait = min(wait * 2, .seconds(5))
             }
         }
     }
 
-    /// On a terminal, a line that is written over.
+    /// Updates the progress line on a terminal, at most every 100 ms.
     private mutating func showProgress() {
         let now = ContinuousClock.now
         guard now - lastShown > .milliseconds(100) else { return }

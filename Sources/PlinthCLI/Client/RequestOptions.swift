@@ -7,30 +7,30 @@ import HTTPTypes
 import NIOSSL
 import PlinthClient
 
-/// How requests are made: what `listen`, `publish` and `bench` have in common.
+/// The request options that `listen`, `publish` and `bench` share.
 struct RequestOptions: ParsableArguments {
     @Option(
         name: .customLong("header"),
         help: ArgumentHelp(
-            "A header field of each request, as in 'Authorization: Bearer abc'. May be given more than once.",
+            "Add a header field to each request, such as 'Authorization: Bearer abc'. Repeatable.",
             valueName: "field"
         )
     )
     var headers: [String] = []
 
     @Option(
-        help: ArgumentHelp("Trust the certificates of this file, in PEM form, and no others.", valueName: "file")
+        help: ArgumentHelp("Trust only the certificates in this PEM file.", valueName: "file")
     )
     var caCertificates: String?
 
-    @Flag(help: "Trust any certificate. For trying things out: anybody may be in the middle.")
+    @Flag(help: "Trust any certificate. For testing only: allows man-in-the-middle attacks.")
     var insecure = false
 
     @Option(
         help: ArgumentHelp(
             """
-            A proxy, http://[user:password@]host[:port] or socks5://host[:port]; an empty one for none (default: that of \
-            https_proxy, http_proxy or all_proxy). Hosts in no_proxy, and this machine, are reached without it.
+            Proxy, as http://[user:password@]host[:port] or socks5://host[:port]; empty for none (default: from \
+            https_proxy, http_proxy or all_proxy). Bypassed for hosts in no_proxy and for this machine.
             """,
             valueName: "url"
         )
@@ -45,7 +45,7 @@ struct RequestOptions: ParsableArguments {
             throw ValidationError("\(error)")
         }
         if insecure, caCertificates != nil {
-            throw ValidationError("--insecure and --ca-certificates exclude each other.")
+            throw ValidationError("--insecure and --ca-certificates are mutually exclusive.")
         }
     }
 
@@ -54,11 +54,11 @@ struct RequestOptions: ParsableArguments {
         for header in headers {
             let parts = header.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2, let name = HTTPField.Name(String(parts[0])) else {
-                throw ValidationError("--header is no field such as 'Name: value': \(header)")
+                throw ValidationError("--header must be a field such as 'Name: value': \(header)")
             }
             let value = parts[1].drop { $0 == " " || $0 == "\t" }
             guard HTTPField.isValidValue(String(value)) else {
-                throw ValidationError("--header has a value with control characters: \(header.debugDescription)")
+                throw ValidationError("--header contains control characters: \(header.debugDescription)")
             }
             fields.append(HTTPField(name: name, value: String(value)))
         }
@@ -73,7 +73,7 @@ struct RequestOptions: ParsableArguments {
             do {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(file))
             } catch {
-                throw ValidationError("--ca-certificates: \(file) cannot be read as certificates in PEM form: \(error)")
+                throw ValidationError("--ca-certificates: cannot read \(file) as PEM certificates: \(error)")
             }
         } else {
             return nil
@@ -81,16 +81,16 @@ struct RequestOptions: ParsableArguments {
         return configuration
     }
 
-    /// How a URL is reached: its user name as a field, and through the proxy if there is one for it.
+    /// The route to a URL: its credentials as an `Authorization` field, and its proxy if it has one.
     ///
-    /// To be asked again for the target of a redirect, which may have another proxy or none.
+    /// Call again for the target of a redirect, whose proxy may differ.
     ///
-    /// - Parameter url: The URL, which may have a user name and a password.
-    /// - Returns: What to ask for, and how.
-    /// - Throws: `ValidationError` for a URL or a proxy that is none.
+    /// - Parameter url: The URL, optionally with a user name and a password.
+    /// - Returns: The route.
+    /// - Throws: `ValidationError` for an invalid URL or proxy.
     func route(to url: String) throws -> RequestRoute {
         guard let address = try? HTTPAddress(url) else {
-            throw ValidationError("The URL is not a valid one: \(HTTPAddress.redacted(url))")
+            throw ValidationError("The URL is invalid: \(HTTPAddress.redacted(url))")
         }
         var fields = try fields()
         if fields[.authorization] == nil { fields[.authorization] = address.basicAuthorization }
@@ -102,7 +102,7 @@ struct RequestOptions: ParsableArguments {
         }
     }
 
-    /// Brings an event source's requests to servers, each by the proxy for its URL; redirects included.
+    /// A transport for an event source that selects the proxy for each URL, including redirect targets.
     func transport() throws -> any EventSourceTransport {
         RoutedTransport(proxies: proxies, tls: try tls())
     }
@@ -111,20 +111,20 @@ struct RequestOptions: ParsableArguments {
         ProxySettings(option: proxy, environment: ProcessInfo.processInfo.environment)
     }
 
-    /// Complains about a URL that is none.
+    /// Throws `ValidationError` if a URL is invalid, is not http or https, or names no host.
     static func check(_ url: String) throws {
         let scheme = url.prefix { $0 != ":" }.lowercased()
         let text = HTTPAddress.redacted(url)
         guard ["http", "https"].contains(scheme), url.dropFirst(scheme.count).hasPrefix("://") else {
-            throw ValidationError("The URL has to begin with http:// or https://, and this does not: \(text)")
+            throw ValidationError("The URL must begin with http:// or https://: \(text)")
         }
-        // Browsers take the next part for the host. Here it was left out, or came from a variable that is empty.
+        // Browsers would take the next part for the host. More likely the host is missing, or an empty variable.
         if let next = url.dropFirst(scheme.count + 3).first, next == "/" || next == "\\" {
             throw ValidationError("The URL names no host: \(text)")
         }
-        // The client's parser, and the one of the library below it: both have to take it.
+        // Both the client's parser and Foundation's, which AsyncHTTPClient uses, must accept the URL.
         guard let address = try? HTTPAddress(url), let host = URL(string: address.string)?.host(), !host.isEmpty else {
-            throw ValidationError("The URL is not a valid one: \(text)")
+            throw ValidationError("The URL is invalid: \(text)")
         }
     }
 }

@@ -9,13 +9,13 @@ import NIOSSL
 import PlinthClient
 import Synchronization
 
-/// How a URL is reached: what to ask AsyncHTTPClient for, with which fields, and how to configure it.
+/// The route to a URL: the URL and fields for AsyncHTTPClient's request, and the client's configuration.
 struct RequestRoute: Sendable {
-    /// The URL to ask for, without a user name: that of the request, or the proxy's with the path of the request.
+    /// The URL to request, without credentials: the given one, or the proxy's with the given path.
     ///
     /// A query may be appended.
     let url: String
-    /// The header fields, with `Authorization` and, if the URL is the proxy's, `Host` and `Proxy-Authorization`.
+    /// The header fields, including `Authorization` and, if the URL is the proxy's, `Host` and `Proxy-Authorization`.
     let fields: HTTPFields
     private let proxy: ProxySettings.Proxy?
     private let isAbsoluteForm: Bool
@@ -24,8 +24,8 @@ struct RequestRoute: Sendable {
     init(to address: HTTPAddress, fields: HTTPFields, proxy: ProxySettings.Proxy?, tls: TLSConfiguration?) {
         self.proxy = proxy
         self.tls = tls
-        // A request of http goes to the proxy whole, as clients do it (RFC 9112, section 3.2.2): many proxies refuse
-        // `CONNECT`, which AsyncHTTPClient would send, to ports other than 443.
+        // An http request uses the absolute form (RFC 9112, section 3.2.2): many proxies reject `CONNECT`, which
+        // AsyncHTTPClient would send, to ports other than 443.
         guard let proxy, proxy.kind == .http, address.scheme == "http" else {
             isAbsoluteForm = false
             url = address.string
@@ -41,7 +41,7 @@ struct RequestRoute: Sendable {
         self.fields = fields
     }
 
-    /// Has a client connect this way: certificates, proxy.
+    /// Sets the certificates and the proxy in a client's configuration.
     func configure(_ configuration: inout HTTPClient.Configuration) {
         if let tls { configuration.tlsConfiguration = tls }
         guard let proxy else { return }
@@ -50,7 +50,7 @@ struct RequestRoute: Sendable {
             case .socks: configuration.proxy = .socksServer(host: proxy.host, port: proxy.port)
             case .http:
                 configuration.proxy = .server(host: proxy.host, port: proxy.port)
-                // Of any scheme; it is Basic here.
+                // AsyncHTTPClient wants the credentials without their scheme, which is always Basic here.
                 if let value = proxy.authorization?.dropFirst("Basic ".count) {
                     configuration.proxy?.authorization = .basic(credentials: String(value))
                 }
@@ -65,7 +65,7 @@ struct RequestRoute: Sendable {
         }
     }
 
-    /// What a client is configured by: two routes that are equal in it can share a client.
+    /// The route's client configuration; routes with equal keys can share a client.
     var key: Key { Key(proxy: proxy, isAbsoluteForm: isAbsoluteForm) }
 
     struct Key: Hashable {
@@ -74,12 +74,12 @@ struct RequestRoute: Sendable {
     }
 }
 
-/// Writes the target of a request as an absolute URL, whose host is that of the field `Host`.
+/// Rewrites a request target to the absolute form, with the host of the `Host` field.
 private final class AbsoluteFormHandler: ChannelOutboundHandler {
     typealias OutboundIn = HTTPClientRequestPart
     typealias OutboundOut = HTTPClientRequestPart
 
-    /// Puts one in front of the connection's encoder.
+    /// Adds a handler in front of the channel's request encoder.
     static func add(to channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.submit {
             let pipeline = channel.pipeline.syncOperations
@@ -100,11 +100,11 @@ private final class AbsoluteFormHandler: ChannelOutboundHandler {
     }
 }
 
-/// Sends each request of an event source by the proxy for its URL, or without one.
+/// Sends each request of an event source through the proxy for its URL, or directly if there is none.
 final class RoutedTransport: EventSourceTransport {
     private let proxies: ProxySettings
     private let tls: TLSConfiguration?
-    /// One for each way; there are at most four, for http and https with and without a proxy.
+    /// One transport per route key; at most four, for http and https with and without a proxy.
     private let transports = Mutex<[RequestRoute.Key: AsyncHTTPClientTransport]>([:])
 
     init(proxies: ProxySettings, tls: TLSConfiguration?) {
@@ -119,7 +119,7 @@ final class RoutedTransport: EventSourceTransport {
             address = try HTTPAddress(request.url)
             proxy = try proxies.proxy(for: address)
         } catch {
-            // For good: another attempt finds the same proxy.
+            // Permanent: a retry would find the same settings.
             throw EventSourceError(.invalidURL, "\(error)")
         }
         let route = RequestRoute(to: address, fields: request.headerFields, proxy: proxy, tls: tls)
@@ -129,11 +129,11 @@ final class RoutedTransport: EventSourceTransport {
         do {
             return try await transport(route).send(request)
         } catch let error as EventSourceTransportError {
-            // What could not be reached is then the proxy: it resolves the names of servers, and connects to them.
+            // With a proxy, these failures concern the proxy, which itself resolves and connects to servers.
             guard let proxy, [.nameNotFound, .connectionRefused, .connectionTimeout].contains(error.code) else {
                 throw error
             }
-            let message = "the proxy \(proxy.host), port \(proxy.port), cannot be reached: \(error.message)"
+            let message = "cannot reach the proxy \(proxy.host), port \(proxy.port): \(error.message)"
             throw EventSourceTransportError(.proxyFailed, message, cause: error.cause)
         }
     }
@@ -155,7 +155,7 @@ extension HTTPField.Name {
     fileprivate static let host = HTTPField.Name(known: "Host")
 
     private init(known name: String) {
-        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is the name of a field.") }
+        guard let parsed = HTTPField.Name(name) else { preconditionFailure("\(name) is a valid field name.") }
         self = parsed
     }
 }

@@ -8,45 +8,45 @@ import Musl
 import Darwin
 #endif
 
-/// A file that holds an event ID: where the next run goes on.
+/// A file that holds the event ID from which the next run resumes.
 ///
-/// The ID is its first line; blanks may follow. It is written with one call that covers all of what was there, so that a
-/// process that is killed leaves the old ID or the new one. It is not forced to the disk: a machine that loses power may
-/// lose the last of them, and events come again then.
+/// The ID is the first line; empty lines may follow. A single `pwrite` overwrites the whole content, so a process that
+/// is killed leaves either the old ID or the new one. The file is not synced: a power failure may lose the latest IDs,
+/// and their events are then repeated.
 final class ResumeFile {
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// The bytes that an ID may have: 32 KiB.
+    /// Maximum bytes of an ID: 32 KiB.
     private static let maximumLength = 32 * 1024
 
     let path: String
     private let descriptor: CInt
     private var length: Int
-    /// The ID that it holds; empty if none.
+    /// The stored ID; empty if there is none.
     private(set) var id: String
 
-    /// Opens a file, or makes it.
+    /// Opens a resume file.
     ///
     /// - Parameters:
-    ///   - path: Its path.
-    ///   - isWritten: Whether it is to be written; one that is only read need not exist.
-    /// - Throws: ``Failure`` if it cannot be opened or read, is no regular file, or holds something else.
+    ///   - path: The path of the file.
+    ///   - isWritten: Whether to open the file for writing, creating it if needed. If false, it need not exist.
+    /// - Throws: ``Failure`` if the file cannot be opened or read, is not a regular file, or does not hold an event ID.
     init(_ path: String, isWritten: Bool = true) throws(Failure) {
         self.path = path
-        // Opening a named pipe without a writer would wait for one.
+        // Non-blocking: opening a named pipe without a writer would block.
         let flags = (isWritten ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK
         descriptor = open(path, flags, 0o644)
         length = 0
         id = ""
         if descriptor < 0 {
             if !isWritten, errno == ENOENT { return }
-            throw Failure(description: "the resume file \(path) cannot be opened: \(String(cString: strerror(errno)))")
+            throw Failure(description: "cannot open the resume file \(path): \(String(cString: strerror(errno)))")
         }
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            throw Failure(description: "the resume file \(path) is no regular file, so that it cannot hold an event ID")
+            throw Failure(description: "the resume file \(path) is not a regular file")
         }
         var count = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: 2 * Self.maximumLength) { buffer, filled in
@@ -54,14 +54,14 @@ final class ResumeFile {
             filled = max(0, count)
         }
         guard count >= 0 else {
-            throw Failure(description: "the resume file \(path) cannot be read: \(String(cString: strerror(errno)))")
+            throw Failure(description: "cannot read the resume file \(path): \(String(cString: strerror(errno)))")
         }
         length = bytes.count
         let line = bytes.prefix { $0 != 0x0A }
         guard let text = String(validating: line, as: UTF8.self), !text.utf8.contains(0),
             line.count <= Self.maximumLength
         else {
-            throw Failure(description: "the resume file \(path) does not hold an event ID; remove it to begin anew")
+            throw Failure(description: "the resume file \(path) does not hold an event ID; remove it to start over")
         }
         id = text
     }
@@ -70,24 +70,26 @@ final class ResumeFile {
         if descriptor >= 0 { close(descriptor) }
     }
 
-    /// Keeps an ID.
+    /// Stores an ID.
+    ///
+    /// - Throws: ``Failure`` if writing fails, or if the ID exceeds 32 KiB; the file then keeps the previous ID.
     func write(_ id: String) throws(Failure) {
         guard id != self.id else { return }
         var bytes = Array(id.utf8)
         guard bytes.count <= Self.maximumLength else {
             throw Failure(
-                description: "an event ID of \(bytes.count) bytes is too long to be kept, which may be "
-                    + "\(Self.maximumLength); the resume file \(path) holds the one before"
+                description: "an event ID of \(bytes.count) bytes exceeds the limit of "
+                    + "\(Self.maximumLength); the resume file \(path) keeps the previous ID"
             )
         }
         bytes.append(0x0A)
-        // Over all that was there: no rest of a longer one is left.
+        // Pads with line feeds, to overwrite the rest of a longer ID.
         if bytes.count < length { bytes.append(contentsOf: repeatElement(0x0A, count: length - bytes.count)) }
         let written = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
         guard written == bytes.count else {
-            // A part is written where the disk becomes full.
-            let reason = written < 0 ? String(cString: strerror(errno)) : "no space is left for all of the ID"
-            throw Failure(description: "the resume file \(path) cannot be written: \(reason)")
+            // A full disk causes a partial write.
+            let reason = written < 0 ? String(cString: strerror(errno)) : "no space left for the ID"
+            throw Failure(description: "cannot write the resume file \(path): \(reason)")
         }
         length = bytes.count
         self.id = id

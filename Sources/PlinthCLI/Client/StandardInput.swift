@@ -4,15 +4,15 @@
 import Foundation
 import Synchronization
 
-/// Standard input, read by a thread of its own while what came before is on its way.
+/// Reads standard input on its own thread while earlier events are being published.
 ///
-/// What is read while nobody asks is put together, up to a bound, at which reading waits: so a slow server slows whoever
-/// writes into the pipe.
+/// Buffers events until ``next()`` takes them. Reading pauses above 1 MiB or 10,000 events, so a slow server applies
+/// back-pressure to the process that writes into the pipe.
 final class StandardInput: Sendable {
-    /// What has gathered, and what ends it.
+    /// The buffered events, and whether the input ended.
     struct Lines: Sendable {
         var batch = EventLines.Batch()
-        /// What ended it too early, in words.
+        /// Why reading stopped early; nil if it did not.
         var failure: String?
         var isEnd = false
     }
@@ -22,15 +22,15 @@ final class StandardInput: Sendable {
         var waiting: CheckedContinuation<Lines, Never>?
     }
 
-    /// In bytes of the event stream, and events.
+    /// In bytes of the encoded event stream.
     private static let maximumSize = 1 << 20
     private static let maximumCount = 10_000
 
     private let state = Mutex(State())
-    /// Signalled when what has gathered was taken.
+    /// Signalled when the buffer has been taken.
     private let taken = NSCondition()
 
-    /// Begins to read.
+    /// Starts the reading thread.
     init(_ lines: EventLines) {
         let thread = Thread { [self] in
             var lines = lines
@@ -40,7 +40,7 @@ final class StandardInput: Sendable {
         thread.start()
     }
 
-    /// What has gathered, after waiting for something.
+    /// Takes the buffered events, suspending until there are any or the input ends.
     func next() async -> Lines {
         await withCheckedContinuation { continuation in
             let lines = state.withLock { state -> Lines? in
@@ -81,9 +81,9 @@ final class StandardInput: Sendable {
                 isEnd = true
                 failure =
                     error is StandardStreams.ReadFailure
-                    ? "\(error); what follows is not published" : "\(error); it and what follows are not published"
+                    ? "\(error); the rest is not published" : "\(error); this line and the rest are not published"
             }
-            // Here, before others gather: there is one for each line that is wrong, and no bound for those.
+            // Printed here, so that they do not accumulate: their number is unbounded.
             for note in batch.takeNotes() { StandardStreams.complain("plinth publish: \(note)") }
             add(batch, failure, isEnd)
             if isEnd { return }
@@ -107,8 +107,7 @@ final class StandardInput: Sendable {
     private func waitForRoom() {
         taken.lock()
         defer { taken.unlock() }
-        // The one who takes signals under the same lock, after it has taken: a signal between the look and the wait would
-        // have to come from somebody who holds it.
+        // No wakeup is lost: `give` signals after taking the buffer, under the lock held here from check to wait.
         while state.withLock({ state in
             state.lines.batch.bytes.count > Self.maximumSize || state.lines.batch.count > Self.maximumCount
         }) {

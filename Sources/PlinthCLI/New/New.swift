@@ -4,10 +4,10 @@
 import ArgumentParser
 import Foundation
 
-/// `plinth new`: a small project to begin with.
+/// `plinth new`: creates a starter project.
 struct New: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make a small project: a service with event streams, its program and its tests.",
+        abstract: "Create a small project: a service with event streams, an executable and tests.",
         discussion: """
             Try it:
 
@@ -16,39 +16,39 @@ struct New: ParsableCommand {
               swift run
               swift test
 
-            With --counter, the default, a stream that counts and a page that shows it; with --hub a hub of topics with \
-            its page. The folder NAME must not be there yet, or be empty.
+            --counter (the default) creates a counting stream and a page that shows it; --hub creates a hub of topics \
+            with its page. The folder NAME must be empty or not exist.
             """
     )
 
-    @Argument(help: "The name of the project, and of its folder: letters, digits, - and _, beginning with a letter.")
+    @Argument(help: "The name of the project and its folder: a letter, then letters, digits, - and _.")
     var name: String
 
-    @Flag(help: "A stream that counts, and a page that shows it (the default).")
+    @Flag(help: "Create a counting stream and a page that shows it (the default).")
     var counter = false
 
-    @Flag(help: "A hub of topics, with its page.")
+    @Flag(help: "Create a hub of topics with its page.")
     var hub = false
 
-    @Option(help: ArgumentHelp("Take Plinth from this folder: a checkout of it.", valueName: "folder"))
+    @Option(help: ArgumentHelp("Depend on the checkout of Plinth in this folder.", valueName: "folder"))
     var plinth: String?
 
-    @Option(help: ArgumentHelp("Take Plinth from this repository, its branch main.", valueName: "url"))
+    @Option(help: ArgumentHelp("Depend on the branch main of this Plinth repository.", valueName: "url"))
     var plinthURL: String?
 
     func validate() throws {
-        if counter, hub { throw ValidationError("--counter and --hub exclude each other.") }
+        if counter, hub { throw ValidationError("--counter and --hub are mutually exclusive.") }
         if (plinth == nil) == (plinthURL == nil) {
-            throw ValidationError("Say where Plinth is: --plinth FOLDER, a checkout of it, or --plinth-url URL.")
+            throw ValidationError("Give either --plinth FOLDER, a checkout of Plinth, or --plinth-url URL.")
         }
         guard let first = name.utf8.first, Self.isLetter(first),
             name.utf8.allSatisfy({ Self.isLetter($0) || (0x30...0x39).contains($0) || $0 == 0x2D || $0 == 0x5F })
-        else { throw ValidationError("The name has letters, digits, - and _, and begins with a letter: \(name)") }
+        else { throw ValidationError("The name must be a letter, then letters, digits, - and _: \(name)") }
         guard !["app", "apptests", "plinth"].contains(name.lowercased()), !name.hasPrefix("Plinth") else {
-            throw ValidationError("The name \(name) is taken by a part of the project, or of Plinth.")
+            throw ValidationError("The name \(name) is already used by a module of the project or of Plinth.")
         }
         if let plinth, !FileManager.default.fileExists(atPath: plinth + "/Sources/PlinthServer") {
-            throw ValidationError("--plinth is no checkout of Plinth, it has no Sources/PlinthServer: \(plinth)")
+            throw ValidationError("--plinth is not a checkout of Plinth, as it has no Sources/PlinthServer: \(plinth)")
         }
     }
 
@@ -58,7 +58,7 @@ struct New: ParsableCommand {
         let files = FileManager.default
         let folder = URL(fileURLWithPath: name)
         if let there = try? files.contentsOfDirectory(atPath: folder.path), !there.isEmpty {
-            StandardStreams.complain("plinth new: the folder \(name) is there and is not empty; nothing was written")
+            StandardStreams.complain("plinth new: the folder \(name) is not empty; nothing was written")
             throw ExitCode(1)
         }
         let template = NewTemplate(name: name, isHub: hub, dependency: dependency)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The files of a project that `plinth new` makes, from those in `Templates`, which are compiled in.
+/// The files of a project that `plinth new` creates from the embedded files in `Templates`.
 struct NewTemplate {
     let name: String
     let isHub: Bool
-    /// How the package names Plinth.
+    /// The manifest's package dependency on Plinth.
     let dependency: String
 
     /// Paths and contents.
@@ -42,8 +42,8 @@ struct NewTemplate {
             (
                 "summary",
                 isHub
-                    ? "A hub of topics: publish to them over HTTP, subscribe to them with an `EventSource`."
-                    : "A stream of server-sent events that counts, and a page that shows it."
+                    ? "A hub of topics: publish over HTTP, subscribe with an `EventSource`."
+                    : "A counter sent as server-sent events, and a page that shows it."
             ),
         ]
         return values.reduce(text) { text, value in Self.replace("{{\(value.0)}}", in: text, with: value.1) }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a misspelt name was probably meant to be.
+/// Suggests the intended name for a misspelt one.
 enum ClosestName {
-    /// The name that is closest to `name`: the one with the fewest letters that differ, are missing, superfluous or
-    /// exchanged with their neighbour, up to a third of them; nil if there is none.
+    /// The candidate with the smallest edit distance to `name`, at most a third of its letters (but at least 1); nil if
+    /// there is none.
     ///
-    /// Upper and lower case, `-` and `_` make no difference.
+    /// Ignores case, `-` and `_`.
     static func closest(to name: String, in names: some Sequence<String>) -> String? {
         let letters = Self.letters(name)
-        // None of ours is as long, and the time grows with the square.
+        // Longer than any candidate; the cost of a comparison grows with the length.
         guard letters.count <= 64 else { return nil }
         var best: (name: String, distance: Int)?
         for candidate in names.sorted() {
@@ -23,7 +23,7 @@ enum ClosestName {
         name.lowercased().utf8.filter { $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "_") }
     }
 
-    /// The optimal string alignment distance: Levenshtein's, in which two neighbours that are exchanged count once.
+    /// The optimal string alignment distance: Levenshtein's, with transposed neighbours counted as one edit.
     private static func distance(_ one: [UInt8], _ other: [UInt8]) -> Int {
         var rows = [Array(0...other.count)]
         for line in one.indices {

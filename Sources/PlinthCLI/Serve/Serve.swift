@@ -7,10 +7,10 @@ import Plinth
 import PlinthHub
 import PlinthServer
 
-/// `plinth serve`: a hub for whoever speaks HTTP.
+/// `plinth serve`: serves a hub over HTTP.
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Serve a hub: publish events to topics, subscribe to them, look at them in a browser.",
+        abstract: "Serve a hub to which clients publish and subscribe, with a page for browsers.",
         discussion: """
             Try it:
 
@@ -18,69 +18,70 @@ struct Serve: AsyncParsableCommand {
               curl -N http://localhost:8080/topics/news
               curl -d 'hello' http://localhost:8080/topics/news
 
-            and open http://localhost:8080 in a browser.
+            Then open http://localhost:8080 in a browser.
 
-            Every option may also be given by the environment (--history-bytes is PLINTH_HISTORY_BYTES) and by a file \
-            of JSON (--config FILE, "historyBytes": 1000000). The command line comes first, then the environment, then \
-            the file. Times are 250ms, 90s, 5m, 12h, 7d; a number alone is seconds. A key of the file that is no \
-            option, or a value of another kind, is an error; a variable that begins with PLINTH_ and is no option is \
-            ignored with a note.
+            Every option can also be set in the environment (--history-bytes is PLINTH_HISTORY_BYTES) and in a JSON \
+            file (--config FILE, "historyBytes": 1000000). The command line overrides the environment, which overrides \
+            the file. Times are written 250ms, 90s, 5m, 12h, 7d; a number alone is in seconds. An unknown key in the \
+            file or a value of the wrong type is an error. An unknown variable that begins with PLINTH_ is ignored \
+            with a warning.
 
-            History is kept in memory: it ends with the process, and subscribers that resume after that are told of \
+            History is kept in memory and lost when the process ends. Subscribers that resume later are notified of \
             the gap.
 
-            On a loopback address requests are answered if their host is this machine's (localhost, 127.0.0.1, the \
-            --host), an --allow-host or that of a --public-origin, and pages of other origins cannot publish: behind a \
-            proxy give --public-origin. In the environment and in the file several are separated by commas.
+            On a loopback address, the server accepts only requests whose host is this machine (localhost, 127.0.0.1, \
+            the --host), an --allow-host or the host of a --public-origin, and pages of other origins cannot publish. \
+            Behind a proxy, set --public-origin. In the environment, separate several values with commas; in the file, \
+            use commas or an array.
 
-            SIGTERM and SIGINT end every stream properly.
+            SIGTERM and SIGINT shut down gracefully: every stream ends properly.
             """
     )
 
-    @Option(help: ArgumentHelp("A file of JSON with any of the options below.", valueName: "file"))
+    @Option(help: ArgumentHelp("A JSON file with any of the options below.", valueName: "file"))
     var config: String?
 
     @Option(help: "The address to listen on (default: 127.0.0.1).")
     var host: String?
 
-    @Option(help: "The port to listen on; 0 for one of the system's choice (default: 8080).")
+    @Option(help: "The port to listen on; 0 for any free port (default: 8080).")
     var port: String?
 
-    @Option(help: ArgumentHelp("A certificate chain in PEM form; with it the port speaks TLS.", valueName: "file"))
+    @Option(help: ArgumentHelp("A PEM certificate chain; enables TLS.", valueName: "file"))
     var tlsCertificate: String?
 
-    @Option(help: ArgumentHelp("The certificate's key in PEM form.", valueName: "file"))
+    @Option(help: ArgumentHelp("The certificate's PEM private key.", valueName: "file"))
     var tlsKey: String?
 
     @Option(
-        help: ArgumentHelp("The oldest version of TLS that is spoken: 1.2 or 1.3 (default: 1.2).", valueName: "version")
+        help: ArgumentHelp("The minimum TLS version: 1.2 or 1.3 (default: 1.2).", valueName: "version")
     )
     var tlsMinimum: String?
 
-    @Option(help: ArgumentHelp("A path under which everything is, such as /hub (default: none).", valueName: "path"))
+    @Option(help: ArgumentHelp("A path prefix for all routes, such as /hub (default: none).", valueName: "path"))
     var basePath: String?
 
-    @Option(help: ArgumentHelp("Events kept of one topic (default: 10000).", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum events kept per topic (default: 10000).", valueName: "count"))
     var topicEvents: String?
 
-    @Option(help: ArgumentHelp("Bytes kept of one topic (default: 16777216).", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum bytes kept per topic (default: 16777216).", valueName: "bytes"))
     var topicBytes: String?
 
-    @Option(help: ArgumentHelp("Events kept of all topics (default: 1000000).", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum events kept in total (default: 1000000).", valueName: "count"))
     var historyEvents: String?
 
-    @Option(help: ArgumentHelp("Bytes kept of all topics (default: 268435456).", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum bytes kept in total (default: 268435456).", valueName: "bytes"))
     var historyBytes: String?
 
-    @Option(help: ArgumentHelp("How long events are kept, or off (default: off).", valueName: "time"))
+    @Option(help: ArgumentHelp("How long to keep events, or off (default: off).", valueName: "time"))
     var historyAge: String?
 
-    @Option(help: ArgumentHelp("Bytes of one event's data (default: 1048576).", valueName: "bytes"))
+    @Option(help: ArgumentHelp("Maximum bytes of an event's data (default: 1048576).", valueName: "bytes"))
     var maximumEventSize: String?
 
     @Option(
         help: ArgumentHelp(
-            "How long an uploaded event stream may be silent between events; off for no limit (1h).",
+            "How long an uploaded event stream may be silent between events, or off (default: 1h).",
             valueName: "time"
         )
     )
@@ -88,21 +89,21 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Streams that may be open at once (default: what the limit of descriptors allows).",
+            "Maximum open streams (default: derived from the descriptor limit).",
             valueName: "count"
         )
     )
     var maximumStreams: String?
 
-    @Option(help: ArgumentHelp("Topics that one stream may name (default: 10000).", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum topics per stream (default: 10000).", valueName: "count"))
     var maximumTopics: String?
 
-    @Option(help: ArgumentHelp("Patterns that one stream may have (default: 100).", valueName: "count"))
+    @Option(help: ArgumentHelp("Maximum patterns per stream (default: 100).", valueName: "count"))
     var maximumPatterns: String?
 
     @Option(
         help: ArgumentHelp(
-            "How often a stream without events gets a heartbeat, or off (default: 10s).",
+            "Interval between heartbeats on an idle stream, or off (default: 10s).",
             valueName: "time"
         )
     )
@@ -110,7 +111,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The type of an event to send as the heartbeat, which publishers cannot use (default: none, a comment).",
+            "Send heartbeats as events of this type, reserved from publishers (default: none, sends a comment).",
             valueName: "type"
         )
     )
@@ -118,18 +119,18 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long a subscriber may read nothing before its stream is closed, or off (default: 60s).",
+            "Close a stream whose subscriber reads nothing for this time, or off (default: 60s).",
             valueName: "time"
         )
     )
     var writeTimeout: String?
 
-    @Option(help: ArgumentHelp("How long a stream lasts at most, or off (default: off).", valueName: "time"))
+    @Option(help: ArgumentHelp("Maximum lifetime of a stream, or off (default: off).", valueName: "time"))
     var maximumAge: String?
 
     @Option(
         help: ArgumentHelp(
-            "The reconnection time that clients get, each at random within it (default: 2s-4s).",
+            "The reconnection time sent to clients, random within the range (default: 2s-4s).",
             valueName: "time[-time]"
         )
     )
@@ -137,7 +138,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The longest reconnection time that a publisher may give clients (default: 1h).",
+            "The maximum reconnection time that a publisher can set (default: 1h).",
             valueName: "time"
         )
     )
@@ -145,7 +146,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "On a loopback address, one more name of this server; may be repeated (default: none).",
+            "On a loopback address, an additional host name to accept. Repeatable (default: none).",
             valueName: "host"
         )
     )
@@ -153,8 +154,8 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where browsers see this server, such as https://hub.example; may be repeated. On a loopback address only its "
-                + "pages may publish then (default: none).",
+            "The origin at which browsers reach this server, such as https://hub.example. Repeatable. On a loopback "
+                + "address only its pages can then publish (default: none).",
             valueName: "origin"
         )
     )
@@ -162,7 +163,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What happens to a subscriber that needs events which are gone: tell or close (default: tell).",
+            "How to handle a subscriber whose events are no longer kept: tell or close (default: tell).",
             valueName: "what"
         )
     )
@@ -170,7 +171,7 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The type of the event that tells of a gap, which publishers cannot use (default: gap).",
+            "The type of the event that reports a gap, reserved from publishers (default: gap).",
             valueName: "type"
         )
     )
@@ -178,17 +179,17 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Who holds connections: automatic or event-loops (default: automatic, on Linux a thread of the hub's own).",
+            "What serves streams: automatic or event-loops (default: automatic, on Linux the hub's own threads).",
             valueName: "what"
         )
     )
     var transport: String?
 
-    @Option(help: ArgumentHelp("Threads that hold connections (default: one for two processors).", valueName: "count"))
+    @Option(help: ArgumentHelp("Threads that serve streams (default: one per two processors).", valueName: "count"))
     var reactors: String?
 
     @Option(
-        help: ArgumentHelp("What is logged: trace, debug, info, warning, error (default: info).", valueName: "level")
+        help: ArgumentHelp("Log level: trace, debug, info, warning, error (default: info).", valueName: "level")
     )
     var logLevel: String?
 
@@ -206,7 +207,7 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    /// What the command line has, by the keys of the file: every setting there is, nil if it was not given.
+    /// The command line's values by the keys of the file, for every setting; nil for one that was not given.
     private var options: [String: String?] {
         [
             "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "tlsMinimum": tlsMinimum,
@@ -234,7 +235,7 @@ struct Serve: AsyncParsableCommand {
         do {
             hub = try await Hub(history: try history(settings), options: try streams(settings))
         } catch let error as HubError {
-            // The hub's options have the names of the settings' keys.
+            // The hub's options are named like the settings' keys.
             let name = error.option.map { "\(ServeSettings.name($0)): " } ?? ""
             throw ServeSettings.Failure(description: name + error.message)
         }
@@ -251,7 +252,7 @@ struct Serve: AsyncParsableCommand {
         while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
         let routes: Routes
         do {
-            // Says what is wrong with it. What the routes themselves begin with leads from the path to the page, too.
+            // Only validates the path. `endpoints.routes` takes it, since it also redirects the path to the page.
             _ = try Routes([], basePath: basePath)
             routes = try Routes(endpoints.routes(basePath))
         } catch {
@@ -270,7 +271,7 @@ struct Serve: AsyncParsableCommand {
         try await running
     }
 
-    /// What a request passes: less than in a service with pages of its own, since nearly all of them publish.
+    /// The interceptors of a request: fewer than the default stack, since nearly all requests publish.
     private func chain(_ routes: Routes, _ fence: LoopbackFence, _ logger: Logger) -> Chain {
         var stack: [Interceptor] = [
             .errorResponses(), .hubErrorResponses(), .loopbackFence(fence), .queryParameters(), routes.router,
@@ -292,7 +293,7 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ServeSettings.Failure(description: "--public-origin: \(error)")
         }
-        // An address that is no name, such as `::1`, names itself; what cannot be bound is said by the connector.
+        // An IPv6 address such as `::1` is accepted anyway; the connector reports a host that cannot be bound.
         let host = try settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
         return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
     }
@@ -319,7 +320,7 @@ struct Serve: AsyncParsableCommand {
         if let retry = try settings.durations("retry") { options.retry = retry }
         switch try settings.duration("maximumRetry") {
         case .some(.some(let longest)): options.maximumRetry = longest
-        case .some(.none): throw ServeSettings.Failure(description: "--maximum-retry is off, and has to be a time")
+        case .some(.none): throw ServeSettings.Failure(description: "--maximum-retry is off, but must be a time")
         case .none: break
         }
         return options
@@ -348,14 +349,14 @@ struct Serve: AsyncParsableCommand {
             )
             configuration.addresses = [.tls(host: host, port: port, identity: identity)]
         case (nil, nil) where minimum != nil:
-            throw ServeSettings.Failure(description: "--tls-minimum needs --tls-certificate and --tls-key")
+            throw ServeSettings.Failure(description: "--tls-minimum requires --tls-certificate and --tls-key")
         case (nil, nil): configuration.addresses = [.tcp(host: host, port: port)]
-        default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key go together")
+        default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key require each other")
         }
         configuration.backlog = 4096
-        // History is in memory: no request waits for anything but its connection.
+        // History is in memory, so no request blocks on anything but its connection.
         configuration.runsRequestsOnEventLoops = true
-        // The endpoints limit each event; a stream of them goes on for as long as its publisher likes.
+        // The endpoints limit each event; a stream of events may have any length.
         configuration.maximumBodySize = .max
         return configuration
     }

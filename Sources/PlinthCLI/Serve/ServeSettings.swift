@@ -4,14 +4,14 @@
 import Configuration
 import Foundation
 
-/// What `plinth serve` is configured by: its command line, else its environment, else its file, else nothing.
+/// The settings of `plinth serve`: the command line overrides the environment, which overrides the file.
 struct ServeSettings {
-    /// A setting that cannot be used, in words for the one who wrote it.
+    /// An invalid setting.
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// A configuration file has a few kilobytes; a larger one is another file.
+    /// In bytes; far more than a configuration file needs.
     private static let maximumFileSize = 1 << 20
     private static let prefix = "PLINTH_"
 
@@ -20,17 +20,17 @@ struct ServeSettings {
     private let environment: [String: String]
     private let file: String?
     private let settings: [String: JSONLine.Setting]
-    /// Variables of the environment that look like settings and are none, each in a sentence; at most ten.
+    /// Messages about `PLINTH_` variables that are not settings: at most ten, then a count of the rest.
     let unknownVariables: [String]
 
-    /// The settings of a run.
+    /// Reads the configuration file and combines the three sources.
     ///
     /// - Parameters:
-    ///   - options: From the command line, by their keys; all keys that there are, with nil for what was not given.
-    ///   - file: The path of a JSON file, if there is one; else the environment's `PLINTH_CONFIG` names it.
+    ///   - options: The command line's values for all keys; nil for an option that was not given.
+    ///   - file: The path of a JSON file; nil to use `PLINTH_CONFIG`, if set.
     ///   - environment: The environment.
-    /// - Throws: ``Failure`` if the file cannot be read, is no JSON object of texts and numbers, or has a key that is
-    ///   none of the options'.
+    /// - Throws: ``Failure`` if the file cannot be read, exceeds 1 MiB, is not a JSON object of strings, numbers and
+    ///   lists of strings, or has an unknown key.
     init(
         options: [String: String?],
         file: String?,
@@ -71,18 +71,18 @@ struct ServeSettings {
 
     private static func settings(inFile path: String, _ keys: Set<String>) throws -> [String: JSONLine.Setting] {
         func failure(_ reason: String) -> Failure {
-            Failure(description: "the configuration file \(path) cannot be used: \(reason)")
+            Failure(description: "invalid configuration file \(path): \(reason)")
         }
         let bytes: [UInt8]
         do {
             let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
             defer { try? handle.close() }
-            // Bounded: what is read may be a device without an end.
+            // Bounded, as the path may name an endless device.
             bytes = Array(try handle.read(upToCount: maximumFileSize + 1) ?? Data())
         } catch {
-            throw failure("it cannot be read: \(error.localizedDescription)")
+            throw failure("cannot be read: \(error.localizedDescription)")
         }
-        guard bytes.count <= maximumFileSize else { throw failure("it is larger than \(maximumFileSize) bytes") }
+        guard bytes.count <= maximumFileSize else { throw failure("larger than \(maximumFileSize) bytes") }
         let settings: [JSONLine.Setting]
         do throws(JSONLine.Failure) {
             settings = try JSONLine.settings(bytes.span)
@@ -93,14 +93,14 @@ struct ServeSettings {
             guard keys.contains(setting.key) else {
                 let closest = ClosestName.closest(to: setting.key, in: keys).map { "; did you mean \"\($0)\"?" }
                 throw failure(
-                    "line \(setting.line): the key \(JSONLine.quoted(setting.key)) is unknown"
-                        + (closest ?? "; known are \(keys.sorted().joined(separator: ", "))")
+                    "line \(setting.line): unknown key \(JSONLine.quoted(setting.key))"
+                        + (closest ?? "; known keys: \(keys.sorted().joined(separator: ", "))")
                 )
             }
             if case .other(let what) = setting.value {
                 throw failure(
-                    "line \(setting.line): the value of \"\(setting.key)\" is \(what), and has to be a text or a number"
-                        + (what == "null" ? "; leave the key out for the default" : "")
+                    "line \(setting.line): the value of \"\(setting.key)\" is \(what), but must be a string or a number"
+                        + (what == "null" ? "; omit the key for the default" : "")
                 )
             }
         }
@@ -118,18 +118,18 @@ struct ServeSettings {
         let unknown = environment.keys.filter { $0.hasPrefix(prefix) && !known.contains($0) }.sorted()
         let sentences = unknown.prefix(10).map { name in
             let closest = ClosestName.closest(to: name, in: known).map { "; did you mean \($0)?" }
-            return "the variable \(name) of the environment is no setting and is ignored" + (closest ?? "")
+            return "ignoring the environment variable \(name), which is not a setting" + (closest ?? "")
         }
         let rest = unknown.count - sentences.count
-        return rest == 0 ? sentences : sentences + ["\(rest) more variables are no settings and are ignored"]
+        return rest == 0 ? sentences : sentences + ["ignoring \(rest) more variables that are not settings"]
     }
 
     // MARK: - Values
 
-    /// A setting that is a text.
+    /// A string setting; throws if the file has a number.
     func string(_ key: String) throws -> String? {
         if isFromFile(key), case .number(let number)? = settings[key]?.value {
-            throw Failure(description: "\(place(key)) is the number \(number), and has to be a text in quotes")
+            throw Failure(description: "\(place(key)) is the number \(number), but must be a string in quotes")
         }
         return try value(key)
     }
@@ -137,44 +137,44 @@ struct ServeSettings {
     func integer(_ key: String, in range: ClosedRange<Int>) throws -> Int? {
         guard let text = try value(key) else { return nil }
         guard let number = Int(text) else {
-            throw Failure(description: "\(place(key)) is not a whole number: \(text)")
+            throw Failure(description: "\(place(key)) is not an integer: \(text)")
         }
         guard range.contains(number) else {
             throw Failure(
-                description: "\(place(key)) is \(number), and may be \(range.lowerBound) to \(range.upperBound)"
+                description: "\(place(key)) is \(number), but must be \(range.lowerBound) to \(range.upperBound)"
             )
         }
         return number
     }
 
-    /// A time: a number of seconds, or one with a unit, as in `250ms`, `90s`, `5m`, `12h`, `7d`; `off` is nil within.
+    /// A time: a number of seconds, or one with a unit (`250ms`, `90s`, `5m`, `12h`, `7d`); `.some(nil)` for `off`.
     func duration(_ key: String) throws -> Duration?? {
         guard let text = try value(key) else { return nil }
         if text == "off" { return .some(nil) }
         guard let time = TimeText.duration(text) else {
             throw Failure(
                 description:
-                    "\(place(key)) is no time such as 250ms, 90s, 5m, 12h, 7d, or off, or it is too long: \(text)"
+                    "\(place(key)) must be off or a time such as 250ms, 90s, 5m, 12h, 7d, below 2^63 ms: \(text)"
             )
         }
         return .some(time)
     }
 
-    /// A range of times: two with a hyphen between them, as in `2s-4s`, or one.
+    /// A range of times, such as `2s-4s`, or a single time.
     func durations(_ key: String) throws -> ClosedRange<Duration>? {
         guard let text = try value(key) else { return nil }
         let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
         let times = parts.compactMap { TimeText.duration(String($0)) }
         guard times.count == parts.count, let first = times.first, let last = times.last else {
-            throw Failure(description: "\(place(key)) is no time or range of times such as 3s or 2s-4s: \(text)")
+            throw Failure(description: "\(place(key)) must be a time or a range such as 3s or 2s-4s: \(text)")
         }
         guard first <= last else {
-            throw Failure(description: "\(place(key)) is \(text), whose first time is the longer one")
+            throw Failure(description: "\(place(key)) is \(text), whose first time exceeds the second")
         }
         return first...last
     }
 
-    /// What may be given several times: separated by commas, or in the file an array.
+    /// A list setting: comma-separated, or an array in the file.
     func list(_ key: String) throws -> [String] {
         if isFromFile(key), case .list(let texts)? = settings[key]?.value { return texts }
         return try value(key)?.split(separator: ",").map { $0.filter { $0 != " " } } ?? []
@@ -183,22 +183,22 @@ struct ServeSettings {
     func choice(_ key: String, _ values: [String]) throws -> String? {
         guard let text = try value(key) else { return nil }
         guard values.contains(text) else {
-            throw Failure(description: "\(place(key)) is \(text), and may be \(values.joined(separator: " or "))")
+            throw Failure(description: "\(place(key)) is \(text), but must be \(values.joined(separator: " or "))")
         }
         return text
     }
 
-    /// A setting as it is written, a text or a number.
+    /// The source text of a string or number setting; throws if the file has a list.
     private func value(_ key: String) throws -> String? {
         if isFromFile(key), case .list? = settings[key]?.value {
-            throw Failure(description: "\(place(key)) is a list, and has to be one value")
+            throw Failure(description: "\(place(key)) is a list, but must be a single value")
         }
         return reader.string(forKey: ConfigKey(key))
     }
 
     private func isFromFile(_ key: String) -> Bool { options[key] == nil && environment[Self.variable(key)] == nil }
 
-    /// A setting as messages name it: its option, and where the value was found if that is not the command line.
+    /// A setting's name in messages: its option, and the source of its value unless that is the command line.
     private func place(_ key: String) -> String {
         let option = Self.name(key)
         if options[key] != nil { return option }
@@ -207,7 +207,7 @@ struct ServeSettings {
         return "\(option) (line \(line) of \(file))"
     }
 
-    /// A key as all three ways to give it show it: `historyBytes` is `--history-bytes`.
+    /// The option of a key: `historyBytes` is `--history-bytes`.
     static func name(_ key: String) -> String {
         "--" + key.reduce(into: "") { $0 += $1.isUppercase ? "-\($1.lowercased())" : String($1) }
     }

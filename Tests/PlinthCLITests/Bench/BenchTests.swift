@@ -6,7 +6,7 @@ import Testing
 
 @testable import PlinthCLI
 
-@Suite("plinth bench", .blocking)
+@Suite("The command plinth bench", .blocking)
 struct BenchTests {
     private struct Figures: Decodable {
         struct Times: Decodable {
@@ -34,7 +34,7 @@ struct BenchTests {
         return try decoder.decode(Figures.self, from: Data(result.output.utf8))
     }
 
-    @Test("all that is published to a hub comes to every subscriber, once and in order")
+    @Test("Every subscriber receives every event once and in order")
     func plain() throws {
         let hub = try HubProcess()
         let options = ["--subscribers", "20", "--rate", "100", "--for", "500ms", "--warm-up", "100ms"]
@@ -48,7 +48,7 @@ struct BenchTests {
         #expect(figures.ackUs.p50 > 0)
     }
 
-    @Test("over TLS, with HTTP/2 and without; a certificate that nobody signed is refused unless told otherwise")
+    @Test("Bench works over TLS with HTTP/1.1 and HTTP/2, and rejects an untrusted certificate by default")
     func tls() throws {
         let folder = try Folder()
         let (certificate, key) = try folder.certificate()
@@ -60,29 +60,29 @@ struct BenchTests {
         }
         let refused = try Tool.run(["bench"] + options, input: "")
         #expect(refused.status == 1)
-        #expect(refused.errors.contains("could not be opened"), "\(refused.errors)")
+        #expect(refused.errors.contains("did not open"), "\(refused.errors)")
     }
 
-    @Test("a server that is not there, and one that is no hub, are said to be so")
+    @Test("A missing server and one that is not a hub are reported")
     func noHub() throws {
         let missing = try Tool.run(["bench", "http://127.0.0.1:1"], input: "")
         #expect(missing.status == 1)
-        #expect(missing.errors.contains("when 0 of 100 had been"), "\(missing.errors)")
+        #expect(missing.errors.contains("with 0 of 100 open"), "\(missing.errors)")
         let hub = try HubProcess(["--base-path", "/hub"])
         let wrong = String(hub.address.dropLast("/hub".count))
         #expect(try Tool.run(["bench", wrong], input: "").errors.contains("404"))
     }
 
-    @Test("more streams than the hub has room for are not taken for open")
+    @Test("A stream above the hub's limit does not count as open")
     func full() throws {
         let hub = try HubProcess(["--maximum-streams", "5"])
         let result = try Tool.run(["bench", "--subscribers", "6", "--for", "1s", hub.address], input: "")
         #expect(result.status == 1)
-        // The sixth is seen to end while streams open, or only after the run.
-        #expect(result.errors.contains("was ended"), "\(result.errors)")
+        // The sixth stream's end is detected while streams open, or only after the run.
+        #expect(result.errors.contains("ended early"), "\(result.errors)")
     }
 
-    @Test("percentiles are those of the values, however few")
+    @Test("Percentiles are values of the sample, whatever its size")
     func percentiles() {
         #expect(BenchReport.percentile(0.5, of: []) == 0)
         #expect(BenchReport.percentile(0.99, of: [7]) == 7)
@@ -95,7 +95,7 @@ struct BenchTests {
         #expect(BenchReport.decimal(.infinity, 0) == "?")
     }
 
-    @Test("an event's number and time are read back; what others published is not taken for one")
+    @Test("An event's number and time are read back; data of another format is ignored")
     func events() {
         let text = BenchEvent.text(12, at: 345, size: 40)
         #expect(text.utf8.count == 40)

@@ -3,7 +3,7 @@
 import PlinthCLI
 import Testing
 
-@Suite("Lines on their way to a hub")
+@Suite("EventLines")
 struct EventLinesTests {
     private func batch(
         _ form: EventLines.Form,
@@ -25,7 +25,7 @@ struct EventLinesTests {
 
     private func text(_ batch: EventLines.Batch) -> String { String(decoding: batch.bytes, as: UTF8.self) }
 
-    @Test("text, split anywhere, is an event for each line")
+    @Test("Text, split anywhere, becomes one event per line")
     func text() {
         let input = Array("one\ntwo\r\n\nfour é".utf8)
         for split in 0...input.count {
@@ -38,7 +38,7 @@ struct EventLinesTests {
         }
     }
 
-    @Test("a carriage return within a line cannot start another field")
+    @Test("A carriage return within a line cannot start another field")
     func injection() {
         let (batch, error) = batch(.text, [Array("a\revent: b\n".utf8)])
         #expect(error == nil)
@@ -46,7 +46,7 @@ struct EventLinesTests {
         #expect(batch.count == 1)
     }
 
-    @Test("JSON, split anywhere, keeps types and the last ID, and counts events alone")
+    @Test("JSON, split anywhere, keeps types and the last ID, and counts events only")
     func json() {
         let input = Array(
             (#"{"type":"e","data":"1","id":"x"}"# + "\n\n" + #"{"comment":"c"}"# + "\n"
@@ -65,19 +65,19 @@ struct EventLinesTests {
         }
     }
 
-    @Test("what is wrong is said with its line, and what was before it is kept")
+    @Test("An error has its line number, and earlier events are kept")
     func errors() {
         let invalid = batch(.text, [Array("1\n2\n".utf8) + [0xFF, 0x0A, 0x33]])
-        #expect(invalid.error == "line 3: it is not UTF-8, and an event is text")
+        #expect(invalid.error == "line 3: not valid UTF-8")
         #expect(invalid.batch.lines == [1, 2])
         let long = batch(.text, [Array("123\n12".utf8), Array("34".utf8)], maximum: 3)
-        #expect(long.error == "line 2: it is longer than 3 bytes")
+        #expect(long.error == "line 2: longer than 3 bytes")
         #expect(long.batch.count == 1)
         #expect(batch(.json, [Array("{}".utf8)]).error?.hasPrefix("line 1: none of the keys") == true)
-        #expect(batch(.json, [Array("{\"data\":\"a\"}\n[1]\n".utf8)]).error == "line 2: it is not a JSON object")
+        #expect(batch(.json, [Array("{\"data\":\"a\"}\n[1]\n".utf8)]).error == "line 2: not a JSON object")
     }
 
-    @Test("lines that no event can be made of are skipped or mended, split anywhere, with their number")
+    @Test("Invalid lines, split anywhere, are skipped or repaired with their number")
     func invalid() {
         let input = Array("a\n\u{1}é".utf8) + [0xC3, 0x0A] + Array("éééé\n123456789\n\nz".utf8)
         for split in 0...input.count {
@@ -95,7 +95,7 @@ struct EventLinesTests {
         }
     }
 
-    @Test("of JSON, what is not UTF-8 is mended, and what is no event is skipped or an error")
+    @Test("In JSON invalid UTF-8 is repaired, and a line without an event is skipped or an error")
     func invalidJSON() {
         let broken = Array(#"{"data":"a"#.utf8) + [0xFF] + Array("\"}\n".utf8)
         #expect(text(batch(.json, [broken], invalid: .replace).batch) == "data: a\u{FFFD}\n\n")
@@ -103,11 +103,11 @@ struct EventLinesTests {
         let skipped = batch(.json, [mixed], invalid: .skip)
         #expect(skipped.error == nil && skipped.batch.lines == [1, 4] && skipped.batch.skipped == 2)
         #expect(skipped.batch.events.map(\.id) == ["x", "x"])
-        #expect(batch(.json, [mixed], invalid: .replace).error == "line 2: it is not a JSON object")
-        #expect(batch(.json, [broken], maximum: 5, invalid: .replace).error == "line 1: it is longer than 5 bytes")
+        #expect(batch(.json, [mixed], invalid: .replace).error == "line 2: not a JSON object")
+        #expect(batch(.json, [broken], maximum: 5, invalid: .replace).error == "line 1: longer than 5 bytes")
     }
 
-    @Test("of a line without an end no more is kept than a line may have, and it is noted once")
+    @Test("An endless line buffers at most the maximum line size and is noted once")
     func endless() throws {
         for (invalid, kept) in [(EventLines.Invalid.skip, 0), (.replace, 1000)] {
             var lines = EventLines(.text, maximumLineSize: 1000, invalid: invalid)
@@ -120,7 +120,7 @@ struct EventLinesTests {
         }
     }
 
-    @Test("a batch gives up its first events, and knows the ID behind which to resume")
+    @Test("A batch removes its first events and returns the ID to resume after")
     func batches() throws {
         var lines = EventLines(.json)
         var batch = EventLines.Batch()

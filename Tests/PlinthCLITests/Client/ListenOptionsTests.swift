@@ -5,8 +5,8 @@ import PlinthTestSupport
 import Foundation
 import Testing
 
-/// `plinth listen` against servers that are no hub, and through proxies.
-@Suite("plinth listen and other servers", .blocking)
+/// Runs `plinth listen` against servers other than a hub, and through proxies.
+@Suite("The command plinth listen with other servers", .blocking)
 struct ListenOptionsTests {
     private func listen(
         _ arguments: [String],
@@ -31,7 +31,7 @@ struct ListenOptionsTests {
 
     // MARK: - Requests
 
-    @Test("a body makes it a POST of a form, unless told otherwise; it comes from the argument, a file or the input")
+    @Test("A body comes from an argument, a file or standard input, and by default is a form sent by POST")
     func data() throws {
         let server = try PythonServer()
         let folder = try Folder()
@@ -58,7 +58,7 @@ struct ListenOptionsTests {
         #expect(missing.status == 64 && missing.errors.contains("/no/such/file"), "\(missing.errors)")
     }
 
-    @Test("it ends after the event that --until names, and not before")
+    @Test("Listen ends after an event that --until names, and not before")
     func until() throws {
         let server = try PythonServer()
         for mark in ["done", "type=done", "data=[DONE]"] {
@@ -66,17 +66,17 @@ struct ListenOptionsTests {
             #expect(result.status == 0)
             #expect(result.output.contains("[DONE]") && !result.output.contains("late"), "\(result.output)")
         }
-        // Also if that is of a type that is not printed.
+        // Even if the event's type is not printed.
         let hidden = try listen(["--json", "--type", "echo", "--until", "done", "\(server.url)/echo"])
         #expect(hidden.status == 0 && hidden.output.contains("GET") && !hidden.output.contains("[DONE]"))
         let ended = try listen(["--once", "--until", "never", "\(server.url)/ends"])
         #expect(ended.status == 5)
         let late = try listen(["--for", "200ms", "--until", "never", "\(server.url)/echo"])
-        #expect(late.status == 2 && late.errors.contains("before the event of --until"), "\(late.errors)")
+        #expect(late.status == 2 && late.errors.contains("before an event of --until"), "\(late.errors)")
     }
 
     @Test(
-        "options that cannot be meant are exit status 64",
+        "Invalid option values exit with status 64",
         arguments: [
             ["--method", "A B"], ["--retry-status", "200"], ["--retry-status", "404-"], ["--retry-status", "404-401"],
             ["--retry-status", "x"], ["--retry-status", "600"], ["--until", ""], ["--until", "type="],
@@ -91,7 +91,7 @@ struct ListenOptionsTests {
 
     // MARK: - Answers
 
-    @Test("statuses that pass are tried again, others end it, unless they are named")
+    @Test("Transient and listed statuses are retried; any other ends listen")
     func statuses() throws {
         let server = try PythonServer()
         for status in [408, 425, 429, 500, 502, 503, 504, 509, 520, 530] {
@@ -107,16 +107,16 @@ struct ListenOptionsTests {
         }
     }
 
-    @Test("what the server says about its refusal is shown, with nothing that a terminal would obey")
+    @Test("The server's error text is shown with terminal controls replaced")
     func reason() throws {
         let server = try PythonServer()
         let result = try listen(["\(server.url)/status/401"])
-        #expect(result.errors.contains("status 401 and not 200: no \u{FFFD}[31mway (code-401)."), "\(result.errors)")
+        #expect(result.errors.contains("status 401, not 200: no \u{FFFD}[31mway (code-401)."), "\(result.errors)")
         #expect(!result.errors.contains("\u{1B}"))
         #expect(!result.errors.contains("retryableStatuses"))
     }
 
-    @Test("no reconnection time is longer than an hour, whatever the stream sets")
+    @Test("The reconnection time is at most an hour, whatever the stream sets")
     func longRetry() throws {
         let server = try PythonServer()
         let process = try Tool.process(["listen", "\(server.url)/ends?9007199254740991"])
@@ -126,10 +126,10 @@ struct ListenOptionsTests {
         let said = HubProcess.read(errors, until: " s.")
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        #expect(said.contains(/Connecting again in 360[01]\.\d s/), "\(said)")
+        #expect(said.contains(/Reconnecting in 360[01]\.\d s/), "\(said)")
     }
 
-    @Test("a server that never answers is given up", arguments: ["--response-timeout", "--idle-timeout"])
+    @Test("A server that never responds times out", arguments: ["--response-timeout", "--idle-timeout"])
     func silence(_ option: String) throws {
         let server = try PythonServer()
         let result = try listen(["--once", option, "200ms", "\(server.url)/silence"])
@@ -137,21 +137,21 @@ struct ListenOptionsTests {
         #expect(result.errors.contains("within 0.2") || result.errors.contains("for 0.2"), "\(result.errors)")
     }
 
-    @Test("the cause of a failure is said: name, refusal, certificate, TLS and none")
+    @Test("A failure's cause is printed: name resolution, refused connection, certificate, TLS mismatch")
     func causes() throws {
         let folder = try Folder()
-        // Not for the address: one for that is one for localhost to NIOSSL, which takes the connection's address, too.
+        // Not for 127.0.0.1: NIOSSL also matches the connection's address, so that would be valid for localhost.
         let (certificate, key) = try folder.certificate("subjectAltName=DNS:plinth-test.invalid")
         let hub = try HubProcess(["--tls-certificate", certificate, "--tls-key", key])
         let plain = try HubProcess()
         let port = hub.address.split(separator: ":").last ?? ""
         for (arguments, text) in [
-            (["http://plinth-test.invalid/"], "the name of the host cannot be resolved"),
+            (["http://plinth-test.invalid/"], "the host name cannot be resolved"),
             (["http://127.0.0.1:1/"], "connection refused"),
             (["\(hub.address)/topics/a"], "certificate is not trusted"),
             (["\(hub.address)/topics/a"], "--ca-certificates FILE"),
-            (["--ca-certificates", certificate, "https://localhost:\(port)/topics/a"], "is another host's"),
-            ([plain.address.replacing("http://", with: "https://") + "/topics/a"], "the server speaks no TLS"),
+            (["--ca-certificates", certificate, "https://localhost:\(port)/topics/a"], "is for another host"),
+            ([plain.address.replacing("http://", with: "https://") + "/topics/a"], "the server does not speak TLS"),
             (["http://127.0.0.1:\(port)/topics/a"], "closed the connection without an answer"),
         ] {
             let result = try listen(["--once"] + arguments)
@@ -163,7 +163,7 @@ struct ListenOptionsTests {
 
     // MARK: - User names and proxies
 
-    @Test("a URL's user name is sent as Basic, and its password is never printed")
+    @Test("A URL's credentials are sent as Basic, and the password is never printed")
     func userInformation() throws {
         let server = try PythonServer()
         let url = server.url.replacing("http://", with: "http://user:s%65cret@")
@@ -183,7 +183,7 @@ struct ListenOptionsTests {
         }
     }
 
-    @Test("a proxy gets requests of http whole, with its own credentials; the variables and NO_PROXY count")
+    @Test("An http request reaches the proxy in absolute form with the proxy's credentials, subject to NO_PROXY")
     func httpProxy() throws {
         let proxy = try PythonServer()
         let address = "http://u:p@127.0.0.1:\(proxy.port)"
@@ -215,7 +215,7 @@ struct ListenOptionsTests {
         let wrong = try listen([url], environment: unset.merging(["http_proxy": "ftp://u:secret@p"]) { $1 })
         #expect(wrong.status == 64)
         #expect(wrong.errors.contains("http_proxy: ") && !wrong.errors.contains("secret"), "\(wrong.errors)")
-        // This machine is reached without.
+        // A loopback host bypasses the proxy.
         let server = try PythonServer()
         let direct = try listen(
             ["--until", "done", "--proxy", "http://127.0.0.1:1", "\(server.url)/echo"],
@@ -225,7 +225,7 @@ struct ListenOptionsTests {
         #expect(server.requests(1)[0].target == "/echo")
     }
 
-    @Test("a proxy makes a tunnel for https; one that refuses is said to")
+    @Test("An https request uses a tunnel; a proxy that refuses one is reported")
     func httpsProxy() throws {
         let folder = try Folder()
         let (certificate, key) = try folder.certificate("subjectAltName=DNS:plinth-test.invalid")
@@ -253,13 +253,13 @@ struct ListenOptionsTests {
         for target in [url, "http://plinth-test.invalid/"] {
             let missing = try listen(["--once", "--proxy", "http://u:secret@127.0.0.1:1", target])
             #expect(missing.status == 5)
-            #expect(missing.errors.contains("the proxy 127.0.0.1, port 1, cannot be reached"), "\(missing.errors)")
+            #expect(missing.errors.contains("cannot reach the proxy 127.0.0.1, port 1: "), "\(missing.errors)")
         }
     }
 }
 
 extension Folder {
-    /// Makes a self-signed certificate and its key.
+    /// Creates a self-signed certificate and its key.
     fileprivate func certificate(_ name: String) throws -> (certificate: String, key: String) {
         let (certificate, key) = (url.path + "/certificate.pem", url.path + "/key.pem")
         let openssl = Process()
@@ -274,7 +274,7 @@ extension Folder {
     }
 }
 
-/// A server in Python that does what no hub does, is a proxy, and prints what it was asked.
+/// A Python server that prints each request, serves responses that a hub never sends, and acts as a proxy.
 private final class PythonServer {
     struct Request: Decodable {
         var method: String
@@ -289,10 +289,10 @@ private final class PythonServer {
 
     var url: String { "http://127.0.0.1:\(port)" }
 
-    /// Starts it.
+    /// Starts the server.
     ///
-    /// - Parameter arguments: A port of this machine to which all tunnels lead; none to refuse them.
-    /// - Throws: An error if there is no Python, or it does not start.
+    /// - Parameter arguments: The loopback port to which all tunnels connect; empty to refuse tunnels.
+    /// - Throws: An error if Python or the server does not start.
     init(_ arguments: [String] = []) throws {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["python3", "-c", Self.script] + arguments
@@ -308,7 +308,7 @@ private final class PythonServer {
         process.waitUntilExit()
     }
 
-    /// The first requests, when there have been so many.
+    /// Waits for at least `count` requests and returns all read so far.
     func requests(_ count: Int) -> [Request] {
         while lines.count < count {
             let text = HubProcess.read(output, until: "\n")

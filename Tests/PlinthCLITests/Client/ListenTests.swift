@@ -7,8 +7,8 @@ import Testing
 
 @testable import PlinthCLI
 
-/// `plinth listen` and `plinth publish`, against `plinth serve`.
-@Suite("plinth listen and plinth publish", .blocking)
+/// Runs `plinth listen` and `plinth publish` against `plinth serve`.
+@Suite("The commands plinth listen and plinth publish", .blocking)
 struct ListenTests {
     private func tool(_ arguments: [String], input: String = "") throws -> Tool.Result {
         try Tool.run(arguments, input: input)
@@ -20,7 +20,7 @@ struct ListenTests {
         try tool(["publish"] + options + ["\(hub.address)/topics/\(topic)"], input: input)
     }
 
-    /// What a topic has, as lines of JSON.
+    /// The first `count` events of a topic, as JSON lines.
     private func held(_ hub: HubProcess, _ topic: String, _ count: Int, _ options: [String] = ["--json"]) throws
         -> [String]
     {
@@ -41,7 +41,7 @@ struct ListenTests {
 
     // MARK: - Publishing
 
-    @Test("one event: from the argument or from standard input, with type and reconnection time; its ID is printed")
+    @Test("Publish sends one event from the argument or standard input and prints its ID")
     func one() throws {
         let hub = try HubProcess()
         let url = "\(hub.address)/topics/a"
@@ -55,7 +55,7 @@ struct ListenTests {
         #expect(try data(lines[2]) == "")
     }
 
-    @Test("each line is an event, in order, and how many were acknowledged is said")
+    @Test("With --lines each line is an event, in order, and the number acknowledged is printed")
     func lines() throws {
         let hub = try HubProcess()
         let input = (1...20_000).map { "\($0) é" }.joined(separator: "\n")
@@ -63,7 +63,7 @@ struct ListenTests {
         #expect(result.status == 0)
         #expect(result.errors.hasPrefix("20000 events acknowledged; the last is "), "\(result.errors)")
         let lines = try held(hub, "a", 10_000)
-        // The topic keeps ten thousand.
+        // The topic keeps 10,000 events.
         #expect(try data(lines[0]) == "10001 é")
         #expect(try data(lines[9_999]) == "20000 é")
         #expect(lines[0].contains("\"type\":\"line\""))
@@ -72,7 +72,7 @@ struct ListenTests {
         #expect(try held(hub, "c", 3).map(data) == ["1", "", "3"])
     }
 
-    @Test("where nobody reads standard error, all is published and acknowledged all the same")
+    @Test("Publish completes even if standard error has no reader")
     func closedErrors() throws {
         let hub = try HubProcess()
         for redirection in ["2>&-", "2>&1 >/dev/null | true"] {
@@ -90,7 +90,7 @@ struct ListenTests {
         #expect(try held(hub, "a", 4000).map(data).suffix(2) == ["1999", "2000"])
     }
 
-    @Test("what listen prints as JSON is published as it was")
+    @Test("JSON lines printed by listen are published unchanged")
     func json() throws {
         let hub = try HubProcess()
         let input = #"""
@@ -107,7 +107,7 @@ struct ListenTests {
         #expect(lines[1].hasPrefix(#"{"type":"message","data":"","id":""#))
     }
 
-    @Test("a line that is no event ends it: what was before is published, the line is named")
+    @Test("An invalid line ends publish with its number, after earlier lines are published")
     func badLines() throws {
         let hub = try HubProcess()
         let json = try publish(
@@ -117,16 +117,16 @@ struct ListenTests {
             input: "{\"data\":\"1\"}\n{\"data\":\"2\"}\n{\"dat\":3}\n{\"data\":\"4\"}\n"
         )
         #expect(json.status == 1)
-        #expect(json.errors.contains("plinth publish: line 3: the key \"dat\" is unknown"), "\(json.errors)")
+        #expect(json.errors.contains("plinth publish: line 3: unknown key \"dat\""), "\(json.errors)")
         #expect(json.errors.contains("2 events acknowledged"))
         #expect(try held(hub, "a", 2).map(data) == ["1", "2"])
         let long = try publish(hub, "b", ["--lines", "--maximum-size", "5"], input: "12345\n123456\n")
         #expect(long.status == 1)
-        #expect(long.errors.contains("line 2: it is longer than 5 bytes"))
+        #expect(long.errors.contains("line 2: longer than 5 bytes"))
         #expect(long.errors.contains("1 events acknowledged"))
     }
 
-    @Test("events that the hub refuses are named, and those before them are acknowledged")
+    @Test("Rejected events are reported by line, after earlier ones are acknowledged")
     func refused() throws {
         let hub = try HubProcess(["--maximum-event-size", "10"])
         let result = try publish(hub, "a", ["--lines"], input: "1\n2\n12345678901\n4\n")
@@ -140,11 +140,11 @@ struct ListenTests {
         #expect(one.errors.contains("413") && one.errors.contains("nothing was published"))
     }
 
-    @Test("without a server nothing is published, which is said")
+    @Test("Without a server publish reports that nothing was published")
     func noServer() throws {
         let one = try tool(["publish", "http://127.0.0.1:1/topics/a", "x"])
         #expect(one.status == 1)
-        #expect(one.errors.contains("the server cannot be reached") && one.errors.contains("nothing was published"))
+        #expect(one.errors.contains("cannot reach the server") && one.errors.contains("nothing was published"))
         let lines = try tool(["publish", "--lines", "http://127.0.0.1:1/topics/a"], input: "1\n2\n")
         #expect(lines.status == 1)
         #expect(lines.errors.contains("the events from line 1 on were not published"))
@@ -152,7 +152,7 @@ struct ListenTests {
     }
 
     @Test(
-        "mistakes on the command line are exit status 64",
+        "Usage errors exit with status 64",
         arguments: [
             ["publish", "localhost/topics/a", "x"], ["publish", "http:///topics/a", "x"], ["listen", "http://[::1/"],
             ["listen", "http:////a"], ["listen", "http://\\a"], ["publish", "http://", "x"],
@@ -178,7 +178,7 @@ struct ListenTests {
     // MARK: - Listening
 
     @Test(
-        "for people: type, ID and data, and nothing that a terminal would obey; as an event stream: what decode reads"
+        "Readable output replaces terminal controls; raw output is an event stream that decode reads"
     )
     func forms() throws {
         let hub = try HubProcess()
@@ -195,14 +195,14 @@ struct ListenTests {
         #expect(try tool(["decode"], input: raw).output == held(hub, "a", 2).joined(separator: "\n") + "\n")
     }
 
-    @Test("only some types are printed and counted")
+    @Test("With --type only those types are printed and counted")
     func types() throws {
         let hub = try HubProcess()
         for type in ["a", "b", "a", "c"] { _ = try publish(hub, "t", ["--type", type], input: type) }
         #expect(try held(hub, "t", 3, ["--json", "--type", "a", "--type", "c"]).map(data) == ["a", "a", "c"])
     }
 
-    @Test("the exit status tells why it ended")
+    @Test("The exit status of listen gives the reason it ended")
     func statuses() throws {
         let hub = try HubProcess()
         let url = "\(hub.address)/topics/a"
@@ -220,7 +220,7 @@ struct ListenTests {
         #expect(directory.errors.contains("the resume file"))
     }
 
-    @Test("a run goes on where the last one stopped, also if that was killed")
+    @Test("A run resumes where the last one stopped, even if that was killed")
     func resumes() throws {
         let hub = try HubProcess()
         let folder = try Folder()
@@ -237,7 +237,7 @@ struct ListenTests {
         try process.run()
         let rest = HubProcess.read(output, until: "\"5\"").split(separator: "\n")
         #expect(try rest.map { try data("\($0)") } == ["3", "4", "5"])
-        // The last line is out; its ID is kept right behind it.
+        // The ID is written right after the event is printed.
         while try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)
             != held(hub, "a", 5)[4].components(separatedBy: "\"id\":\"")[1].dropLast(2)
         {}
@@ -247,7 +247,7 @@ struct ListenTests {
         #expect(try data(tool(options + ["--count", "1", url]).output) == "6")
     }
 
-    @Test("when the hub is stopped and started again it connects again, says so, and prints the gap")
+    @Test("When the hub restarts, listen reconnects, reports it, and prints the gap")
     func reconnects() throws {
         let folder = try Folder()
         let first = try HubProcess(["--retry", "50ms"])
@@ -269,11 +269,11 @@ struct ListenTests {
         process.terminate()
         process.waitUntilExit()
         let said = try String(contentsOfFile: errors, encoding: .utf8)
-        #expect(said.contains("Connecting again in "), "\(said)")
-        #expect(said.contains("plinth listen: connected again, behind the event "), "\(said)")
+        #expect(said.contains("Reconnecting in "), "\(said)")
+        #expect(said.contains("plinth listen: reconnected, after the event "), "\(said)")
     }
 
-    @Test("204 is the end, which is said")
+    @Test("A 204 response ends listen with a message")
     func noContent() throws {
         let server = Process()
         server.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -304,12 +304,12 @@ struct ListenTests {
 
     // MARK: - A bridge
 
-    @Test("a bridge survives a gap: what the source has lost is noted, and all behind it comes, once and in order")
+    @Test("A bridge reports a gap and delivers all later events once and in order")
     func bridgeAcrossGap() throws {
         let (from, to) = (try HubProcess(["--topic-events", "3"]), try HubProcess())
         let folder = try Folder()
         let file = folder.url.appendingPathComponent("id").path
-        /// Runs a bridge for some events, the gap counted, and returns what its writing end said.
+        /// Runs a bridge for `count` events, including a gap, and returns the standard error of its publish side.
         func bridge(_ count: Int, during body: () throws -> Void = {}) throws -> String {
             let listen = try Tool.process([
                 "listen", "--json", "--resume-from", file, "--last-event-id", "earliest", "--count", "\(count)",
@@ -336,7 +336,7 @@ struct ListenTests {
         }
         _ = try publish(from, "a", input: "1")
         _ = try bridge(1)
-        // The topic keeps three: those from 2 to 7 are lost to the bridge.
+        // The topic keeps three events, so the bridge misses 2 to 7.
         _ = try publish(from, "a", ["--lines"], input: (2...10).map { "\($0)\n" }.joined())
         let said = try bridge(5) {
             #expect(try held(to, "a", 4).map(data) == ["1", "8", "9", "10"])
@@ -349,7 +349,7 @@ struct ListenTests {
         #expect(try held(to, "a", 6).map(data) == ["1", "8", "9", "10", "11", "12"])
     }
 
-    @Test("a bridge between two hubs, killed again and again, loses nothing")
+    @Test("A bridge between two hubs that is killed repeatedly loses nothing")
     func bridge() throws {
         let (from, to) = (try HubProcess(), try HubProcess())
         let folder = try Folder()
@@ -358,7 +358,7 @@ struct ListenTests {
         let count = 1000
         let feeder = Process()
         feeder.executableURL = URL(fileURLWithPath: "/bin/sh")
-        // About two hundred a second.
+        // About 200 events per second.
         feeder.arguments = [
             "-c",
             "i=0; while [ $i -lt \(count) ]; do i=$((i + 1)); echo $i; sleep 0.005; done"
@@ -381,7 +381,7 @@ struct ListenTests {
             try listen.run()
             try? pipe.fileHandleForReading.close()
             try? pipe.fileHandleForWriting.close()
-            // Until it has moved on; the last round until it has all.
+            // Waits for 60 more events, or in the last round for all.
             let goal = round < 5 ? seen + 60 : count
             let watch = try Tool.process([
                 "listen", "--json", "--last-event-id", "earliest", "--for", "120s", "\(to.address)/topics/a",
@@ -393,7 +393,7 @@ struct ListenTests {
             let text = HubProcess.read(output, until: "\"data\":\"\(goal)\"")
             kill(watch.processIdentifier, SIGKILL)
             watch.waitUntilExit()
-            // The one that reads first in one round, the one that writes in the next.
+            // Alternates which side is killed first.
             for process in round.isMultiple(of: 2) ? [listen, publish] : [publish, listen] {
                 kill(process.processIdentifier, SIGKILL)
                 process.waitUntilExit()
@@ -412,7 +412,7 @@ struct ListenTests {
         var highest = 0
         for line in status.output.split(separator: "\n").dropLast() {
             let number = try #require(Int(try data(String(line))))
-            // Some may come twice after a kill, and none is left out on the way.
+            // Events may repeat after a kill, but none may be missing.
             #expect(number <= highest + 1, "\(number) after \(highest)")
             highest = max(highest, number)
             missing.remove(number)

@@ -6,10 +6,9 @@ import Testing
 
 @testable import PlinthCLI
 
-/// Which proxy leads where, of an option and an environment.
-@Suite("proxies")
+@Suite("ProxySettings")
 struct ProxySettingsTests {
-    /// `direct`, `host:port`, with `socks` before and the credentials behind, or `failed`.
+    /// The proxy for a URL: `direct`, `failed`, or `[socks ]host:port[ credentials]`.
     private func proxy(_ url: String, _ option: String? = nil, _ environment: [String: String]) throws -> String {
         let settings = ProxySettings(option: option, environment: environment)
         do throws(ProxySettings.Failure) {
@@ -22,7 +21,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "the variable of the scheme goes before all_proxy, lower case before upper, and an empty one counts as none",
+        "A scheme's variable overrides all_proxy, lower case overrides upper, and an empty one counts as unset",
         arguments: [
             ("http://a.test/", ["http_proxy": "http://p:1"], "p:1"),
             ("http://a.test/", ["HTTP_PROXY": "http://p:1"], "p:1"),
@@ -34,7 +33,7 @@ struct ProxySettingsTests {
             ("http://a.test/", ["all_proxy": "q:2"], "q:2"), ("https://a.test/", ["ALL_PROXY": "q:2"], "q:2"),
             ("http://a.test/", ["http_proxy": "", "all_proxy": "q:2"], "q:2"),
             ("http://a.test/", ["http_proxy": ""], "direct"), ("http://a.test/", [:], "direct"),
-            // A CGI program: the upper-case one is the request's.
+            // In a CGI program the upper-case variable comes from the request.
             ("http://a.test/", ["HTTP_PROXY": "evil:1", "REQUEST_METHOD": "GET"], "direct"),
             ("http://a.test/", ["http_proxy": "p:1", "REQUEST_METHOD": "GET"], "p:1"),
             ("https://a.test/", ["HTTPS_PROXY": "p:1", "REQUEST_METHOD": "GET"], "p:1"),
@@ -50,7 +49,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "the option goes before all variables, and an empty one is for no proxy",
+        "The option overrides all variables, and an empty one means no proxy",
         arguments: [("http://o:3", "o:3"), ("", "direct"), ("socks5://o", "socks o:1080"), ("ftp://o:3", "failed")]
     )
     func option(_ option: String, _ expected: String) throws {
@@ -59,7 +58,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "a proxy is a URL or a host with a port; the port is 1080 unless given",
+        "A proxy is a URL or a host with a port, 1080 by default",
         arguments: [
             ("p", "p:1080"), ("p:3128", "p:3128"), ("http://p", "p:1080"), ("http://p:80/", "p:80"),
             ("http://p:443", "p:443"), ("HTTP://P:1", "p:1"), ("http://[::1]:3", "::1:3"),
@@ -73,7 +72,7 @@ struct ProxySettingsTests {
         #expect(try proxy("http://a.test/", ["http_proxy": text]) == expected)
     }
 
-    @Test("a variable that is no proxy is named, without its password, and only where it is needed")
+    @Test("An invalid variable is an error without its password, and only for URLs that use it")
     func wrongVariable() throws {
         let settings = ProxySettings(option: nil, environment: ["https_proxy": "ftp://u:secret@p"])
         let error = try #require(throws: ProxySettings.Failure.self) {
@@ -85,7 +84,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "this machine has no proxy",
+        "Loopback hosts have no proxy",
         arguments: [
             "localhost", "LOCALHOST", "localhost.", "a.localhost", "127.0.0.1", "127.9.9.9", "127.1", "2130706433",
             "0x7f000001", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[0:0:0:0:0:0:0:1]",
@@ -96,7 +95,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "other hosts are not taken for this machine",
+        "Hosts that resemble loopback hosts have a proxy",
         arguments: ["localhost.test", "xlocalhost", "128.0.0.1", "[::2]", "127.test", "[::127.0.0.1]", "1.0.0.127"]
     )
     func notLoopback(_ host: String) throws {
@@ -104,7 +103,7 @@ struct ProxySettingsTests {
     }
 
     @Test(
-        "hosts of NO_PROXY have no proxy: names with what is below them, addresses, networks, ports, all",
+        "NO_PROXY matches names and their subdomains, addresses, networks, ports and *",
         arguments: [
             ("a.test", "a.test", true), ("x.a.test", "a.test", true), ("x.a.test", ".a.test", true),
             ("a.test", ".a.test", true), ("x.a.test", "*.a.test", true), ("xa.test", "a.test", false),
@@ -132,7 +131,7 @@ struct ProxySettingsTests {
 }
 
 extension HTTPAddress {
-    /// A URL that a test is sure of.
+    /// Parses a URL known to be valid.
     fileprivate init(known text: String) {
         guard let address = try? HTTPAddress(text) else { preconditionFailure("\(text) is a URL.") }
         self = address

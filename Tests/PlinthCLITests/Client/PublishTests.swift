@@ -8,8 +8,8 @@ import Testing
 
 @testable import PlinthCLI
 
-/// `plinth publish` against servers that a test scripts.
-@Suite("plinth publish", .blocking)
+/// Runs `plinth publish` against scripted servers.
+@Suite("The command plinth publish", .blocking)
 struct PublishTests {
     private func publish(_ arguments: [String], input: String = "") throws -> Tool.Result {
         try Tool.run(["publish"] + arguments, input: input)
@@ -17,14 +17,14 @@ struct PublishTests {
 
     private static let published = ScriptedHub.Answer.status("201 Created", body: #"{"id":"x-1"}"#)
 
-    /// Whether a text has anything that a terminal would obey, but for line feeds.
+    /// Whether a text contains terminal controls other than line feeds.
     private func isObeyed(_ text: String) -> Bool {
         text.unicodeScalars.contains { $0 != "\n" && TerminalText.isControl($0.value) }
     }
 
     // MARK: - Reserved types
 
-    /// A hub that reserves the type `gap`, as `plinth serve` does, and keeps the data of the events that it takes.
+    /// A hub that reserves the type `gap`, as `plinth serve` does, and records the data of accepted events.
     private func reservingHub(_ taken: Recorder<String>) throws -> ScriptedHub {
         try ScriptedHub { request in
             var count = 0
@@ -53,7 +53,7 @@ struct PublishTests {
 
         """#
 
-    @Test("an event of a reserved type is skipped with a note, and the resume file moves behind it")
+    @Test("An event of a reserved type is skipped with a message, and the resume file advances past it")
     func skipsReserved() throws {
         let taken = Recorder<String>()
         let hub = try reservingHub(taken)
@@ -69,7 +69,7 @@ struct PublishTests {
         #expect(try String(contentsOfFile: file, encoding: .utf8).hasPrefix("g-3\n"))
     }
 
-    @Test("--reserved fail stops at it; what came before is published and kept in the resume file")
+    @Test("With --reserved fail such an event ends publish, after earlier ones are published and recorded")
     func stopsAtReserved() throws {
         let taken = Recorder<String>()
         let hub = try reservingHub(taken)
@@ -86,7 +86,7 @@ struct PublishTests {
         #expect(lines.errors.contains("0 events acknowledged, 2 lines skipped"), "\(lines.errors)")
     }
 
-    @Test("a report that claims more than was sent, or less than nothing, ends the run")
+    @Test("A response with an impossible count ends the run")
     func absurdReports() throws {
         for count in ["99", "-5", "9223372036854775807", "1e400"] {
             let hub = try ScriptedHub { _ in
@@ -98,9 +98,9 @@ struct PublishTests {
         }
     }
 
-    // MARK: - Lines of which no event can be made
+    // MARK: - Invalid lines
 
-    @Test("a line that is not UTF-8 or too long: the end after all before it, or skipped with a note, or mended")
+    @Test("A line that is not UTF-8 or too long ends publish, or is skipped or repaired, as --invalid selects")
     func invalidLines() throws {
         let input = Data("one\n".utf8) + Data([0xFF, 0x41, 0x0A]) + Data("two\n1234567890é\nthree".utf8)
         func run(_ invalid: String?) throws -> (result: Tool.Result, body: String) {
@@ -115,23 +115,23 @@ struct PublishTests {
         for invalid in [nil, "fail"] {
             let (failed, body) = try run(invalid)
             #expect(failed.status == 1)
-            #expect(failed.errors.contains("line 2: it is not UTF-8"), "\(failed.errors)")
+            #expect(failed.errors.contains("line 2: not valid UTF-8"), "\(failed.errors)")
             #expect(body == "data: one\n\n")
         }
         let (skipped, rest) = try run("skip")
         #expect(skipped.status == 0)
-        #expect(skipped.errors.contains("line 2: it is not UTF-8, and an event is text; it is skipped"))
-        #expect(skipped.errors.contains("line 4: it is longer than 11 bytes; it is skipped"))
+        #expect(skipped.errors.contains("line 2: not valid UTF-8; skipped"))
+        #expect(skipped.errors.contains("line 4: longer than 11 bytes; skipped"))
         #expect(skipped.errors.contains("3 events acknowledged, 2 lines skipped"), "\(skipped.errors)")
         #expect(rest == "data: one\n\ndata: two\n\ndata: three\n\n")
         let (mended, all) = try run("replace")
         #expect(mended.status == 0)
-        #expect(mended.errors.contains("line 4: it is longer than 11 bytes; the rest of it is left out"))
+        #expect(mended.errors.contains("line 4: longer than 11 bytes; truncated"))
         #expect(all == "data: one\n\ndata: \u{FFFD}A\n\ndata: two\n\ndata: 1234567890\n\ndata: three\n\n")
         #expect(try publish(["--invalid", "skip", "http://localhost/", "x"]).status == 64)
     }
 
-    @Test("standard input that cannot be read is said to be so, and nothing is published")
+    @Test("Unreadable standard input is reported, and nothing is published")
     func unreadable() throws {
         let hub = try ScriptedHub { _ in Self.published }
         for arguments in [[hub.url()], ["--lines", hub.url()]] {
@@ -149,11 +149,11 @@ struct PublishTests {
         #expect(hub.requests.values.isEmpty)
     }
 
-    // MARK: - What a server says
+    // MARK: - Server texts
 
     private static let hostile = #"a\u001b]0;title\u0007\u009b31m\u202e\u2028\u007f\nb"#
 
-    @Test("nothing that a server says is obeyed by a terminal, and a long text is cut")
+    @Test("Terminal controls in a server's text are replaced, and a long text is truncated")
     func hostileText() throws {
         let long = String(repeating: "x", count: 50_000)
         let id = try ScriptedHub { _ in .status("201 Created", body: #"{"id":"\#(Self.hostile)"}"#) }
@@ -175,7 +175,7 @@ struct PublishTests {
         }
     }
 
-    @Test("the server's reason is shown although the end of the answer never comes; without one, that is unknown")
+    @Test("An incomplete error response is shown; an incomplete success leaves the outcome unknown")
     func endlessAnswers() throws {
         let head = ScriptedHub.Answer.head("429 Too Many Requests", ["Content-Length: 1000"])
         let refusing = try ScriptedHub { _ in .hold(head + "because of the moon") }
@@ -194,7 +194,7 @@ struct PublishTests {
         #expect(closed.errors.contains("may or may not have been published"), "\(closed.errors)")
     }
 
-    @Test("what was not sent is not published for certain: a connection refused, a certificate untrusted, no TLS there")
+    @Test("A refused connection, an untrusted certificate and a server without TLS report that nothing was published")
     func notSent() throws {
         let folder = try Folder()
         let (certificate, key) = try folder.certificate()
@@ -217,13 +217,13 @@ struct PublishTests {
 
     // MARK: - Redirects
 
-    @Test("307 and 308 are followed with method and body, and the message has their target", arguments: [307, 308])
+    @Test("307 and 308 are followed with method and body, and the target is reported", arguments: [307, 308])
     func redirects(status: Int) throws {
         let target = try ScriptedHub { _ in Self.published }
         let hub = try ScriptedHub { _ in .status("\(status) Elsewhere", "Location: \(target.url("/topics/b?type=t"))") }
         let one = try publish(["--type", "t", hub.url(), "hello"])
         #expect(one.status == 0 && one.output == "x-1\n")
-        #expect(one.errors.contains(" and leads to \(target.url("/topics/b?type=t"))\n"), "\(one.errors)")
+        #expect(one.errors.contains(", redirecting to \(target.url("/topics/b?type=t"))\n"), "\(one.errors)")
         #expect(target.requests.values[0].line == "POST /topics/b?type=t HTTP/1.1")
         #expect(target.requests.values[0].body == "hello")
         let lines = try publish(["--lines", hub.url()], input: "1\n2\n")
@@ -232,24 +232,24 @@ struct PublishTests {
         #expect(target.requests.values[1].fields["content-type"] == "text/event-stream")
     }
 
-    @Test("a 301 is not followed, and where it leads is said; no Location, one that is none, and a circle end it")
+    @Test("A 301 is not followed but reported; a missing or invalid Location and a redirect loop end publish")
     func otherRedirects() throws {
         let moved = try ScriptedHub { _ in .status("301 Moved Permanently", "Location: /topics/\u{9B}b") }
         let result = try publish([moved.url(), "x"])
-        #expect(result.status == 1 && result.errors.contains("it leads to /topics/\u{FFFD}b"), "\(result.errors)")
+        #expect(result.status == 1 && result.errors.contains("redirect to /topics/\u{FFFD}b"), "\(result.errors)")
         let missing = try ScriptedHub { _ in .status("308 Permanent Redirect") }
         #expect(
-            try publish([missing.url(), "x"]).errors.contains("does not say where it leads; nothing was published")
+            try publish([missing.url(), "x"]).errors.contains("without a Location; nothing was published")
         )
         let other = try ScriptedHub { _ in .status("308 Permanent Redirect", "Location: ftp://example.org/") }
-        #expect(try publish([other.url(), "x"]).errors.contains("what is no URL of HTTP: ftp://example.org/"))
+        #expect(try publish([other.url(), "x"]).errors.contains("an invalid HTTP URL: ftp://example.org/"))
         let circle = try ScriptedHub { _ in .status("307 Temporary Redirect", "Location: ?again") }
         let endless = try publish([circle.url(), "x"])
         #expect(endless.status == 1 && endless.errors.contains("more than 20 times"), "\(endless.errors)")
         #expect(circle.requests.values.count == 21)
     }
 
-    @Test("credentials go to the URL's own origin only, and not again where another led back to it")
+    @Test("Credentials go to the URL's own origin only, and not after another origin redirects back to it")
     func redirectedCredentials() throws {
         let back = Recorder<String>()
         let second = try ScriptedHub { _ in .status("307 Temporary Redirect", "Location: \(back.values[0])") }
@@ -274,7 +274,7 @@ struct PublishTests {
         #expect((requests + second.requests.values).allSatisfy { $0.fields["x-other"] == "c" && $0.body == "hello" })
     }
 
-    @Test("from https to http no credentials are followed; without any the redirect is")
+    @Test("A redirect from https to http is followed only without credentials")
     func downgrade() throws {
         let target = try ScriptedHub { _ in Self.published }
         let folder = try Folder()
@@ -314,7 +314,7 @@ struct PublishTests {
         let options = ["--ca-certificates", certificate]
         for secret in ["Authorization: Bearer x", "Cookie: a=b"] {
             let refused = try publish(options + ["--header", secret, url, "x"])
-            #expect(refused.status == 1 && refused.errors.contains("leads from https to http"), "\(refused.errors)")
+            #expect(refused.status == 1 && refused.errors.contains("from https to http"), "\(refused.errors)")
         }
         #expect(target.requests.values.isEmpty)
         #expect(try publish(options + [url, "x"]).status == 0)
@@ -323,7 +323,7 @@ struct PublishTests {
 
     // MARK: - Credentials
 
-    @Test("a user name in the URL is sent as Basic by publish and bench, and never printed")
+    @Test("Publish and bench send a URL's credentials as Basic and never print them")
     func userInformation() throws {
         let hub = try ScriptedHub { _ in .status("403 Forbidden", body: "no") }
         let basic = "Basic " + Data("me:secret".utf8).base64EncodedString()
@@ -340,7 +340,7 @@ struct PublishTests {
 
     // MARK: - Descriptors
 
-    @Test("what is meant for a closed standard output is written into no file that took its number")
+    @Test("Output to a closed standard output does not reach a file that got its number")
     func closedOutput() throws {
         let hub = try HubProcess()
         _ = try publish(["\(hub.address)/topics/a", "the data"])

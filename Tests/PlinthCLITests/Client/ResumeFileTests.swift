@@ -5,7 +5,7 @@ import Testing
 
 @testable import PlinthCLI
 
-@Suite("The file that remembers an ID")
+@Suite("ResumeFile")
 struct ResumeFileTests {
     private func withPath(_ body: (String) throws -> Void) throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-id-\(UUID().uuidString)").path
@@ -17,7 +17,7 @@ struct ResumeFileTests {
         try ResumeFile(path, isWritten: isWritten).id
     }
 
-    @Test("what was written last is read, whatever its length, by this run and the next")
+    @Test("The last ID written is read back, whatever its length, by this run and the next")
     func lengths() throws {
         try withPath { path in
             for id in ["1", "a longer one", "é", "", "42\ttopic", "x"] {
@@ -30,7 +30,7 @@ struct ResumeFileTests {
         }
     }
 
-    @Test("one that is only read need not be there; one that is written is made")
+    @Test("A file to read need not exist; a file to write is created")
     func missing() throws {
         try withPath { path in
             let missing = try id(path)
@@ -43,7 +43,7 @@ struct ResumeFileTests {
     }
 
     @Test(
-        "a file that holds something else is refused, and left as it is",
+        "A file with other content is rejected and left unchanged",
         arguments: [[0xFF, 0x0A], [0x61, 0, 0x62]]
     )
     func other(bytes: [UInt8]) throws {
@@ -54,7 +54,7 @@ struct ResumeFileTests {
         }
     }
 
-    @Test("an ID that is too long is refused, and the one before is kept")
+    @Test("An ID that is too long is rejected, and the previous one is kept")
     func tooLong() throws {
         try withPath { path in
             let file = try ResumeFile(path)
@@ -66,7 +66,7 @@ struct ResumeFileTests {
         }
     }
 
-    @Test("a folder, and one that is not there, are refused with the path")
+    @Test("A folder and a path in a missing folder are rejected with the path")
     func folders() throws {
         let folder = FileManager.default.temporaryDirectory.path
         for path in [folder, "/no/such/folder/id"] {
@@ -75,14 +75,14 @@ struct ResumeFileTests {
         }
     }
 
-    @Test("a named pipe and a device are refused at once", .timeLimit(.minutes(1)))
+    @Test("A named pipe and a device are rejected at once", .timeLimit(.minutes(1)))
     func pipes() throws {
         try withPath { path in
             #expect(mkfifo(path, 0o600) == 0)
             for path in [path, "/dev/zero"] {
                 for isWritten in [false, true] {
                     let error = #expect(throws: ResumeFile.Failure.self) { try id(path, isWritten: isWritten) }
-                    #expect(error?.description.contains("no regular file") == true)
+                    #expect(error?.description.contains("not a regular file") == true)
                 }
             }
         }

@@ -7,10 +7,10 @@ import Testing
 
 @testable import PlinthCLI
 
-/// `plinth new`; that what it makes builds and passes its tests is checked by `Scripts/test-new.sh`.
-@Suite("plinth new", .blocking)
+/// Tests `plinth new`; `Scripts/test-new.sh` builds and tests the projects that it creates.
+@Suite("The command plinth new", .blocking)
 struct NewTests {
-    /// The folder of this package.
+    /// The root of this package.
     private static let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
 
@@ -38,7 +38,7 @@ struct NewTests {
         try body(folder)
     }
 
-    @Test("writes a project with nothing left to fill in", arguments: [["--counter"], ["--hub"], []])
+    @Test("New fills in every placeholder of the templates", arguments: [["--counter"], ["--hub"], []])
     func writes(kind: [String]) throws {
         try withFolder { folder in
             let result = try new(["my-demo_1", "--plinth", Self.checkout] + kind, in: folder)
@@ -58,7 +58,7 @@ struct NewTests {
         }
     }
 
-    @Test("what is there is not touched")
+    @Test("Existing files are left unchanged")
     func keepsFiles() throws {
         try withFolder { folder in
             let there = folder.appendingPathComponent("demo")
@@ -73,7 +73,7 @@ struct NewTests {
     }
 
     @Test(
-        "names that no module can have, and folders without Plinth, are refused",
+        "Names that no module can have and folders without Plinth are rejected",
         arguments: [
             ["1st"], ["../demo"], ["de mo"], [""], ["App"], ["plinth"], ["PlinthHub"], ["naïve"],
             ["demo", "--counter", "--hub"], ["demo", "--plinth", "/nowhere"],

@@ -4,12 +4,12 @@ import Testing
 
 @testable import PlinthCLI
 
-@Suite("What a misspelt name was meant to be")
+@Suite("ClosestName")
 struct ClosestNameTests {
     private let names = ["port", "host", "historyBytes", "historyEvents", "tlsKey"]
 
     @Test(
-        "letters that are missing, added or exchanged, and another way to divide words",
+        "Missing, added and transposed letters, case and separators still match",
         arguments: [
             ("prot", "port"), ("hsot", "host"), ("historyByte", "historyBytes"), ("history_bytes", "historyBytes"),
             ("HISTORY-EVENTS", "historyEvents"), ("histryEvnts", "historyEvents"), ("tlsKeys", "tlsKey"),
@@ -19,7 +19,7 @@ struct ClosestNameTests {
         #expect(ClosestName.closest(to: name, in: names) == meant)
     }
 
-    @Test("names that are like none, and endless ones, are like none")
+    @Test("Dissimilar and very long names match none")
     func none() {
         for name in ["", "colour", "x", String(repeating: "port", count: 10_000)] {
             #expect(ClosestName.closest(to: name, in: names) == nil)

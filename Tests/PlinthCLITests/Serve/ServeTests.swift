@@ -5,8 +5,8 @@ import PlinthTestSupport
 import Foundation
 import Testing
 
-/// `plinth serve`, run as a process and asked over HTTP by curl.
-@Suite("plinth serve", .blocking)
+/// Runs `plinth serve` as a process and sends it requests with curl.
+@Suite("The command plinth serve", .blocking)
 struct ServeTests {
     private typealias Server = HubProcess
 
@@ -29,7 +29,7 @@ struct ServeTests {
         return String(decoding: data, as: UTF8.self)
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     private func status(_ arguments: String...) throws -> String { try status(arguments) }
 
     private func status(_ arguments: [String]) throws -> String {
@@ -39,14 +39,14 @@ struct ServeTests {
         return String(decoding: data, as: UTF8.self)
     }
 
-    /// How many of five events of a topic a server keeps.
+    /// The number of events that a server keeps of five published to a topic.
     private func kept(_ server: Server, base: String = "") throws -> String {
         for number in 1...5 { _ = try ask("-d", "\(number)", "\(server.address)/topics/a") }
         let status = try ask("\(server.address)/status")
         return String(status.components(separatedBy: "\"events\":").last?.prefix { $0.isNumber } ?? "")
     }
 
-    /// Runs a server that must not start.
+    /// Runs a server that is expected to fail at startup.
     private func fails(_ arguments: [String], environment: [String: String] = [:]) throws -> Tool.Result {
         let process = try Tool.process(["serve"] + arguments)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
@@ -54,7 +54,7 @@ struct ServeTests {
         process.standardOutput = output
         process.standardError = errors
         try process.run()
-        // One that does start would run for ever.
+        // A server that does start would run forever.
         let said = HubProcess.read(output, until: "\n")
         if !said.isEmpty { process.terminate() }
         let complaint = errors.allOutput()
@@ -66,7 +66,7 @@ struct ServeTests {
         )
     }
 
-    @Test("port 0 is one of the system's choice, which is printed; publishing and subscribing work there")
+    @Test("With port 0 the server prints a free port, on which clients publish and subscribe")
     func serves() throws {
         let server = try Server()
         let port = try #require(Int(server.address.dropFirst("http://127.0.0.1:".count)))
@@ -80,7 +80,7 @@ struct ServeTests {
         #expect(try ask("\(server.address)/").contains("<!doctype html>"))
     }
 
-    @Test("SIGTERM and SIGINT end open streams properly, and the exit status is 0", arguments: [SIGTERM, SIGINT])
+    @Test("SIGTERM and SIGINT end open streams properly, with exit status 0", arguments: [SIGTERM, SIGINT])
     func stops(signal: Int32) throws {
         let server = try Server()
         let streams = try (0..<3).map { _ in try Self.curl(["-N", "\(server.address)/topics/a"]) }
@@ -93,12 +93,12 @@ struct ServeTests {
         #expect(server.process.terminationStatus == 0)
         for (curl, _) in streams {
             curl.waitUntilExit()
-            // 18 would be a body that was cut off.
+            // 18 would mean a truncated body.
             #expect(curl.terminationStatus == 0)
         }
     }
 
-    @Test("the command line comes before the environment, and that before the file")
+    @Test("The command line overrides the environment, which overrides the file")
     func precedence() throws {
         let folder = try Folder()
         let file = try folder.file("serve.json", #"{"topicEvents": 3, "port": 0}"#)
@@ -111,7 +111,7 @@ struct ServeTests {
         #expect(try kept(Server(environment: ["PLINTH_TOPIC_EVENTS": "1", "PLINTH_PORT": "0"], port: [])) == "1")
     }
 
-    @Test("every option is understood: by its flag, in the environment, in the file")
+    @Test("Every option works on the command line, in the environment and in the file")
     func everyOption() throws {
         let options = [
             ("topic-events", "100"), ("topic-bytes", "1000000"), ("history-events", "1000"),
@@ -166,7 +166,7 @@ struct ServeTests {
     }
 
     @Test(
-        "a value that cannot be is exit status 64, and the message names the option",
+        "An invalid value exits with status 64 and a message that names the option",
         arguments: [
             ("port", "70000"), ("port", "http"), ("topic-events", "many"), ("history-bytes", "1.5"),
             ("maximum-event-size", "0"), ("heartbeat", "soon"), ("heartbeat", "5 s"), ("history-age", "1y"),
@@ -191,22 +191,22 @@ struct ServeTests {
         #expect(environment.errors.contains("--\(name)"), "\(environment.errors)")
     }
 
-    @Test("an option that there is not is exit status 64")
+    @Test("An unknown option exits with status 64")
     func unknownOption() throws {
         #expect(try fails(["--prot", "0"]).status == 64)
     }
 
     @Test(
-        "values of the wrong kind in a file are exit status 64, too",
+        "A value of the wrong type in the file exits with status 64",
         arguments: [
             (#"{"port": 80.5}"#, "--port"), (#"{"port": 0, "gaps": 1}"#, "--gaps"),
             (#"{"port": 0, "heartbeat": -1}"#, "--heartbeat"), ("{\"port\": 0,\n \"reactors\": true}", "line 2: "),
-            (#"{"port": false}"#, "\"port\" is false"), (#"{"port": null}"#, "leave the key out"),
-            (#"{"port": 0, "gaps": {"gaps": "close"}}"#, "is an object"), (#"{"port": [0]}"#, "a text in quotes"),
+            (#"{"port": false}"#, "\"port\" is false"), (#"{"port": null}"#, "omit the key"),
+            (#"{"port": 0, "gaps": {"gaps": "close"}}"#, "is an object"), (#"{"port": [0]}"#, "a string"),
             (#"{"port": ["0"]}"#, "--port (line 1 of "), (#"{"port": 0, "host": 1}"#, "--host (line 1 of "),
             (#"{"port": 0, "port": 1}"#, "twice"), ("[]", "not a JSON object"), ("", "not a JSON object"),
-            ("{\"port\": 0}\n\n}", "line 3: the end of the file is missing"),
-            (#"{"port": 1.2.3}"#, "1.2.3 is no number"),
+            ("{\"port\": 0}\n\n}", "line 3: expected the end of the file"),
+            (#"{"port": 1.2.3}"#, "1.2.3 is not a number"),
         ]
     )
     func badFileValues(text: String, name: String) throws {
@@ -216,7 +216,7 @@ struct ServeTests {
         #expect(result.errors.contains(name), "\(result.errors)")
     }
 
-    @Test("a file that is not there, or is no JSON, is exit status 64, and the message names it")
+    @Test("A missing or malformed file exits with status 64 and a message that names the file")
     func badFiles() throws {
         let folder = try Folder()
         let missing = folder.url.appendingPathComponent("missing.json").path
@@ -229,13 +229,13 @@ struct ServeTests {
     }
 
     @Test(
-        "a key of the file that is no option is exit status 64: with its line, and what was meant",
+        "An unknown key in the file exits with status 64, its line and a suggestion",
         arguments: [
-            ("{\n\n\"historyByte\": 5}", "line 3: the key \"historyByte\" is unknown; did you mean \"historyBytes\"?"),
+            ("{\n\n\"historyByte\": 5}", "line 3: unknown key \"historyByte\"; did you mean \"historyBytes\"?"),
             (#"{"history-bytes": 5}"#, "did you mean \"historyBytes\"?"), (#"{"prot": 5}"#, "did you mean \"port\"?"),
-            (#"{"colour": "red"}"#, "known are allowHost, basePath, "),
-            (#"{"\u001b[31m": "red"}"#, "\"\\u001b[31m\" is unknown"),
-            (#"{"config": "other"}"#, "\"config\" is unknown"),
+            (#"{"colour": "red"}"#, "known keys: allowHost, basePath, "),
+            (#"{"\u001b[31m": "red"}"#, "unknown key \"\\u001b[31m\""),
+            (#"{"config": "other"}"#, "unknown key \"config\""),
         ]
     )
     func unknownKeys(text: String, message: String) throws {
@@ -246,7 +246,7 @@ struct ServeTests {
         #expect(result.errors.contains(file) && result.errors.contains(message), "\(result.errors)")
     }
 
-    @Test("a file without an end is refused, and one may come through a pipe or be named by the environment")
+    @Test("An endless file is rejected; a pipe and a file named by the environment are accepted")
     func otherFiles() throws {
         #expect(try fails(["--port", "0", "--config", "/dev/zero"]).errors.contains("larger than"))
         let folder = try Folder()
@@ -262,7 +262,7 @@ struct ServeTests {
         writer.waitUntilExit()
     }
 
-    @Test("a variable that begins as ours do and is no option is named with what was meant, and the hub serves")
+    @Test("An unknown PLINTH_ variable is reported with a suggestion, and the hub starts")
     func unknownVariables() throws {
         let environment = ["PLINTH_HISTROY_BYTES": "5", "PLINTH_PORT_8080_TCP": "tcp://10.0.0.1:8080"]
         let process = try Tool.process(["serve", "--port", "0"])
@@ -275,13 +275,13 @@ struct ServeTests {
         process.terminate()
         process.waitUntilExit()
         let said = String(decoding: errors.allOutput(), as: UTF8.self)
-        #expect(said.contains("PLINTH_HISTROY_BYTES of the environment is no setting"), "\(said)")
+        #expect(said.contains("PLINTH_HISTROY_BYTES, which is not a setting"), "\(said)")
         #expect(said.contains("did you mean PLINTH_HISTORY_BYTES?") && said.contains("PLINTH_PORT_8080_TCP"))
         let wrong = try fails([], environment: ["PLINTH_PORT": "tcp://10.0.0.1:8080"])
-        #expect(wrong.errors.contains("--port (PLINTH_PORT) is not a whole number"), "\(wrong.errors)")
+        #expect(wrong.errors.contains("--port (PLINTH_PORT) is not an integer"), "\(wrong.errors)")
     }
 
-    @Test("a hub whose standard output has no reader serves all the same")
+    @Test("A hub serves even if its standard output has no reader")
     func closedOutput() throws {
         let port = try LoopbackPort.free()
         let process = try Tool.process(["serve", "--port", "\(port)", "--log-level", "error"])
@@ -299,7 +299,7 @@ struct ServeTests {
         #expect(process.terminationStatus == 0)
     }
 
-    @Test("a certificate without its key, and one that is not there, do not start a server")
+    @Test("A certificate without its key and a missing certificate prevent startup")
     func certificates() throws {
         let alone = try fails(["--port", "0", "--tls-certificate", "chain.pem"])
         #expect(alone.status == 64)
@@ -309,7 +309,7 @@ struct ServeTests {
         #expect(missing.errors.contains("/no/"), "\(missing.errors)")
     }
 
-    @Test("a minimum version of TLS that there is not, or for no TLS, is exit status 64")
+    @Test("An unknown minimum TLS version, or one without TLS, exits with status 64")
     func badMinimumVersion() throws {
         for arguments in [["--tls-minimum", "1.1"], ["--tls-minimum", "1.3"]] {
             let result = try fails(["--port", "0"] + arguments)
@@ -318,7 +318,7 @@ struct ServeTests {
         }
     }
 
-    @Test("--tls-minimum 1.3 refuses clients of TLS 1.2, which are served without it", arguments: [true, false])
+    @Test("TLS 1.2 clients are served unless --tls-minimum is 1.3", arguments: [true, false])
     func minimumVersion(isGiven: Bool) async throws {
         let folder = try Folder()
         let certificate = try folder.file("certificate.pem", "")
@@ -347,7 +347,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a port that is in use is exit status 1, in words")
+    @Test("A port in use exits with status 1 and a message")
     func portInUse() throws {
         let server = try Server()
         let port = String(server.address.dropFirst("http://127.0.0.1:".count))
@@ -358,7 +358,7 @@ struct ServeTests {
         #expect(result.errors.contains("in use"), "\(result.errors)")
     }
 
-    @Test("several hosts and origins are given by several options, or by an array in the file")
+    @Test("Several hosts and origins are given by repeated options or by an array in the file")
     func lists() throws {
         func check(_ server: Server) throws {
             for host in ["a.internal", "b.internal", "c.example", "d.example"] {
@@ -379,7 +379,7 @@ struct ServeTests {
         try check(Server(["--config", file]))
     }
 
-    @Test("on a loopback address pages of others reach nothing: neither by a name of theirs nor by a form")
+    @Test("On a loopback address foreign pages are rejected, both by host name and by origin")
     func fence() throws {
         let server = try Server()
         let topic = "\(server.address)/topics/a"
@@ -401,11 +401,11 @@ struct ServeTests {
         let answer = try ask("-H", "Host: evil.example", "-d", "x", topic)
         #expect(answer.contains("\"code\":\"host-foreign\""), "\(answer)")
         #expect(answer.contains("--allow-host") && answer.contains("--public-origin"), "\(answer)")
-        // No browser sends a request without it.
+        // Every browser sends Host, so a request without it is not from a page.
         #expect(try status("-0", "-H", "Host:", "-H", "Origin: http://evil.example", "-d", "x", topic) == "201")
     }
 
-    @Test("on an address that others reach there is no fence; a name that is loopback here is one of this server's")
+    @Test("Only a loopback address has the fence, which accepts the --host")
     func hosts() throws {
         let open = try Server(["--host", "0.0.0.0"])
         let port = open.address.split(separator: ":").last ?? ""
@@ -417,7 +417,7 @@ struct ServeTests {
         #expect(try status("-H", "Host: 127.0.0.9", "\(other.address)/status") == "200")
     }
 
-    @Test("over HTTP/2 the authority is the host")
+    @Test("Over HTTP/2 the fence checks the authority")
     func fenceOverHTTP2() throws {
         let server = try Server()
         let arguments = ["--http2-prior-knowledge", "\(server.address)/status"]
@@ -425,7 +425,7 @@ struct ServeTests {
         #expect(try status(["-H", "Host: evil.example"] + arguments) == "421")
     }
 
-    @Test("behind nginx the public origin opens the fence, whether or not nginx passes the host on")
+    @Test("Behind nginx the public origin passes the fence, whether or not nginx forwards the host")
     func fenceBehindProxy() async throws {
         for passesHost in [true, false] {
             let port = try LoopbackPort.free()
@@ -445,7 +445,7 @@ struct ServeTests {
                 #expect(try status(page) == byPage, "\(passesHost) \(options)")
                 withExtendedLifetime(server) {}
             }
-            // Where nginx passes it on, the name is foreign; where not, it is nginx's own, and the page is foreign.
+            // A host that nginx forwards is foreign. Otherwise nginx sends its own, and the page is foreign.
             try check(
                 [],
                 read: passesHost ? "421" : "200",
@@ -459,7 +459,7 @@ struct ServeTests {
         }
     }
 
-    @Test("a stream of events longer than any limit of a body is published")
+    @Test("A 70 MB upload is published")
     func longUpload() throws {
         let server = try Server(["--maximum-event-size", "100000000"])
         let folder = try Folder()
@@ -467,7 +467,7 @@ struct ServeTests {
         #expect(try ask("-T", large, "-X", "POST", "\(server.address)/topics/a").hasPrefix("{\"id\":\""))
     }
 
-    @Test("the help tells how to try it, and of every option")
+    @Test("The help shows examples and options")
     func help() throws {
         let result = try Tool.run(["serve", "--help"], input: "")
         #expect(result.status == 0)

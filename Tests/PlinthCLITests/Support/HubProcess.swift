@@ -5,7 +5,7 @@ import Foundation
 import PlinthTestSupport
 import Testing
 
-/// A folder for a test's files, which goes with it.
+/// A temporary folder for a test's files, removed on deinit.
 final class Folder {
     let url = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-cli-\(UUID().uuidString)")
 
@@ -23,7 +23,7 @@ final class Folder {
         return file.path
     }
 
-    /// Makes a certificate for 127.0.0.1 that signs itself, and its key.
+    /// Creates a self-signed certificate for 127.0.0.1 and its key.
     func certificate() throws -> (certificate: String, key: String) {
         let (certificate, key) = (url.path + "/certificate.pem", url.path + "/key.pem")
         let openssl = Process()
@@ -39,13 +39,13 @@ final class Folder {
     }
 }
 
-/// `plinth serve` as a process, which has said where it listens.
+/// A running `plinth serve` process that has printed its address.
 final class HubProcess {
     let process: Process
     let output = Pipe()
     let address: String
 
-    /// Starts a server on a port of the system's choice.
+    /// Starts a server, by default on a free port.
     init(_ arguments: [String] = [], environment: [String: String] = [:], port: [String] = ["--port", "0"]) throws {
         process = try Tool.process(["serve"] + port + arguments)
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
@@ -62,7 +62,7 @@ final class HubProcess {
         process.waitUntilExit()
     }
 
-    /// Reads until a text has come, or the end.
+    /// Reads until the text contains `mark` or the pipe ends.
     static func read(_ pipe: Pipe, until mark: String) -> String {
         var text = ""
         while !text.contains(mark) {

@@ -6,14 +6,12 @@ import PlinthTestSupport
 import Foundation
 import Glibc
 
-/// A server whose answers a test writes, byte by byte: a socket, and a thread for each connection.
-///
-/// A connection takes one request.
+/// A server whose responses a test writes as bytes, with a thread per connection and one request on each.
 final class ScriptedHub: Sendable {
     enum Answer: Sendable {
-        /// The bytes, and the end of the connection.
+        /// Sends the bytes, then ends the connection.
         case send(String)
-        /// The bytes, and then nothing until the client leaves.
+        /// Sends the bytes, then nothing until the client leaves.
         case hold(String)
 
         static func status(_ status: String, _ fields: String..., body: String = "") -> Answer {
@@ -27,7 +25,7 @@ final class ScriptedHub: Sendable {
 
     struct Request: Sendable {
         var line: String
-        /// By their names in lower case.
+        /// Values by lower-case name.
         var fields: [String: String]
         var body: String
     }
@@ -35,7 +33,7 @@ final class ScriptedHub: Sendable {
     let port: Int
     let requests = Recorder<Request>()
 
-    /// Its address, of localhost by this name or another.
+    /// A URL of the server.
     func url(_ path: String = "/topics/a", host: String = "127.0.0.1", user: String = "") -> String {
         "http://\(user)\(host):\(port)\(path)"
     }
@@ -44,8 +42,8 @@ final class ScriptedHub: Sendable {
 
     /// Starts a server.
     ///
-    /// - Parameter answer: What a request is answered with.
-    /// - Throws: An error of the system if there is no port.
+    /// - Parameter answer: Returns the response to a request.
+    /// - Throws: `POSIXError` if no port is available.
     init(_ answer: @escaping @Sendable (Request) -> Answer) throws {
         listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
@@ -63,14 +61,14 @@ final class ScriptedHub: Sendable {
         let requests = requests
         Thread.detachNewThread {
             while case let connection = accept(listener, nil, nil), connection >= 0 {
-                // Programs that other tests start meanwhile are not to inherit it.
+                // Keeps processes that other tests start from inheriting the socket.
                 _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                 Thread.detachNewThread {
                     Self.serve(connection, requests, answer)
                     close(connection)
                 }
             }
-            // Here and not in `deinit`: its number may then be another server's when it is accepted from.
+            // Not closed in `deinit`: another server could reuse the number while this thread still accepts from it.
             close(listener)
         }
     }
@@ -86,7 +84,7 @@ final class ScriptedHub: Sendable {
         switch answer(request) {
         case .send(let text):
             send(text, to: connection)
-            // Without a reset, even if the client has more to send.
+            // Avoids a reset while the client is still sending.
             shutdown(connection, Int32(SHUT_WR))
             waitForEnd(connection)
         case .hold(let text):
@@ -122,7 +120,7 @@ final class ScriptedHub: Sendable {
         }
         while true {
             if bytes.first == 0x16 {
-                // To the beginning of TLS a server says that it is not HTTP.
+                // A plain HTTP server responds to a TLS handshake with 400.
                 send("HTTP/1.1 400 Bad Request\r\n\r\n", to: connection)
                 shutdown(connection, Int32(SHUT_WR))
                 waitForEnd(connection)
