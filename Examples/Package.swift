@@ -18,18 +18,18 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
     targets: [
-        // What all examples share: host and port from arguments or environment.
+        // Shared by all examples: host and port from arguments or environment.
         .target(name: "ExampleSupport", dependencies: Array(plinth.dropFirst())),
 
         // The guide: a counter and its page.
         .executableTarget(name: "Counter", dependencies: plinth + ["CounterService"]),
         .target(name: "CounterService", dependencies: plinth, resources: [.copy("Public")]),
-        // A hub in a service of one's own, with the counter beside it.
+        // A hub embedded in a service, beside the counter.
         .executableTarget(
             name: "Hub",
             dependencies: plinth + ["CounterService", .product(name: "PlinthHub", package: "plinth")]
         ),
-        // The ten lines of the README.
+        // The code in the README.
         .executableTarget(name: "Hello", dependencies: Array(plinth.dropFirst())),
         // The code of the articles.
         .target(
@@ -44,14 +44,23 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
             ]
         ),
-        // A stream per user, sent to from elsewhere.
+        // Streams per user and tab, sent to from other requests.
         .executableTarget(name: "Notify", dependencies: plinth, resources: [.copy("Public")]),
-        // A model's tokens in answer to a POST.
+        // A model's tokens in response to a POST.
         .executableTarget(name: "Tokens", dependencies: plinth),
 
         .testTarget(
             name: "CounterTests",
             dependencies: ["CounterService", .product(name: "Plinth", package: "plinth"), testing]
+        ),
+        .testTarget(
+            name: "SnippetTests",
+            dependencies: [
+                "Snippets",
+                .product(name: "Plinth", package: "plinth"),
+                .product(name: "PlinthHub", package: "plinth"),
+                .product(name: "PlinthHubTesting", package: "plinth"),
+            ]
         ),
     ]
 )

@@ -3,6 +3,7 @@
 import Plinth
 import PlinthHub
 import PlinthHubTesting
+import PlinthServer
 
 /// The code of the article "PlinthHub".
 func publishAndSubscribe() async throws {
@@ -18,6 +19,23 @@ func publishAndSubscribe() async throws {
             }
         }
     }
+}
+
+/// The code of the article "HubOverHTTP": who may use a hub is decided by the application's sessions.
+struct SessionAuthorizer: HubAuthorizer {
+    let sessions: any SessionStore
+
+    func grant(for request: Request) async throws -> HubGrant {
+        guard let user = try await sessions.user(of: request.cookies["session"]) else {
+            throw HTTPError(.unauthorized, "sign in first")
+        }
+        return .everything(attachment: user)
+    }
+}
+
+/// Where an application keeps its sessions.
+protocol SessionStore: Sendable {
+    func user(of session: String?) async throws -> String?
 }
 
 /// The code of the article "PlinthHubTesting".

@@ -2,26 +2,26 @@
 
 public import PlinthEvents
 
-/// An event in history: encoded once, shared by all who get it.
+/// An event in history, encoded once and shared by all subscribers that receive it.
 public final class HistoryEntry: Sendable {
-    /// Its place in the hub's order.
+    /// Its position in the hub's order.
     public let position: Position
     /// When it was published.
     package let time: MonotonicTime
-    /// One or more topics.
+    /// Its topics, one or more.
     public let topics: [Topic]
-    /// The event as clients of one topic get it.
+    /// The event as streams of one topic send it.
     package let frame: EventFrame
-    /// Whether only those may see it to whom one of its topics is allowed.
+    /// Whether to deliver it only to subscribers authorized for one of its topics.
     public let isRestricted: Bool
     private let idLength: UInt16
 
-    /// An entry of an event that has got its place.
+    /// Creates the entry of an event.
     ///
     /// - Parameters:
     ///   - event: The event.
-    ///   - topics: Its topics, where a history has them already; the event's own unless given.
-    ///   - position: Its place, which is its own.
+    ///   - topics: Its topics, if the history already has them. Default: the event's own.
+    ///   - position: Its position, which no other event has.
     ///   - id: Its ID.
     ///   - time: When it was published.
     package init(
@@ -39,40 +39,46 @@ public final class HistoryEntry: Sendable {
         frame = EventFrame(fields: event.encoded, id: id.utf8)
     }
 
-    /// An entry of an event that has just got its place, for histories of one's own.
+    /// Creates the entry of an event; for custom histories.
     ///
     /// - Parameters:
     ///   - event: The event.
-    ///   - position: Its place, which is its own.
+    ///   - position: Its position, which no other event has.
     ///   - id: Its ID, which no other event has.
-    public convenience init(_ event: NewEvent, position: Position, id: EventID) {
-        self.init(event, position: position, id: id, time: .now())
+    ///   - age: The time since it was published, for an event that was stored. Default: zero.
+    public convenience init(_ event: NewEvent, position: Position, id: EventID, age: Duration = .zero) {
+        // At most 146 years, so that nothing overflows.
+        let elapsed = min(max(0, age.clampedNanoseconds), 1 << 62)
+        self.init(event, position: position, id: id, time: MonotonicTime.now().advanced(by: -elapsed))
     }
 
-    /// The ID that clients know it by; read from the event's last line.
+    /// The time since the event was published.
+    public var age: Duration { .nanoseconds(max(0, MonotonicTime.now().nanoseconds - time.nanoseconds)) }
+
+    /// The ID by which clients identify it, read from the last line of its frame.
     public var id: EventID { EventID(trusted: Array(frame.bytes[frame.id(length: Int(idLength))])) }
 
-    /// What an entry takes in memory besides its frame and a list of several topics: itself, and its place in a log.
+    /// The memory of an entry besides its frame and a list of several topics: the object, and its place in a log.
     static let overhead = Allocation.size(16 + 56) + 24
 
-    /// The bytes that it takes in memory, as the system's allocator gives them out, without those of its topics' names.
+    /// Its memory in bytes as the system's allocator counts it, without its topics' names.
     public var size: Int {
         var size = Self.overhead + Allocation.array(frame.bytes)
         if topics.count > 1 { size += Allocation.array(topics) }
         return size
     }
 
-    /// The event as clients of several topics get it: behind its ID stand a tab and its first topic.
+    /// The event as streams of several topics send it: a tab and its first topic follow its ID.
     ///
-    /// Made anew each time: history keeps an event once.
+    /// Encoded on each access: history stores an event once.
     package var frameWithTopic: EventFrame { frame.naming(topics[0], idLength: Int(idLength)) }
 
     /// The event, with its ID.
     ///
-    /// Line ends in its data are LF, whatever they were: it is what a client reads.
+    /// Line ends in its data are LF, as a client reads them, whatever was published.
     public var event: ServerSentEvent { Self.event(frame) }
 
-    /// The event as a stream has it.
+    /// The event as a stream sends it.
     ///
     /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
     /// - Returns: The event.
@@ -83,7 +89,7 @@ public final class HistoryEntry: Sendable {
     private static func event(_ frame: EventFrame) -> ServerSentEvent {
         var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
         var event: ServerSentEvent?
-        // Without limits there is nothing that it could throw.
+        // Without limits, parsing cannot throw.
         try? parser.parse(Array(frame.bytes[frame.bare])) { event = $0 }
         return event ?? ServerSentEvent(data: "")
     }

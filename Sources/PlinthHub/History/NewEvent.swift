@@ -2,39 +2,39 @@
 
 public import PlinthEvents
 
-/// An event on its way into history.
+/// An event to be published.
 ///
-/// It is encoded here, by whoever publishes and outside of all locks: what remains for the history is to write its ID.
+/// The publisher encodes it, outside all locks; the history only adds its ID.
 public struct NewEvent: Sendable {
-    /// One or more topics, without repetition; the first is the one that clients of many topics are told.
+    /// One or more topics, without duplicates; streams of several topics name the first.
     public let topics: [Topic]
-    /// Whether only those may see it to whom one of its topics is allowed.
+    /// Whether to deliver it only to subscribers authorized for one of its topics.
     public let isRestricted: Bool
-    /// The ID that its publisher chose, where that is allowed.
+    /// The ID chosen by its publisher; nil if the history assigns one.
     public let requestedID: EventID?
     /// Its type; nil for `message`.
     public let type: String?
     /// Its reconnection time; nil if it has none.
     ///
-    /// A hub publishes it clamped: ``StreamOptions/maximumRetry``.
+    /// A hub clamps it when publishing: ``StreamOptions/maximumRetry``.
     public let retry: Duration?
-    /// The lines of the event without its ID, with room for what stands before them.
+    /// The lines of the event without its ID, after ``prefix`` bytes of room.
     let encoded: [UInt8]
 
     /// Room for the size of a chunk, 16 digits, and its line end.
     static let prefix = ChunkFraming.maximumPrefix
-    /// What comes behind the fields besides the ID: its name, its line end, and the chunk's.
+    /// The bytes after the fields besides the ID: its field name, its line end, and the chunk's.
     private static let suffix = 7
-    /// The bytes of an ID of a memory history: an epoch of 8 digits, and up to 100 billion events.
+    /// The bytes of a memory history's ID: an epoch of 8 digits, and up to 100 billion events.
     private static let usualIDLength = 20
 
-    /// An event.
+    /// Creates an event.
     ///
     /// - Parameters:
-    ///   - event: Its type, data and reconnection time. Its own ID is not used: IDs are given by the history.
-    ///   - topics: One or more.
-    ///   - isRestricted: Whether only those may see it to whom one of its topics is allowed.
-    ///   - requestedID: The ID that its publisher chose, where that is allowed.
+    ///   - event: Its type, data and reconnection time. Its own ID is ignored: the history assigns IDs.
+    ///   - topics: One or more topics.
+    ///   - isRestricted: Whether to deliver it only to subscribers authorized for one of its topics. Default: false.
+    ///   - requestedID: The ID chosen by its publisher, for a history that accepts it. Default: nil.
     public init(
         _ event: ServerSentEvent,
         topics: [Topic],
@@ -43,12 +43,12 @@ public struct NewEvent: Sendable {
     ) {
         var bytes: [UInt8] = []
         let event = event.withID(nil)
-        // Exactly what it will need, since history keeps it: the blank line is in the size already.
+        // The exact final size, since history retains the capacity; it already counts the blank line.
         let id = requestedID?.utf8.count ?? Self.usualIDLength
         bytes.reserveCapacity(Self.prefix + event.encodedByteCount + Self.suffix + id)
         bytes.append(contentsOf: repeatElement(0, count: Self.prefix))
         event.encode(into: &bytes)
-        // Without the blank line, which comes behind the ID.
+        // The blank line belongs after the ID.
         bytes.removeLast()
         self.init(
             encoded: bytes,
@@ -77,26 +77,34 @@ public struct NewEvent: Sendable {
         self.requestedID = requestedID
     }
 
-    /// The same event with a reconnection time within a range, if it has one.
+    /// The same event with its reconnection time, if any, clamped to a range.
     func clampingRetry(to range: ClosedRange<Duration>) -> NewEvent {
         guard let retry, !range.contains(retry) else { return self }
-        var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
-        var event: ServerSentEvent?
-        // It was encoded here, and without limits there is nothing that could be thrown.
-        try? parser.parse(encoded[Self.prefix...] + [0x0A]) { event = $0 }
         let clamped = min(max(retry, range.lowerBound), range.upperBound)
-        guard let event, let copy = try? ServerSentEvent(type: event.type, data: event.data, retry: clamped) else {
-            return self
-        }
+        guard let copy = try? ServerSentEvent(type: type, data: event.data, retry: clamped) else { return self }
         return NewEvent(copy, topics: topics, isRestricted: isRestricted, requestedID: requestedID)
     }
 
-    /// Roughly the bytes that it will take in memory.
+    /// Its type, data and reconnection time, without an ID.
+    ///
+    /// Decoded on each access; line ends in the data are LF.
+    public var event: ServerSentEvent {
+        var parser = ServerSentEventParser(maximumLineSize: .max, maximumEventSize: .max)
+        var event: ServerSentEvent?
+        // The bytes were encoded by this type, and without limits parsing cannot throw.
+        try? parser.parse(bytes + [0x0A]) { event = $0 }
+        return event ?? ServerSentEvent(data: "")
+    }
+
+    /// Its lines as a stream sends them, each with its line end: without an ID, and without the blank line at the end.
+    public var bytes: ArraySlice<UInt8> { encoded[Self.prefix...] }
+
+    /// Its approximate memory in history, in bytes.
     public var size: Int { Allocation.array(encoded) + HistoryEntry.overhead }
 }
 
 extension [Topic] {
-    /// The topics, each once, in their order.
+    /// The topics without duplicates, in order.
     func uniqued() -> [Topic] {
         var seen: Set<Topic> = []
         return filter { seen.insert($0).inserted }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Plinth
+import PlinthHub
+import PlinthHubTesting
+import Testing
+
+@testable import Snippets
+
+@Suite("The history of the article")
+struct JournalHistoryTests {
+    private static func path() -> String {
+        FileManager.default.temporaryDirectory.appendingPathComponent("journal-\(UUID().uuidString)").path
+    }
+
+    @Test("A history written outside the package keeps the contract", arguments: HistoryContract.all)
+    func contract(rule: HistoryContract.Rule) async throws {
+        try await HistoryContract { try JournalHistory(path: Self.path()) }.check(rule)
+    }
+
+    @Test("A journal opened again has its events, their IDs and their age")
+    func reopened() async throws {
+        let path = Self.path()
+        let topic = try Topic("news")
+        var event = try ServerSentEvent(type: "headline", data: "one\ntwo", retry: .seconds(3))
+        let id = try await Hub(history: JournalHistory(path: path)).publish(event, to: topic)
+        let hub = try await Hub(history: JournalHistory(path: path))
+        event = try event.withID(.init(id.description))
+        let found = try await hub.subscribe(to: .exact(topic), from: .earliest) { updates in
+            for try await case .event(let found) in updates { return found }
+            throw CancellationError()
+        }
+        #expect(found.event == event)
+        #expect(found.entry.age > .zero && found.entry.age < .seconds(3600))
+        let next = try await hub.publish(ServerSentEvent(data: "three"), to: topic)
+        #expect(next.description.hasSuffix("-2"))
+    }
+}
