@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The buffer behind the built-in policies: first in, first out, bounded in events and in bytes.
+/// The buffer of the built-in policies: first in, first out, bounded in events and in bytes.
 struct BoundedEventBuffer: EventBuffer {
     enum Overflow {
         case suspend
@@ -13,9 +13,9 @@ struct BoundedEventBuffer: EventBuffer {
     let maximumBytes: Int
     let overflow: Overflow
     private var bytes = 0
-    /// The oldest event, if the buffer was empty when it came: most streams never hold a second one.
+    /// The oldest event, if the buffer was empty when it was added: most streams never buffer a second one.
     private var first: ServerSentEvent?
-    /// The events behind it from ``head`` on; those before that have been taken and are nil.
+    /// The later events, from index ``head``; those before it have been taken and are nil.
     private var events: [ServerSentEvent?] = []
     private var head = 0
 
@@ -55,7 +55,7 @@ struct BoundedEventBuffer: EventBuffer {
         head += 1
         bytes -= event.bufferedSize
         if head == events.count {
-            // A buffer that was long once does not keep the room for it.
+            // Releases the storage of a buffer that has grown.
             events.removeAll(keepingCapacity: events.capacity <= 16)
             head = 0
         } else if head >= 32, head * 2 >= events.count {
@@ -71,7 +71,7 @@ struct BoundedEventBuffer: EventBuffer {
 }
 
 extension ServerSentEvent {
-    /// What an event counts for against a bound in bytes.
+    /// The event's size, in bytes, as counted against a buffer's bound.
     var bufferedSize: Int {
         data.utf8.count + (type?.utf8.count ?? 0) + (id?.utf8.count ?? 0)
     }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Holds the events that were sent and that the connection has not taken yet.
+/// Buffers the events of a channel until its connection takes them.
 ///
-/// Conform to it for a policy that ``EventBufferPolicy`` does not have, such as one that keeps only the latest event of
-/// each type, and hand it in with ``EventBufferPolicy/custom(_:)``. Every call is made under the channel's lock: return
-/// quickly, and call nothing of the channel.
+/// Implement it for a policy that ``EventBufferPolicy`` lacks, such as keeping only the latest event of each type, and
+/// pass it to ``EventBufferPolicy/custom(_:)``. All calls are made under the channel's lock: return quickly, and do not
+/// call the channel.
 public protocol EventBuffer: Sendable {
-    /// Whether there is nothing to take.
+    /// Whether the buffer holds no events.
     var isEmpty: Bool { get }
 
-    /// Takes an event in, or says what becomes of it.
+    /// Adds an event, or rejects it.
     ///
-    /// - Parameter event: The event, which the application has just sent.
-    /// - Returns: What became of it.
+    /// - Parameter event: The event that the application has sent.
+    /// - Returns: The outcome.
     mutating func append(_ event: ServerSentEvent) -> EventBufferOutcome
 
-    /// Gives out the next event for the connection, nil if there is none.
+    /// Removes the next event for the connection.
     ///
-    /// - Returns: The event, which is out of the buffer now.
+    /// - Returns: The event; nil if the buffer is empty.
     mutating func popFirst() -> ServerSentEvent?
 }
 
-/// What became of an event that was put into a buffer.
+/// The outcome of adding an event to a buffer.
 public struct EventBufferOutcome: Sendable, Hashable {
     enum Kind: Hashable {
         case stored(dropped: Int)
@@ -32,86 +32,86 @@ public struct EventBufferOutcome: Sendable, Hashable {
 
     let kind: Kind
 
-    /// It is in the buffer.
+    /// The event was stored.
     public static let stored = EventBufferOutcome(kind: .stored(dropped: 0))
 
-    /// It is in the buffer, and `count` other events had to go for it.
+    /// The event was stored, and `count` others were dropped to make room.
     ///
-    /// - Parameter count: How many, for the metrics.
+    /// - Parameter count: The number of dropped events, for the metrics; negative values count as 0.
     /// - Returns: The outcome.
     public static func stored(dropping count: Int) -> EventBufferOutcome {
         EventBufferOutcome(kind: .stored(dropped: max(0, count)))
     }
 
-    /// It was dropped.
+    /// The event was dropped.
     ///
-    /// For the sender that is not an error: the policy wanted it so.
+    /// This is not an error for the sender: the channel reports the event as accepted.
     public static let dropped = EventBufferOutcome(kind: .dropped)
-    /// There is no room: ``EventChannel/send(_:)-(ServerSentEvent)`` waits for some, ``EventChannel/offer(_:)-(ServerSentEvent)`` returns
-    /// ``OfferResult/full``.
+    /// The buffer has no room.
     ///
-    /// Whoever waits is tried again when the connection has taken events. From a buffer that is empty this means that
-    /// there never will be room: `send` then takes the event for ``dropped``.
+    /// ``EventChannel/send(_:)-(ServerSentEvent)`` waits, and ``EventChannel/offer(_:)-(ServerSentEvent)`` returns
+    /// ``OfferResult/full``. Waiting events are added again once the connection has taken events. A buffer that is full
+    /// while empty never gets room: `send` then treats the event as ``dropped``.
     public static let full = EventBufferOutcome(kind: .full)
-    /// The stream ends, because its client lags too far behind.
+    /// The event was dropped, and the stream ends with ``StreamEnd/lagged``.
     public static let disconnect = EventBufferOutcome(kind: .disconnect)
 }
 
 /// How much an event stream buffers, and what happens at the bound.
 ///
-/// Each built-in policy is bounded in events and in bytes (of type, data and ID), whichever comes first; an event that is
-/// larger than the bound in bytes is accepted into an empty buffer.
+/// Each built-in policy has a bound in events and one in bytes of type, data and ID; the first one reached applies. An
+/// empty buffer accepts an event larger than the bound in bytes.
 public struct EventBufferPolicy: Sendable {
     let make: @Sendable () -> EventBufferStorage
 
-    /// The bound in bytes that the built-in policies have unless told otherwise: 1 MiB.
+    /// The default bound in bytes of the built-in policies: 1 MiB.
     public static let defaultMaximumBytes = 1 << 20
 
-    /// Holds `count` events; at the bound `send` waits.
+    /// Buffers up to `count` events; at the bound, `send` waits.
     ///
     /// - Parameters:
-    ///   - count: The most events, at least 1.
-    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    ///   - count: The most events; raised to at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID; raised to at least 1. Default: 1 MiB.
     /// - Returns: The policy.
     public static func bounded(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .suspend)
     }
 
-    /// Holds `count` events; at the bound new ones are dropped.
+    /// Buffers up to `count` events; at the bound, drops new ones.
     ///
     /// - Parameters:
-    ///   - count: The most events, at least 1.
-    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    ///   - count: The most events; raised to at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID; raised to at least 1. Default: 1 MiB.
     /// - Returns: The policy.
     public static func dropNewest(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .dropNewest)
     }
 
-    /// Holds `count` events; at the bound the oldest are dropped to make room.
+    /// Buffers up to `count` events; at the bound, drops the oldest to make room.
     ///
     /// - Parameters:
-    ///   - count: The most events, at least 1.
-    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    ///   - count: The most events; raised to at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID; raised to at least 1. Default: 1 MiB.
     /// - Returns: The policy.
     public static func dropOldest(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .dropOldest)
     }
 
-    /// Holds `count` events; at the bound the stream ends with ``StreamEnd/lagged``.
+    /// Buffers up to `count` events; at the bound, the stream ends with ``StreamEnd/lagged``.
     ///
     /// - Parameters:
-    ///   - count: The most events, at least 1.
-    ///   - maximumBytes: The most bytes of type, data and ID, at least 1; 1 MiB unless given.
+    ///   - count: The most events; raised to at least 1.
+    ///   - maximumBytes: The most bytes of type, data and ID; raised to at least 1. Default: 1 MiB.
     /// - Returns: The policy.
     public static func disconnect(_ count: Int, maximumBytes: Int = defaultMaximumBytes) -> EventBufferPolicy {
         standard(count, maximumBytes, .disconnect)
     }
 
-    /// A buffer of one's own, made anew for each stream.
+    /// Buffers each stream's events in a custom buffer.
     ///
-    /// Its bound is its own, too.
+    /// The buffer is responsible for its own bound.
     ///
-    /// - Parameter make: Makes the buffer of a stream.
+    /// - Parameter make: Creates the buffer of a stream.
     /// - Returns: The policy.
     public static func custom(_ make: @escaping @Sendable () -> any EventBuffer) -> EventBufferPolicy {
         EventBufferPolicy { .custom(make()) }
@@ -128,11 +128,9 @@ public struct EventBufferPolicy: Sendable {
     }
 }
 
-/// A built-in buffer or one's own.
-///
-/// The built-in one is kept in place, without a box of its own.
+/// A built-in buffer, stored inline, or a custom one.
 enum EventBufferStorage: Sendable {
-    /// Of a stream that is over.
+    /// The buffer of a stream that has ended.
     case none
     case bounded(BoundedEventBuffer)
     case custom(any EventBuffer)

@@ -2,22 +2,23 @@
 
 import Synchronization
 
-/// The application's end of an event stream: put events on it, and the framework does the rest.
+/// The application's end of an event stream: sends events to one client.
 ///
-/// A channel may be used from any task and kept for as long as one likes; events of one task arrive in the order in which
-/// they were sent. It buffers as ``EventStreamOptions/buffer`` says. Once the client has left, or the stream has ended for
-/// another reason, everything that sends says so and does nothing else: that is the normal end of a stream, no error.
+/// A channel may be used from any task and kept for any length of time; events sent by one task arrive in order. It
+/// buffers according to ``EventStreamOptions/buffer``. Once the client has left, or the stream has ended for another
+/// reason, all sends report that and do nothing else: this is the normal end of a stream, not an error.
 public final class EventChannel: Sendable {
-    /// Who serves the channel, for a transport that has many.
+    /// Serves the channel, for a transport that has many.
     ///
-    /// Invariant: touched on that transport's executor only. Whoever wakes ten thousand channels then need not look at
-    /// their connections, which another core has in its cache.
+    /// Invariant: accessed on that transport's executor only. A publisher that wakes 10,000 channels then does not
+    /// touch their connections, which are in another core's cache.
     package nonisolated(unsafe) var connection: (any EventStreamConnection)?
     private let state: Mutex<EventChannelState>
 
-    /// How many nanoseconds a connection may take nothing of what is due to it; the largest number for no limit.
+    /// The longest time, in nanoseconds, that a connection may accept none of its pending bytes; `Int64.max` for no
+    /// limit.
     ///
-    /// Outside of the lock: a transport needs it whenever a connection stalls.
+    /// Outside of the lock, as the transport reads it whenever a connection stalls.
     package let writeTimeout: Int64
 
     init(_ options: EventStreamOptions) {
@@ -27,11 +28,11 @@ public final class EventChannel: Sendable {
 
     // MARK: - Sending
 
-    /// Sends an event, and waits while the buffer is full.
+    /// Sends an event, suspending while the buffer is full.
     ///
     /// - Parameter event: The event.
-    /// - Returns: Whether the channel took the event. False means that the stream is over, or that the task was cancelled
-    ///   while it waited. True does not mean that the client has read it.
+    /// - Returns: Whether the channel accepted the event. False means that the channel is closed, or that the task was
+    ///   cancelled while it waited. True does not mean that the client has received the event.
     @discardableResult
     public func send(_ event: ServerSentEvent) async -> Bool {
         switch offer(event) {
@@ -41,32 +42,32 @@ public final class EventChannel: Sendable {
         }
     }
 
-    /// Sends a text as the data of an event without type or ID, and waits while the buffer is full.
+    /// Sends an event with this data and no type or ID, suspending while the buffer is full.
     ///
     /// - Parameter data: The data.
-    /// - Returns: Whether the channel took it, as for an event.
+    /// - Returns: Whether the channel accepted the event, as for ``send(_:)-(ServerSentEvent)``.
     @discardableResult
     public func send(_ data: String) async -> Bool {
         await send(ServerSentEvent(data: data))
     }
 
-    /// Sends a value as JSON, and waits while the buffer is full.
+    /// Sends a value as JSON, suspending while the buffer is full.
     ///
     /// - Parameters:
-    ///   - value: Becomes the data, on one line.
-    ///   - type: The event's type; none unless given.
-    ///   - id: The event's ID; none unless given.
-    /// - Returns: Whether the channel took it, as for an event.
-    /// - Throws: What encoding throws; ``/PlinthEvents/ServerSentEventError`` if type or ID is not valid.
+    ///   - value: Encoded as the event's data, on one line.
+    ///   - type: The event's type. Default: none.
+    ///   - id: The event's ID. Default: none.
+    /// - Returns: Whether the channel accepted the event, as for ``send(_:)-(ServerSentEvent)``.
+    /// - Throws: Any error of encoding; ``/PlinthEvents/ServerSentEventError`` if the type or the ID is invalid.
     @discardableResult
     public func send<Value: Encodable>(_ value: Value, type: String? = nil, id: String? = nil) async throws -> Bool {
         await send(try ServerSentEvent(json: value, type: type, id: id))
     }
 
-    /// Sends an event if there is room now; never waits.
+    /// Sends an event if the buffer has room; never waits.
     ///
     /// - Parameter event: The event.
-    /// - Returns: Whether the channel took it, was full, or is closed.
+    /// - Returns: Whether the channel accepted the event, is full, or is closed.
     @discardableResult
     public func offer(_ event: ServerSentEvent) -> OfferResult {
         let (result, actions) = state.withLock { $0.offer(event) }
@@ -74,19 +75,20 @@ public final class EventChannel: Sendable {
         return result
     }
 
-    /// Sends a text as the data of an event if there is room now; never waits.
+    /// Sends an event with this data and no type or ID if the buffer has room; never waits.
     ///
     /// - Parameter data: The data.
-    /// - Returns: Whether the channel took it, was full, or is closed.
+    /// - Returns: Whether the channel accepted the event, is full, or is closed.
     @discardableResult
     public func offer(_ data: String) -> OfferResult {
         offer(ServerSentEvent(data: data))
     }
 
-    /// Sends an event, and waits while the buffer is full; for code that would rather unwind than ask.
+    /// Sends an event, suspending while the buffer is full, and throws if the channel does not accept it.
     ///
     /// - Parameter event: The event.
-    /// - Throws: ``EventChannelClosed`` if the stream is over; `CancellationError` if the task was cancelled meanwhile.
+    /// - Throws: ``EventChannelClosed`` if the channel is closed; `CancellationError` if the task was cancelled while
+    ///   it waited.
     public func sendOrThrow(_ event: ServerSentEvent) async throws {
         guard await send(event) else {
             if let reason = disconnectReason { throw EventChannelClosed(reason: reason) }
@@ -94,32 +96,32 @@ public final class EventChannel: Sendable {
         }
     }
 
-    /// Sends a text as the data of an event without type or ID, and waits while the buffer is full.
+    /// Sends an event with this data and no type or ID, suspending while the buffer is full.
     ///
     /// - Parameter data: The data.
-    /// - Throws: As for an event.
+    /// - Throws: As ``sendOrThrow(_:)-(ServerSentEvent)``.
     public func sendOrThrow(_ data: String) async throws {
         try await sendOrThrow(ServerSentEvent(data: data))
     }
 
-    /// Sends a value as JSON, and waits while the buffer is full.
+    /// Sends a value as JSON, suspending while the buffer is full.
     ///
     /// - Parameters:
-    ///   - value: Becomes the data, on one line.
-    ///   - type: The event's type; none unless given.
-    ///   - id: The event's ID; none unless given.
-    /// - Throws: As for an event; what encoding throws; ``/PlinthEvents/ServerSentEventError`` if type or ID is not
-    ///   valid.
+    ///   - value: Encoded as the event's data, on one line.
+    ///   - type: The event's type. Default: none.
+    ///   - id: The event's ID. Default: none.
+    /// - Throws: As ``sendOrThrow(_:)-(ServerSentEvent)``; any error of encoding;
+    ///   ``/PlinthEvents/ServerSentEventError`` if the type or the ID is invalid.
     public func sendOrThrow<Value: Encodable>(_ value: Value, type: String? = nil, id: String? = nil) async throws {
         try await sendOrThrow(ServerSentEvent(json: value, type: type, id: id))
     }
 
     /// Sends a comment, which clients ignore.
     ///
-    /// It goes out before the events that are still buffered.
+    /// It is written before any buffered events.
     ///
-    /// - Parameter text: What follows the colon; each of its lines becomes a line of the comment.
-    /// - Returns: False if the stream is over, or if more than 16 KiB of comments would wait for the client.
+    /// - Parameter text: The text after the colon; each of its lines becomes a line of the comment.
+    /// - Returns: False if the channel is closed, or if more than 16 KiB of comments would be pending.
     @discardableResult
     public func comment(_ text: String) -> Bool {
         var bytes: [UInt8] = []
@@ -129,11 +131,11 @@ public final class EventChannel: Sendable {
         return accepted
     }
 
-    /// Sends a heartbeat now, as the stream does by itself when it is idle.
+    /// Sends a heartbeat now, like those that the stream sends when idle.
     ///
-    /// It has the form of ``EventStreamOptions/heartbeat``; where that is off, an empty comment.
+    /// It has the form set in ``EventStreamOptions/heartbeat``; if heartbeats are off, it is an empty comment.
     ///
-    /// - Returns: False if the stream is over, or if 16 KiB of comments and heartbeats already wait for the client.
+    /// - Returns: False if the channel is closed, or if more than 16 KiB of comments and heartbeats would be pending.
     @discardableResult
     public func heartbeat() -> Bool {
         let (accepted, actions) = state.withLock { $0.addHeartbeat() }
@@ -143,54 +145,54 @@ public final class EventChannel: Sendable {
 
     // MARK: - Closing
 
-    /// Ends the stream after what is buffered has gone out.
+    /// Closes the channel; the stream ends once the buffered events have been written.
     ///
-    /// Those that wait in ``send(_:)-(ServerSentEvent)`` get false. Closing a channel again does nothing.
+    /// Senders suspended in ``send(_:)-(ServerSentEvent)`` get false. Closing a channel again does nothing.
     ///
-    /// - Parameter lastEvent: Goes out behind all others, even if the buffer is full.
+    /// - Parameter lastEvent: Written after all others, even if the buffer is full. Default: none.
     public func close(after lastEvent: ServerSentEvent? = nil) {
         end(.applicationClosed, lastEvent: lastEvent)
     }
 
-    /// Whether the stream is over: events are not accepted any more.
+    /// Whether the channel is closed and accepts no more events.
     public var isClosed: Bool {
         state.withLock { $0.isClosed }
     }
 
-    /// Why the stream is over, nil while it is not.
+    /// Why the channel is closed; nil while it is open.
     public var disconnectReason: StreamEnd? {
         state.withLock { $0.reason }
     }
 
     // MARK: - For transports and connectors
 
-    /// How many senders wait for room.
+    /// The number of senders suspended while the buffer is full.
     package var waitingSenders: Int {
         state.withLock { $0.waitingSenders }
     }
 
-    /// Ends the stream for any reason after what is buffered has gone out.
+    /// Closes the channel for any reason; the stream ends once the buffered events have been written.
     ///
-    /// The first reason counts.
+    /// The first reason is kept; later calls do nothing.
     ///
     /// - Parameters:
-    ///   - reason: Why.
-    ///   - lastEvent: Goes out behind all others, even if the buffer is full.
+    ///   - reason: Why the stream ends.
+    ///   - lastEvent: Written after all others, even if the buffer is full.
     package func end(_ reason: StreamEnd, lastEvent: ServerSentEvent? = nil) {
         perform(state.withLock { $0.end(reason, lastEvent: lastEvent) })
     }
 
-    /// Gives the channel its connection, once.
+    /// Attaches the channel to its connection, once.
     ///
-    /// What was sent before goes out now. A second connection is a mistake of the application, which answered two requests
-    /// with one stream: it ends the stream, with ``StreamEnd/applicationFailed``.
+    /// Events sent before are written now. A second connection means that the application answered two requests with
+    /// one stream: the stream ends with ``StreamEnd/applicationFailed``.
     ///
     /// - Parameters:
-    ///   - transport: Is woken when there is something to pull.
-    ///   - preamble: Bytes before everything else: the opening comment.
-    ///   - metrics: Where to count, nil for nowhere.
-    ///   - now: The time, from which heartbeats and the stream's age count.
-    /// - Returns: Whether the transport serves the channel from now on. Otherwise there is nothing but an end to pull.
+    ///   - transport: Woken when there is something to pull.
+    ///   - preamble: Bytes written before all others: the opening comment.
+    ///   - metrics: Counts the stream; nil for no metrics.
+    ///   - now: The current time; heartbeats and the stream's age count from it.
+    /// - Returns: Whether the transport serves the channel. If not, a pull yields only an end.
     @discardableResult
     package func attach(
         _ transport: any EventStreamTransport,
@@ -206,18 +208,18 @@ public final class EventChannel: Sendable {
         return isServed
     }
 
-    /// Whether the channel has its connection.
+    /// Whether the channel is attached to a connection.
     var isAttached: Bool {
         state.withLock { $0.isAttached }
     }
 
-    /// Appends the bytes that are due.
+    /// Appends the pending bytes.
     ///
     /// - Parameters:
-    ///   - bytes: Where the bytes go.
-    ///   - limit: No further event is taken once this many bytes have been appended.
-    ///   - now: The time, from which the next heartbeat counts.
-    /// - Returns: Whether there were any, and what to expect next.
+    ///   - bytes: The buffer to append to.
+    ///   - limit: Once at least this many bytes have been appended, no further event is encoded.
+    ///   - now: The current time; the next heartbeat counts from it.
+    /// - Returns: Whether bytes were appended, and whether to pull again.
     package func pull(into bytes: inout [UInt8], limit: Int, now: MonotonicTime) -> EventStreamPull {
         let start = bytes.count
         var sizes: [Int]?
@@ -231,74 +233,75 @@ public final class EventChannel: Sendable {
         return result
     }
 
-    /// The connection is gone: ends the stream at once.
+    /// Ends the stream at once, as its connection is gone.
     ///
-    /// - Parameter reason: Why, unless the stream was ending already for another reason.
+    /// - Parameter reason: Why the stream ends; ignored if it was already ending.
     package func disconnect(_ reason: StreamEnd) {
         perform(state.withLock { $0.disconnect(reason) })
     }
 
-    /// What is due at this time.
+    /// Checks the stream's deadlines.
     ///
     /// - Parameters:
-    ///   - now: The time.
-    ///   - stalledSince: Since when the connection has taken nothing although there was something for it.
-    /// - Returns: What the transport has to do, or when to ask again.
+    ///   - now: The current time.
+    ///   - stalledSince: Since when the connection has accepted none of its pending bytes; nil if it has not stalled.
+    /// - Returns: What the transport has to do, or when to call again.
     package func tick(now: MonotonicTime, stalledSince: MonotonicTime? = nil) -> EventStreamTick {
         let (tick, actions) = state.withLock { $0.tick(now: now, stalledSince: stalledSince) }
         perform(actions)
         return tick
     }
 
-    /// The first moment at which ``tick(now:stalledSince:)`` may have something to say.
+    /// When to call ``tick(now:stalledSince:)`` first.
     package var firstTick: MonotonicTime {
         state.withLock { $0.timing.first }
     }
 
-    /// Adds what cancels the application's part when the stream ends for a reason that the application did not choose.
+    /// Adds an action that cancels the application's task when the stream ends for a reason that the application did
+    /// not choose.
     ///
-    /// - Parameter action: Called once, or never. At once if the stream has ended.
+    /// - Parameter action: Called at most once; at once if the stream has already ended for such a reason.
     package func onCancellation(_ action: @escaping @Sendable () -> Void) {
         perform(state.withLock { $0.onCancellation(action) })
     }
 
-    /// The application's part is over: what would cancel it, and the task that this keeps in memory, can go.
+    /// Drops the cancellation action, and the task that it retains, once the application's task has finished.
     func forgetCancellation() {
         state.withLock { $0.forgetCancellation() }
     }
 
-    /// The stream has ended and its transport is done: counts it.
+    /// Records the end of the stream in the metrics, once its transport is done.
     ///
-    /// - Returns: Why it ended, the first time; nil after that.
+    /// - Returns: Why the stream ended, on the first call; nil on later ones.
     package func finished() -> StreamEnd? {
         let (reason, metrics) = state.withLock { ($0.finished(), $0.metrics) }
         if let reason { metrics?.ended(reason) }
         return reason
     }
 
-    /// Whether there is, or was, an event to send.
+    /// Whether an event has been sent.
     var hasEvents: Bool {
         state.withLock { $0.hasEvents }
     }
 
-    /// Whether the head is due: there is an event, or it has been waited for long enough.
+    /// Whether to write the head: an event was sent, or the wait for one has timed out.
     var hasOpened: Bool {
         state.withLock { $0.hasOpened }
     }
 
-    /// Whether the head goes out although there is no event.
+    /// Whether to write the head without an event.
     var opensWithoutEvent: Bool {
         state.withLock { $0.opensWithoutEvent }
     }
 
-    /// Has the head written although there is no event.
+    /// Ends the wait for the first event and opens the stream without one.
     func openWithoutEvent() {
         perform(state.withLock { $0.openWithoutEvent() })
     }
 
-    /// Waits for the first event, for the time that it may take, or for the end of a stream that has none.
+    /// Waits until an event is sent, ``openWithoutEvent()`` is called, or the stream ends.
     ///
-    /// - Returns: Whether the head is due.
+    /// - Returns: Whether to write the head.
     func firstEvent() async -> Bool {
         await withCheckedContinuation { continuation in
             let answer = state.withLock { $0.awaitFirstEvent(continuation) }
@@ -333,11 +336,11 @@ public final class EventChannel: Sendable {
     }
 }
 
-/// A send on a channel whose stream is over.
+/// Thrown when sending on a closed channel.
 public struct EventChannelClosed: Error, CustomStringConvertible {
-    /// Why the stream is over.
+    /// Why the channel is closed.
     public let reason: StreamEnd
 
     /// The reason in words.
-    public var description: String { "the event stream is over: \(reason)" }
+    public var description: String { "the event stream has ended: \(reason)" }
 }

@@ -4,14 +4,14 @@
 ///
 /// The channel runs it under its lock and performs the returned ``Actions`` after unlocking.
 struct EventChannelState {
-    /// A `send` that waits for room.
+    /// A `send` suspended while the buffer is full.
     struct Waiter {
         let id: UInt64
         let event: ServerSentEvent
         let continuation: CheckedContinuation<Bool, Never>
     }
 
-    /// What the channel does once the lock is released.
+    /// What the channel does after releasing its lock.
     struct Actions {
         var wake: (any EventStreamTransport)?
         var resumed: [CheckedContinuation<Bool, Never>] = []
@@ -22,49 +22,49 @@ struct EventChannelState {
     }
 
     enum Phase {
-        /// No connection yet; events may come all the same.
+        /// No connection yet; events are accepted.
         case waiting
-        /// With a connection.
+        /// Attached to a connection.
         case open(any EventStreamTransport)
-        /// Nothing more is accepted; what is buffered still goes out, to a connection that may be yet to come.
+        /// Accepts no more events; the buffered ones are still written, possibly to a connection attached later.
         case ending(StreamEnd, (any EventStreamTransport)?)
-        /// Over.
+        /// No more bytes are written.
         case ended(StreamEnd)
     }
 
-    // What is looked at for every event stands together: with many streams it comes from memory each time.
+    // Fields used for every event come first, adjacent: with many streams, each access misses the cache.
 
     private(set) var phase = Phase.waiting
-    /// Whether the transport knows that there is something to pull: from a wake until a pull has come back idle.
+    /// Whether the transport has been woken and no pull since has found the channel drained.
     private var isWakePending = false
-    /// Whether there is, or was, an event to send.
+    /// Whether an event has been sent.
     private(set) var hasEvents = false
-    /// Whether the stream opens although there is no event yet.
+    /// Whether the stream opens without an event.
     private(set) var opensWithoutEvent = false
     private var isFinished = false
-    /// Whether the application's part has ended, perhaps before anyone could say how to cancel it.
+    /// Whether the application's task has finished, possibly before its cancellation action was added.
     private var hasNothingToCancel = false
-    /// Those that wait, first come first served.
+    /// Suspended senders, first in, first out.
     ///
-    /// There are none unless the buffer holds something that a pull will take: that pull admits them.
+    /// Empty unless the buffer holds an event for a pull to take: that pull admits them.
     private var waiters: [Waiter] = []
-    /// Bytes that go out before the events: the opening comment, heartbeats, comments.
+    /// Bytes to write before the events: the opening comment, heartbeats, comments.
     private var control: [UInt8] = []
-    /// Where to count, nil for nowhere or before there is a connection.
+    /// Nil for no metrics, and before there is a connection.
     private(set) var metrics: EventStreamMetrics?
-    /// Who waits for the first event.
+    /// The task that waits for the first event.
     private var opening: CheckedContinuation<Bool, Never>?
     private var buffer: EventBufferStorage
     private(set) var timing: EventStreamTiming
 
-    /// The event behind all others, if the application gave one when it ended the stream.
+    /// Written after all others, if the stream was ended with one.
     private var lastEvent: ServerSentEvent?
-    /// Waiters that were cancelled before they were parked.
+    /// Waiters cancelled before they were added to ``waiters``.
     private var cancelledEarly: [UInt64] = []
     private var lastWaiterID: UInt64 = 0
-    /// Ends the application's part of the stream.
+    /// Cancels the application's task.
     private var cancellation: (@Sendable () -> Void)?
-    /// The events that were dropped before there was anywhere to count them.
+    /// The number of events dropped before ``metrics`` was set.
     private var droppedEarly = 0
 
     init(_ options: EventStreamOptions) {
@@ -72,7 +72,7 @@ struct EventChannelState {
         timing = EventStreamTiming(options)
     }
 
-    /// The most bytes of comments that wait for the client; further ones are refused.
+    /// The most bytes of comments and heartbeats pending; further ones are refused.
     static let maximumControlBytes = 16 * 1024
 
     var isClosed: Bool {
@@ -135,7 +135,7 @@ struct EventChannelState {
         case .accepted: actions.resumed.append(continuation)
         case .closed: actions.refused.append(continuation)
         case .full where waiters.isEmpty && buffer.isEmpty:
-            // A buffer of someone's own that has no room although it is empty never will: nothing wakes this sender.
+            // A custom buffer that is full while empty never gets room: no pull would ever resume this sender.
             drop(1, &actions)
             actions.resumed.append(continuation)
         case .full: waiters.append(Waiter(id: id, event: event, continuation: continuation))
@@ -153,12 +153,12 @@ struct EventChannelState {
         return actions
     }
 
-    /// A waiter has come back, whatever became of it.
+    /// Removes what is left of a waiter that has resumed.
     mutating func forgetWaiter(_ id: UInt64) {
         if !cancelledEarly.isEmpty { cancelledEarly.removeAll { $0 == id } }
     }
 
-    /// Queues a comment; false if the channel is closed or has too many waiting.
+    /// Queues a comment; false if the channel is closed or ``maximumControlBytes`` would be exceeded.
     mutating func addControl(_ bytes: [UInt8]) -> (Bool, Actions) {
         var actions = Actions()
         guard !isClosed, bytes.count <= Self.maximumControlBytes - control.count else { return (false, actions) }
@@ -167,12 +167,12 @@ struct EventChannelState {
         return (true, actions)
     }
 
-    /// Queues what the stream sends by itself when it is idle; false as for a comment.
+    /// Queues a heartbeat; false as for a comment.
     mutating func addHeartbeat() -> (Bool, Actions) {
         addControl(timing.heartbeatBytes)
     }
 
-    /// Ends the stream once what is buffered has gone out.
+    /// Ends the stream once the buffered events have been written.
     mutating func end(_ reason: StreamEnd, lastEvent: ServerSentEvent? = nil) -> Actions {
         var actions = Actions()
         end(reason, lastEvent: lastEvent, &actions)
@@ -181,17 +181,17 @@ struct EventChannelState {
 
     // MARK: - Opening
 
-    /// Whether the head is due: there is an event, or it has been waited for long enough.
+    /// Whether to write the head: an event was sent, or the wait for one has timed out.
     var hasOpened: Bool { hasEvents || opensWithoutEvent }
 
-    /// Registers what waits for the head to be due; answers at once if it is or never will be.
+    /// Stores the continuation until the head is to be written; returns the answer if it is already known.
     mutating func awaitFirstEvent(_ continuation: CheckedContinuation<Bool, Never>) -> Bool? {
         if hasOpened || isClosed { return hasOpened }
         opening = continuation
         return nil
     }
 
-    /// The first event has been waited for long enough.
+    /// Ends the wait for the first event and opens the stream without one.
     mutating func openWithoutEvent() -> Actions {
         var actions = Actions()
         guard !isClosed, let opening else { return actions }
@@ -201,9 +201,9 @@ struct EventChannelState {
         return actions
     }
 
-    /// Adds to what is called when the stream ends for a reason that the application did not choose.
+    /// Adds an action to call when the stream ends for a reason that the application did not choose.
     ///
-    /// Called at once if it has.
+    /// Called at once if it already has.
     mutating func onCancellation(_ action: @escaping @Sendable () -> Void) -> Actions {
         var actions = Actions()
         switch reason {
@@ -223,7 +223,7 @@ struct EventChannelState {
         return actions
     }
 
-    /// There is nothing left to cancel.
+    /// Drops the cancellation action and ignores later ones.
     mutating func forgetCancellation() {
         cancellation = nil
         hasNothingToCancel = true
@@ -231,7 +231,7 @@ struct EventChannelState {
 
     // MARK: - The transport's side
 
-    /// Whether there is a connection.
+    /// Whether the channel is attached to a connection.
     var isAttached: Bool {
         switch phase {
         case .open, .ending(_, .some): true
@@ -239,9 +239,9 @@ struct EventChannelState {
         }
     }
 
-    /// Gives the channel its connection.
+    /// Attaches the channel to its connection.
     ///
-    /// - Returns: Besides what is to be done, whether the stream counts as opened, and whether the transport serves it.
+    /// - Returns: Whether the stream counts as opened, whether the transport serves it, and the actions.
     mutating func attach(
         _ transport: any EventStreamTransport,
         preamble: [UInt8],
@@ -255,12 +255,12 @@ struct EventChannelState {
         case .ending(let reason, nil):
             phase = .ending(reason, transport)
         case .ended:
-            // The next pull says so.
+            // The next pull returns the end.
             actions.wake = transport
             if !isFinished { self.metrics = metrics }
             return (!isFinished, false, actions)
         case .open, .ending:
-            // One stream was given to two requests. Neither could be served in full, so both end.
+            // One stream answers two requests. Neither could receive all events, so both end.
             end(.applicationFailed, lastEvent: nil, &actions)
             return (false, false, actions)
         }
@@ -273,7 +273,7 @@ struct EventChannelState {
         return (true, true, actions)
     }
 
-    /// Appends what is due, at least one event if there is any and otherwise no more than `limit` bytes and one event.
+    /// Appends the pending bytes: the control bytes, then events until at least `limit` bytes have been appended.
     mutating func pull(
         into bytes: inout [UInt8],
         limit: Int,
@@ -307,7 +307,7 @@ struct EventChannelState {
         }
         if bytes.count > start {
             timing.wrote(at: now)
-            // While there is more the transport comes back by itself, and needs no waking.
+            // While there is more, the transport pulls again without a wake.
             isWakePending = hasEvents || isClosed
             return (.bytes(more: isWakePending), events, actions)
         }
@@ -319,7 +319,7 @@ struct EventChannelState {
         return (.idle, 0, actions)
     }
 
-    /// The connection is gone, or has been given up.
+    /// Ends the stream at once, as its connection is gone or was given up.
     mutating func disconnect(_ reason: StreamEnd) -> Actions {
         var actions = Actions()
         switch phase {
@@ -337,20 +337,20 @@ struct EventChannelState {
         return actions
     }
 
-    /// Looks at the time: what is due, and when to look again.
+    /// Checks the deadlines: returns what is due, or when to check again.
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?) -> (EventStreamTick, Actions) {
         var actions = Actions()
         if case .ended = phase { return (.none, actions) }
         let tick = timing.tick(now: now, stalledSince: stalledSince, isEnding: isClosed)
         if tick == .heartbeat {
-            // One that still waits for the socket is enough.
+            // Queued control bytes already serve as a heartbeat.
             if control.isEmpty { control = timing.heartbeatBytes }
             wake(&actions)
         }
         return (tick, actions)
     }
 
-    /// Why the stream ended, the first time that it is asked for.
+    /// Returns why the stream ended, on the first call after its end.
     mutating func finished() -> StreamEnd? {
         guard case .ended(let reason) = phase, !isFinished else { return nil }
         isFinished = true
@@ -365,9 +365,9 @@ struct EventChannelState {
         sizes?.append(bytes.count - before)
     }
 
-    /// Lets waiters in while there is room.
+    /// Moves waiters' events into the buffer while it has room.
     ///
-    /// - Returns: Whether one of them waits no more.
+    /// - Returns: Whether any waiter was admitted.
     @discardableResult
     private mutating func admitWaiters(_ actions: inout Actions) -> Bool {
         guard !waiters.isEmpty else { return false }
@@ -380,7 +380,7 @@ struct EventChannelState {
             case .dropped:
                 drop(1, &actions)
             case .full:
-                // As in `send`: there will never be room for it.
+                // As in `send`: an empty buffer that is full never gets room.
                 guard buffer.isEmpty else { break admission }
                 drop(1, &actions)
             case .disconnect:
@@ -405,7 +405,7 @@ struct EventChannelState {
         wake(&actions)
     }
 
-    /// Counts dropped events, as soon as there is anywhere to count them.
+    /// Counts dropped events; until there is a connection, in ``droppedEarly``.
     private mutating func drop(_ count: Int, _ actions: inout Actions) {
         if case .waiting = phase { droppedEarly += count } else { actions.dropped += count }
     }
@@ -427,7 +427,7 @@ struct EventChannelState {
         case .ending, .ended: return
         }
         if let lastEvent {
-            // A last event is a promise to the client, so it passes over the bound of the buffer.
+            // The last event must reach the client, so the buffer's bound does not apply.
             self.lastEvent = lastEvent
             hasEvents = true
         }
@@ -437,15 +437,15 @@ struct EventChannelState {
         wake(&actions)
     }
 
-    /// Ends the stream without sending what is buffered.
+    /// Ends the stream and discards the buffered events.
     private mutating func abort(_ reason: StreamEnd, _ actions: inout Actions) {
         discard()
-        // A transport that waits for room would not pull before this client takes something, which it may never do.
+        // A transport that waits for a writable socket would not pull until this client reads, which it may never do.
         isWakePending = false
         end(reason, lastEvent: nil, &actions)
     }
 
-    /// Lets go of everyone who waits for the channel.
+    /// Resumes all waiters: senders with false, the opening with its result.
     private mutating func release(_ actions: inout Actions) {
         actions.refused += waiters.map(\.continuation)
         waiters = []
@@ -453,7 +453,7 @@ struct EventChannelState {
         opening = nil
     }
 
-    /// Lets go of what is buffered, and of its memory: the application may keep the channel for long.
+    /// Frees the buffered events' memory, as the application may keep the channel for long.
     private mutating func discard() {
         buffer = .none
         control = []

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Response {
-    /// A response whose body is an event stream, with the header fields it needs.
+    /// Creates a response whose body is an event stream, with the header fields it needs.
     ///
-    /// `Content-Type: text/event-stream; charset=UTF-8`, `Cache-Control: no-cache, no-transform`, whose second word tells
-    /// compressing middleware and proxies to leave the stream alone (RFC 9111, section 5.2.2.6), and
-    /// `X-Accel-Buffering: no`, which tells nginx not to hold events back. The connector adds `Connection: close` on HTTP/1.
+    /// - `Content-Type: text/event-stream; charset=UTF-8`.
+    /// - `Cache-Control: no-cache, no-transform`: `no-transform` keeps compressing middleware and proxies from changing
+    ///   the stream (RFC 9111, section 5.2.2.6).
+    /// - `X-Accel-Buffering: no` disables nginx's buffering.
+    ///
+    /// On HTTP/1, the connector adds `Connection: close`.
     ///
     /// - Parameters:
     ///   - stream: The stream.
-    ///   - headers: More header fields; they replace those above.
+    ///   - headers: Additional header fields; they replace those above. Default: none.
     /// - Returns: The response, with status 200.
     public static func eventStream(_ stream: EventStream, headers: HTTPFields = [:]) -> Response {
         Response(headers: eventStreamHeaders(headers), body: .eventStream(stream))
     }
 
-    /// A response whose body is an event stream that something other than the connector sends.
+    /// Creates a response whose event stream is handed off by the connector.
     package static func handedOff(_ body: any HandedOffBody, headers: HTTPFields = [:]) -> Response {
         Response(headers: eventStreamHeaders(headers), body: ResponseBody(storage: .handedOff(body)))
     }
@@ -33,7 +36,7 @@ extension Response {
 }
 
 extension HTTPField.Name {
-    /// `X-Accel-Buffering`, by which a response tells nginx whether to buffer it.
+    /// `X-Accel-Buffering`: whether nginx buffers the response.
     static let accelBuffering: HTTPField.Name = {
         guard let name = HTTPField.Name("X-Accel-Buffering") else { preconditionFailure("A field's name is a token.") }
         return name
@@ -41,26 +44,27 @@ extension HTTPField.Name {
 }
 
 extension Context {
-    /// Answers the request with an event stream: the interceptor's way, with all that it may do besides.
+    /// Answers the request with an event stream, from within an interceptor.
     ///
-    /// The stream stays open when the ready function has returned, until someone closes its channel or the client leaves:
-    /// the channel may be kept and used from anywhere. With `lifetime: .scoped` it ends with the ready function.
+    /// The stream stays open after the ready function returns, until its channel is closed or the client leaves; the
+    /// channel may be kept and used from any task. With `lifetime: .scoped` the stream ends when the ready function
+    /// returns.
     ///
     /// ```swift
     /// try await context.startEventStream { events in registry.add(events) }
     /// ```
     ///
     /// - Parameters:
-    ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-    ///   - lifetime: Whether the stream ends with the ready function; it does not unless told so.
-    ///   - sendHead: Whether to write the head at once and start, before the leave stages have run: when this returns, the
-    ///     ready function has run, unless the stream ends with it. Prefer not to: what leave stages add, such as CORS and
-    ///     secure headers, does not reach the client then.
-    ///   - headers: More header fields of the response.
-    ///   - onDisconnect: Is told why the stream ended, once.
-    ///   - ready: Gets the channel once events may flow.
-    /// - Throws: What the ready function throws before its first event, if the stream opens with that. `SendHeadError`
-    ///   if the head was sent before; `CancellationError` if the client has left.
+    ///   - options: The stream's options. Default: every option's own default.
+    ///   - lifetime: Whether the stream ends when the ready function returns. Default: it stays open.
+    ///   - sendHead: Whether to write the head now, before the leave stages run. Unless the lifetime is `.scoped`, the
+    ///     ready function then also runs before this method returns. Avoid it: header fields that leave stages add,
+    ///     such as CORS and secure headers, do not reach the client. Default: false.
+    ///   - headers: Additional header fields of the response. Default: none.
+    ///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
+    ///   - ready: Receives the channel once events may be sent.
+    /// - Throws: Any error that the ready function throws before its first event, if the stream opens with that event.
+    ///   `SendHeadError` if the head was already sent; `CancellationError` if the client has left.
     public mutating func startEventStream(
         options: EventStreamOptions = EventStreamOptions(),
         lifetime: EventStream.Lifetime = .open,
@@ -79,7 +83,10 @@ extension Context {
         response = .eventStream(stream, headers: headers)
         if sendHead {
             try await self.sendHead()
-            await stream.startEarly(logger: request.logger)
+            // Without a connection there is nothing to start: the request is `HEAD`.
+            guard lifetime == .open, stream.channel.isAttached else { return }
+            stream.start(logger: request.logger)
+            await stream.returned()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 import Synchronization
 
-/// A plain handler that answers with an event stream: `ring.sse`, for code that needs no interceptors.
+/// Creates a handler that answers with an event stream, like `ring.sse`, for code that needs no interceptors.
 ///
 /// ```swift
 /// Route.get("/ticks", eventStreamHandler { events, request in
@@ -11,10 +11,10 @@ import Synchronization
 /// ```
 ///
 /// - Parameters:
-///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-///   - onDisconnect: Is told why the stream ended, once.
+///   - options: The stream's options. Default: every option's own default.
+///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
 ///   - body: Sends events. Its task is cancelled when the client leaves; the stream ends when it returns.
-/// - Returns: A handler.
+/// - Returns: The handler.
 public func eventStreamHandler(
     options: EventStreamOptions = EventStreamOptions(),
     onDisconnect: EventStream.OnDisconnect? = nil,
@@ -31,14 +31,14 @@ public func eventStreamHandler(
     }
 }
 
-/// A plain handler whose event stream stays open after its ready function.
+/// Creates a handler whose event stream stays open after its ready function returns.
 ///
 /// - Parameters:
-///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-///   - onDisconnect: Is told why the stream ended, once, and what the ready function returned: nil if it threw, or was never
-///     called because the client had left before.
-///   - ready: Gets the channel once events may flow, and may keep it.
-/// - Returns: A handler.
+///   - options: The stream's options. Default: every option's own default.
+///   - onDisconnect: Receives, once, the reason for the stream's end and the ready function's result: nil if that
+///     threw, or was not called because the client had already left. Default: none.
+///   - ready: Receives the channel once events may be sent, and may keep it.
+/// - Returns: The handler.
 public func openEventStreamHandler<Result: Sendable>(
     options: EventStreamOptions = EventStreamOptions(),
     onDisconnect: (@Sendable (StreamEnd, Result?) async -> Void)? = nil,
@@ -62,7 +62,7 @@ public func openEventStreamHandler<Result: Sendable>(
     }
 }
 
-/// What a ready function returned, for the function that is told of the end.
+/// A ready function's result, kept for `onDisconnect`.
 private final class ReadyResult<Value: Sendable>: Sendable {
     private let storage = Mutex<Value?>(nil)
 

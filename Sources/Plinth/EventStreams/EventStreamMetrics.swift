@@ -15,7 +15,7 @@ import Synchronization
 /// | `plinth_event_size_bytes` | recorder | `route` |
 /// | `plinth_events_dropped_total` | counter | `route` |
 ///
-/// The label `route` is a route's pattern, so there are as many values as routes.
+/// The label `route` is the route's pattern, so its number of values is bounded by the number of routes.
 package final class EventStreamMetrics: Sendable {
     private let active: Meter
     private let openedTotal: Counter
@@ -75,12 +75,14 @@ package final class EventStreamMetricsRegistry: Sendable {
     private let factory: (any MetricsFactory)?
     private let routes: Mutex<[String: EventStreamMetrics]> = Mutex([:])
 
-    /// - Parameter factory: Where metrics go. Where nothing has been bootstrapped nothing is counted.
+    /// Creates a registry.
+    ///
+    /// - Parameter factory: Creates the metrics. If it is the no-op factory, nothing is counted.
     package init(factory: any MetricsFactory = MetricsSystem.factory) {
         self.factory = factory is NOOPMetricsHandler ? nil : factory
     }
 
-    /// The metrics of a route, nil if nobody looks at them.
+    /// Returns the metrics of a route; nil if nothing is counted.
     package func metrics(for route: RouteIdentity?) -> EventStreamMetrics? {
         guard let factory else { return nil }
         let label = route?.pattern ?? "none"

@@ -1,49 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How an event stream behaves.
+/// Options of an event stream: heartbeat, buffer, opening, reconnection time, timeouts, errors.
 ///
-/// Every option has a default that is right for most streams.
+/// The defaults suit most streams.
 public struct EventStreamOptions: Sendable {
-    /// What is sent when the stream has been idle.
+    /// What to send when the stream is idle.
     ///
-    /// Default: a comment after 10 seconds.
+    /// Default: a comment after 10 s.
     public var heartbeat: Heartbeat
-    /// How much is buffered for a slow client, and what happens at the bound.
+    /// How many events to buffer for a slow client, and what happens at the bound.
     ///
-    /// Default: 10 events, then `send` waits.
+    /// Default: 10 events or 1 MiB, then `send` waits.
     public var buffer: EventBufferPolicy
-    /// When the head of the response is written.
+    /// When to write the head of the response.
     ///
     /// Default: at once.
     public var opens: Opening
-    /// The reconnection time that the client is told when the stream opens, cut to whole milliseconds.
+    /// The reconnection time to send when the stream opens, truncated to whole milliseconds.
     ///
-    /// Default: nil, which leaves it to the client (browsers wait three to five seconds).
+    /// Default: nil, which leaves it to the client (browsers wait 3 to 5 s).
     public var retry: Duration?
-    /// How long a client may take nothing of what is due to it before the stream ends with
-    /// ``StreamEnd/timedOut``.
+    /// How long a client may accept none of its pending bytes before the stream ends with ``StreamEnd/timedOut``.
     ///
-    /// Default: 60 s; nil for as long as it likes.
+    /// Nil means no limit.
+    ///
+    /// Default: 60 s.
     public var writeTimeout: Duration?
-    /// How old the stream may become before it ends with ``StreamEnd/expired``, for balancing load and checking
-    /// authorization anew; clients reconnect.
+    /// The age at which the stream ends with ``StreamEnd/expired``.
+    ///
+    /// Clients reconnect, which balances load and renews authorization.
     ///
     /// Default: nil, no limit.
     public var maximumAge: Duration?
-    /// Makes the last event of a stream whose ready function threw.
+    /// Creates the last event of a stream whose ready function threw an error.
+    ///
+    /// Not called for cancellation, nor for an error that becomes an HTTP status (``Opening/withFirstEvent``).
     ///
     /// Default: nil, errors never reach the client.
-    ///
-    /// It is not asked for cancellation, and not while an error can still become a status
-    /// (``Opening/withFirstEvent``).
     public var onError: (@Sendable (any Error) -> ServerSentEvent?)?
 
-    /// When the head of an event stream's response is written.
+    /// When to write the head of an event stream's response.
     public struct Opening: Sendable, Hashable {
         let waitsForFirstEvent: Bool
-        /// How long it waits, nil for ever.
+        /// How long to wait for the first event; nil for no limit.
         let patience: Duration?
-        /// Returns when that time is over.
+        /// Returns after that time.
         let sleep: @Sendable (Duration) async throws -> Void
 
         private init(waitsForFirstEvent: Bool, patience: Duration?, clock: some Clock<Duration>) {
@@ -52,27 +53,27 @@ public struct EventStreamOptions: Sendable {
             self.sleep = { try await clock.sleep(for: $0) }
         }
 
-        /// Before the ready function runs, with a comment at once behind it, so that every client opens.
+        /// Before the ready function runs, followed by a comment, so that every client reports the stream as open.
         public static let atOnce = Opening(waitsForFirstEvent: false, patience: nil, clock: ContinuousClock())
-        /// With the first event, however long that takes.
+        /// With the first event, without a time limit.
         ///
-        /// An error before it is still an HTTP status, through the error stages of the chain: what a gateway to a model
-        /// needs. Clients and proxies that wait for a head give up after a time of their own, often a minute:
-        /// ``withFirstEvent(within:clock:)`` has a limit.
+        /// An error before it still becomes an HTTP status, through the error stages of the chain, as a gateway to a
+        /// model needs. Clients and proxies give up waiting for a head after a timeout of their own, often a minute:
+        /// use ``withFirstEvent(within:clock:)``.
         public static let withFirstEvent = Opening(
             waitsForFirstEvent: true,
             patience: nil,
             clock: ContinuousClock()
         )
 
-        /// With the first event, or after a time without one: then the head goes out with a comment.
+        /// With the first event, or with a comment once a time limit is reached.
         ///
-        /// An error before the head is an HTTP status, as with ``withFirstEvent``; one behind it is an error of an open
-        /// stream, which `onError` may turn into an event.
+        /// An error before the head becomes an HTTP status, as with ``withFirstEvent``. An error after it is one of an
+        /// open stream, which `onError` may turn into an event.
         ///
         /// - Parameters:
         ///   - patience: How long to wait for the first event.
-        ///   - clock: What measures the time; the continuous clock unless given, a manual one in tests.
+        ///   - clock: Measures the time. Default: the continuous clock.
         /// - Returns: The opening.
         public static func withFirstEvent(
             within patience: Duration,
@@ -81,19 +82,19 @@ public struct EventStreamOptions: Sendable {
             Opening(waitsForFirstEvent: true, patience: patience, clock: clock)
         }
 
-        /// Whether both open at the same moment; their clocks are not compared.
+        /// Whether both open at the same time; clocks are not compared.
         public static func == (lhs: Opening, rhs: Opening) -> Bool {
             lhs.waitsForFirstEvent == rhs.waitsForFirstEvent && lhs.patience == rhs.patience
         }
 
-        /// Hashes what ``==(_:_:)`` compares.
+        /// Hashes the values that ``==(_:_:)`` compares.
         public func hash(into hasher: inout Hasher) {
             hasher.combine(waitsForFirstEvent)
             hasher.combine(patience)
         }
     }
 
-    /// Options; all defaults unless given.
+    /// Creates options; each property documents its default.
     public init(
         heartbeat: Heartbeat = .every(.defaultHeartbeat),
         buffer: EventBufferPolicy = .bounded(10),

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What is due on a stream.
+/// The result of checking a stream's deadlines.
 package enum EventStreamTick: Sendable, Equatable {
-    /// Nothing before this moment.
+    /// Nothing is due before this time.
     case next(MonotonicTime)
-    /// A heartbeat, which is ready to be pulled.
+    /// A heartbeat is due and ready to be pulled.
     case heartbeat
-    /// The end, at once: the connection is given up, or has had its time.
+    /// The stream has to end now: its write timed out, or it reached its maximum age.
     case end(StreamEnd)
-    /// Nothing any more.
+    /// The stream has ended.
     case none
 }
 
-/// The times of one stream: heartbeat, progress of writes, age.
+/// The deadlines of one stream: heartbeat, write timeout, maximum age.
 struct EventStreamTiming {
     private let timing: StreamTiming
-    /// Spreads the heartbeats of streams that were opened together.
+    /// Spreads the heartbeats of streams opened together.
     private let spread = UInt8.random(in: 0..<64)
     private var heartbeatDue = MonotonicTime.distantFuture
     private var expires = MonotonicTime.distantFuture
@@ -39,13 +39,13 @@ struct EventStreamTiming {
         heartbeatDue = timing.heartbeatDue(after: now, spread: Int(spread))
     }
 
-    /// Looks at the time.
+    /// Checks the deadlines.
     ///
     /// - Parameters:
-    ///   - now: The time.
-    ///   - stalledSince: Since when the connection has taken nothing although there was something for it.
-    ///   - isEnding: Whether only the rest is still going out.
-    /// - Returns: What is due, or when to look again.
+    ///   - now: The current time.
+    ///   - stalledSince: Since when the connection has accepted none of its pending bytes; nil if it has not stalled.
+    ///   - isEnding: Whether the stream is only writing its remaining bytes.
+    /// - Returns: What is due, or when to check again.
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?, isEnding: Bool) -> EventStreamTick {
         var next = MonotonicTime.distantFuture
         if let stalledSince {
@@ -56,7 +56,7 @@ struct EventStreamTiming {
         if !isEnding {
             if now >= expires { return .end(.expired) }
             next = min(next, expires)
-            // While the connection takes nothing a heartbeat would only wait behind what is already there.
+            // While the connection is stalled, a heartbeat would only queue behind the pending bytes.
             if stalledSince == nil {
                 if now >= heartbeatDue {
                     wrote(at: now)
@@ -65,10 +65,10 @@ struct EventStreamTiming {
                 next = min(next, heartbeatDue)
             }
         }
-        // A stream without deadlines, or one that will have them again when its socket moves, is looked at rarely.
+        // Without deadlines, or with none until the connection takes bytes again: check once an hour.
         return .next(min(next, now + .seconds(3600)))
     }
 
-    /// The first moment to look.
+    /// The first time to check.
     var first: MonotonicTime { min(heartbeatDue, expires) }
 }

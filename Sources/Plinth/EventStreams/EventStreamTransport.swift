@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How the bytes of one event stream reach its client: the seam between streams and sockets.
+/// Writes the bytes of event streams to their clients: the seam between streams and sockets.
 ///
-/// The channel holds events and never writes; the transport asks for bytes when its socket has room
-/// (``EventChannel/pull(into:limit:now:)``), so that the socket's own back-pressure is the stream's.
+/// The channel buffers events and never writes. The transport pulls bytes when its socket is writable
+/// (``EventChannel/pull(into:limit:now:)``), so the socket's back-pressure reaches the stream.
 package protocol EventStreamTransport: AnyObject, Sendable {
-    /// A channel has something to pull.
+    /// Notifies the transport that a channel has something to pull.
     ///
-    /// Called from any thread, never under the channel's lock, and not again until a pull has said that there is no more;
-    /// but once more when the client lags behind a buffer that disconnects, since a transport may be waiting for room then.
-    /// The transport pulls soon, on an executor of its own. One transport may serve many channels.
+    /// Called from any thread, never under the channel's lock, and not again until a pull has returned that there is no
+    /// more. Exception: called once more when the client lags and its buffer disconnects, as the transport may then be
+    /// waiting for the socket. The transport pulls soon, on its own executor. One transport may serve many channels.
     func wake(_ channel: EventChannel)
 }
 
-/// Whoever serves one channel for a transport of many.
+/// Serves one channel on behalf of a transport that has many.
 package protocol EventStreamConnection: AnyObject {
-    /// Pulls and writes.
+    /// Pulls the channel's bytes and writes them.
     func pump(now: MonotonicTime)
 }
 
-/// What a pull gave.
+/// The result of a pull.
 package enum EventStreamPull: Sendable, Equatable {
     /// Bytes were appended.
     ///
-    /// `more` says whether to pull again: other events wait, because the limit was reached, or the end does. Otherwise the
-    /// transport will be woken.
+    /// `more` is true if the transport has to pull again, for events beyond the limit or for the end. Otherwise the
+    /// channel wakes the transport.
     case bytes(more: Bool)
-    /// There is nothing now. The transport will be woken.
+    /// Nothing to write now. The channel wakes the transport.
     case idle
-    /// The stream is over: nothing was appended and nothing will be. The body ends here.
+    /// The stream has ended: nothing was appended, nothing will be, and the body ends here.
     case end(StreamEnd)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Interceptor {
-    /// An event stream that lasts as long as a closure.
+    /// Answers with an event stream that ends when a closure returns.
     ///
     /// ```swift
     /// let counter = Interceptor.eventStream("counter") { events, context in
@@ -12,14 +12,14 @@ extension Interceptor {
     /// }
     /// ```
     ///
-    /// The closure's context has the request and the values as they were; changing it changes nothing any more.
+    /// The closure receives a copy of the context; changing it has no effect.
     ///
     /// - Parameters:
-    ///   - name: What logs and error messages call the interceptor.
-    ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-    ///   - onDisconnect: Is told why the stream ended, once.
+    ///   - name: The interceptor's name in logs and error messages.
+    ///   - options: The stream's options. Default: every option's own default.
+    ///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
     ///   - body: Sends events. Its task is cancelled when the client leaves; the stream ends when it returns.
-    /// - Returns: An interceptor that answers with the stream.
+    /// - Returns: The interceptor.
     public static func eventStream(
         _ name: String,
         options: EventStreamOptions = EventStreamOptions(),
@@ -37,15 +37,15 @@ extension Interceptor {
         )
     }
 
-    /// An event stream of the events of a sequence.
+    /// Answers with an event stream of a sequence's events.
     ///
     /// - Parameters:
-    ///   - name: What logs and error messages call the interceptor.
-    ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-    ///   - onDisconnect: Is told why the stream ended, once.
-    ///   - sequence: Makes the sequence for a request. It is read no faster than the client reads, and its task is
-    ///     cancelled when the client leaves.
-    /// - Returns: An interceptor that answers with the stream.
+    ///   - name: The interceptor's name in logs and error messages.
+    ///   - options: The stream's options. Default: every option's own default.
+    ///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
+    ///   - sequence: Creates the sequence for a request. It is iterated no faster than the client reads, and its task
+    ///     is cancelled when the client leaves.
+    /// - Returns: The interceptor.
     public static func eventStream<Events: AsyncSequence & SendableMetatype>(
         _ name: String,
         options: EventStreamOptions = EventStreamOptions(),
@@ -59,14 +59,14 @@ extension Interceptor {
         }
     }
 
-    /// An event stream of the texts of a sequence, each the data of an event.
+    /// Answers with an event stream of a sequence's strings, each the data of one event.
     ///
     /// - Parameters:
-    ///   - name: What logs and error messages call the interceptor.
-    ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-    ///   - onDisconnect: Is told why the stream ended, once.
-    ///   - sequence: Makes the sequence for a request, as for a sequence of events.
-    /// - Returns: An interceptor that answers with the stream.
+    ///   - name: The interceptor's name in logs and error messages.
+    ///   - options: The stream's options. Default: every option's own default.
+    ///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
+    ///   - sequence: Creates the sequence for a request, as for a sequence of events.
+    /// - Returns: The interceptor.
     public static func eventStream<Texts: AsyncSequence & SendableMetatype>(
         _ name: String,
         options: EventStreamOptions = EventStreamOptions(),
@@ -80,14 +80,14 @@ extension Interceptor {
         }
     }
 
-    /// An event stream of the values of a sequence, each as JSON the data of an event.
+    /// Answers with an event stream of a sequence's values, each encoded as JSON in the data of one event.
     ///
     /// - Parameters:
-    ///   - name: What logs and error messages call the interceptor.
-    ///   - options: Heartbeat, buffer, and when it opens; all defaults unless given.
-    ///   - onDisconnect: Is told why the stream ended, once.
-    ///   - sequence: Makes the sequence for a request, as for a sequence of events.
-    /// - Returns: An interceptor that answers with the stream.
+    ///   - name: The interceptor's name in logs and error messages.
+    ///   - options: The stream's options. Default: every option's own default.
+    ///   - onDisconnect: Receives the reason for the stream's end, once. Default: none.
+    ///   - sequence: Creates the sequence for a request, as for a sequence of events.
+    /// - Returns: The interceptor.
     public static func eventStream<Values: AsyncSequence & SendableMetatype>(
         _ name: String,
         options: EventStreamOptions = EventStreamOptions(),

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What became of an event that was offered to a channel.
+/// The outcome of offering an event to a channel.
 public enum OfferResult: Sendable, Hashable {
-    /// The channel took it. By its policy it may have dropped it, or another, to bound its buffer.
+    /// The channel accepted the event. At the buffer's bound, its policy may have dropped this event or others.
     case accepted
-    /// The buffer is full: nothing was taken.
+    /// The buffer is full; the event was not accepted.
     case full
-    /// The stream is over: nothing was taken, and nothing will be.
+    /// The channel is closed; the event was not accepted.
     case closed
 }

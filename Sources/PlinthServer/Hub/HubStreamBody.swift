@@ -7,7 +7,7 @@ import PlinthHub
 
 /// A stream of a hub as the body of a response.
 struct HubStreamBody: HandedOffBody {
-    /// A stream on its way to whoever serves it.
+    /// What a stream's server needs to begin it.
     struct Request: Sendable {
         let selection: Selection
         let start: StreamStart
@@ -36,9 +36,10 @@ struct HubStreamBody: HandedOffBody {
         )
     }
 
-    /// What goes out with the head: a comment, so that every client opens, the reconnection time, and for a stream that
-    /// begins with what comes next, the ID from which that is: a client that reconnects before it has had an event misses
-    /// nothing then.
+    /// The bytes sent with the head: a comment, so that every client opens, and the reconnection time.
+    ///
+    /// A live stream also gets the ID of its start, so that a client that reconnects before its first event misses
+    /// nothing.
     var preamble: [UInt8] {
         var bytes: [UInt8] = []
         EventStreamBlock.comment("").encode(into: &bytes)
@@ -46,7 +47,7 @@ struct HubStreamBody: HandedOffBody {
         if case .live = start, let position = located.position {
             let id = try? ServerSentEvent.ID(service.hub.history.id(at: position).description)
             if let id {
-                // In one block with the reconnection time: some readers make an event of each blank line.
+                // In one block with the reconnection time: some readers take each blank line for an event.
                 bytes.removeLast()
                 EventStreamBlock.lastEventID(id).encode(into: &bytes)
             }
@@ -54,34 +55,10 @@ struct HubStreamBody: HandedOffBody {
         return bytes
     }
 
-    func eventStream() -> EventStream {
-        let hub = service.hub.options
-        var options = EventStreamOptions(
-            heartbeat: .off,
-            retry: hub.drawRetry(),
-            writeTimeout: hub.writeTimeout,
-            maximumAge: hub.maximumAge
-        )
-        if let interval = hub.heartbeat {
-            options.heartbeat = hub.heartbeatBlock.map { .event($0, every: interval) } ?? .every(interval)
-        }
-        return EventStream(options: options) { events in
-            defer { permit.release() }
-            do {
-                try await service.hub.subscribe(selection, from: start) { updates in
-                    for try await update in updates {
-                        let event =
-                            switch update {
-                            case .event(let event): event.sent(namesTopic: namesTopic)
-                            case .gap(let gap): gap.event(type: service.hub.options.gapType)
-                            }
-                        guard await events.send(event) else { return }
-                    }
-                }
-            } catch let error as HubError where error.code == .lagged {
-                events.end(.lagged)
-            }
-        }
+    func begin(on connection: any MemoryConnection) -> any MemoryStream {
+        let stream = service.hub.add { HubMemoryStream(hub: service.hub, head: $0, connection: connection) }
+        stream.begin(service.streamRequest(request(isChunked: false), .process), opening: preamble)
+        return stream
     }
 }
 

@@ -6,26 +6,25 @@ import NIOCore
 import Plinth
 import PlinthHub
 
-/// Streams of a hub: to a reactor, or to this event loop's group.
+/// Hub streams: handed off to a reactor, or served by this event loop's group.
 extension RequestHandler {
-    /// Writes the head of a stream that is not the connection's own, and hands it over.
+    private struct UnknownHandedOffBody: Error {}
+
+    /// Writes the head of a hub's stream, and hands the stream off.
     ///
-    /// - Throws: `CancellationError` if the client has left by then.
+    /// - Throws: `CancellationError` if the client has left.
     func handOff(
         _ body: any HandedOffBody,
         _ response: Response,
         _ framing: ResponseFraming,
-        _ route: RouteIdentity?,
         _ current: Current,
         _ context: ChannelHandlerContext
     ) throws {
-        guard let body = body as? HubStreamBody else {
-            return try startStream(body.eventStream(), response, framing, route, current, context)
-        }
+        guard let body = body as? HubStreamBody else { throw UnknownHandedOffBody() }
         current.framing = framing
         let channel = context.channel
         release(current)
-        // From here on nothing may answer another request, and what the client sends is not looked at.
+        // From here on, no other request is answered, and the client's input is ignored.
         hasLeft = !body.service.usesReactor || !Output.isSocket || isSecure
         isClosing = !hasLeft
         let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
@@ -34,7 +33,7 @@ extension RequestHandler {
             context.writeAndFlush(opening, promise: nil)
             return serve(body, framing, channel)
         }
-        // Until the opening is out this handler keeps the connection, with the deadline of any response.
+        // Until the opening is written, this handler keeps the connection, with the write timeout of any response.
         handOffEnd = .clientClosed
         rearm()
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
@@ -65,7 +64,7 @@ extension RequestHandler {
             body.service.lacksDescriptors()
             return serve(body, framing, channel)
         }
-        // The socket lives on as the reactor's descriptor, and the connection counts as finished.
+        // The reactor's descriptor keeps the socket open; the connection counts as finished.
         channel.close(promise: nil)
     }
 
@@ -76,12 +75,12 @@ extension RequestHandler {
         _ channel: any Channel
     ) {
         let request = body.request(isChunked: framing.isChunked)
-        // The opening may have been the write that found the client gone.
+        // The client may have been found gone when the opening was written.
         guard channel.isActive, !hasInputClosed else {
             body.service.refused(request, .clientClosed)
             return channel.close(promise: nil)
         }
-        // The group first: `endStreams` finds every stream whose beginning was reported.
+        // The group first, so that `endStreams` finds every stream whose start was reported.
         let group = body.service.group(of: loop)
         let stream = body.service.streamRequest(request, .eventLoop)
         serve(HubStreamHandler<Output>(stream, of: group, on: connection(framing)), channel)

@@ -56,7 +56,7 @@ extension RequestHandler {
         }
         if let body = response.body.handedOff, framing.body == .unknown {
             framing.keepsAlive = false
-            if current.method != .head { return try handOff(body, response, framing, route, current, context) }
+            if current.method != .head { return try handOff(body, response, framing, current, context) }
         }
         if current.method == .head { framing.body = .none }
         current.framing = framing

@@ -8,20 +8,20 @@ import Plinth
 
 /// An application's event stream on its connection: pulls from the stream's channel while the connection has room.
 final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, EventStreamConnection {
-    /// The stream's channel, kept beside the stream: each event reads it, and one indirection less is one cache miss less.
+    /// The stream's channel, cached: every event reads it, and going through the stream would cost a cache miss.
     private let events: EventChannel
     private let stream: EventStream
     private let metrics: EventStreamMetrics?
     private let logger: Logger
-    /// Whether the channel knows this as its connection.
+    /// Whether the channel is attached to this connection.
     private var isServing = false
     private var isPumping = false
-    /// Whether there is more to pull as soon as the connection has room: otherwise the channel wakes the stream.
+    /// Whether to pull as soon as the connection has room; if not, the channel wakes the stream.
     private var waitsForRoom = false
-    /// Whether the timer is set for the end of a stall, behind the next heartbeat.
+    /// Whether the timer was set during a stall; a heartbeat may then be due earlier.
     private var isPutOff = false
 
-    /// How much is pulled at once, and how often before other streams of the event loop have their turn.
+    /// The bytes after which a pull takes no further event, and the most pulls before other streams get their turn.
     private static var pullLimit: Int { 16 * 1024 }
     private static var maximumPulls: Int { 16 }
 
@@ -47,35 +47,22 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
         if isServing { events.connection = self }
         loop.schedule(self, at: events.firstTick)
         pump(now: now)
-        startReadyFunction()
-    }
-
-    /// Runs the ready function in a task of its own.
-    ///
-    /// Not in the request's: that has run the chain, and the room that its stages needed (several kilobytes) would be kept
-    /// for as long as the stream lasts. If it already runs, because the stream opened with its first event, the task waits
-    /// for it, so that a shutdown does.
-    private func startReadyFunction() {
-        let stream = self.stream
-        let logger = self.logger
+        // Not in the request's task, which has run the chain and would keep the stack of its stages, several kilobytes,
+        // as long as the stream lasts. A shutdown waits for the new task.
         let activities = server.activities
         activities.enter()
-        let task = Task {
-            await stream.start(logger: logger)
-            activities.leave()
-        }
-        events.onCancellation { task.cancel() }
+        stream.start(logger: logger) { activities.leave() }
     }
 
     override func ended(_ end: StreamEnd) {
-        // Of a stream that ends properly the channel knows it already.
+        // Does nothing if the stream ended gracefully: the channel has already ended.
         events.disconnect(end)
         if isServing {
             isServing = false
             events.connection = nil
         }
         loop.cancel(self)
-        // `onDisconnect` may take its time; the connection's task list is not the place to wait for it. A shutdown waits.
+        // `onDisconnect` may take long, so it runs in its own task, which a shutdown waits for.
         let activities = server.activities
         let stream = self.stream
         Task {
@@ -107,13 +94,13 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
         var pulls = 0
         while pending == 0, !isOver {
             pulls += 1
-            // A client and an application that are both fast do not keep the event loop for themselves.
+            // A fast client and a fast application must not monopolize the event loop.
             if pulls > Self.maximumPulls { return loop.wake(events) }
             let (pull, write) = loop.withScratch { scratch -> (EventStreamPull, StreamWrite) in
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
                 let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
                 guard chunk.close(&scratch) else { return (pull, .took(0)) }
-                // All of it is taken: what was pulled is nowhere else.
+                // Unlimited room, as the pulled bytes are stored nowhere else.
                 return (
                     pull,
                     scratch.withUnsafeBytes {
@@ -131,14 +118,14 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
             }
         }
         guard !isOver, pending > 0 else { return }
-        // There is nothing left to send but the end, which this client would take for ever to read.
+        // Only the end remains to be sent, and a lagging client might never read it.
         if events.disconnectReason == .lagged { return leave(.lagged) }
         stalls(now)
     }
 
     // MARK: - Time
 
-    /// Sees to it that the client's time to take what is pending is looked at.
+    /// Schedules the check of the client's write timeout.
     private func stalls(_ now: MonotonicTime) {
         let deadline = now.advanced(by: events.writeTimeout)
         if !isScheduled || deadline < fireTime { loop.schedule(self, at: deadline) }

@@ -3,23 +3,23 @@
 import Plinth
 import Synchronization
 
-/// What a client on a connection in memory has seen.
+/// What the client of an in-memory connection has received.
 struct Received: Sendable {
     var head: Response?
     var route: RouteIdentity?
     var bytes: [UInt8] = []
     var parts: [EventStreamPart] = []
-    /// How many parts the test has taken.
+    /// The number of parts that the test has consumed.
     var taken = 0
     var parser = ServerSentEventParser()
     var hasEnded = false
-    /// The application has been told of the end.
+    /// Whether `onDisconnect` has returned.
     var isTold = false
-    /// The request's task is over.
+    /// Whether the request's task has ended.
     var hasReturned = false
 
     mutating func append(_ bytes: [UInt8]) {
-        // Whoever has left reads nothing.
+        // A disconnected client reads nothing.
         guard !hasEnded else { return }
         self.bytes += bytes
         var parts: [EventStreamPart] = []
@@ -34,7 +34,7 @@ struct Received: Sendable {
                 }
             )
         } catch {
-            parts.append(.comment("the parser gave up: \(error)"))
+            parts.append(.comment("the parser failed: \(error)"))
         }
         self.parts += parts
     }
@@ -51,20 +51,22 @@ struct Received: Sendable {
     }
 }
 
-/// A connection in memory: does for one request what a connector does, with a client that is as fast as a test wants.
-final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
+/// An in-memory connection: does for one request what a connector does, with a client whose speed the test controls.
+final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, ManualTicker {
     private struct State {
         var stream: EventStream?
+        /// The stream of a hub, in place of an application's.
+        var memoryStream: (any MemoryStream)?
         var sentEarly: Response?
         var task: Task<Void, Never>?
         var hasLeft = false
         var isDone = false
         var isStalled: Bool
-        /// Since when there has been something to pull that was not.
+        /// Since when bytes have been waiting for a stalled client.
         var stalledSince: MonotonicTime?
-        /// Some thread is pulling.
+        /// Whether a thread is pulling.
         ///
-        /// Another pull is wanted if a wake came meanwhile.
+        /// A wake during that time sets ``wantsPump``, for another pull.
         var isPumping = false
         var wantsPump = false
         var deadline = MonotonicTime.distantFuture
@@ -81,29 +83,29 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         state = Mutex(State(isStalled: isStalled))
     }
 
-    private var now: MonotonicTime {
+    var now: MonotonicTime {
         MonotonicTime(nanoseconds: 0) + clock.now.offset
     }
 
     // MARK: - The request
 
-    /// Runs a request in a task of its own, which is cancelled when the client leaves, as a connector does.
+    /// Runs a request in a new task, which is cancelled when the client disconnects, as by a connector.
     func open(_ request: Request, _ chain: Chain) {
         run { connection in
-            let outcome = await chain.execute(request, on: connection).sentByApplication
+            let outcome = await chain.execute(request, on: connection)
             await connection.send(outcome, of: request)
         }
     }
 
-    /// Goes on behind a chain that has run elsewhere.
+    /// Completes a request whose chain was run by the caller.
     ///
-    /// - Returns: The stream, if the response is one.
+    /// - Returns: The stream, if the response is an event stream.
     func finish(_ outcome: Chain.Outcome, of request: Request) -> TestEventStream? {
-        let outcome = outcome.sentByApplication
-        guard outcome.response.body.eventStream != nil else { return nil }
+        let body = outcome.response.body
+        guard body.eventStream != nil || body.handedOff != nil else { return nil }
         if !outcome.isHeadSent { try? begin(outcome.response, for: outcome.request, of: request.method) }
         run { connection in
-            if let stream = outcome.response.body.eventStream { await stream.start(logger: request.logger) }
+            await connection.start(outcome.response.body.eventStream, of: request)
         }
         guard isStreaming else { return nil }
         return TestEventStream(self, outcome.response, outcome.request.route)
@@ -131,24 +133,31 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
                 return
             }
         }
-        await stream?.start(logger: request.logger)
+        await start(stream, of: request)
     }
 
-    /// The response whose head an interceptor has sent.
+    /// Runs a stream's ready function, if the stream has its connection.
+    private func start(_ stream: EventStream?, of request: Request) async {
+        guard let stream else { return }
+        guard isStreaming else { return stream.abandon(.clientClosed) }
+        stream.start(logger: request.logger)
+        await stream.returned()
+    }
+
+    /// The response whose head an interceptor sent early, if any.
     var sentEarly: Response? { state.withLock { $0.sentEarly } }
 
-    /// Whether the response is an event stream that has its connection.
-    var isStreaming: Bool { state.withLock { $0.stream != nil } }
+    /// Whether the response is an event stream attached to this connection.
+    var isStreaming: Bool { state.withLock { $0.stream != nil || $0.memoryStream != nil } }
 
     func sendHead(_ response: Response, for request: Request) async throws {
-        let response = response.sentByApplication
         try begin(response, for: request, of: request.method)
         state.withLock { $0.sentEarly = response }
     }
 
-    /// The head is on its way to the client; a stream gets its connection.
+    /// Delivers the head to the client, and attaches an event stream to the connection.
     ///
-    /// - Throws: `CancellationError` if the client has left.
+    /// - Throws: `CancellationError` if the client has disconnected.
     private func begin(_ response: Response, for request: Request, of method: HTTPRequest.Method) throws {
         let hasBody = method != .head && response.status != .noContent && response.status != .notModified
         let stream = hasBody ? response.body.eventStream : nil
@@ -158,7 +167,6 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         }
         if hasLeft { throw CancellationError() }
         if let stream {
-            stream.channel.onCancellation { self.state.withLock { $0.task }?.cancel() }
             stream.channel.attach(
                 self,
                 preamble: stream.preamble,
@@ -169,6 +177,16 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
             clock.add(self)
             if state.withLock({ $0.isDone }) { clock.remove(self) }
         }
+        if hasBody, let body = response.body.handedOff {
+            clock.add(self)
+            let memoryStream = body.begin(on: self)
+            let (isDone, hasLeft) = state.withLock { state in
+                state.memoryStream = memoryStream
+                return (state.isDone, state.hasLeft)
+            }
+            if hasLeft { memoryStream.leave(.clientClosed) }
+            if isDone { clock.remove(self) }
+        }
         received.update { received in
             received.head = response
             received.route = request.route
@@ -177,35 +195,39 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
 
     // MARK: - The client
 
-    /// The client is gone.
+    /// Disconnects the client.
     func leave(_ reason: StreamEnd) {
-        let (task, stream) = state.withLock { state in
+        let (task, stream, memoryStream) = state.withLock { state in
             state.hasLeft = true
-            return (state.task, state.stream)
+            return (state.task, state.stream, state.memoryStream)
         }
         task?.cancel()
+        memoryStream?.leave(reason)
         guard let stream else { return }
         stream.channel.disconnect(reason)
         complete(stream)
     }
 
-    /// The server shuts down.
+    /// Starts the server's shutdown.
     func drain() {
-        state.withLock { $0.stream }?.channel.end(.serverDraining)
+        let (stream, memoryStream) = state.withLock { ($0.stream, $0.memoryStream) }
+        stream?.channel.end(.serverDraining)
+        memoryStream?.drain()
     }
 
-    /// The client reads nothing from now on.
+    /// Stops the client from reading.
     func stall() {
         state.withLock { $0.isStalled = true }
     }
 
-    /// The client reads what there is.
+    /// Lets the client read again.
     func resume() {
         state.withLock { state in
             state.isStalled = false
             state.stalledSince = nil
             state.deadline = now
         }
+        state.withLock { $0.memoryStream }?.hasRoom()
         pullNow()
     }
 
@@ -260,7 +282,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         }
     }
 
-    /// The stream is over, for the client and for the application.
+    /// Ends the stream for the client and the application, once.
     private func complete(_ stream: EventStream) {
         let isFirst = state.withLock { state in
             defer { state.isDone = true }
@@ -270,10 +292,34 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         clock.remove(self)
         let reason = stream.channel.disconnectReason ?? .clientClosed
         received.update { $0.end(reason) }
-        // As a connector does: whoever is told may take its time.
+        // In a separate task, as in a connector: onDisconnect may be slow.
         Task {
             await stream.finished()
             received.update { $0.isTold = true }
+        }
+    }
+
+    // MARK: - A hub's stream
+
+    func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard !state.withLock({ $0.isStalled }) else { return 0 }
+        received.update { $0.append(Array(bytes)) }
+        return bytes.count
+    }
+
+    func schedule(at time: MonotonicTime) {
+        state.withLock { $0.deadline = time }
+    }
+
+    func finish(_ end: StreamEnd) {
+        state.withLock { state in
+            state.isDone = true
+            state.deadline = .distantFuture
+        }
+        clock.remove(self)
+        received.update { received in
+            received.end(end)
+            received.isTold = true
         }
     }
 
@@ -282,6 +328,12 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
     var deadline: Duration { .nanoseconds(state.withLock { $0.deadline }.nanoseconds) }
 
     func tick(at now: Duration) {
+        let memoryStream = state.withLock { state in
+            // Until the stream schedules the next call.
+            if state.memoryStream != nil { state.deadline = .distantFuture }
+            return state.memoryStream
+        }
+        if let memoryStream { return memoryStream.tick() }
         let now = MonotonicTime(nanoseconds: 0) + now
         guard let (stream, stalledSince) = state.withLock({ state in state.stream.map { ($0, state.stalledSince) } })
         else {
@@ -290,7 +342,7 @@ final class TestConnection: Exchange, EventStreamTransport, ManualTicker {
         var deadline = MonotonicTime.distantFuture
         switch stream.channel.tick(now: now, stalledSince: stalledSince) {
         case .next(let next): deadline = next
-        // Looked at again a moment later, as by the wheel of a connector.
+        // Ticks again shortly after, as with a connector's timer wheel.
         case .heartbeat: deadline = now + .nanoseconds(1)
         case .none: break
         case .end(.timedOut): leave(.timedOut)
