@@ -52,7 +52,9 @@ public struct ConnectorConfiguration: Sendable {
     /// Default: 30 s.
     public var lingerTimeout: Duration
     /// How long a peer may leave sent bytes unacknowledged before the kernel drops the connection (`TCP_USER_TIMEOUT`,
-    /// RFC 5482; Linux only). Nil leaves the time to the kernel.
+    /// RFC 5482; Linux only).
+    ///
+    /// Nil leaves the time to the kernel.
     ///
     /// Default: 60 s.
     public var acknowledgementTimeout: Duration?

@@ -7,7 +7,9 @@ import Plinth
 import PlinthHub
 
 extension HubEndpoints {
-    /// The routes of the page and its files. The prefix without a final slash redirects, since all URLs are relative.
+    /// The routes of the page and its files.
+    ///
+    /// The prefix without a final slash redirects, since all URLs are relative.
     func page(_ prefix: String) -> [Route] {
         var routes = (HubPage.files + [HubPage.settings(service.hub.options)]).map { file in
             Route.get("\(prefix)/\(file.path)", name: "\(prefix)/\(file.path) page") { request in

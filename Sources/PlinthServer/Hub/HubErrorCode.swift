@@ -6,7 +6,7 @@ import HTTPTypes
 public import Plinth
 import PlinthHub
 
-/// What is wrong with a request to a hub, for programs: the `code` beside `error` in an answer.
+/// The `code` beside `error` in a hub's error response, for programs.
 ///
 /// The table in `HubOverHTTP.md` documents each with its status; a test compares the two.
 enum HubErrorCode: String, CaseIterable {
@@ -15,6 +15,8 @@ enum HubErrorCode: String, CaseIterable {
     case badID = "bad-id"
     case badField = "bad-field"
     case typeReserved = "type-reserved"
+    case unauthorized
+    case forbidden
     case notFound = "not-found"
     case methodNotAllowed = "method-not-allowed"
     case timeout
@@ -27,10 +29,12 @@ enum HubErrorCode: String, CaseIterable {
     case notTaken = "not-taken"
     case failed
 
-    /// The code of an error that was thrown where codes are not known.
+    /// The code of an error that was thrown without one.
     init(_ status: HTTPResponse.Status) {
         self =
             switch status {
+            case .unauthorized: .unauthorized
+            case .forbidden: .forbidden
             case .notFound: .notFound
             case .methodNotAllowed: .methodNotAllowed
             case .requestTimeout: .timeout
@@ -48,7 +52,7 @@ extension HTTPError {
         self.init(status, message, code: code.rawValue, headers: headers)
     }
 
-    /// An error of the hub's; nil for one that says nothing to the client.
+    /// The response to a hub's error; nil if the client must not see the error.
     init?(hub error: any Error) {
         switch error {
         case let error as HTTPError: self = error
@@ -62,21 +66,21 @@ extension HTTPError {
         HTTPError(
             .badRequest,
             .typeReserved,
-            "only the hub's own events are of the type \(type.debugDescription); publish with another type"
+            "the type \(type.debugDescription) is reserved for the hub's own events; publish with another type"
         )
     }
 
-    /// History is not able to take events now.
+    /// History cannot accept events now.
     static var notTaken: HTTPError {
         HTTPError(
             .serviceUnavailable,
             .notTaken,
-            "history takes no events now; none of these is published, send them again later",
+            "history accepts no events now; none of these was published; retry later",
             headers: [.retryAfter: "1"]
         )
     }
 
-    /// The error in JSON: in words, and its code.
+    /// The error as JSON: its message and its code.
     var json: Response {
         var response = Response.json(
             "{\"error\":\(JSONString.quoted(message)),\"code\":\(JSONString.quoted(jsonCode))}",
@@ -90,7 +94,7 @@ extension HTTPError {
 }
 
 extension Interceptor {
-    /// Says errors in JSON.
+    /// Responds to errors in JSON.
     static let hubErrors = Interceptor(
         "hub-errors",
         error: { context, error in
@@ -99,8 +103,9 @@ extension Interceptor {
         }
     )
 
-    /// Answers errors as a hub's endpoints do, in JSON with a code, for a chain that serves nothing else: those of
-    /// interceptors before the routes, and 404 where no route matches.
+    /// Responds to errors like a hub's endpoints, in JSON with a code, for a chain that serves only a hub.
+    ///
+    /// It handles errors of interceptors before the routes, and responds with 404 if no route matches.
     ///
     /// - Returns: The interceptor `hub-error-responses`.
     public static func hubErrorResponses() -> Interceptor {
@@ -108,7 +113,7 @@ extension Interceptor {
             "hub-error-responses",
             leave: { context in
                 guard context.response == nil else { return }
-                context.response = HTTPError(.notFound, .notFound, "nothing here answers this request").json
+                context.response = HTTPError(.notFound, .notFound, "no route matches this request").json
             },
             error: { context, error in
                 guard let error = HTTPError(hub: error.cause) else { throw error }

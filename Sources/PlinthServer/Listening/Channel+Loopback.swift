@@ -17,7 +17,9 @@ extension Channel {
 }
 
 extension SocketAddress {
-    /// Whether it is reachable from this machine only. False for a Unix socket, which file permissions protect.
+    /// Whether it is reachable from this machine only.
+    ///
+    /// False for a Unix socket, which file permissions protect.
     var isLoopback: Bool {
         guard let address = ipAddress else { return false }
         return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")

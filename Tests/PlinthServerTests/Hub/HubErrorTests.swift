@@ -52,7 +52,7 @@ struct HubErrorTests {
     ]
 
     /// Codes that need more than a request; other tests cover them.
-    static let others: Set<String> = ["bad-id", "timeout", "failed", "not-taken"]
+    static let others: Set<String> = ["bad-id", "unauthorized", "forbidden", "timeout", "failed", "not-taken"]
 
     private static func table() throws -> [Row] {
         var root = URL(fileURLWithPath: #filePath)
@@ -90,9 +90,8 @@ struct HubErrorTests {
     func errors() async throws {
         let statuses = Dictionary(uniqueKeysWithValues: try Self.table().map { ($0.code, $0.status) })
         let id = HistoryError(code: .idReserved, description: "")
-        for error in [id, HTTPError.notTaken, HTTPError(.requestTimeout), HTTPError(.internalServerError)]
-            as [any Error]
-        {
+        let statusErrors = [.unauthorized, .forbidden, .requestTimeout, .internalServerError].map { HTTPError($0) }
+        for error in [id, HTTPError.notTaken] as [any Error] + statusErrors {
             let answer = try #require(HTTPError(hub: error))
             #expect(answer.status.code == statuses[answer.jsonCode], "\(error)")
             #expect(Self.others.contains(answer.jsonCode), "\(error)")

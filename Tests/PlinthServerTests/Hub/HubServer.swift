@@ -126,6 +126,7 @@ func withHub<Result>(
     history: any History = MemoryHistory(),
     options: StreamOptions = StreamOptions(),
     basePath: String = "",
+    authorizer: (any HubAuthorizer)? = nil,
     maximumEventSize: Int = 1 << 20,
     uploadIdleTimeout: Duration? = .seconds(3600),
     interceptors: [Interceptor] = [],
@@ -140,7 +141,7 @@ func withHub<Result>(
     if let random { options.random = random }
     let hub = try await Hub(history: history, options: options, observer: streams)
     let service = HubService(hub, configuration: configuration, logger: logger)
-    var endpoints = HubEndpoints(service, maximumEventSize: maximumEventSize)
+    var endpoints = HubEndpoints(service, authorizer: authorizer, maximumEventSize: maximumEventSize)
     endpoints.uploadIdleTimeout = uploadIdleTimeout
     let chain = Chain.default(try Routes(endpoints.routes(basePath))) { $0.interceptors = interceptors }
     var connection = ConnectorConfiguration(addresses: [.tcp(port: 0)], shutdownTimeout: .seconds(3))

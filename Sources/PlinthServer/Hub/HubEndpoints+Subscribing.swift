@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+import Plinth
+import PlinthHub
+
+extension HubEndpoints {
+    func subscribe(_ request: Request) async throws -> Response {
+        let selection = Selection([.exact(try topic(request))])
+        return try await stream(request, selection, try await grant(request), namesTopic: false)
+    }
+
+    func subscribeToSeveral(_ request: Request) async throws -> Response {
+        let selection = Selection(try selectors(request.queryParameters, "?"))
+        return try await stream(request, selection, try await grant(request), namesTopic: true)
+    }
+
+    /// The most bytes of a subscription's form: 64 KiB.
+    private static let maximumFormSize = 64 << 10
+
+    /// Subscribes to more topics than fit in a URL.
+    ///
+    /// `topic` in the query of a `POST` is reserved for publishing to several topics.
+    func subscribeByForm(_ request: Request) async throws -> Response {
+        let query = request.queryParameters
+        guard query["match"] == nil else {
+            throw HTTPError(
+                .badRequest,
+                .badSelector,
+                "`match` is not allowed in the query of a POST; to subscribe, send it in a form in the body, or use GET"
+            )
+        }
+        guard query["topic"] == nil else {
+            throw HTTPError(
+                .methodNotAllowed,
+                .methodNotAllowed,
+                "with `topic` in the query, this path allows GET, HEAD, OPTIONS; to publish, use POST topics/NAME; to "
+                    + "subscribe, send the topics in a form in the body",
+                headers: [.allow: "GET, HEAD, OPTIONS"]
+            )
+        }
+        guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
+        guard MediaType(request.headers[.contentType])?.isForm ?? false else {
+            throw HTTPError(
+                .unsupportedMediaType,
+                .mediaType,
+                "to subscribe, send an application/x-www-form-urlencoded body; to publish, use POST topics/NAME"
+            )
+        }
+        guard request.admitsEventStream else {
+            throw HTTPError(.notAcceptable, .notAcceptable, "the response is an event stream, which `Accept` excludes")
+        }
+        let grant = try await grant(request)
+        let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
+        let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
+        let selection = Selection(try selectors(form, ""))
+        return try await stream(request, selection, grant, namesTopic: true, form: form)
+    }
+
+    /// The selectors in a query or a form.
+    private func selectors(_ parameters: FormParameters, _ mark: String) throws -> [TopicSelector] {
+        var wanted = StreamSelectors(maximumTopics: maximumTopics, maximumPatterns: maximumPatterns)
+        do {
+            for (name, value) in parameters {
+                switch name {
+                case "topic": try wanted.add(try Self.checked("topic", .badTopic, value) { try Topic($0) })
+                case "match": try wanted.add(try Self.checked("match", .badSelector, value) { try TopicPattern($0) })
+                default: break
+                }
+            }
+        } catch let error as StreamSelectors.TooMany {
+            throw HTTPError(.badRequest, .badSelector, error.message)
+        }
+        let selectors = wanted.selectors
+        guard !selectors.isEmpty else {
+            throw HTTPError(
+                .badRequest,
+                .badSelector,
+                "no topic is selected: at least one `\(mark)topic=NAME` or `\(mark)match=PATTERN` is needed"
+            )
+        }
+        return selectors
+    }
+
+    private func stream(
+        _ request: Request,
+        _ selection: Selection,
+        _ grant: HubGrant,
+        namesTopic: Bool,
+        form: FormParameters = FormParameters()
+    ) async throws -> Response {
+        guard let permit = service.limit.take() else { return full }
+        let start = start(request, form)
+        let body = HubStreamBody(
+            service: service,
+            selection: selection,
+            start: start,
+            located: try await service.hub.locate(start),
+            namesTopic: namesTopic,
+            attachment: grant.attachment,
+            permit: permit
+        )
+        return .handedOff(body)
+    }
+
+    /// Where a stream begins.
+    ///
+    /// A stream of several topics appends a tab and the topic to each ID; both are ignored here. An invalid ID counts
+    /// as one unknown to history, and yields a gap event: after an error a browser would give up for good, and a live
+    /// stream would miss events silently.
+    private func start(_ request: Request, _ form: FormParameters) -> StreamStart {
+        switch request.resumePoint(form: form) {
+        case .none: return .live
+        case .malformed: return .after(Self.malformed)
+        case .after(let text):
+            let bytes = Array(text.utf8.prefix { $0 != 0x09 })
+            if bytes == Array("earliest".utf8) { return .earliest }
+            return .after(EventID(utf8: bytes) ?? Self.malformed)
+        }
+    }
+
+    /// Replaces, in a gap event, an ID that is too long or has control characters.
+    ///
+    /// Reserved: no event has it.
+    private static let malformed = EventID(trusted: Array("#malformed".utf8))
+
+    /// The response at the limit of streams.
+    ///
+    /// After any status but 200, a browser's `EventSource` would give up for good.
+    private var full: Response {
+        Response(
+            headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache, no-transform"],
+            body: .bytes(service.hub.options.retryBlock(times: 4))
+        )
+    }
+}
+
+extension Request {
+    /// Whether `Accept` admits an event stream (RFC 9110, section 12.5.1): the most specific range that names it
+    /// decides.
+    fileprivate var admitsEventStream: Bool {
+        guard let accept = headers[.accept] else { return true }
+        var best = (specificity: -1, isAdmitted: false)
+        for range in accept.split(separator: ",") {
+            guard
+                let specificity = ["*/*", "text/*", "text/event-stream"].firstIndex(
+                    of: MediaType(String(range))?.essence ?? ""
+                ),
+                specificity > best.specificity
+            else { continue }
+            best = (specificity, !range.excludesItself)
+        }
+        return best.isAdmitted
+    }
+}
+
+extension Substring {
+    /// Whether the quality of a media range is 0.
+    fileprivate var excludesItself: Bool {
+        split(separator: ";").dropFirst().contains { parameter in
+            let text = parameter.utf8.filter { $0 != 0x20 && $0 != 0x09 }
+            guard text.count > 2, text[0] | 0x20 == UInt8(ascii: "q"), text[1] == UInt8(ascii: "=") else {
+                return false
+            }
+            return text.dropFirst(2).allSatisfy { $0 == UInt8(ascii: "0") || $0 == UInt8(ascii: ".") }
+        }
+    }
+}
+
+#endif
