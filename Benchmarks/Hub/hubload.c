@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hubload - load for what sseload does not speak: TLS, HTTP/2, streams of many topics, publishing by stream, the times of
- * heartbeats, and stalled readers that are told of gaps. One thread, epoll; needs OpenSSL and nghttp2:
+ * hubload - load generator for what sseload does not support: TLS, HTTP/2, streams of many topics, publishing by
+ * stream, heartbeat intervals, and stalled readers that receive gap events. One thread, epoll; OpenSSL and nghttp2:
  *
  *   cc -O2 -Wall -o hubload hubload.c -lnghttp2 -lssl -lcrypto
  *
- * Like sseload it publishes by itself, checks every delivery, takes the server's CPU from the first measured publish to the
- * last delivery, and prints one JSON object with the same names, so that the two can be held against each other. Loopback
- * only; every run ends by itself.
+ * Like sseload it publishes, checks every delivery, measures the server's CPU from the first measured publish to the
+ * last delivery, and prints one JSON object with the same keys, so that their results are comparable. Loopback only;
+ * every run has a time limit.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,32 +35,32 @@
 static const char usage_text[] =
 "usage: hubload [options] MODE PORT\n"
 "modes (one of)\n"
-"  --closed K [--window W]  publish K events; the next one when all subscribers have all but W-1 of the earlier ones (1)\n"
-"  --upload K [--batch B]   publish K events as one text/event-stream, chunks of B events (64), as fast as it is taken\n"
-"  --idle S                 hold the streams for S seconds and take the times between comments\n"
+"  --closed K [--window W]  publish K events, with at most W (1) of them not yet delivered to all subscribers\n"
+"  --upload K [--batch B]   publish K events as one text/event-stream in chunks of B events (64), at full speed\n"
+"  --idle S                 hold the streams for S seconds and measure the intervals between comments\n"
 "streams\n"
 "  -n N                     streams (100)\n"
-"  --path PATH              what they subscribe to (/topics/bench)\n"
-"  --topics T               events go round T topics, bench/0 and so on, and --path takes them all: by a pattern, or by\n"
-"                           name with @TOPICS@ in PATH for ?topic=bench/0&topic=...; behind the ID a tab and the topic\n"
-"  --tls                    TLS, without looking at the certificate\n"
-"  --h2 M                   HTTP/2, M streams on each connection; with --tls by ALPN, else by prior knowledge\n"
+"  --path PATH              path to subscribe to (/topics/bench)\n"
+"  --topics T               publish to T topics in turn (bench/0 ...); --path must select them all, by pattern or by\n"
+"                           name: @TOPICS@ in it becomes ?topic=bench/0&topic=...; IDs end with a tab and the topic\n"
+"  --tls                    TLS, without verifying the certificate\n"
+"  --h2 M                   HTTP/2, M streams per connection; with --tls by ALPN, else by prior knowledge\n"
 "  --stalled F              the fraction F reads nothing until the end; not counted as deliveries\n"
-"  --alone                  nothing of what is published is for them: the cost of publishing alone\n"
+"  --alone                  the streams receive no published event, to measure publishing alone\n"
 "publisher\n"
 "  -s SIZE                  bytes of an event's data, at least 40 (100)\n"
-"  --publish PATH           where to (/topics/bench); with --topics what the topic's number follows (/topics/bench/)\n"
-"  --pubs P                 keep-alive connections, HTTP/1.1, with TLS if --tls (1)\n"
+"  --publish PATH           path to publish to (/topics/bench); with --topics, before its number (/topics/bench/)\n"
+"  --pubs P                 HTTP/1.1 keep-alive connections, with TLS if --tls (1)\n"
 "run\n"
-"  --warmup K               events published closed-loop before measuring (0)\n"
-"  --pid PID                server process to account CPU and memory for\n"
+"  --warmup K               events to publish closed-loop before measuring (0)\n"
+"  --pid PID                server process whose CPU and memory to measure\n"
 "  --settle MS              pause between connecting and publishing (300)\n"
 "  --stall S                give up when nothing arrives for S seconds (10)\n"
 "  --max-time S             hard limit of the whole run (300)\n"
-"Exit status: 0 nothing lost without being told, out of order or damaged, nothing failed; 1 otherwise; 2 usage.\n";
+"Exit status: 0 if nothing failed, was damaged, out of order, or lost without a gap event; 1 otherwise; 2 usage.\n";
 
 #define NS 1000000000ull
-#define HEAD 40 /* payload: "seq(10) time-ns(19) run(8) " then filler, as sseload writes it */
+#define HEAD 40 /* payload: "seq(10) time-ns(19) run(8) ", then filler, as in sseload */
 
 static struct {
     int n, size, topics, tls, h2, pubs, window, batch, port, pid, alone;
@@ -148,9 +148,9 @@ struct stream {
     uint8_t stalled, open, ended, ok, foreign, is_gap, misnamed;
     uint32_t lines, seq, gaps;
     uint64_t ts, t_comment;
-    struct buf part;                          /* an unfinished line */
-    uint32_t *next, *told;                    /* per publisher: the next event; gaps told when its last one came */
-    int topic;                                /* that the ID's line named; -1 for none */
+    struct buf part;                          /* incomplete line */
+    uint32_t *next, *told;                    /* per publisher: next event; gap count when its last event arrived */
+    int topic;                                /* from the ID field; -1 for none */
 };
 
 enum { C_SHAKING, C_REQUESTED, C_OPEN, C_CLOSED };
@@ -183,7 +183,7 @@ static uint32_t *remaining;
 static uint64_t t_read, t_progress, t_last, t_first_conn, t_last_conn;
 static char *filler, *sub_path;
 static SSL_CTX *tls_h1, *tls_h2;
-static char rbuf[256 << 10];
+static char rbuf[256 << 10], negotiated[80];  /* the first connection's TLS version and cipher suite */
 
 static struct {
     uint64_t got, lost, late, corrupt, misrouted, foreign, told, gaps, comments, closed_early, failed, bad_status, pub_errors;
@@ -197,7 +197,7 @@ static void event_done(uint32_t g)
     while (lo < next_g && !remaining[lo]) lo++;
 }
 
-/* Events from..to of publisher p never came: told if a gap was announced since the one before. */
+/* Events from..<to of publisher p are missing: "told" if a gap event arrived since its last event, else lost. */
 static void skipped(struct stream *s, int p, uint32_t from, uint32_t to)
 {
     int told = s->gaps > s->told[p];
@@ -316,7 +316,7 @@ static void stream_opened(struct conn *c, struct stream *s, int status, int sse)
     if (++c->opened < c->streams) return;
     c->state = C_OPEN;
     shaking--;
-    if (s->stalled && o.h2 <= 1) {            /* stalls as a connection does: from its head on nothing is read */
+    if (s->stalled && o.h2 <= 1) {            /* a stalled connection reads nothing after the response head */
         c->reads = 0;
         ep_set(c, EPOLL_CTL_MOD);
     }
@@ -330,7 +330,7 @@ static void stream_ended(struct stream *s)
     n_open--;
     *(s->stalled ? &st.stalled_closed : &st.closed_early) += 1;
     if (s->stalled) return;
-    for (int p = 0; p < o.pubs && total && !o.alone; p++) {        /* so that the others need not wait for it */
+    for (int p = 0; p < o.pubs && total && !o.alone; p++) {        /* so that publishing does not wait for it */
         uint32_t end = (next_g + o.pubs - 1 - p) / o.pubs;
         if (s->next[p] < end) skipped(s, p, s->next[p], end);
         s->next[p] = end;
@@ -389,7 +389,7 @@ static int h2_header(nghttp2_session *h, const nghttp2_frame *f, const uint8_t *
     struct stream *s = nghttp2_session_get_stream_user_data(h, f->hd.stream_id);
     (void)flags, (void)user;
     if (!s || s->open) return 0;
-    if (nn == 7 && !memcmp(name, ":status", 7)) s->seq = atoi((const char *)value);     /* until there are events */
+    if (nn == 7 && !memcmp(name, ":status", 7)) s->seq = atoi((const char *)value);     /* reused for the status until the first event */
     if (nn == 12 && !memcmp(name, "content-type", 12)) s->ok = vn >= 17 && !memcmp(value, "text/event-stream", 17);
     return 0;
 }
@@ -444,7 +444,7 @@ static void h2_start(struct conn *c)
     if (nghttp2_session_client_new(&c->h2, cb, c)) die("nghttp2");
     nghttp2_settings_entry set[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 }, { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20 } };
     nghttp2_submit_settings(c->h2, NGHTTP2_FLAG_NONE, set, 2);
-    nghttp2_session_set_local_window_size(c->h2, NGHTTP2_FLAG_NONE, 0, 16 << 20);     /* about what browsers give */
+    nghttp2_session_set_local_window_size(c->h2, NGHTTP2_FLAG_NONE, 0, 16 << 20);     /* about as large as in browsers */
     char authority[32];
     snprintf(authority, sizeof authority, "127.0.0.1:%d", o.port);
 #define H(k, v) { (uint8_t *)k, (uint8_t *)v, sizeof k - 1, strlen(v), NGHTTP2_NV_FLAG_NONE }
@@ -546,6 +546,8 @@ static void conn_event(struct conn *c, uint32_t events)
             return;
         }
         t_read = now_ns();
+        if (!*negotiated)
+            snprintf(negotiated, sizeof negotiated, "%s %s", SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl));
         if (o.h2 && !c->kind) {
             const unsigned char *p;
             unsigned n = 0;
@@ -579,7 +581,7 @@ static void conn_event(struct conn *c, uint32_t events)
             if (nghttp2_session_mem_recv(c->h2, (uint8_t *)rbuf, n) < 0) { conn_close(c); return; }
         } else h1_feed(c, rbuf, n);
         if (c->state == C_CLOSED) return;
-        if (!c->ssl) break;                   /* level-triggered; only OpenSSL keeps bytes back */
+        if (!c->ssl) break;                   /* level-triggered; only OpenSSL buffers bytes */
     }
     if (c->h2 && nghttp2_session_want_write(c->h2)) h2_send(c);
 }
@@ -635,7 +637,7 @@ static struct usage usage_now(void)
 {
     struct usage u = { 0 };
     unsigned long us = 0, ni = 0, sy = 0, irq = 0, soft = 0;
-    FILE *f = fopen("/proc/stat", "r");       /* the whole machine, to see who else is busy */
+    FILE *f = fopen("/proc/stat", "r");       /* whole machine, to detect other load */
     if (f && fscanf(f, "cpu %lu %lu %lu %*u %*u %lu %lu", &us, &ni, &sy, &irq, &soft) == 5)
         u.host = (double)(us + ni + sy + irq + soft) / sysconf(_SC_CLK_TCK);
     if (f) fclose(f);
@@ -716,7 +718,7 @@ static void publish_until(uint32_t limit, int window)
     }
 }
 
-/* Returns the seconds from the first byte to the answer. */
+/* Returns the seconds from the first byte sent to the response, 0 if there is none. */
 static double upload(void)
 {
     struct conn *c = &pubs[0];
@@ -747,7 +749,7 @@ static double upload(void)
         }
         conn_flush(c);
         if (c->state == C_CLOSED) break;
-        if (c->off > 128 << 10) {             /* what went out leaves the front, or it would grow without end */
+        if (c->off > 128 << 10) {             /* discards sent bytes, so that the buffer stays bounded */
             memmove(c->out.s, c->out.s + c->off, c->out.n -= c->off);
             c->off = 0;
             t_progress = now_ns();
@@ -814,7 +816,7 @@ int main(int argc, char **argv)
     if (o.upload) o.pubs = 1;
     if (o.n < 1 || o.size < HEAD || o.pubs < 1 || o.window < 1 || o.batch < 1 || o.port < 1 || o.h2 < 0 || o.stalled < 0
         || o.stalled > 1 || o.topics < 0 || (o.stalled > 0 && o.h2 > 1) || (o.upload && (o.topics || o.tls)))
-        die("options that are out of range or do not go together");
+        die("options out of range or incompatible");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGALRM, timed_out);
     alarm(o.max_time + 1);
@@ -890,7 +892,7 @@ int main(int argc, char **argv)
     double self_s = self_cpu() - self0, wall = o.idle > 0 ? (now_ns() - t0) / 1e9 : t_last > t0 ? (t_last - t0) / 1e9 : 0;
     uint64_t early = st.closed_early;
 
-    if (stalled) {                            /* now read them out, till nothing has come for 1 s, 60 s at most */
+    if (stalled) {                            /* drains them until nothing arrives for 1 s, at most 60 s */
         for (int i = 0; i < n_conns; i++)
             if (conns[i].first->stalled && conns[i].state == C_OPEN) { conns[i].reads = 1; ep_set(&conns[i], EPOLL_CTL_MOD); }
         uint64_t begin = now_ns(), now;
@@ -915,6 +917,7 @@ int main(int argc, char **argv)
     if (o.upload && (!(accept_s > 0) || accepted != o.upload)) bad = 1;
     printf("{\"ok\":%s,\"connections\":%d,\"streams\":%d,\"connect_s\":%.3f,\"connects_per_s\":%.0f", bad ? "false" : "true",
            n_conns, opened, connect_s, connect_s > 0 ? opened / connect_s : 0);
+    if (o.tls) printf(",\"tls\":\"%s\"", negotiated);
     printf(",\"ttfb_us\":{\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}", hist_us(&h_ttfb, .5), hist_us(&h_ttfb, .99), h_ttfb.max / 1e3);
     if (o.pid) printf(",\"connect_cpu_us\":%.2f", (connected.cpu - before.cpu) * 1e6 / opened);
     if (total) {

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The hub, `plinth serve`, beside the kernel's floor, nginx with nchan, and a Hummingbird handler.
+"""Compares the hub, `plinth serve`, with a floor in C, nginx with nchan, and a Hummingbird handler.
 
     Benchmarks/Hub/run.py [--shared ../shared] [--scratch DIR] [--rounds 3] [--only S1,S2,...] [--small]
 
-Builds all of them (release) and runs each scenario in interleaved rounds, a fresh server for each run: the floor, then
-Plinth, then the others. Prints Markdown: ratios to the floor of the same round first (their median), since the machine
-changes its speed between rounds; then medians. The raw figures go to SCRATCH/hub.json. Needs the machine for itself.
+Builds all of them (release) and runs each scenario in interleaved rounds with a fresh server each time: the floor, then
+Plinth, then the others. Prints Markdown: first the median of each round's ratio to the floor, since the machine's speed
+changes between rounds; then medians. The raw figures go to SCRATCH/hub.json. Run on an otherwise idle machine.
 
-Every client has a time limit, every server ends with this script, and only what was started here is ended, by its ID.
+Scenario tls has a second floor, tlsfloor.c, over TLS and HTTP/1.1; there hubload measures one process per server, of nginx
+its only worker.
+
+Every client has a time limit and every server ends with this script, which terminates only processes that it started.
 """
 import argparse, ctypes, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -20,15 +23,22 @@ ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDe
 ap.add_argument("--shared", default=os.path.join(os.path.dirname(root), "shared"))
 ap.add_argument("--scratch", default=os.path.join(tempfile.gettempdir(), "plinth-bench-hub"))
 ap.add_argument("--rounds", type=int, default=3)
-ap.add_argument("--only", default="", help="some of " + ",".join(SCENARIOS))
-ap.add_argument("--small", action="store_true", help="a tenth of everything: whether it runs, not what it costs")
+ap.add_argument("--only", default="", help="a subset of " + ",".join(SCENARIOS))
+ap.add_argument("--small", action="store_true", help="run a tenth of everything, to check that it works; the figures are meaningless")
 ap.add_argument("--plinth", help="a release build of plinth; built unless given")
 ap.add_argument("--hummingbird", help="a release build of HummingbirdStreams; built unless given")
+ap.add_argument("--tls-servers", default="floor,plinth,hummingbird,nchan",
+                help="the servers of scenario tls; what no scenario needs is not built (%(default)s)")
 a = ap.parse_args()
 wanted = [name for name in a.only.split(",") if name] or SCENARIOS
 for name in wanted:
     if name not in SCENARIOS:
         ap.error(f"no scenario {name}: there are {', '.join(SCENARIOS)}")
+
+tls_servers = [kind for kind in a.tls_servers.split(",") if kind]
+for kind in tls_servers:
+    if kind not in ap.get_default("tls_servers").split(","):
+        ap.error(f"no server {kind} in scenario tls")
 
 scratch = os.path.abspath(a.scratch)
 bench = os.path.join(os.path.abspath(a.shared), "bench")
@@ -51,7 +61,7 @@ def compiled(name, source, *libraries):
 
 
 def installed(path, *packages):
-    """Installs Debian packages unless the file is there; services do not start (at run level 1 they are not to)."""
+    """Installs Debian packages if the file is missing; run level 1 keeps their services from starting."""
     if not os.path.exists(path):
         say("installing", *packages)
         subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", *packages], check=True, stdout=sys.stderr,
@@ -75,11 +85,14 @@ if {"S6b", "S7", "S8", "topics", "upload", "tls"} & set(wanted):
     installed("/usr/include/openssl/ssl.h", "libssl-dev")
     hubload = compiled("hubload", os.path.join(here, "hubload.c"), "-lnghttp2", "-lssl", "-lcrypto")
 installed(NCHAN, "nginx", "libnginx-mod-nchan")
-plinth = os.path.abspath(a.plinth) if a.plinth else swift(root, "plinth", "plinth")
-hummingbird = None
+plinth = hummingbird = tlsfloor = None
+if wanted != ["tls"] or "plinth" in tls_servers:
+    plinth = os.path.abspath(a.plinth) if a.plinth else swift(root, "plinth", "plinth")
 if "tls" in wanted:
-    streams = os.path.join(root, "Benchmarks", "Streams")
-    hummingbird = os.path.abspath(a.hummingbird) if a.hummingbird else swift(streams, "streams", "HummingbirdStreams")
+    if "hummingbird" in tls_servers:
+        streams = os.path.join(root, "Benchmarks", "Streams")
+        hummingbird = os.path.abspath(a.hummingbird) if a.hummingbird else swift(streams, "streams", "HummingbirdStreams")
+    tlsfloor = compiled("tlsfloor", os.path.join(here, "tlsfloor.c"), "-lssl", "-lcrypto")
     certificate, key = os.path.join(scratch, "certificate.pem"), os.path.join(scratch, "key.pem")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
                     "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -101,20 +114,23 @@ def free_port():
 
 
 class Server:
-    """A fresh server of a kind, on a port that was free, until the end of the `with`."""
+    """A fresh server on a free port, stopped at the end of the `with`. `tls` is a pair of files, certificate and key."""
 
-    def __init__(self, kind, *options, core=None):
-        self.kind, self.options, self.core, self.folder = kind, options, core, None
+    def __init__(self, kind, *options, core=None, tls=None, workers=2):
+        self.kind, self.options, self.core, self.tls, self.workers, self.folder = kind, options, core, tls, workers, None
 
     def command(self):
         port = str(self.port)
+        if self.kind == "floor" and self.tls:
+            return [tlsfloor, port, str(LIMIT + 60), *self.tls]
         if self.kind == "floor":
             return [floor, "-p", port, "--max-time", str(LIMIT + 60), *self.options]
         if self.kind == "plinth":
-            return [plinth, "serve", "--host", "127.0.0.1", "--port", port, "--log-level", "error", *self.options]
+            return [plinth, "serve", "--host", "127.0.0.1", "--port", port, "--log-level", "error",
+                    *(["--tls-certificate", self.tls[0], "--tls-key", self.tls[1]] if self.tls else []), *self.options]
         if self.kind == "hummingbird":
-            return [hummingbird, port, str(LIMIT + 60), *self.options]
-        # nchan: the configuration that is shared, on our port, and a place for each of many channels.
+            return [hummingbird, port, str(LIMIT + 60), *(self.tls or []), *self.options]
+        # nchan: the shared configuration on our port, plus locations for numbered channels, and TLS if wanted.
         self.folder = tempfile.mkdtemp(prefix="nchan-", dir=scratch)
         os.chmod(self.folder, 0o755)
         os.mkdir(os.path.join(self.folder, "logs"))
@@ -123,6 +139,11 @@ class Server:
         places = "".join(block.replace("= /", "~ ^/").replace(" {", "/(\\d+)$ {", 1).replace("id main", "id $1")
                          for block in re.findall(r"location = /(?:sub|pub) \{.*?\n        \}\n", text, re.S))
         text = text.replace("        location = /sub {", places + "        location = /sub {", 1)
+        text = text.replace("worker_processes 2", f"worker_processes {self.workers}")
+        if self.tls:
+            # Until 1.25.1 nginx enables HTTP/2, which ALPN selects, at `listen`, and TLS 1.3 is not among its defaults.
+            text = text.replace(f"listen 127.0.0.1:{port}", "ssl_protocols TLSv1.3;\n        ssl_certificate %s;\n        "
+                                "ssl_certificate_key %s;\n        listen 127.0.0.1:%s ssl http2" % (*self.tls, port))
         config = os.path.join(self.folder, "nginx.conf")
         with open(config, "w") as f:
             f.write(text)
@@ -133,13 +154,16 @@ class Server:
         command = (["taskset", "-c", str(self.core)] if self.core is not None else []) + self.command()
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self.log, preexec_fn=dies_with_us)
-        self.pid = self.process.pid
+        self.pid = self.measured = self.process.pid
         for _ in range(400):
             if self.process.poll() is not None:
                 sys.exit(f"{self.kind} ended at once with status {self.process.returncode}:\n{self.said()}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 time.sleep(0.3)
+                if self.kind == "nchan":         # the work is the worker's, and hubload measures one process
+                    workers = children_of(self.pid)
+                    self.measured = workers[0] if len(workers) == 1 else None
                 return self
             except OSError:
                 time.sleep(0.05)
@@ -153,7 +177,7 @@ class Server:
     def __exit__(self, *_):
         early = self.process.poll()
         if early is None:
-            # Hummingbird would wait for its streams, which notice that nobody is there with their next event.
+            # Hummingbird would wait for its streams, which detect a closed connection only at their next event.
             self.process.send_signal(signal.SIGKILL if self.kind == "hummingbird" else signal.SIGTERM)
             try:
                 self.process.wait(20)
@@ -175,7 +199,7 @@ class Server:
 
 
 def problem(text, server="plinth"):
-    """What others do wrong is told as well, but does not fail the run."""
+    """Records a problem. Only Plinth's problems fail the run."""
     (problems if server == "plinth" else of_others).append(text)
     say("PROBLEM:", text)
 
@@ -183,9 +207,8 @@ def problem(text, server="plinth"):
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_of(pid):
-    """CPU seconds of a process and its children."""
-    total = 0
+def processes():
+    """Every process's ID and the fields of its `stat` that follow its name."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -193,9 +216,16 @@ def cpu_of(pid):
                     fields = f.read().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if int(name) == pid or int(fields[1]) == pid:
-                total += int(fields[11]) + int(fields[12])
-    return total / TICKS
+            yield int(name), fields
+
+
+def children_of(pid):
+    return [child for child, fields in processes() if int(fields[1]) == pid]
+
+
+def cpu_of(pid):
+    """CPU seconds of a process and its children."""
+    return sum(int(fields[11]) + int(fields[12]) for one, fields in processes() if pid in (one, int(fields[1]))) / TICKS
 
 
 def host_cpu():
@@ -205,7 +235,7 @@ def host_cpu():
 
 
 def client(command, server, what):
-    """One run of a load generator. `other_share`: CPU of neither client nor server in all of it, also its connecting."""
+    """Runs a load generator. `other_share` is the CPU used by other processes during the whole run, as cores."""
     children, host, own, begin = os.times(), host_cpu(), cpu_of(server.pid), time.monotonic()
     out = subprocess.run(command, capture_output=True, text=True, preexec_fn=dies_with_us)
     wall, ended = time.monotonic() - begin, os.times()
@@ -228,7 +258,7 @@ VIOLATIONS = ["lost", "duplicated", "out_of_order", "corrupt", "misrouted", "clo
 
 
 def load(server, what, *options, path=None, publish=None, core=None):
-    """One run of sseload."""
+    """Runs sseload."""
     command = ["taskset", "-c", str(core)] if core is not None else []
     command += [sseload, *map(str, options), "--pid", str(server.pid), "--max-time", str(LIMIT)]
     if server.kind == "nchan":
@@ -240,9 +270,10 @@ def load(server, what, *options, path=None, publish=None, core=None):
 
 
 def own_load(server, what, *options):
-    """One run of hubload."""
-    pid = ["--pid", str(server.pid)] if server.kind != "nchan" else []
-    return client([hubload, *map(str, options), *pid, "--max-time", str(LIMIT), str(server.port)], server, what)
+    """Runs hubload. It measures one process, so nchan needs to have one worker."""
+    pid = ["--pid", str(server.measured)] if server.measured else []
+    paths = ["--path", "/sub", "--publish", "/pub"] if server.kind == "nchan" else []
+    return client([hubload, *paths, *map(str, options), *pid, "--max-time", str(LIMIT), str(server.port)], server, what)
 
 
 # MARK: - Rounds
@@ -272,7 +303,7 @@ def median(scenario, variant, key):
 
 
 def ratio(scenario, variant, key, base, base_key=None, base_scenario=None):
-    """The median of the ratios of each round."""
+    """The median of the per-round ratios."""
     of = results.get(base_scenario or scenario, {}).get(base, {})
     ratios = []
     for number, r in results.get(scenario, {}).get(variant, {}).items():
@@ -291,7 +322,7 @@ CPU = "server_cpu_us_per_delivery"
 
 
 def each_round(scenario, variants):
-    """variants: name and what makes its result, given nothing."""
+    """Runs each variant, a name and a function that returns its result, once per round."""
     for number in range(1, a.rounds + 1):
         for name, run in variants:
             record(scenario, name, number, run(f"{scenario}, {name}, round {number}"))
@@ -342,7 +373,7 @@ def s5():
 
 
 def s6b():
-    # The ones that read are as many in both runs, so that their work is the same.
+    # Both runs have the same number of active readers, and so the same work.
     def run(kind, stalled):
         def go(what):
             count, options = (n(1000), ["--slow", "0.05"]) if stalled else (n(1000) - n(1000) // 20, [])
@@ -351,7 +382,7 @@ def s6b():
         return go
 
     def gaps(what):
-        # Less history than a stalled one misses: 4 MB of the 10 that are published, when kernel buffers took about 3.
+        # Keeps less history than a stalled reader misses: 4 of the 10 MB published; kernel buffers hold about 3 MB.
         with Server("plinth", "--topic-bytes", "4000000") as s:
             return own_load(s, what, "-n", n(1000), "-s", 10000, "--closed", 1000, "--warmup", 10, "--stalled", 0.05)
     each_round("S6b", [(kind + tail, run(kind, tail != "")) for kind in PEERS for tail in ("", ", 5 % stalled")]
@@ -367,7 +398,7 @@ def s7():
             sample = min(100, count // 10) if kind == "plinth" else 0
             with Server(kind) as s:
                 watch = None
-                if sample:       # beside sseload, since together they are as many as the descriptors allow
+                if sample:       # taken from sseload's count, since the total is as many as the descriptors allow
                     watch = subprocess.Popen([hubload, "-n", str(sample), "--idle", str(seconds + 5), "--max-time", str(LIMIT),
                                               str(s.port)], stdout=subprocess.PIPE, text=True, preexec_fn=dies_with_us)
                 r = load(s, what, "-n", count - sample, "--idle", seconds)
@@ -378,7 +409,7 @@ def s7():
                     except ValueError:
                         problem(f"{what}: no heartbeats were watched")
                 if sample and r.get("comments"):
-                    # sseload counts from the connection on, and each stream begins with a comment.
+                    # sseload also counts the comment with which each stream begins.
                     r["cpu_us_per_heartbeat"] = r["server_cpu_s"] * 1e6 / max(1, r["comments"] - r["connections"])
                 return r
         return go
@@ -398,14 +429,14 @@ def s8():
         return go
 
     def one(kind):
-        # The same requests, one subscriber: what a publish costs that a delivery follows.
+        # The same requests with one subscriber: the cost of a publish with one delivery.
         def go(what):
             with Server(kind) as s:
                 return load(s, what, "-n", 1, "--closed", 8 * topics, "--window", 64, "--pub-conns", 4, "--warmup", 100)
         return go
 
     def publish_only(what):
-        # Subscribed to another topic: the publishing alone, which S8 pays for each delivery and S1 for a thousand.
+        # Subscribed to another topic: the cost of publishing alone, which S8 pays per delivery, S1 per 1,000 deliveries.
         with Server("plinth") as s:
             return published_to_nobody(s, what, 8 * topics, 4)
     each_round("S8", [("floor, 1 subscriber", one("floor")), ("plinth, 1 topic, 1 subscriber", one("plinth")),
@@ -413,7 +444,7 @@ def s8():
 
 
 def published_to_nobody(server, what, events, publishers):
-    """CPU of each event when nobody subscribes to its topic."""
+    """Measures the CPU per event of a topic without subscribers."""
     return own_load(server, what, "-n", 1, "--path", "/topics/other", "--alone", "--closed", events, "--window", publishers,
                     "--pubs", publishers)
 
@@ -458,24 +489,35 @@ def upload():
                           ("1 event a chunk", run(1))])
 
 
-def tls():
-    count = n(1000)
+PROTOCOLS = {"plaintext HTTP/1.1": [], "TLS, HTTP/1.1": ["--tls"],
+             "TLS, HTTP/2, a stream each connection": ["--tls", "--h2", 1],
+             "TLS, HTTP/2, 100 streams each connection": ["--tls", "--h2", 100]}
 
-    def run(kind, secure, *options):
+
+def tls():
+    count, negotiated = n(1000), []
+
+    def run(kind, options):
         def go(what):
-            files = {"plinth": ["--tls-certificate", certificate, "--tls-key", key], "hummingbird": [certificate, key]}
-            with Server(kind, *(files[kind] if secure else [])) as s:
-                if options == ("sseload",):
-                    return load(s, what, "-n", count, "--closed", 300, "--warmup", 10, path="/topics/bench")
-                return own_load(s, what, "-n", count, "--closed", 300, "--warmup", 10, *options)
+            with Server(kind, tls=(certificate, key) if "--tls" in options else None, workers=1) as s:
+                r = own_load(s, what, "-n", count, "--closed", 300, "--warmup", 10, *options)
+            if "tls" in r:
+                negotiated.append(r["tls"])
+                if r["tls"] != negotiated[0]:
+                    problem(f"{what}: {r['tls']}, but {negotiated[0]} before", "both")
+            return r
         return go
-    variants = [("floor, plaintext HTTP/1.1", run("floor", False))]
-    for kind in ("plinth", "hummingbird"):
-        variants += [(f"{kind}, plaintext HTTP/1.1, by sseload", run(kind, False, "sseload")),
-                     (f"{kind}, plaintext HTTP/1.1", run(kind, False)),
-                     (f"{kind}, TLS, HTTP/1.1", run(kind, True, "--tls")),
-                     (f"{kind}, TLS, HTTP/2, a stream each connection", run(kind, True, "--tls", "--h2", 1)),
-                     (f"{kind}, TLS, HTTP/2, 100 streams each connection", run(kind, True, "--tls", "--h2", 100))]
+
+    def by_sseload(kind):
+        def go(what):
+            with Server(kind) as s:
+                return load(s, what, "-n", count, "--closed", 300, "--warmup", 10, path="/topics/bench")
+        return go
+    variants = [(f"{kind}, plaintext HTTP/1.1, by sseload", by_sseload(kind)) for kind in ("plinth", "hummingbird")
+                if kind in tls_servers]
+    for protocol, options in PROTOCOLS.items():
+        variants += [(f"{kind}, {protocol}", run(kind, options)) for kind in ("floor", "plinth", "hummingbird", "nchan")
+                     if kind in tls_servers and (kind != "floor" or "HTTP/2" not in protocol)]
     each_round("tls", variants)
 
 
@@ -509,7 +551,7 @@ def others(scenario, variant):
 
 
 def table(scenario, title, columns):
-    """columns: a heading, and what a variant's cell says."""
+    """Prints a table. `columns` are pairs of a heading and a function from a variant to its cell."""
     if scenario not in results:
         return
     print(f"\n### {title}\n")
@@ -529,7 +571,7 @@ def value(scenario, key, digits=2, scale=1.0):
 
 
 def times(scenario, key, base="floor", goals={}, least=False):
-    """The ratio to the base, and beside it the goal, for the variant that has one."""
+    """The ratio to the base, followed by the variant's goal, if any."""
     def cell(variant):
         x = ratio(scenario, variant, key, base)
         return shown(x) + (f" ({verdict(x, goals[variant], least)})" if variant in goals else "")
@@ -620,7 +662,7 @@ def report():
         return cell
 
     def of_s1(scenario, base):
-        """What a delivery costs beyond its publishing, to what one costs in S1, where publishing hardly counts."""
+        """The cost of a delivery beyond publishing, relative to one in S1, where publishing is negligible."""
         def cell(variant):
             if "topics" not in variant and variant != "plinth":
                 return "–"
@@ -656,15 +698,21 @@ def report():
         ("delivered/s", value("upload", "deliveries_per_s", 0)), ("server CPU s", value("upload", "server_cpu_s", 2)),
         ("told that they are gone", value("upload", "told", 0))])
 
-    def same(variant):
-        kind, rest = variant.split(", ", 1)
-        return shown(ratio("tls", variant, CPU, f"hummingbird, {rest}")) if kind == "plinth" else "–"
+    def same(other):
+        def cell(variant):
+            kind, rest = variant.split(", ", 1)
+            return shown(ratio("tls", variant, CPU, f"{other}, {rest}")) if kind == "plinth" else "–"
+        return cell
+
+    def tls_floors(variant):
+        return shown(ratio("tls", variant, CPU, "floor, TLS, HTTP/1.1")) if "TLS" in variant else "–"
 
     def plain(variant):
         kind = variant.split(", ", 1)[0]
         return shown(ratio("tls", variant, CPU, f"{kind}, plaintext HTTP/1.1"))
     table("tls", f"TLS and HTTP/2: {n(1000):,} subscribers, closed loop, 100 bytes", [
-        ("CPU, of floor's", times("tls", CPU, "floor, plaintext HTTP/1.1")), ("of Hummingbird's", same),
+        ("CPU, of plaintext floor's", times("tls", CPU, "floor, plaintext HTTP/1.1")), ("of TLS floor's", tls_floors),
+        ("of Hummingbird's", same("hummingbird")), ("of nchan's, 1 worker", same("nchan")),
         ("of its own plaintext", plain), ("CPU µs per delivery", value("tls", CPU)),
         ("deliveries/s", value("tls", "deliveries_per_s", 0)), ("p99 µs", value("tls", "latency_us.p99", 0)),
         ("bytes each stream", value("tls", "rss_per_conn", 0))])
