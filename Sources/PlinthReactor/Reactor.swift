@@ -43,7 +43,9 @@ package final class Reactor: DeliveryGroup {
         finish()
     }
 
-    /// Starts the thread. Does nothing if it has started already, or after ``stop()``.
+    /// Starts the thread.
+    ///
+    /// Does nothing if it has started already, or after ``stop()``.
     ///
     /// - Throws: ``ReactorError`` if the system cannot create a thread.
     package func start() throws(ReactorError) {

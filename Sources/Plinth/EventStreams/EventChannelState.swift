@@ -59,7 +59,10 @@ struct EventChannelState {
 
     /// Written after all others, if the stream was ended with one.
     private var lastEvent: ServerSentEvent?
-    /// Waiters cancelled before they were added to ``waiters``.
+    private var sleepers = StreamSleepers()
+    /// Whether the transport has been woken and will read the sleepers' deadline soon.
+    private var isRoundDue = false
+    /// Waiters and sleepers cancelled before they were added.
     private var cancelledEarly: [UInt64] = []
     private var lastWaiterID: UInt64 = 0
     /// Cancels the application's task.
@@ -177,6 +180,49 @@ struct EventChannelState {
         var actions = Actions()
         end(reason, lastEvent: lastEvent, &actions)
         return actions
+    }
+
+    // MARK: - Sleeping
+
+    /// The transport whose timer ends a sleep; nil before there is a connection.
+    var sleepTransport: (any EventStreamTransport)? {
+        if case .open(let transport) = phase { transport } else { nil }
+    }
+
+    var sleeperCount: Int { sleepers.count }
+
+    /// Adds a sleeper, which is resumed with true at its deadline, or with false at the stream's end.
+    mutating func sleep(
+        until deadline: MonotonicTime,
+        sleeper id: UInt64,
+        _ continuation: CheckedContinuation<Bool, Never>
+    ) -> Actions {
+        var actions = Actions()
+        guard case .open(let transport) = phase, !cancelledEarly.contains(id) else {
+            actions.refused.append(continuation)
+            return actions
+        }
+        if sleepers.add(id, until: deadline, continuation), !isRoundDue {
+            isRoundDue = true
+            actions.wake = transport
+        }
+        return actions
+    }
+
+    mutating func cancelSleeper(_ id: UInt64) -> Actions {
+        var actions = Actions()
+        if let continuation = sleepers.remove(id) {
+            actions.refused.append(continuation)
+        } else {
+            cancelledEarly.append(id)
+        }
+        return actions
+    }
+
+    /// The deadline that the transport sets its timer for.
+    mutating func takeSleepDeadline() -> MonotonicTime {
+        isRoundDue = false
+        return sleepers.deadline
     }
 
     // MARK: - Opening
@@ -341,7 +387,9 @@ struct EventChannelState {
     mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?) -> (EventStreamTick, Actions) {
         var actions = Actions()
         if case .ended = phase { return (.none, actions) }
-        let tick = timing.tick(now: now, stalledSince: stalledSince, isEnding: isClosed)
+        sleepers.removeDue(now, into: &actions.resumed)
+        var tick = timing.tick(now: now, stalledSince: stalledSince, isEnding: isClosed)
+        if case .next(let next) = tick { tick = .next(min(next, sleepers.deadline)) }
         if tick == .heartbeat {
             // Queued control bytes already serve as a heartbeat.
             if control.isEmpty { control = timing.heartbeatBytes }
@@ -415,6 +463,7 @@ struct EventChannelState {
         switch phase {
         case .open(let transport), .ending(_, .some(let transport)):
             isWakePending = true
+            isRoundDue = true
             actions.wake = transport
         case .waiting, .ending(_, nil), .ended: break
         }
@@ -449,6 +498,7 @@ struct EventChannelState {
     private mutating func release(_ actions: inout Actions) {
         actions.refused += waiters.map(\.continuation)
         waiters = []
+        sleepers.removeAll(into: &actions.refused)
         if let opening { actions.opened = opening }
         opening = nil
     }

@@ -9,8 +9,11 @@ package protocol EventStreamTransport: AnyObject, Sendable {
     ///
     /// Called from any thread, never under the channel's lock, and not again until a pull has returned that there is no
     /// more. Exception: called once more when the client lags and its buffer disconnects, as the transport may then be
-    /// waiting for the socket. The transport pulls soon, on its own executor. One transport may serve many channels.
+    /// waiting for the socket, and once more for a sleep that ends before all others. The transport pulls soon, on its
+    /// own executor, and reads ``EventChannel/takeSleepDeadline()`` where it cannot. One transport may serve many channels.
     func wake(_ channel: EventChannel)
+    /// The time by which the channel's deadlines are measured.
+    var now: MonotonicTime { get }
 }
 
 /// Serves one channel on behalf of a transport that has many.

@@ -92,13 +92,19 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
         defer { isPumping = false }
         waitsForRoom = true
         var pulls = 0
+        var sleepDeadline = MonotonicTime.distantFuture
         while pending == 0, !isOver {
             pulls += 1
             // A fast client and a fast application must not monopolize the event loop.
             if pulls > Self.maximumPulls { return loop.wake(events) }
             let (pull, write) = loop.withScratch { scratch -> (EventStreamPull, StreamWrite) in
                 var chunk = Chunk(in: &scratch, isChunked: framing.isChunked)
-                let pull = events.pull(into: &scratch, limit: Self.pullLimit, now: now)
+                let pull = events.pull(
+                    into: &scratch,
+                    limit: Self.pullLimit,
+                    now: now,
+                    sleepDeadline: &sleepDeadline
+                )
                 guard chunk.close(&scratch) else { return (pull, .took(0)) }
                 // Unlimited room, as the pulled bytes are stored nowhere else.
                 return (
@@ -113,6 +119,7 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
             case .bytes(more: true): continue
             case .bytes(more: false), .idle:
                 waitsForRoom = false
+                fires(by: sleepDeadline)
                 return pending > 0 ? stalls(now) : ()
             case .end(let end): return finish(end)
             }
@@ -120,6 +127,7 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
         guard !isOver, pending > 0 else { return }
         // Only the end remains to be sent, and a lagging client might never read it.
         if events.disconnectReason == .lagged { return leave(.lagged) }
+        fires(by: events.takeSleepDeadline())
         stalls(now)
     }
 
@@ -127,7 +135,12 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
 
     /// Schedules the check of the client's write timeout.
     private func stalls(_ now: MonotonicTime) {
-        let deadline = now.advanced(by: events.writeTimeout)
+        fires(by: now.advanced(by: events.writeTimeout))
+    }
+
+    /// Schedules the next check no later than a time.
+    private func fires(by deadline: MonotonicTime) {
+        guard deadline < .distantFuture else { return }
         if !isScheduled || deadline < fireTime { loop.schedule(self, at: deadline) }
     }
 

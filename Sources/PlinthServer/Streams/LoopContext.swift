@@ -75,6 +75,8 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         self.local = .makeBoxSendingValue(Local(), eventLoop: eventLoop)
     }
 
+    var now: MonotonicTime { .now() }
+
     func wake(_ channel: EventChannel) {
         let isFirst = woken.withLock { woken in
             woken.append(channel)

@@ -11,7 +11,7 @@ extension Chain {
     ///   - request: The request.
     ///   - clock: The clock for heartbeats and time limits. Default: a new one, available as ``TestEventStream/clock``.
     ///   - stalled: Whether the client starts stalled. Default: false.
-    ///   - timeout: The timeout for the head and for each expectation, in real time. Default: 5 s.
+    ///   - timeout: The timeout for the head and for each expectation, in real time. Default: 30 s.
     /// - Returns: The stream.
     /// - Throws: ``NotAnEventStream`` if the response is not an event stream; ``TestTimeout`` if there is none within
     ///   `timeout`; `CancellationError` if the task is cancelled, which disconnects the client before the head.
@@ -19,7 +19,7 @@ extension Chain {
         for request: Request,
         clock: ManualClock = ManualClock(),
         stalled: Bool = false,
-        timeout: Duration = .seconds(5)
+        timeout: Duration = .seconds(30)
     ) async throws -> TestEventStream {
         try await eventStream(for: request, clock: clock, stalled: stalled, timeout: timeout, metrics: nil)
     }
@@ -29,7 +29,7 @@ extension Chain {
         for request: Request,
         clock: ManualClock = ManualClock(),
         stalled: Bool = false,
-        timeout: Duration = .seconds(5),
+        timeout: Duration = .seconds(30),
         metrics: EventStreamMetricsRegistry?
     ) async throws -> TestEventStream {
         let connection = TestConnection(clock: clock, metrics: metrics, isStalled: stalled)

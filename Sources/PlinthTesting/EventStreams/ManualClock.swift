@@ -70,6 +70,10 @@ public final class ManualClock: Clock, Sendable {
         /// IDs of sleepers that were cancelled before they slept.
         var cancelled: Set<Int> = []
         var tickers: [ObjectIdentifier: any ManualTicker] = [:]
+        /// The numbers of tasks that sleep on streams.
+        var streamSleepers: [ObjectIdentifier: Int] = [:]
+
+        var sleeperCount: Int { sleepers.count + streamSleepers.values.reduce(0, +) }
     }
 
     private let state: Watched<State>
@@ -128,17 +132,17 @@ public final class ManualClock: Clock, Sendable {
 
     // MARK: - For tests
 
-    /// The number of sleeping tasks.
-    public var sleeperCount: Int { state.read { $0.sleepers.count } }
+    /// The number of sleeping tasks, those in ``/Plinth/EventChannel/sleep(for:)`` included.
+    public var sleeperCount: Int { state.read(\.sleeperCount) }
 
     /// Waits until tasks are sleeping, so that the clock can be advanced past their deadlines.
     ///
     /// - Parameters:
     ///   - count: The minimum number of sleeping tasks. Default: 1.
-    ///   - timeout: The timeout, in real time. Default: 5 s.
+    ///   - timeout: The timeout, in real time. Default: 30 s.
     /// - Throws: ``TestTimeout`` if fewer tasks sleep within `timeout`; `CancellationError` if the task is cancelled.
-    public func waitForSleepers(_ count: Int = 1, timeout: Duration = .seconds(5)) async throws {
-        let found: Void? = try await state.wait(within: timeout) { $0.sleepers.count >= count ? () : nil }
+    public func waitForSleepers(_ count: Int = 1, timeout: Duration = .seconds(30)) async throws {
+        let found: Void? = try await state.wait(within: timeout) { $0.sleeperCount >= count ? () : nil }
         guard found == nil else { return }
         throw TestTimeout("expected \(count) tasks to sleep on the manual clock; \(sleeperCount) do after \(timeout)")
     }
@@ -191,7 +195,18 @@ public final class ManualClock: Clock, Sendable {
     }
 
     func remove(_ ticker: any ManualTicker) {
-        state.update { $0.tickers[ObjectIdentifier(ticker)] = nil }
+        state.update { state in
+            state.tickers[ObjectIdentifier(ticker)] = nil
+            state.streamSleepers[ObjectIdentifier(ticker)] = nil
+        }
+    }
+
+    /// Sets the number of tasks that sleep on a ticker's stream.
+    func setSleeperCount(_ count: Int, of ticker: any ManualTicker) {
+        state.update { state in
+            guard state.tickers[ObjectIdentifier(ticker)] != nil else { return }
+            state.streamSleepers[ObjectIdentifier(ticker)] = count
+        }
     }
 }
 

@@ -256,6 +256,10 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
             return stream
         }
         if let stream { pump(stream) }
+        guard let channel = state.withLock({ $0.isDone ? nil : $0.stream?.channel }) else { return }
+        let sleepDeadline = channel.takeSleepDeadline()
+        state.withLock { $0.deadline = min($0.deadline, sleepDeadline) }
+        clock.setSleeperCount(channel.sleeperCount, of: self)
     }
 
     private func pump(_ stream: EventStream) {
@@ -339,6 +343,8 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         else {
             return
         }
+        // A sleep that begins meanwhile sets an earlier one.
+        state.withLock { $0.deadline = .distantFuture }
         var deadline = MonotonicTime.distantFuture
         switch stream.channel.tick(now: now, stalledSince: stalledSince) {
         case .next(let next): deadline = next
@@ -350,6 +356,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
             stream.channel.end(reason)
             deadline = now + .seconds(1)
         }
-        state.withLock { $0.deadline = deadline }
+        state.withLock { $0.deadline = min($0.deadline, deadline) }
+        clock.setSleeperCount(stream.channel.sleeperCount, of: self)
     }
 }

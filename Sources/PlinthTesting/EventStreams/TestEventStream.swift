@@ -30,7 +30,7 @@ public final class TestEventStream: Sendable {
 
     let connection: TestConnection
 
-    init(_ connection: TestConnection, _ head: Response, _ route: RouteIdentity?, timeout: Duration = .seconds(5)) {
+    init(_ connection: TestConnection, _ head: Response, _ route: RouteIdentity?, timeout: Duration = .seconds(30)) {
         self.connection = connection
         self.status = head.status
         self.headers = head.headers

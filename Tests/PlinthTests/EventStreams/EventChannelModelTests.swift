@@ -43,6 +43,8 @@ private final class CheckedTransport: EventStreamTransport {
             state.isDue = true
         }
     }
+
+    var now: MonotonicTime { .seconds(0) }
 }
 
 /// A channel, the operations applied to it, and the expected state.

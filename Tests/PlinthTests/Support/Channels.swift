@@ -17,6 +17,8 @@ final class Wakes: EventStreamTransport {
     }
 
     func wake(_ channel: EventChannel) { state.withLock { $0 += 1 } }
+
+    var now: MonotonicTime { .seconds(0) }
 }
 
 extension MonotonicTime {
