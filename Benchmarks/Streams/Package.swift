@@ -11,7 +11,7 @@ let package = Package(
     ],
     targets: [
         .executableTarget(
-            name: "PlinthStreams",
+            name: "PlinthStreamServer",
             dependencies: [
                 .product(name: "Plinth", package: "plinth"),
                 .product(name: "PlinthServer", package: "plinth"),

@@ -33,11 +33,12 @@ limit = str(3 * a.seconds + 120)
 
 # name, server, path, sseload mode
 CASES = [
-    ("Plinth, a closure a stream, sleeping", "PlinthStreams", "ticker", "drain"),
+    ("Plinth, a closure a stream, sleeping on its timer", "PlinthStreamServer", "ticker", "drain"),
+    ("Plinth, a closure a stream, sleeping in Task.sleep", "PlinthStreamServer", "sleeper", "drain"),
     ("Hummingbird, a handler a stream, sleeping", "HummingbirdStreams", "ticker", "drain"),
-    ("Plinth, a closure a stream, published to", "PlinthStreams", "scoped", "publish"),
+    ("Plinth, a closure a stream, published to", "PlinthStreamServer", "scoped", "publish"),
     ("Hummingbird, a handler a stream, published to", "HummingbirdStreams", "scoped", "publish"),
-    ("Plinth, stored channels, published to", "PlinthStreams", "open", "publish"),
+    ("Plinth, stored channels, published to", "PlinthStreamServer", "open", "publish"),
     ("C floor, published to", None, "", "publish"),
 ]
 

@@ -11,21 +11,21 @@ public struct ConnectorConfiguration: Sendable {
     /// The most connections that the kernel queues for acceptance, for each address.
     ///
     /// Default: 1,024.
-    public var backlog: Int
+    public var backlog: Int { didSet { backlog = Self.clamped(backlog) } }
     /// The most open connections for each address; others wait in the backlog.
     ///
     /// Default: nil, limited by file descriptors only.
-    public var maximumConnections: Int?
+    public var maximumConnections: Int? { didSet { maximumConnections = maximumConnections.map { max(1, $0) } } }
     /// The most bytes of a request's head, all fields together; a larger one gets status 431.
     ///
     /// Default: 64 KiB.
-    public var maximumHeadSize: Int
+    public var maximumHeadSize: Int { didSet { maximumHeadSize = Self.clamped(maximumHeadSize) } }
     /// The most bytes of a request's body; a larger one gets status 413.
     ///
     /// Handlers set lower limits where they collect a body.
     ///
     /// Default: 64 MiB.
-    public var maximumBodySize: Int
+    public var maximumBodySize: Int { didSet { maximumBodySize = max(0, maximumBodySize) } }
     /// How long a request's head may take from its first byte; then it gets status 408.
     ///
     /// Default: 15 s.
@@ -102,10 +102,10 @@ public struct ConnectorConfiguration: Sendable {
         serverName: String? = nil
     ) {
         self.addresses = addresses
-        self.backlog = backlog
-        self.maximumConnections = maximumConnections
-        self.maximumHeadSize = maximumHeadSize
-        self.maximumBodySize = maximumBodySize
+        self.backlog = Self.clamped(backlog)
+        self.maximumConnections = maximumConnections.map { max(1, $0) }
+        self.maximumHeadSize = Self.clamped(maximumHeadSize)
+        self.maximumBodySize = max(0, maximumBodySize)
         self.headTimeout = headTimeout
         self.bodyTimeout = bodyTimeout
         self.idleTimeout = idleTimeout
@@ -117,6 +117,9 @@ public struct ConnectorConfiguration: Sendable {
         self.runsRequestsOnEventLoops = runsRequestsOnEventLoops
         self.serverName = serverName
     }
+
+    /// The system calls and HTTP/2 settings that take these have 32 bits.
+    private static func clamped(_ number: Int) -> Int { min(max(1, number), Int(Int32.max)) }
 }
 
 #endif

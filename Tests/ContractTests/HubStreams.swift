@@ -44,7 +44,7 @@ enum HubStreams {
         let ends = Ends()
         let history = MemoryHistory(total: HistoryLimits(events: events))
         let hub = try await Hub(history: history, options: options, observer: ends)
-        let service = HubService(hub, configuration: .init(transport: way.transport, reactors: 1))
+        let service = HubService(hub, configuration: .init(handOff: way.handOff, reactors: 1))
         let routes = try Routes(HubEndpoints(service).routes())
         try await ContractServer.run(way, routes.router, hub: service) { server in
             try await check(Served(server: server, service: service, ends: ends.recorder))

@@ -38,7 +38,7 @@ enum Way: String, CaseIterable, Sendable {
         }
     }
 
-    var transport: HubService.Configuration.Transport { self == .eventLoop ? .eventLoops : .automatic }
+    var handOff: HubService.Configuration.HandOff { self == .eventLoop ? .never : .automatic }
 }
 
 #endif

@@ -9,8 +9,8 @@ import Testing
 
 @Suite("Delivery to sockets")
 struct DeliveryTests {
-    @Test("Many subscribers get every event once, in order", arguments: Transport.allCases)
-    func many(_ transport: Transport) async throws {
+    @Test("Many subscribers get every event once, in order", arguments: SocketKind.allCases)
+    func many(_ transport: SocketKind) async throws {
         let fixture = try await Fixture()
         var subscribers: [Subscriber] = []
         for _ in 0..<50 { subscribers.append(try await fixture.subscribe(transport)) }
@@ -57,8 +57,8 @@ struct DeliveryTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("A reader that stops and resumes gets every event once, byte for byte", arguments: Transport.allCases)
-    func partialWrites(_ transport: Transport) async throws {
+    @Test("A reader that stops and resumes gets every event once, byte for byte", arguments: SocketKind.allCases)
+    func partialWrites(_ transport: SocketKind) async throws {
         let fixture = try await Fixture()
         let slow = try await fixture.subscribe(transport, buffer: 4096)
         let quick = try await fixture.subscribe(transport)

@@ -24,8 +24,8 @@ struct EndTests {
         }
     }
 
-    @Test("A client that leaves is noticed at once", arguments: Leaving.allCases, Transport.allCases)
-    func leaves(_ leaving: Leaving, _ transport: Transport) async throws {
+    @Test("A client that leaves is noticed at once", arguments: Leaving.allCases, SocketKind.allCases)
+    func leaves(_ leaving: Leaving, _ transport: SocketKind) async throws {
         let fixture = try await Fixture()
         let subscriber = try await fixture.subscribe(transport)
         try fixture.publish()
@@ -36,8 +36,8 @@ struct EndTests {
         await fixture.finish([subscriber])
     }
 
-    @Test("A client that left before its hand-off ends its stream", arguments: Leaving.allCases, Transport.allCases)
-    func leftBefore(_ leaving: Leaving, _ transport: Transport) async throws {
+    @Test("A client that left before its hand-off ends its stream", arguments: Leaving.allCases, SocketKind.allCases)
+    func leftBefore(_ leaving: Leaving, _ transport: SocketKind) async throws {
         let fixture = try await Fixture()
         try fixture.publish(10)
         let subscriber = try await fixture.subscribe(transport) { leaving($0) }
@@ -73,8 +73,8 @@ struct EndTests {
 
     // MARK: - Input
 
-    @Test("Bytes sent before and after the hand-off are ignored", arguments: Transport.allCases)
-    func pipelined(_ transport: Transport) async throws {
+    @Test("Bytes sent before and after the hand-off are ignored", arguments: SocketKind.allCases)
+    func pipelined(_ transport: SocketKind) async throws {
         let fixture = try await Fixture()
         let input = [UInt8](repeating: 0x47, count: 100_000)
         let subscriber = try await fixture.subscribe(transport) { await $0.send(input) }

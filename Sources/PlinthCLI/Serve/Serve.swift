@@ -329,7 +329,7 @@ struct Serve: AsyncParsableCommand {
     private func service(_ settings: ServeSettings) throws -> HubService.Configuration {
         let transport = try settings.choice("transport", ["automatic", "event-loops"])
         return HubService.Configuration(
-            transport: transport == "event-loops" ? .eventLoops : .automatic,
+            handOff: transport == "event-loops" ? .never : .automatic,
             reactors: try settings.integer("reactors", in: 1...1024),
             maximumStreams: try settings.integer("maximumStreams", in: 0...Int.max)
         )

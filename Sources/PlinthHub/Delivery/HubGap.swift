@@ -43,7 +43,7 @@ extension StreamOptions.GapPolicy {
     /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such
     ///   a subscriber always continues: it would only meet the same gap again.
     /// - Returns: Whether the stream ends with ``StreamEnd/lagged``; otherwise the subscriber receives the gap.
-    func ends(startsWithOldest: Bool) -> Bool { self == .close && !startsWithOldest }
+    func ends(startsWithOldest: Bool) -> Bool { closes && !startsWithOldest }
 }
 
 extension HubGap {

@@ -3,9 +3,9 @@
 /// How much a memory history holds, per topic or in total; the first limit reached applies.
 public struct HistoryLimits: Sendable, Hashable {
     /// The maximum number of events, at least 0.
-    public var events: Int
+    public var events: Int { didSet { events = max(0, events) } }
     /// The maximum number of bytes, including about 200 of overhead per event.
-    public var bytes: Int
+    public var bytes: Int { didSet { bytes = max(0, bytes) } }
     /// The maximum time since an event was published; nil for no limit.
     public var age: Duration?
 

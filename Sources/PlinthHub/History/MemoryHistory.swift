@@ -127,11 +127,14 @@ public final class MemoryHistory: History {
 /// The reason why a history refused an event.
 public struct HistoryError: Error, Hashable, CustomStringConvertible {
     /// The reason.
-    public enum Code: Sendable, Hashable {
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        /// The code as text.
+        public let description: String
+
         /// The publisher chose an ID, and this history assigns IDs itself.
-        case idNotAccepted
+        public static let idNotAccepted = Code(description: "id-not-accepted")
         /// The chosen ID is reserved.
-        case idReserved
+        public static let idReserved = Code(description: "id-reserved")
     }
 
     /// The reason.

@@ -23,7 +23,7 @@ import Synchronization
 /// `transport` has three values, `reason` those of ``StreamEnd``. Subscribers within the process count as subscribers
 /// and as ended streams; what they read is not counted as delivered.
 final class HubMetrics: Sendable {
-    private struct Transport: Sendable {
+    private struct TransportMetrics: Sendable {
         let subscribers: Meter
         let delivered: Counter
         let bytes: Counter
@@ -34,7 +34,7 @@ final class HubMetrics: Sendable {
         let lag: Metrics.Timer
 
         init(_ transport: HubStream.Transport, _ factory: any MetricsFactory) {
-            let labels = [("transport", transport.rawValue)]
+            let labels = [("transport", transport.description)]
             func counter(_ name: String) -> Counter {
                 Counter(label: "plinth_hub_\(name)_total", dimensions: labels, factory: factory)
             }
@@ -52,7 +52,7 @@ final class HubMetrics: Sendable {
     private let published: Counter
     private let failures: Counter
     private let duration: Metrics.Timer
-    private let transports: [HubStream.Transport: Transport]
+    private let transports: [HubStream.Transport: TransportMetrics]
     private let ends: [StreamEnd: Counter]
 
     /// Creates the metrics; nil if no metrics system was bootstrapped.
@@ -65,7 +65,7 @@ final class HubMetrics: Sendable {
         duration = Metrics.Timer(label: "plinth_hub_publish_duration", factory: factory)
         transports = Dictionary(
             uniqueKeysWithValues: [HubStream.Transport.process, .reactor, .eventLoop].map {
-                ($0, Transport($0, factory))
+                ($0, TransportMetrics($0, factory))
             }
         )
         ends = Dictionary(

@@ -3,13 +3,16 @@
 /// A subscriber's stream, as observers see it.
 public struct HubStream: Sendable {
     /// How events reach a subscriber.
-    public enum Transport: String, Sendable, Hashable {
+    public struct Transport: Sendable, Hashable, CustomStringConvertible {
+        /// The transport as text, as metrics label it.
+        public let description: String
+
         /// Within the process.
-        case process
+        public static let process = Transport(description: "process")
         /// On a socket that a reactor of the hub serves.
-        case reactor
+        public static let reactor = Transport(description: "reactor")
         /// On an event loop of the server: TLS, HTTP/2, and where there is no reactor.
-        case eventLoop = "event-loop"
+        public static let eventLoop = Transport(description: "event-loop")
     }
 
     /// A number that is unique within the hub.

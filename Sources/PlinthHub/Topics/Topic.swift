@@ -113,21 +113,24 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
 /// An invalid topic name or pattern.
 public struct TopicError: Error, Hashable, CustomStringConvertible {
     /// The reason.
-    public enum Code: Sendable, Hashable {
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        /// The code as text.
+        public let description: String
+
         /// The text is empty.
-        case empty
+        public static let empty = Code(description: "empty")
         /// The text is longer than ``Topic/maximumLength`` bytes.
-        case tooLong
+        public static let tooLong = Code(description: "too-long")
         /// The bytes are not valid UTF-8.
-        case notUTF8
+        public static let notUTF8 = Code(description: "not-utf8")
         /// The text contains a control character (Unicode category Cc).
-        case controlCharacter
+        public static let controlCharacter = Code(description: "control-character")
         /// The name is reserved for the hub.
-        case reserved
+        public static let reserved = Code(description: "reserved")
         /// A percent escape is incomplete.
-        case badEscape
+        public static let badEscape = Code(description: "bad-escape")
         /// A pattern's wildcard is not a whole segment, or its `**` is not the last.
-        case badPattern
+        public static let badPattern = Code(description: "bad-pattern")
     }
 
     /// The reason.

@@ -92,16 +92,15 @@ extension HubEndpoints {
     ) async throws -> Response {
         guard let permit = service.limit.take() else { return full }
         let start = start(request, form)
-        let body = HubStreamBody(
-            service: service,
+        let stream = AdmittedStream(
             selection: selection,
             start: start,
             located: try await service.hub.locate(start),
-            namesTopic: namesTopic,
+            form: StreamForm(isChunked: false, namesTopic: namesTopic),
             attachment: grant.attachment,
             permit: permit
         )
-        return .handedOff(body)
+        return .handedOff(HubStreamBody(service, stream))
     }
 
     /// Where a stream begins.

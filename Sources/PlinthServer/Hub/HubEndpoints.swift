@@ -38,17 +38,17 @@ public struct HubEndpoints: Sendable {
     /// larger by default. Keep it larger than this limit: a client closes for good at an event above its own.
     ///
     /// Default: 1 MiB.
-    public var maximumEventSize: Int
+    public var maximumEventSize: Int { didSet { maximumEventSize = max(1, maximumEventSize) } }
     /// The most topics that one stream may select; more is 400 with the code `bad-selector`.
     ///
     /// Default: 10,000.
-    public var maximumTopics = 10_000
+    public var maximumTopics = 10_000 { didSet { maximumTopics = max(1, maximumTopics) } }
     /// The most patterns that one stream may select; more is 400 with the code `bad-selector`.
     ///
     /// Each pattern is matched against every new topic, and against every event that the stream reads from history.
     ///
     /// Default: 100.
-    public var maximumPatterns = 100
+    public var maximumPatterns = 100 { didSet { maximumPatterns = max(0, maximumPatterns) } }
     /// How long a publisher that uploads an event stream may be silent between two events; nil for no limit.
     ///
     /// The upload then ends with 408 and a report of the events published. A shutdown ends a silent upload at once,

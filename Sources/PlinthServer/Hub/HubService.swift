@@ -30,27 +30,28 @@ import Synchronization
 public final class HubService: Service {
     /// How streams are served, and the limit of them.
     public struct Configuration: Sendable {
-        /// What serves a subscriber's connection.
-        public enum Transport: Sendable, Hashable {
-            /// A reactor for plaintext HTTP/1 on Linux, otherwise the event loop that accepted the connection.
-            case automatic
-            /// Always the event loop that accepted the connection.
-            case eventLoops
+        /// Which connections of subscribers are handed off to a reactor.
+        public struct HandOff: Sendable, Hashable {
+            let isEnabled: Bool
+
+            /// On Linux, plaintext HTTP/1; all others stay on the event loop that accepted them.
+            public static let automatic = HandOff(isEnabled: true)
+            /// None.
+            public static let never = HandOff(isEnabled: false)
         }
 
-        /// What serves a subscriber's connection.
+        /// Which connections are handed off to a reactor, a thread that serves only their sockets.
         ///
-        /// Default: `automatic`. On Linux, plaintext HTTP/1 connections are handed off to a
-        /// thread that serves only such sockets; all others stay on their event loop.
-        public var transport: Transport
+        /// Default: `automatic`.
+        public var handOff: HandOff
         /// The number of reactors, each with its own thread.
         ///
         /// Default: one for every two processors.
-        public var reactors: Int
+        public var reactors: Int { didSet { reactors = max(1, reactors) } }
         /// The most open streams of this service.
         ///
         /// Default: the process's limit of file descriptors, less some for everything else.
-        public var maximumStreams: Int
+        public var maximumStreams: Int { didSet { maximumStreams = max(0, maximumStreams) } }
         /// How long a shutdown waits for streams to end.
         ///
         /// Default: 10 s.
@@ -59,17 +60,17 @@ public final class HubService: Service {
         /// Creates a configuration.
         ///
         /// - Parameters:
-        ///   - transport: What serves a subscriber's connection. Default: `automatic`.
+        ///   - handOff: Which connections are handed off to a reactor. Default: `automatic`.
         ///   - reactors: The number of reactors, at least 1. Default: nil, one for every two processors.
         ///   - maximumStreams: The most open streams. Default: nil, limited by file descriptors only.
         ///   - shutdownTimeout: How long a shutdown waits for streams to end. Default: 10 s.
         public init(
-            transport: Transport = .automatic,
+            handOff: HandOff = .automatic,
             reactors: Int? = nil,
             maximumStreams: Int? = nil,
             shutdownTimeout: Duration = .seconds(10)
         ) {
-            self.transport = transport
+            self.handOff = handOff
             self.reactors = max(1, reactors ?? System.coreCount / 2)
             self.maximumStreams = max(0, maximumStreams ?? DescriptorLimit.streams)
             self.shutdownTimeout = shutdownTimeout
@@ -197,7 +198,7 @@ public final class HubService: Service {
     /// Whether sockets are handed off to a reactor.
     var usesReactor: Bool {
         #if os(Linux)
-        configuration.transport == .automatic
+        configuration.handOff.isEnabled
         #else
         false
         #endif
@@ -209,15 +210,15 @@ public final class HubService: Service {
     /// Takes ownership of a socket whose head has been written.
     ///
     /// - Returns: False if there is no reactor; the stream then stays on its event loop.
-    func handOff(_ descriptor: CInt, _ request: HubStreamBody.Request) -> Bool {
+    func handOff(_ descriptor: CInt, _ stream: AdmittedStream) -> Bool {
         #if os(Linux)
         switch nextReactor() {
         case .reactor(let reactor):
-            reactor.handOff(descriptor, streamRequest(request, .reactor))
+            reactor.handOff(descriptor, streamRequest(stream, .reactor))
             return true
         case .draining:
             close(descriptor)
-            refused(request, .serverDraining)
+            refused(stream, .serverDraining)
             return true
         case .none:
             close(descriptor)
@@ -230,26 +231,26 @@ public final class HubService: Service {
     }
 
     /// Begins a stream that has its connection.
-    func streamRequest(_ request: HubStreamBody.Request, _ transport: HubStream.Transport) -> StreamRequest {
+    func streamRequest(_ stream: AdmittedStream, _ transport: HubStream.Transport) -> StreamRequest {
         let hub = self.hub
-        let stream = hub.began(request.selection, request.start, transport, attachment: request.attachment)
-        let permit = request.permit
+        let began = hub.began(stream.selection, stream.start, transport, attachment: stream.attachment)
+        let permit = stream.permit
         return StreamRequest(
-            selection: request.selection,
-            start: request.located,
-            form: request.form,
+            selection: stream.selection,
+            start: stream.located,
+            form: stream.form,
             onEnd: { end in
                 permit.release()
-                hub.ended(stream, end)
+                hub.ended(began, end)
             }
         )
     }
 
     /// Reports a stream that ended before it could be served.
-    func refused(_ request: HubStreamBody.Request, _ end: StreamEnd) {
-        let stream = hub.began(request.selection, request.start, .eventLoop, attachment: request.attachment)
-        request.permit.release()
-        hub.ended(stream, end)
+    func refused(_ stream: AdmittedStream, _ end: StreamEnd) {
+        let began = hub.began(stream.selection, stream.start, .eventLoop, attachment: stream.attachment)
+        stream.permit.release()
+        hub.ended(began, end)
     }
 
     /// Logs, at most every 10 s, that there is no descriptor for a hand-off; the stream stays on its event loop.

@@ -5,35 +5,30 @@
 import Plinth
 import PlinthHub
 
-/// A stream of a hub as the body of a response.
-struct HubStreamBody: HandedOffBody {
-    /// What a stream's server needs to begin it.
-    struct Request: Sendable {
-        let selection: Selection
-        let start: StreamStart
-        let located: LocatedStart
-        let form: StreamForm
-        let attachment: (any Sendable)?
-        let permit: StreamPermit
-    }
-
-    let service: HubService
+/// A stream that may begin: it was granted, located in history, and has its permit.
+struct AdmittedStream: Sendable {
     let selection: Selection
     let start: StreamStart
     let located: LocatedStart
-    let namesTopic: Bool
+    var form: StreamForm
     let attachment: (any Sendable)?
     let permit: StreamPermit
+}
 
-    func request(isChunked: Bool) -> Request {
-        Request(
-            selection: selection,
-            start: start,
-            located: located,
-            form: StreamForm(isChunked: isChunked, namesTopic: namesTopic),
-            attachment: attachment,
-            permit: permit
-        )
+/// A hub's stream as the body of a response.
+struct HubStreamBody: HandedOffBody {
+    let service: HubService
+    private let admitted: AdmittedStream
+
+    init(_ service: HubService, _ admitted: AdmittedStream) {
+        self.service = service
+        self.admitted = admitted
+    }
+
+    func stream(isChunked: Bool) -> AdmittedStream {
+        var stream = admitted
+        stream.form = StreamForm(isChunked: isChunked, namesTopic: stream.form.namesTopic)
+        return stream
     }
 
     /// The bytes sent with the head: a comment, so that every client opens, and the reconnection time.
@@ -44,7 +39,7 @@ struct HubStreamBody: HandedOffBody {
         var bytes: [UInt8] = []
         EventStreamBlock.comment("").encode(into: &bytes)
         bytes += service.hub.options.retryBlock()
-        if case .live = start, let position = located.position {
+        if case .live = admitted.start, let position = admitted.located.position {
             let id = try? ServerSentEvent.ID(service.hub.history.id(at: position).description)
             if let id {
                 // In one block with the reconnection time: some readers take each blank line for an event.
@@ -57,7 +52,7 @@ struct HubStreamBody: HandedOffBody {
 
     func begin(on connection: any MemoryConnection) -> any MemoryStream {
         let stream = service.hub.add { HubMemoryStream(hub: service.hub, head: $0, connection: connection) }
-        stream.begin(service.streamRequest(request(isChunked: false), .process), opening: preamble)
+        stream.begin(service.streamRequest(self.stream(isChunked: false), .process), opening: preamble)
         return stream
     }
 }

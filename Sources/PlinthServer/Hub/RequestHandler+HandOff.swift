@@ -50,17 +50,17 @@ extension RequestHandler {
     ) {
         let end = handOffEnd ?? .clientClosed
         handOffEnd = nil
-        let request = body.request(isChunked: framing.isChunked)
+        let stream = body.stream(isChunked: framing.isChunked)
         guard case .success = result, channel.isActive, let socket = DirectSocket(of: channel) else {
-            body.service.refused(request, end)
+            body.service.refused(stream, end)
             return channel.close(promise: nil)
         }
         guard !body.service.isDraining else {
-            body.service.refused(request, .serverDraining)
+            body.service.refused(stream, .serverDraining)
             return closeAfterEnd(framing)
         }
         hasLeft = true
-        guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, request) else {
+        guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, stream) else {
             body.service.lacksDescriptors()
             return serve(body, framing, channel)
         }
@@ -74,16 +74,16 @@ extension RequestHandler {
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        let request = body.request(isChunked: framing.isChunked)
+        let stream = body.stream(isChunked: framing.isChunked)
         // The client may have been found gone when the opening was written.
         guard channel.isActive, !hasInputClosed else {
-            body.service.refused(request, .clientClosed)
+            body.service.refused(stream, .clientClosed)
             return channel.close(promise: nil)
         }
         // The group first, so that `endStreams` finds every stream whose start was reported.
         let group = body.service.group(of: loop)
-        let stream = body.service.streamRequest(request, .eventLoop)
-        serve(HubStreamHandler<Output>(stream, of: group, on: connection(framing)), channel)
+        let request = body.service.streamRequest(stream, .eventLoop)
+        serve(HubStreamHandler<Output>(request, of: group, on: connection(framing)), channel)
     }
 }
 

@@ -22,7 +22,7 @@ final class HubLoopGroup: DeliveryGroup {
     /// State confined to the event loop.
     ///
     /// A class, so that a connection can access the rest while the distributor writes to it.
-    final class Local {
+    final class LoopState {
         var distributor: Distributor
         let sink = Sink()
         var onEnd: [Int: @Sendable (StreamEnd) -> Void] = [:]
@@ -64,14 +64,14 @@ final class HubLoopGroup: DeliveryGroup {
 
     private let history: any History
     private let loop: LoopContext
-    private let local: NIOLoopBoundBox<Local>
+    private let local: NIOLoopBoundBox<LoopState>
     private let pending = Mutex(Pending())
 
     init(hub: Hub, loop: LoopContext, head: Position) {
         history = hub.history
         self.loop = loop
         local = .makeBoxSendingValue(
-            Local(Distributor(history: hub.history, options: hub.options, head: head)),
+            LoopState(Distributor(history: hub.history, options: hub.options, head: head)),
             eventLoop: loop.eventLoop
         )
     }

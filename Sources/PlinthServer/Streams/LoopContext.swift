@@ -49,7 +49,7 @@ protocol Drainable: AnyObject {
 /// What the connections of one event loop share: timers, wake-ups, an encoding buffer, and the list of connections.
 final class LoopContext: EventStreamTransport, TaskExecutor {
     /// State confined to the event loop.
-    struct Local {
+    struct LoopState {
         var wheel = TimerWheel()
         /// Timers by their slots in the wheel, with the number of their valid entry in it.
         var timers: [(timer: LoopTimer?, number: UInt32)] = []
@@ -66,13 +66,13 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
     }
 
     let eventLoop: any EventLoop
-    let local: NIOLoopBoundBox<Local>
+    let local: NIOLoopBoundBox<LoopState>
     /// Streams with something to pull; one task of the event loop serves all of them.
     private let woken: Mutex<[EventChannel]> = Mutex([])
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        self.local = .makeBoxSendingValue(Local(), eventLoop: eventLoop)
+        self.local = .makeBoxSendingValue(LoopState(), eventLoop: eventLoop)
     }
 
     var now: MonotonicTime { .now() }

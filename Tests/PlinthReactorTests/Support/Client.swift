@@ -14,7 +14,7 @@ struct ClientError: Error, CustomStringConvertible {
 }
 
 /// How a client and the reactor are connected.
-enum Transport: CaseIterable {
+enum SocketKind: CaseIterable {
     case tcp, unix
 }
 
@@ -37,7 +37,7 @@ final class Client: @unchecked Sendable {
     /// A connected pair: the client, and the descriptor of the other end.
     ///
     /// `buffer` is the approximate size of each end's kernel buffers; nil for the default.
-    static func pair(_ transport: Transport = .tcp, buffer: CInt? = nil) throws -> (Client, CInt) {
+    static func pair(_ transport: SocketKind = .tcp, buffer: CInt? = nil) throws -> (Client, CInt) {
         let cloexec = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         var ends: [CInt] = [-1, -1]
         switch transport {

@@ -115,7 +115,7 @@ final class Fixture: Sendable {
     /// `buffer` is the approximate size of each end's kernel buffers, nil for the default; `position` is the last event
     /// that the client has, nil to begin with the oldest event held; `prepare` runs before the hand-off.
     func subscribe(
-        _ transport: Transport = .tcp,
+        _ transport: SocketKind = .tcp,
         buffer: CInt? = nil,
         after position: Int? = 0,
         unknown: EventID? = nil,

@@ -51,10 +51,10 @@ struct ReentryTests {
                 ? (0..<200).flatMap { _ in HTTP2Client.frame(type: 6, flags: 0, stream: 0, Array("AAAAAAAA".utf8)) }
                 : Array("GET /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /topics/a HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
         ]
-        for transport in [HubService.Configuration.Transport.automatic, .eventLoops] {
+        for handOff in [HubService.Configuration.HandOff.automatic, .never] {
             for unread in more {
                 for flush in 0..<8 {
-                    try await runsOut(sent, at: flush, unread: unread, transport)
+                    try await runsOut(sent, at: flush, unread: unread, handOff)
                 }
             }
         }
@@ -65,7 +65,7 @@ struct ReentryTests {
         _ sent: Sent,
         at flush: Int,
         unread: [UInt8],
-        _ transport: HubService.Configuration.Transport
+        _ handOff: HubService.Configuration.HandOff
     ) async throws {
         let begun = Recorder<Void>()
         let ended = Recorder<Void>()
@@ -73,7 +73,7 @@ struct ReentryTests {
             begun.record()
             await events.send("one")
         }
-        let service = HubService(try await Hub(), configuration: .init(transport: transport))
+        let service = HubService(try await Hub(), configuration: .init(handOff: handOff))
         let routes = try Routes {
             Route.get("/text") { _ in .text("text") }
             Route.post("/text") { .text("\(try await $0.body.collect(upTo: 100).count)") }

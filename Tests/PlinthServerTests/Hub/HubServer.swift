@@ -112,7 +112,7 @@ enum Held: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 
     var configuration: HubService.Configuration {
-        HubService.Configuration(transport: self == .reactor ? .automatic : .eventLoops)
+        HubService.Configuration(handOff: self == .reactor ? .automatic : .never)
     }
 
     var transport: HubStream.Transport { self == .reactor ? .reactor : .eventLoop }

@@ -133,7 +133,7 @@ func run(
     _ identity: TLSIdentity,
     file: String,
     socket: String,
-    transport: HubService.Configuration.Transport,
+    handOff: HubService.Configuration.HandOff,
     onLoops: Bool
 )
     async throws
@@ -143,7 +143,7 @@ func run(
     let hub = try await Hub(options: StreamOptions(writeTimeout: .seconds(2)))
     let service = HubService(
         hub,
-        configuration: .init(transport: transport, shutdownTimeout: .seconds(3)),
+        configuration: .init(handOff: handOff, shutdownTimeout: .seconds(3)),
         logger: logger
     )
     let connector = Box<Connector>()
@@ -209,7 +209,7 @@ try await run(
     TLSIdentity(certificateChain: arguments[1], privateKey: arguments[2]),
     file: arguments[3],
     socket: arguments[4],
-    transport: arguments[5] == "event-loops" ? .eventLoops : .automatic,
+    handOff: arguments[5] == "event-loops" ? .never : .automatic,
     onLoops: arguments[6] == "loops"
 )
 

@@ -106,7 +106,7 @@ final class StreamCounts: HubObserver {
         if stream.transport == .reactor {
             reactor.add(1, ordering: .relaxed)
         } else if eventLoop.add(1, ordering: .relaxed).oldValue == 0 {
-            say("began \(stream.transport.rawValue)")
+            say("began \(stream.transport.description)")
         }
     }
 

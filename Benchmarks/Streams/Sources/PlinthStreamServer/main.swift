@@ -3,7 +3,8 @@
 // The server of the streams benchmark, with Plinth. Every path except /publish is an event stream:
 //   GET /scoped    a closure per stream sends events from an AsyncStream
 //   GET /open      keeps the channel; the publisher offers to every channel
-//   GET /ticker    a closure per stream sends an event of 100 bytes per second, with an ID
+//   GET /ticker    a closure per stream sends an event of 100 bytes per second, with an ID, and sleeps on the stream's timer
+//   GET /sleeper   the same with Task.sleep
 //   POST /publish  sends the body as an event to every stream
 // Arguments: the port, and the seconds after which it exits.
 
@@ -69,6 +70,15 @@ let ticker = Interceptor.eventStream("ticker") { events, context in
         number += 1
         let event = try ServerSentEvent(type: nil, data: filler, id: String(number))
         guard await events.send(event) else { return }
+        try await events.sleep(for: .seconds(1))
+    }
+}
+let sleeper = Interceptor.eventStream("sleeper") { events, context in
+    var number = 0
+    while true {
+        number += 1
+        let event = try ServerSentEvent(type: nil, data: filler, id: String(number))
+        guard await events.send(event) else { return }
         // The ticker's interval.
         try await Task.sleep(for: .seconds(1))
     }
@@ -84,6 +94,7 @@ let byPath = Interceptor(
         case "/scoped": context.enqueue(scoped)
         case "/open": context.enqueue(open)
         case "/ticker": context.enqueue(ticker)
+        case "/sleeper": context.enqueue(sleeper)
         case "/publish": context.enqueue(publish)
         default: break
         }
