@@ -106,11 +106,48 @@ struct OurDirectEncoder: EncoderUnderTest {
     var last: [UInt8] { buffer }
 }
 
+/// The same with events that were built before: only encoding is timed.
+struct OurBuiltEncoder: PullingEncoderUnderTest {
+    static func encode(_ input: EncoderInput, done: (Int, () -> [UInt8]) -> Void) async throws {
+        var events: [ServerSentEvent] = []
+        var buffer: [UInt8] = []
+        var seconds = 0.0
+        while let (type, id, data) = input.next() {
+            events.append(try ServerSentEvent(type: type, data: data, id: id))
+            if events.count == 1024 { seconds += encode(&events, into: &buffer, done: done) }
+        }
+        seconds += encode(&events, into: &buffer, done: done)
+        input.elapsed = seconds
+    }
+
+    /// Encodes and removes the events, and returns the CPU time.
+    @inline(never)
+    private static func encode(
+        _ events: inout [ServerSentEvent],
+        into buffer: inout [UInt8],
+        done: (Int, () -> [UInt8]) -> Void
+    ) -> Double {
+        guard !events.isEmpty else { return 0 }
+        let start = cpuSeconds()
+        var count = 0
+        for event in events {
+            buffer.removeAll(keepingCapacity: true)
+            event.encode(into: &buffer)
+            count &+= buffer.count
+        }
+        let end = cpuSeconds()
+        done(count) { buffer }
+        events.removeAll(keepingCapacity: true)
+        return end - start
+    }
+}
+
 let ours: [Codec] = [
     .parser("ours", OurParser.self),
     .parser("ours-borrowed", OurBorrowingParser.self),
     .encoder("ours", OurEncoder.self),
     .encoder("ours-direct", OurDirectEncoder.self),
+    .encoder("ours-built", pulling: OurBuiltEncoder.self),
 ]
 #else
 import CodecBench

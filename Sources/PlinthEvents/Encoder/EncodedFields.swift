@@ -94,15 +94,16 @@ struct EncodedFields {
         #endif
     }
 
-    /// Writes the lines of data and the blank line, and returns their end; nil without enough room.
-    @inline(never)
+    /// Writes the lines of data and the blank line while there is room, and returns their end and the remaining lines.
+    @inline(__always)
     static func writeData(
         _ data: UnsafeRawBufferPointer,
         from start: UnsafeMutableRawPointer,
         to end: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer? {
+    ) -> (end: UnsafeMutableRawPointer, rest: UnsafeRawBufferPointer?) {
         var writer = unsafe MemoryWriter(start, end: end)
-        return unsafe EncodedFields().writeText(data, to: &writer) == nil ? writer.position : nil
+        let rest = unsafe EncodedFields().writeText(data, to: &writer)
+        return unsafe (writer.position, rest)
     }
 
     /// Writes to memory and returns the number of bytes written.

@@ -18,19 +18,10 @@ extension ServerSentEvent {
     public func encode(into buffer: inout [UInt8]) {
         // Passes the parts, so that an event built only to be encoded is never assembled.
         let parts = parts
-        Self.encode(type: parts.type, data: parts.data, id: parts.id, retry: parts.retry, into: &buffer)
-    }
-
-    @usableFromInline
-    @inline(never)
-    static func encode(type: String?, data: String, id: String?, retry: Int64, into buffer: inout [UInt8]) {
-        if retry < 0, SmallEvent.append(type: type, data: data, id: id, to: &buffer) { return }
-        encodeAny(type: type, data: data, id: id, retry: retry, into: &buffer)
-    }
-
-    @inline(never)
-    private static func encodeAny(type: String?, data: String, id: String?, retry: Int64, into buffer: inout [UInt8]) {
-        unsafe withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &buffer) }
+        if parts.retry < 0, buffer.appendTypicalEvent(checkedType: parts.type, data: parts.data, checkedID: parts.id) {
+            return
+        }
+        buffer.appendAnyEvent(checkedType: parts.type, data: parts.data, checkedID: parts.id, retry: parts.retry)
     }
 
     /// Appends an encoded event without building it, from strings that are only known at run time.
@@ -48,6 +39,7 @@ extension ServerSentEvent {
     /// - Throws: ``ServerSentEventError`` if a part cannot be sent; its message names the part and the reason. Then
     ///   nothing is appended.
     /// - Complexity: O(*n*) in the size of the event.
+    @inlinable
     public static func encode(
         type: String? = nil,
         data: String,
@@ -55,9 +47,9 @@ extension ServerSentEvent {
         retry: Duration? = nil,
         into buffer: inout [UInt8]
     ) throws(ServerSentEventError) {
-        if retry == nil, SmallEvent.append(type: type, data: data, id: id, to: &buffer) { return }
+        if retry == nil, buffer.appendTypicalEvent(type: type, data: data, id: id) { return }
         let milliseconds = try check(type: type, id: id, retry: retry)
-        encodeAny(type: type, data: data, id: id, retry: milliseconds, into: &buffer)
+        buffer.appendAnyEvent(checkedType: type, data: data, checkedID: id, retry: milliseconds)
     }
 
     /// Appends the encoded event to any byte collection, with a few appends per line.
@@ -101,7 +93,7 @@ extension ServerSentEvent {
     }
 
     @inline(__always)
-    private static func withFields<R>(
+    static func withFields<R>(
         type: String?,
         data: String,
         id: String?,
@@ -130,5 +122,29 @@ extension ServerSentEvent {
     private static func withOptionalBytes<R>(_ string: String?, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
         guard let string else { return body(nil) }
         return unsafe string.withBytes { unsafe body($0) }
+    }
+}
+
+// Methods of the array rather than static ones, which would be called through a thunk that drops the metatype.
+extension [UInt8] {
+    /// Appends an event and returns true; appends nothing and returns false if it is not typical.
+    @usableFromInline
+    @inline(never)
+    mutating func appendTypicalEvent(checkedType type: String?, data: String, checkedID id: String?) -> Bool {
+        TypicalEvent.append(type: type, data: data, id: id, isChecked: true, to: &self)
+    }
+
+    /// Appends an event and returns true; appends nothing and returns false if it is not typical or may be invalid.
+    @usableFromInline
+    @inline(never)
+    mutating func appendTypicalEvent(type: String?, data: String, id: String?) -> Bool {
+        TypicalEvent.append(type: type, data: data, id: id, isChecked: false, to: &self)
+    }
+
+    /// Appends an event of any size whose parts are validated.
+    @usableFromInline
+    @inline(never)
+    mutating func appendAnyEvent(checkedType type: String?, data: String, checkedID id: String?, retry: Int64) {
+        unsafe ServerSentEvent.withFields(type: type, data: data, id: id, retry: retry) { unsafe $0.append(to: &self) }
     }
 }

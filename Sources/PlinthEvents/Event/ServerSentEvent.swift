@@ -111,7 +111,9 @@ extension ServerSentEvent {
     @usableFromInline
     @inline(never)
     static func isPlain(type: String?, id: String?) -> Bool {
-        guard let type = ShortString(type), type.count != 0, ShortString(id) != nil else { return false }
+        guard let type = ShortString(type, isChecked: false), type.count != 0,
+            ShortString(id, isChecked: false) != nil
+        else { return false }
         return true
     }
 

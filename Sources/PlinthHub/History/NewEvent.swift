@@ -41,17 +41,19 @@ public struct NewEvent: Sendable {
         isRestricted: Bool = false,
         requestedID: EventID? = nil
     ) {
-        var bytes: [UInt8] = []
         let event = event.withID(nil)
-        // The exact final size, since history retains the capacity; it already counts the blank line.
+        let size = event.encodedByteCount
         let id = requestedID?.utf8.count ?? Self.usualIDLength
-        bytes.reserveCapacity(Self.prefix + event.encodedByteCount + Self.suffix + id)
-        bytes.append(contentsOf: repeatElement(0, count: Self.prefix))
-        event.encode(into: &bytes)
-        // The blank line belongs after the ID.
-        bytes.removeLast()
+        // Exactly the final size, which already counts the blank line: appending to an array could reserve twice that.
+        let encoded = [UInt8](unsafeUninitializedCapacity: Self.prefix + size + Self.suffix + id) { memory, count in
+            memory[..<Self.prefix].initialize(repeating: 0)
+            let bytes = UnsafeMutableRawBufferPointer(memory)
+            _ = event.encode(into: UnsafeMutableRawBufferPointer(rebasing: bytes[Self.prefix..<Self.prefix + size]))
+            // Without the blank line, which belongs after the ID.
+            count = Self.prefix + size - 1
+        }
         self.init(
-            encoded: bytes,
+            encoded: encoded,
             type: event.type,
             retry: event.retry,
             topics: topics,

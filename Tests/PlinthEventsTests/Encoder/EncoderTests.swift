@@ -221,6 +221,23 @@ struct EncoderTests {
         }
     }
 
+    @Test("A line break late in long data is found", arguments: [500, 513, 528, 544, 1000, 1056])
+    func lateBreaks(_ count: Int) {
+        for place in max(0, count - 560)...count {
+            let (head, tail) = (String(repeating: "a", count: place), String(repeating: "b", count: count - place))
+            #expect(Self.encoded(.init(data: "\(head)\n\(tail)")) == "data: \(head)\ndata: \(tail)\n\n")
+        }
+    }
+
+    @Test("Any number of short lines is encoded", arguments: ["", "a", "some words"])
+    func shortLines(_ line: String) {
+        for count in 1...150 {
+            let data = Array(repeating: line, count: count).joined(separator: "\n")
+            let text = String(repeating: "data: \(line)\n", count: count)
+            #expect(Self.encoded(.init(type: "t", data: data)) == "event: t\n\(text)\n")
+        }
+    }
+
     @Test("Data cannot inject a field", arguments: ["\n", "\r", "\r\n", "\n\n", "\r\r", "\n\r", "\r\n\r\n"])
     func injection(_ lineBreak: String) {
         for field in ["event: evil", "id: 666", "retry: 1", ":", "data: forged", ""] {

@@ -198,4 +198,14 @@ struct EventFrameTests {
             #expect(run.withBytes { $0.count } == 0)
         }
     }
+
+    @Test("A new event reserves the memory of its frame and no more", arguments: [0, 10, 100, 1000, 100_000])
+    func reserves(size: Int) throws {
+        let event = NewEvent(ServerSentEvent(data: String(repeating: "x", count: size)), topics: [try topic("a")])
+        let frame = EventFrame(fields: event.encoded, id: Array("12345678-12345678901".utf8))
+        // The allocator rounds to 16 bytes, and from 128 KiB on to pages.
+        let slack = size < 10_000 ? 32 : 4096
+        #expect(event.encoded.capacity <= frame.bytes.count + slack)
+        #expect(frame.bytes.capacity <= frame.bytes.count + slack)
+    }
 }
