@@ -2,7 +2,7 @@
 
 /// Options of an event stream: heartbeat, buffer, opening, reconnection time, timeouts, errors.
 ///
-/// The defaults suit most streams.
+/// The defaults suit most streams. A hub's streams have `StreamOptions`.
 public struct EventStreamOptions: Sendable {
     /// What to send when the stream is idle.
     ///

@@ -38,7 +38,7 @@ public struct HubGap: Sendable, Hashable {
 }
 
 extension StreamOptions.GapPolicy {
-    /// Whether a gap ends a subscriber's stream.
+    /// Whether a gap ends a subscriber's stream; asked by ``Distributor`` for sockets, and by ``HubUpdates`` in process.
     ///
     /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such
     ///   a subscriber always continues: it would only meet the same gap again.

@@ -2,7 +2,7 @@
 
 package import PlinthEvents
 
-/// The options of all streams of a hub.
+/// The options of all streams of a hub; an application's stream has `EventStreamOptions`.
 public struct StreamOptions: Sendable {
     /// What happens to a subscriber that needs events that history no longer holds.
     public struct GapPolicy: Sendable, Hashable {

@@ -253,8 +253,8 @@ public final class HubService: Service {
         hub.ended(began, end)
     }
 
-    /// Logs, at most every 10 s, that there is no descriptor for a hand-off; the stream stays on its event loop.
-    func lacksDescriptors() {
+    /// Logs, at most every 10 s, that a hand-off failed; the stream stays on its event loop.
+    func couldNotHandOff() {
         let now = MonotonicTime.now()
         let complains = groups.withLock { groups in
             guard
@@ -266,7 +266,7 @@ public final class HubService: Service {
         }
         guard complains else { return }
         logger.warning(
-            "no descriptor is left to hand off a stream to the reactor; raise the limit, or allow fewer streams",
+            "no descriptor is left to hand off a stream to a reactor; raise the limit, or allow fewer streams",
             metadata: ["limit": "\(DescriptorLimit.current)", "streams": "\(hub.subscriberCount)"]
         )
     }

@@ -10,10 +10,10 @@ import PlinthHub
 extension RequestHandler {
     private struct UnknownHandedOffBody: Error {}
 
-    /// Writes the head of a hub's stream, and hands the stream off.
+    /// Writes the head of a hub's stream, and hands the socket off to a reactor, or serves it on this event loop.
     ///
     /// - Throws: `CancellationError` if the client has left.
-    func handOff(
+    func startHubStream(
         _ body: any HandedOffBody,
         _ response: Response,
         _ framing: ResponseFraming,
@@ -25,11 +25,12 @@ extension RequestHandler {
         let channel = context.channel
         release(current)
         // From here on, no other request is answered, and the client's input is ignored.
-        hasLeft = !body.service.usesReactor || !Output.isSocket || isSecure
-        isClosing = !hasLeft
+        let staysOnLoop = !body.service.usesReactor || !Output.isSocket || isSecure
+        hasLeft = staysOnLoop
+        isClosing = !staysOnLoop
         let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
         context.write(headPart(response, framing), promise: nil)
-        if hasLeft {
+        if staysOnLoop {
             context.writeAndFlush(opening, promise: nil)
             return serve(body, framing, channel)
         }
@@ -61,7 +62,7 @@ extension RequestHandler {
         }
         hasLeft = true
         guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, stream) else {
-            body.service.lacksDescriptors()
+            body.service.couldNotHandOff()
             return serve(body, framing, channel)
         }
         // The reactor's descriptor keeps the socket open; the connection counts as finished.

@@ -56,7 +56,7 @@ extension RequestHandler {
         }
         if let body = response.body.handedOff, framing.body == .unknown {
             framing.keepsAlive = false
-            if current.method != .head { return try handOff(body, response, framing, current, context) }
+            if current.method != .head { return try startHubStream(body, response, framing, current, context) }
         }
         if current.method == .head { framing.body = .none }
         current.framing = framing
@@ -144,7 +144,7 @@ extension RequestHandler {
         }
         current.hasSentAll = true
         isBodyPaused = false
-        if !current.keepsAlive || framing.version == .http2 { return closeAfterEnd(framing) }
+        if !current.keepsAlive || !Output.isSocket { return closeAfterEnd(framing) }
         current.release()
         if let end = Output.end(framing, context.channel.allocator) {
             context.write(wrapOutboundOut(end), promise: nil)

@@ -32,6 +32,8 @@ struct ResponseFraming: Sendable, Equatable {
 }
 
 /// Turns a response into what a pipeline takes: bytes on HTTP/1, parts on HTTP/2.
+///
+/// A new version of HTTP conforms here, is set up in ``HTTPServerChannel``, and joins `Way` in `Tests/ContractTests`.
 protocol ResponseOutput: SendableMetatype {
     associatedtype Part: Sendable
 

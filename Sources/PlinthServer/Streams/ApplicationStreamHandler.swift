@@ -148,6 +148,7 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
         isPutOff = stalledSince != nil
         switch events.tick(now: now, stalledSince: stalledSince) {
         case .next(let next): return next
+        // The channel has queued it and woken the event loop: `pump` writes it.
         case .heartbeat: return now
         case .none: return nil
         case .end(.timedOut):
