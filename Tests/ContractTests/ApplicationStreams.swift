@@ -7,183 +7,69 @@ import PlinthTestSupport
 
 /// The contract of an application's stream, for every way to serve it.
 enum ApplicationStreams {
-    private struct Mishap: Error {}
+    struct Mishap: Error {}
+
+    static let table = ContractTable(rows: eventRows + bufferRows + endRows, ways: Way.ofApplications)
 
     /// Serves a stream, and passes its server, a client and its recorded ends to `check`.
-    private static func stream(
+    static func stream(
         _ way: Way,
+        ends: Recorder<StreamEnd> = Recorder(),
         options: EventStreamOptions = EventStreamOptions(heartbeat: .off),
         method: String = "GET",
         ready: @escaping @Sendable (EventChannel) async throws -> Void,
         check: (ContractServer, any ContractClient, Recorder<StreamEnd>) async throws -> Void
     ) async throws {
-        let ends = Recorder<StreamEnd>()
-        let route = Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) {
-            events,
-            _ in
-            try await ready(events)
-        }
-        try await ContractServer.run(way, route) { server in
+        try await serve(way, ends: ends, options: options, ready: ready) { server in
             let client = try await server.client(method: method)
             try await check(server, client, ends)
             client.leave()
         }
     }
 
+    /// Serves a stream while `check` runs, whose client must have left by the end.
+    ///
+    /// `ends` records the stream's end, of which there may be only one.
+    static func serve(
+        _ way: Way,
+        ends: Recorder<StreamEnd>,
+        options: EventStreamOptions = EventStreamOptions(heartbeat: .off),
+        lifetime: EventStream.Lifetime = .scoped,
+        ready: @escaping @Sendable (EventChannel) async throws -> Void,
+        check: (ContractServer) async throws -> Void
+    ) async throws {
+        let route =
+            if lifetime == .scoped {
+                Interceptor.eventStream("stream", options: options, onDisconnect: { ends.record($0) }) { events, _ in
+                    try await ready(events)
+                }
+            } else {
+                Interceptor(
+                    "stream",
+                    enter: { context in
+                        try await context.startEventStream(
+                            options: options,
+                            lifetime: lifetime,
+                            onDisconnect: { ends.record($0) },
+                            ready
+                        )
+                    }
+                )
+            }
+        try await ContractServer.run(way, route, check)
+        try must(ends.values.count <= 1, "\(ends.values)")
+    }
+
     /// Sends nothing until cancelled.
-    @Sendable private static func forever(_ events: EventChannel) async throws {
+    @Sendable static func forever(_ events: EventChannel) async throws {
         try await untilCancelled()
     }
 
-    /// Waits for a stream's end, and checks that it is the only one.
-    private static func ended(_ ends: Recorder<StreamEnd>, _ end: StreamEnd) async throws {
+    /// Waits for a stream's end.
+    static func ended(_ ends: Recorder<StreamEnd>, _ end: StreamEnd) async throws {
         let found = try await ends.first()
         try must(found == [end], "\(found)")
     }
-
-    static let table = ContractTable(
-        rows: [
-            ContractRow("the head has the status and fields of an event stream") { way in
-                try await stream(way, ready: forever) { _, client, _ in
-                    let (status, fields) = try await client.head()
-                    try must(status == 200, "\(status)")
-                    try must(fields["content-type"] == "text/event-stream; charset=UTF-8", "\(fields)")
-                    try must(fields["cache-control"] == "no-cache, no-transform", "\(fields)")
-                    try must(fields["x-accel-buffering"] == "no", "\(fields)")
-                }
-            },
-            ContractRow("it opens at once with a comment") { way in
-                try await stream(way, ready: forever) { _, client, _ in
-                    let body = try await client.body(until: ":\n")
-                    try must(body == ":\n", body)
-                }
-            },
-            ContractRow("events arrive whole and in order, and the body is completed") { way in
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    for number in 0..<100 { await events.send("\(number)\nof 100") }
-                }
-                try await stream(way, ready: ready) { _, client, ends in
-                    let (body, isComplete) = try await client.end()
-                    try must(isComplete, "an incomplete body")
-                    let events = (0..<100).map { "data: \($0)\ndata: of 100\n\n" }.joined()
-                    try must(body == ":\n" + events, body)
-                    try await ended(ends, .applicationClosed)
-                }
-            },
-            ContractRow("large events arrive whole") { way in
-                let data = String(repeating: "x", count: 1_000_000)
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    for _ in 0..<5 { await events.send(data) }
-                }
-                try await stream(way, ready: ready) { _, client, ends in
-                    let (body, isComplete) = try await client.end()
-                    try must(isComplete && body.utf8.count == 2 + 5 * (6 + data.utf8.count + 2), "\(body.utf8.count)")
-                    try await ended(ends, .applicationClosed)
-                }
-            },
-            ContractRow("heartbeats are comments, events, or none") { way in
-                let beat = Heartbeat.event(ServerSentEvent(type: "beat", data: "x"), every: .milliseconds(20))
-                try await stream(way, options: .init(heartbeat: beat), ready: forever) { _, client, _ in
-                    _ = try await client.body(until: "event: beat\ndata: x\n\nevent: beat\ndata: x\n\n")
-                }
-                let comment = EventStreamOptions(heartbeat: .every(.milliseconds(20)))
-                try await stream(way, options: comment, ready: forever) { _, client, _ in
-                    _ = try await client.body(until: ":\n:\n:\n")
-                }
-                try await stream(way, ready: { await $0.send("x") }) { _, client, _ in
-                    let body = try await client.end().body
-                    try must(body == ":\ndata: x\n\n", body)
-                }
-            },
-            ContractRow("if the stream opens with its first event, an earlier error is a status") { way in
-                let options = EventStreamOptions(heartbeat: .off, opens: .withFirstEvent)
-                try await stream(way, options: options, ready: { _ in throw HTTPError(.badGateway, "no model") }) {
-                    _,
-                    client,
-                    ends in
-                    let status = try await client.head().status
-                    try must(status == 502, "\(status)")
-                    try await ended(ends, .applicationFailed)
-                }
-            },
-            ContractRow("an error after the first event ends the stream and is not sent") { way in
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    await events.send("one")
-                    throw Mishap()
-                }
-                try await stream(way, ready: ready) { _, client, ends in
-                    let body = try await client.end().body
-                    try must(body == ":\ndata: one\n\n", body)
-                    try await ended(ends, .applicationFailed)
-                }
-            },
-            ContractRow("`onError` turns an error into a last event") { way in
-                let options = EventStreamOptions(heartbeat: .off, onError: { _ in ServerSentEvent(data: "sorry") })
-                try await stream(way, options: options, ready: { _ in throw Mishap() }) { _, client, _ in
-                    let (body, isComplete) = try await client.end()
-                    try must(isComplete && body == ":\ndata: sorry\n\n", body)
-                }
-            },
-            ContractRow(
-                "HEAD gets only the head",
-                except: [.memory: "its client requests only streams"]
-            ) { way in
-                try await stream(way, method: "HEAD", ready: forever) { _, client, _ in
-                    let (status, fields) = try await client.head()
-                    try must(
-                        status == 200 && fields["content-type"]?.hasPrefix("text/event-stream") == true,
-                        "\(fields)"
-                    )
-                    let body = try await client.end().body
-                    try must(body.isEmpty, body)
-                }
-            },
-            ContractRow("it is completed at its maximum age, after the events sent") { way in
-                // Opens with its event, so that its age counts from there, however busy the machine is.
-                let options = EventStreamOptions(
-                    heartbeat: .off,
-                    opens: .withFirstEvent,
-                    maximumAge: .milliseconds(100)
-                )
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    await events.send("one")
-                    try await forever(events)
-                }
-                try await stream(way, options: options, ready: ready) { _, client, ends in
-                    let (body, isComplete) = try await client.end()
-                    try must(isComplete && body == "data: one\n\n", body)
-                    try await ended(ends, .expired)
-                }
-            },
-            ContractRow("a client that leaves cancels the ready function and is reported once") { way in
-                let cancelled = Recorder<Void>()
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    await events.send("one")
-                    do { try await forever(events) } catch { cancelled.record() }
-                }
-                try await stream(way, ready: ready) { _, client, ends in
-                    _ = try await client.body(until: "data: one\n\n")
-                    client.leave()
-                    try await cancelled.first()
-                    try await ended(ends, .clientClosed)
-                }
-            },
-            ContractRow("a shutdown completes it", except: [.memory: "there is no server"]) { way in
-                let ready: @Sendable (EventChannel) async throws -> Void = { events in
-                    await events.send("one")
-                    try await forever(events)
-                }
-                try await stream(way, ready: ready) { server, client, ends in
-                    _ = try await client.body(until: "data: one\n\n")
-                    try await server.shutDown()
-                    let (body, isComplete) = try await client.end()
-                    try must(isComplete && body == ":\ndata: one\n\n", body)
-                    try await ended(ends, .serverDraining)
-                }
-            },
-        ],
-        ways: Way.ofApplications
-    )
 }
 
 #endif

@@ -19,6 +19,10 @@ protocol ContractClient: AnyObject, Sendable {
     func end() async throws -> (body: String, isComplete: Bool)
     /// Stops reading.
     func stall()
+    /// Reads again.
+    func resume()
+    /// Runs `body` while time passes for the stream: on a test clock, it passes only here and while the client waits.
+    func asTimePasses(_ body: () async throws -> Void) async throws
     /// Closes its connection.
     func leave()
 }
@@ -89,6 +93,10 @@ actor CurlClient: ContractClient {
 
     nonisolated func stall() { curl.stall() }
 
+    nonisolated func resume() { curl.resume() }
+
+    nonisolated func asTimePasses(_ body: () async throws -> Void) async throws { try await body() }
+
     nonisolated func leave() { curl.kill() }
 }
 
@@ -97,8 +105,11 @@ final class MemoryClient: ContractClient {
     /// A response that is not a stream.
     private let refusal: NotAnEventStream?
     private let stream: TestEventStream?
+    private let readsSlowly: Bool
 
-    init(_ chain: Chain, _ request: Request) async throws {
+    /// Sends a request; a slow client pauses before each read, for a third of ``ContractServer/slowReading``.
+    init(_ chain: Chain, _ request: Request, readsSlowly: Bool = false) async throws {
+        self.readsSlowly = readsSlowly
         do {
             stream = try await chain.eventStream(for: request, timeout: patience)
             refusal = nil
@@ -131,24 +142,39 @@ final class MemoryClient: ContractClient {
                 }
                 try must(!isOver, "the end without \(mark)")
                 from = max(0, bytes.count - bytesOfMark.count)
-                // Timers fire on the clock; the yield lets tasks run.
-                self.stream?.advance(by: .milliseconds(10))
-                await Task.yield()
+                await self.passTime()
             }
         }
     }
 
     func end() async throws -> (body: String, isComplete: Bool) {
         try await wait(for: "the end of the stream") {
-            while let stream = self.stream, stream.endReason == nil {
-                stream.advance(by: .milliseconds(10))
-                await Task.yield()
-            }
+            while let stream = self.stream, stream.endReason == nil { await self.passTime() }
         }
         return (String(decoding: bytes, as: UTF8.self), stream?.endReason?.completesBody ?? true)
     }
 
+    /// Lets timers fire on the clock, and tasks run.
+    private func passTime() async {
+        if readsSlowly {
+            stream?.stall()
+            stream?.advance(by: ContractServer.slowReading / 3)
+            stream?.resume()
+        } else {
+            stream?.advance(by: .milliseconds(10))
+        }
+        await Task.yield()
+    }
+
     func stall() { stream?.stall() }
+
+    func resume() { stream?.resume() }
+
+    func asTimePasses(_ body: () async throws -> Void) async throws {
+        let clock = Task { while !Task.isCancelled { await passTime() } }
+        defer { clock.cancel() }
+        try await body()
+    }
 
     func leave() { stream?.leave() }
 }

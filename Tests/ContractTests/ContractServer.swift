@@ -14,12 +14,17 @@ import Testing
 
 /// The server of one cell of the table.
 struct ContractServer: Sendable {
+    /// Why some rows do not apply without a socket.
+    static let noConnection = "there is no connection"
+    /// How long a slow client takes to read 15 MB, a few of which the kernel buffers.
+    static let slowReading = Duration.seconds(6)
+
     let way: Way
     private let chain: Chain
     private let addresses: [BoundAddress]
     private let stop: @Sendable () async throws -> Void
 
-    /// Serves a route while `body` runs; afterwards nothing may be in progress.
+    /// Serves a route while `body` runs, whose clients must have left by the end; then nothing may be in progress.
     static func run<Result>(
         _ way: Way,
         _ route: Interceptor,
@@ -47,6 +52,7 @@ struct ContractServer: Sendable {
             try await wait(for: "the server's end") { try await run.value }
         }
         let result = try await body(ContractServer(way: way, chain: chain, addresses: addresses, stop: stop))
+        try await wait(for: "the end of all requests") { await connector.waitUntilIdle() }
         try await stop()
         #expect(connector.activityCount == 0)
         return result
@@ -76,8 +82,28 @@ struct ContractServer: Sendable {
         var options = method == "HEAD" ? ["-I"] : []
         if let lastEventID { options += ["-H", "Last-Event-ID: \(lastEventID)"] }
         let scheme = way.isSecure ? "https" : "http"
-        return try CurlClient(way, "\(scheme)://127.0.0.1:\(addresses[0].port ?? 0)\(target)", options)
+        return try CurlClient(way, "\(scheme)://127.0.0.1:\(port)\(target)", options)
     }
+
+    /// A client that reads a stream up to a text, and leaves.
+    func leaving(_ leaving: Leaving, _ target: String = "/", after mark: String) throws -> ScriptedClient {
+        try ScriptedClient(way, port: port, target, until: mark, leaving, readsSlowly: false)
+    }
+
+    /// Reads a stream slowly up to a text, and leaves.
+    ///
+    /// Over the network, the client is a process of its own, which a busy test cannot make slower.
+    func readSlowly(_ target: String = "/", until mark: String) async throws {
+        if way.hasSocket {
+            try await ScriptedClient(way, port: port, target, until: mark, .close, readsSlowly: true).finish()
+        } else {
+            let client = try await MemoryClient(chain, .get(target), readsSlowly: true)
+            _ = try await client.body(until: mark)
+            client.leave()
+        }
+    }
+
+    private var port: Int { addresses.first?.port ?? 0 }
 
     /// Shuts the server down, and waits for its end.
     func shutDown() async throws { try await stop() }

@@ -27,6 +27,9 @@ enum Way: String, CaseIterable, Sendable {
 
     var isSecure: Bool { [.tls, .http2, .hubTLS, .hubHTTP2].contains(self) }
 
+    /// What a client can reset.
+    var resets: [Leaving] { [.h2c, .http2, .hubHTTP2].contains(self) ? [.reset, .resetStream] : [.reset] }
+
     /// The options that make curl use this way.
     var curlOptions: [String] {
         switch self {

@@ -63,6 +63,11 @@ package final class ChildProcess: Sendable {
         if process.isRunning { Foundation.kill(identifier, SIGSTOP) }
     }
 
+    /// Resumes the program after ``stall()``.
+    package func resume() {
+        if process.isRunning { Foundation.kill(identifier, SIGCONT) }
+    }
+
     package func kill() {
         if process.isRunning { Foundation.kill(identifier, SIGKILL) }
     }

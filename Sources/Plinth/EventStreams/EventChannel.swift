@@ -165,9 +165,11 @@ public final class EventChannel: Sendable {
         let hasPassed = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 perform(state.withLock { $0.sleep(until: deadline, sleeper: id, continuation) })
+                transport.sleepersChanged()
             }
         } onCancel: {
             perform(state.withLock { $0.cancelSleeper(id) })
+            transport.sleepersChanged()
         }
         state.withLock { $0.forgetWaiter(id) }
         if hasPassed { return }
@@ -282,6 +284,11 @@ public final class EventChannel: Sendable {
         state.withLock { $0.sleeperCount }
     }
 
+    /// Whether there is something to pull.
+    package var hasPending: Bool {
+        state.withLock { $0.hasPending }
+    }
+
     /// The deadline that the transport's timer must not miss, for a transport that was woken and cannot pull.
     package func takeSleepDeadline() -> MonotonicTime {
         state.withLock { $0.takeSleepDeadline() }
@@ -336,6 +343,15 @@ public final class EventChannel: Sendable {
     /// Whether an event has been sent.
     var hasEvents: Bool {
         state.withLock { $0.hasEvents }
+    }
+
+    /// Ends a stream that has not opened; atomic, since its time to open may pass meanwhile.
+    ///
+    /// - Returns: False if it has opened; then it is not ended.
+    func endUnlessOpened(_ reason: StreamEnd) -> Bool {
+        let actions = state.withLock { $0.hasOpened ? nil : $0.end(reason) }
+        if let actions { perform(actions) }
+        return actions != nil
     }
 
     /// Whether to write the head: an event was sent, or the wait for one has timed out.

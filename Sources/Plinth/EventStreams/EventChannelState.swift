@@ -182,6 +182,9 @@ struct EventChannelState {
         return actions
     }
 
+    /// Whether a pull would find something.
+    var hasPending: Bool { !control.isEmpty || !buffer.isEmpty || isClosed }
+
     // MARK: - Sleeping
 
     /// The transport whose timer ends a sleep; nil before there is a connection.

@@ -20,7 +20,8 @@ public struct EventStream: Sendable {
     ///
     /// Called in its own task after the stream has ended, if its head was written or its ready function has started. If
     /// the stream stays open after its ready function (``Lifetime/open``), it is called after that has returned, so it
-    /// can undo what the ready function set up. A graceful shutdown waits for it.
+    /// can undo what the ready function set up. A graceful shutdown waits for it, if the stream had
+    /// its connection.
     public typealias OnDisconnect = @Sendable (StreamEnd) async -> Void
 
     /// Whether the stream ends when its ready function returns.
@@ -168,7 +169,7 @@ public struct EventStream: Sendable {
         holder.life.whenReturned(onReturn)
     }
 
-    /// Waits for the ready function to return; cancelling the wait cancels the function.
+    /// Waits for the ready function to return; cancelling the wait ends the stream, which cancels the function.
     package func returned() async {
         try? await holder.life.returned()
     }

@@ -14,6 +14,12 @@ package protocol EventStreamTransport: AnyObject, Sendable {
     func wake(_ channel: EventChannel)
     /// The time by which the channel's deadlines are measured.
     var now: MonotonicTime { get }
+    /// Notifies the transport that a sleep has begun or was cancelled. Default: does nothing.
+    func sleepersChanged()
+}
+
+extension EventStreamTransport {
+    package func sleepersChanged() {}
 }
 
 /// Serves one channel on behalf of a transport that has many.

@@ -10,15 +10,10 @@ import Synchronization
 ///
 /// Reentrancy: callbacks run outside of the lock and may call any method.
 final class StreamLife: Sendable {
-    private struct Run {
-        let task: Task<Void, Never>
-        /// Called when the ready function has returned.
-        var onReturn: [@Sendable () -> Void] = []
-    }
-
     private enum Phase {
         case idle(EventStream.Ready)
-        case running(Run)
+        /// Running; the actions are called when it has returned.
+        case running([@Sendable () -> Void])
         /// The ready function has returned, or is never called. It and its captures are released, as the stream may
         /// stay open for long. The error was thrown before the stream opened, so it becomes an HTTP status.
         case over((any Error)?)
@@ -66,7 +61,7 @@ final class StreamLife: Sendable {
                 return nil
             case .idle(let ready):
                 let task = Task { await run(ready, logger) }
-                phase = .running(Run(task: task))
+                phase = .running([])
                 return task
             case .running, .over:
                 return nil
@@ -85,25 +80,21 @@ final class StreamLife: Sendable {
     /// Calls an action when the ready function has returned; at once if it is not running.
     func whenReturned(_ action: @escaping @Sendable () -> Void) {
         let isRunning = phase.withLock { phase in
-            guard case .running(var run) = phase else { return false }
-            run.onReturn.append(action)
-            phase = .running(run)
+            guard case .running(let actions) = phase else { return false }
+            phase = .running(actions + [action])
             return true
         }
         if !isRunning { action() }
     }
 
-    /// Waits for the ready function to return; cancelling the wait cancels the function.
+    /// Waits for the ready function to return; cancelling the wait ends the stream, which cancels the function.
     ///
     /// - Throws: The error that it threw before the stream opened.
     func returned() async throws {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in whenReturned { continuation.resume() } }
         } onCancel: {
-            let task = phase.withLock { phase -> Task<Void, Never>? in
-                if case .running(let run) = phase { run.task } else { nil }
-            }
-            task?.cancel()
+            channel.disconnect(.clientClosed)
         }
         let failure = phase.withLock { phase -> (any Error)? in
             if case .over(let failure) = phase { failure } else { nil }
@@ -118,9 +109,8 @@ final class StreamLife: Sendable {
             try await ready(channel)
             if lifetime.endsWithReadyFunction { channel.close() }
         } catch {
-            if opensWithEvent, !channel.hasOpened {
+            if opensWithEvent, channel.endUnlessOpened(.applicationFailed) {
                 // The head has not been written, so the error can still become an HTTP status.
-                channel.end(.applicationFailed)
                 failure = error
             } else {
                 fail(error, logger)
@@ -129,9 +119,9 @@ final class StreamLife: Sendable {
         // The cancellation action would retain the finished task.
         channel.forgetCancellation()
         let actions = phase.withLock { phase -> [@Sendable () -> Void] in
-            guard case .running(let run) = phase else { return [] }
+            guard case .running(let actions) = phase else { return [] }
             phase = .over(failure)
-            return run.onReturn
+            return actions
         }
         for action in actions { action() }
     }

@@ -12,7 +12,8 @@ extension Interceptor {
         Interceptor(
             "development-errors",
             leave: { context in
-                guard !context.isResponseSent, let response = context.response, response.body.eventStream == nil
+                guard !context.isResponseSent, let body = context.response?.body, body.eventStream == nil,
+                    body.handedOff == nil
                 else { return }
                 context.response?.headers[.cacheControl] = "no-store"
             },

@@ -76,13 +76,13 @@ extension HubEndpoints {
             return try await authorizer.grant(for: request)
         } catch let error as HTTPError {
             throw error
-        } catch let error as CancellationError {
-            throw error
         } catch {
+            // By the task, not by the error: what the authorizer waited for may fail because the client has left.
+            if Task.isCancelled { throw CancellationError() }
             request.logger.error("the hub's authorizer failed", metadata: ["error": "\(error)"])
             throw HTTPError(
                 .serviceUnavailable,
-                .failed,
+                .unavailable,
                 "the request could not be authorized; try again later",
                 headers: [.retryAfter: "1"]
             )

@@ -8,12 +8,12 @@ import PlinthHub
 extension HubEndpoints {
     func subscribe(_ request: Request) async throws -> Response {
         let selection = Selection([.exact(try topic(request))])
-        return try await stream(request, selection, try await grant(request), namesTopic: false)
+        return try await stream(request, selection, try await streamGrant(request), namesTopic: false)
     }
 
     func subscribeToSeveral(_ request: Request) async throws -> Response {
         let selection = Selection(try selectors(request.queryParameters, "?"))
-        return try await stream(request, selection, try await grant(request), namesTopic: true)
+        return try await stream(request, selection, try await streamGrant(request), namesTopic: true)
     }
 
     /// The most bytes of a subscription's form: 64 KiB.
@@ -51,7 +51,7 @@ extension HubEndpoints {
         guard request.admitsEventStream else {
             throw HTTPError(.notAcceptable, .notAcceptable, "the response is an event stream, which `Accept` excludes")
         }
-        let grant = try await grant(request)
+        guard let grant = try await streamGrant(request) else { return comeBackLater }
         let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
         let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
         let selection = Selection(try selectors(form, ""))
@@ -86,11 +86,11 @@ extension HubEndpoints {
     private func stream(
         _ request: Request,
         _ selection: Selection,
-        _ grant: HubGrant,
+        _ grant: HubGrant?,
         namesTopic: Bool,
         form: FormParameters = FormParameters()
     ) async throws -> Response {
-        guard let permit = service.limit.take() else { return full }
+        guard let grant, let permit = service.limit.take() else { return comeBackLater }
         let start = start(request, form)
         let stream = AdmittedStream(
             selection: selection,
@@ -124,10 +124,19 @@ extension HubEndpoints {
     /// Reserved: no event has it.
     private static let malformed = EventID(trusted: Array("#malformed".utf8))
 
-    /// The response at the limit of streams.
+    /// The grant of a subscription; nil if the authorizer failed.
+    private func streamGrant(_ request: Request) async throws -> HubGrant? {
+        do {
+            return try await grant(request)
+        } catch let error as HTTPError where error.code == HubErrorCode.unavailable.rawValue {
+            return nil
+        }
+    }
+
+    /// The response at the limit of streams, and while nobody can be authorized.
     ///
     /// After any status but 200, a browser's `EventSource` would give up for good.
-    private var full: Response {
+    private var comeBackLater: Response {
         Response(
             headers: [.contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-cache, no-transform"],
             body: .bytes(service.hub.options.retryBlock(times: 4))

@@ -27,6 +27,7 @@ enum HubErrorCode: String, CaseIterable {
     case hostForeign = "host-foreign"
     case originForeign = "origin-foreign"
     case notTaken = "not-taken"
+    case unavailable
     case failed
 
     /// The code of an error that was thrown without one.

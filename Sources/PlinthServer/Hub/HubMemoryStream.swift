@@ -10,10 +10,21 @@ import Synchronization
 final class HubMemoryStream: DeliveryGroup, MemoryStream {
     private final class Sink: StreamSink {
         let connection: any MemoryConnection
+        /// The opening bytes that the client has not taken.
+        var opening: [UInt8] = []
 
         init(_ connection: any MemoryConnection) { self.connection = connection }
 
-        func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite { .took(connection.take(bytes)) }
+        func open() -> Bool {
+            guard !opening.isEmpty else { return true }
+            guard opening.withUnsafeBytes({ connection.take($0) }) > 0 else { return false }
+            opening = []
+            return true
+        }
+
+        func write(_ bytes: UnsafeRawBufferPointer, to slot: Int) -> StreamWrite {
+            .took(open() ? connection.take(bytes) : 0)
+        }
     }
 
     private typealias Ended = (reason: StreamEnd, notify: @Sendable (StreamEnd) -> Void)
@@ -45,7 +56,8 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
     /// Writes the opening bytes and adds the subscriber.
     func begin(_ request: StreamRequest, opening: [UInt8]) {
         run { state, now in
-            _ = opening.withUnsafeBytes { state.sink.write($0, to: 0) }
+            state.sink.opening = opening
+            _ = state.sink.open()
             state.onEnd = request.onEnd
             state.slot = state.distributor.add(request.selection, request.start, request.form, now: now)
         }
@@ -62,11 +74,12 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
     }
 
     private func deliver() {
-        let (skipped, entries) = pending.withLock { pending in
-            pending.isScheduled = false
-            return pending.entries.take()
-        }
         run { state, now in
+            // Taken under the stream's lock, so that two deliveries keep their order.
+            let (skipped, entries) = pending.withLock { pending in
+                pending.isScheduled = false
+                return pending.entries.take()
+            }
             if let skipped { state.distributor.skip(to: skipped) }
             state.distributor.deliver(entries, state.sink, now: now)
         }
@@ -76,6 +89,7 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
 
     func hasRoom() {
         run { state, now in
+            _ = state.sink.open()
             if let slot = state.slot { state.distributor.isWritable(slot, state.sink, now: now) }
         }
     }
@@ -87,29 +101,37 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
     }
 
     func drain() {
+        end(where: { _ in true }, .serverDraining)
+    }
+
+    /// Ends the stream, and completes its body.
+    func end(where isMeant: (Selection) -> Bool, _ end: StreamEnd) {
         run { state, now in
-            if let slot = state.slot { state.distributor.end(slot, .serverDraining, state.sink, now: now) }
+            for slot in state.distributor.slots(where: isMeant) {
+                state.distributor.end(slot, end, state.sink, now: now)
+            }
         }
     }
 
     private func run(_ body: (inout State, MonotonicTime) -> Void) {
         let now = connection.now
-        let (ended, requests, wait) = state.withLock { state -> (Ended?, [Distributor.ReadRequest], Int64?) in
+        let (ended, requests) = state.withLock { state -> (Ended?, [Distributor.ReadRequest]) in
             body(&state, now)
             while !state.distributor.unfinished.isEmpty { state.distributor.proceed(state.sink, now: now) }
             let requests = state.distributor.requests
             state.distributor.requests = []
             guard let end = state.distributor.ended.first?.reason, let onEnd = state.onEnd.take() else {
-                return (nil, requests, state.distributor.untilTick(now: now))
+                // Under the lock, so that the latest deadline is the one that counts.
+                let wait = state.distributor.untilTick(now: now)
+                if let wait { connection.schedule(at: now + .nanoseconds(max(1, wait))) }
+                return (nil, requests)
             }
             state.distributor.ended = []
             state.slot = nil
-            return ((end, onEnd), requests, nil)
+            return ((end, onEnd), requests)
         }
-        if let wait { connection.schedule(at: now + .nanoseconds(max(1, wait))) }
         for request in requests { Task { await read(request) } }
         guard let ended else { return }
-        hub.remove(group: self)
         ended.notify(ended.reason)
         connection.finish(ended.reason)
     }

@@ -11,6 +11,7 @@ import Darwin
 #endif
 public import Logging
 import NIOCore
+import Plinth
 public import PlinthHub
 #if os(Linux)
 import PlinthReactor
@@ -79,6 +80,8 @@ public final class HubService: Service {
 
     private struct Groups {
         var loops: [ObjectIdentifier: HubLoopGroup] = [:]
+        /// Streams of tests without a socket.
+        var memory: [ObjectIdentifier: HubMemoryStream] = [:]
         #if os(Linux)
         var reactors: [Reactor]?
         #endif
@@ -145,6 +148,7 @@ public final class HubService: Service {
     public func endStreams(where isMeant: @escaping @Sendable (Selection) -> Bool) {
         let groups = self.groups.withLock { $0 }
         for group in groups.loops.values { group.end(where: isMeant, .ended) }
+        for stream in groups.memory.values { stream.end(where: isMeant, .ended) }
         #if os(Linux)
         for reactor in groups.reactors ?? [] { reactor.end(where: isMeant, reason: .ended) }
         #endif
@@ -175,6 +179,7 @@ public final class HubService: Service {
             return groups
         }
         for group in groups.loops.values { group.drain() }
+        for stream in groups.memory.values { stream.drain() }
         #if os(Linux)
         let reactors = groups.reactors ?? []
         for reactor in reactors { reactor.drain() }
@@ -279,6 +284,18 @@ public final class HubService: Service {
             groups.loops[ObjectIdentifier(loop)] = group
             return group
         }
+    }
+
+    /// A group of its own for a stream without a socket.
+    func addMemoryStream(on connection: any MemoryConnection) -> HubMemoryStream {
+        let stream = hub.add { HubMemoryStream(hub: hub, head: $0, connection: connection) }
+        groups.withLock { $0.memory[ObjectIdentifier(stream)] = stream }
+        return stream
+    }
+
+    func removeMemoryStream(_ stream: HubMemoryStream) {
+        hub.remove(group: stream)
+        groups.withLock { $0.memory[ObjectIdentifier(stream)] = nil }
     }
 
     #if os(Linux)

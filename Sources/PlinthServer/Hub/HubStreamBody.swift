@@ -51,8 +51,13 @@ struct HubStreamBody: HandedOffBody {
     }
 
     func begin(on connection: any MemoryConnection) -> any MemoryStream {
-        let stream = service.hub.add { HubMemoryStream(hub: service.hub, head: $0, connection: connection) }
-        stream.begin(service.streamRequest(self.stream(isChunked: false), .process), opening: preamble)
+        let stream = service.addMemoryStream(on: connection)
+        var request = service.streamRequest(self.stream(isChunked: false), .process)
+        request.onEnd = { [service, onEnd = request.onEnd] end in
+            service.removeMemoryStream(stream)
+            onEnd(end)
+        }
+        stream.begin(request, opening: preamble)
         return stream
     }
 }

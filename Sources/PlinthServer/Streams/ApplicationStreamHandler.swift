@@ -140,7 +140,8 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
 
     /// Schedules the next check no later than a time.
     private func fires(by deadline: MonotonicTime) {
-        guard deadline < .distantFuture else { return }
+        // Not of a stream that the last write has ended: its timer would keep it in memory.
+        guard !isOver, deadline < .distantFuture else { return }
         if !isScheduled || deadline < fireTime { loop.schedule(self, at: deadline) }
     }
 

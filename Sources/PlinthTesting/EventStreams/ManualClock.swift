@@ -70,10 +70,9 @@ public final class ManualClock: Clock, Sendable {
         /// IDs of sleepers that were cancelled before they slept.
         var cancelled: Set<Int> = []
         var tickers: [ObjectIdentifier: any ManualTicker] = [:]
-        /// The numbers of tasks that sleep on streams.
-        var streamSleepers: [ObjectIdentifier: Int] = [:]
 
-        var sleeperCount: Int { sleepers.count + streamSleepers.values.reduce(0, +) }
+        /// Asks the tickers under the clock's lock: they must not call the clock under a lock of theirs.
+        var sleeperCount: Int { sleepers.count + tickers.values.reduce(0) { $0 + $1.sleeperCount } }
     }
 
     private let state: Watched<State>
@@ -195,23 +194,20 @@ public final class ManualClock: Clock, Sendable {
     }
 
     func remove(_ ticker: any ManualTicker) {
-        state.update { state in
-            state.tickers[ObjectIdentifier(ticker)] = nil
-            state.streamSleepers[ObjectIdentifier(ticker)] = nil
-        }
+        state.update { $0.tickers[ObjectIdentifier(ticker)] = nil }
     }
 
-    /// Sets the number of tasks that sleep on a ticker's stream.
-    func setSleeperCount(_ count: Int, of ticker: any ManualTicker) {
-        state.update { state in
-            guard state.tickers[ObjectIdentifier(ticker)] != nil else { return }
-            state.streamSleepers[ObjectIdentifier(ticker)] = count
-        }
+    /// Makes ``waitForSleepers(_:timeout:)`` count again.
+    func sleepersChanged() {
+        state.update { _ in }
     }
 }
 
 /// An object that a manual clock drives.
 protocol ManualTicker: AnyObject, Sendable {
+    /// The number of tasks that sleep on the ticker's stream.
+    var sleeperCount: Int { get }
+
     /// The next deadline, as the time since the clock's start.
     var deadline: Duration { get }
 

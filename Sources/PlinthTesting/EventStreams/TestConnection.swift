@@ -57,6 +57,8 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         var stream: EventStream?
         /// The stream of a hub, in place of an application's.
         var memoryStream: (any MemoryStream)?
+        /// Whether the response is a stream that was attached to this connection.
+        var isStreaming = false
         var sentEarly: Response?
         var task: Task<Void, Never>?
         var hasLeft = false
@@ -139,7 +141,9 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
     /// Runs a stream's ready function, if the stream has its connection.
     private func start(_ stream: EventStream?, of request: Request) async {
         guard let stream else { return }
-        guard isStreaming else { return stream.abandon(.clientClosed) }
+        guard isStreaming else {
+            return stream.abandon(state.withLock { $0.hasLeft } ? .clientClosed : .applicationClosed)
+        }
         stream.start(logger: request.logger)
         await stream.returned()
     }
@@ -148,7 +152,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
     var sentEarly: Response? { state.withLock { $0.sentEarly } }
 
     /// Whether the response is an event stream attached to this connection.
-    var isStreaming: Bool { state.withLock { $0.stream != nil || $0.memoryStream != nil } }
+    var isStreaming: Bool { state.withLock { $0.isStreaming } }
 
     func sendHead(_ response: Response, for request: Request) async throws {
         try begin(response, for: request, of: request.method)
@@ -162,11 +166,15 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         let hasBody = method != .head && response.status != .noContent && response.status != .notModified
         let stream = hasBody ? response.body.eventStream : nil
         let hasLeft = state.withLock { state in
-            if !state.hasLeft { state.stream = stream }
+            if !state.hasLeft {
+                state.stream = stream
+                state.isStreaming = stream != nil
+            }
             return state.hasLeft
         }
         if hasLeft { throw CancellationError() }
         if let stream {
+            clock.add(self)
             stream.channel.attach(
                 self,
                 preamble: stream.preamble,
@@ -174,14 +182,14 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
                 now: now
             )
             state.withLock { $0.deadline = min($0.deadline, stream.channel.firstTick) }
-            clock.add(self)
             if state.withLock({ $0.isDone }) { clock.remove(self) }
         }
         if hasBody, let body = response.body.handedOff {
             clock.add(self)
             let memoryStream = body.begin(on: self)
             let (isDone, hasLeft) = state.withLock { state in
-                state.memoryStream = memoryStream
+                state.isStreaming = true
+                if !state.isDone { state.memoryStream = memoryStream }
                 return (state.isDone, state.hasLeft)
             }
             if hasLeft { memoryStream.leave(.clientClosed) }
@@ -201,11 +209,11 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
             state.hasLeft = true
             return (state.task, state.stream, state.memoryStream)
         }
+        // The stream first, as in a connector: what the task does about its cancellation must not become the reason.
+        stream?.channel.disconnect(reason)
         task?.cancel()
         memoryStream?.leave(reason)
-        guard let stream else { return }
-        stream.channel.disconnect(reason)
-        complete(stream)
+        if let stream { complete(stream) }
     }
 
     /// Starts the server's shutdown.
@@ -222,6 +230,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
 
     /// Lets the client read again.
     func resume() {
+        let now = self.now
         state.withLock { state in
             state.isStalled = false
             state.stalledSince = nil
@@ -239,10 +248,11 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
 
     private func pullNow() {
         let now = self.now
+        let hasPending = state.withLock { $0.stream }?.channel.hasPending ?? false
         let stream = state.withLock { state -> EventStream? in
             guard !state.isDone, let stream = state.stream else { return nil }
             if state.isStalled {
-                if state.stalledSince == nil {
+                if state.stalledSince == nil, hasPending {
                     state.stalledSince = now
                     state.deadline = now
                 }
@@ -257,10 +267,18 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         }
         if let stream { pump(stream) }
         guard let channel = state.withLock({ $0.isDone ? nil : $0.stream?.channel }) else { return }
+        // A client that reads nothing would never read the end.
+        if channel.disconnectReason == .lagged, state.withLock({ $0.isStalled }) { return leave(.lagged) }
         let sleepDeadline = channel.takeSleepDeadline()
         state.withLock { $0.deadline = min($0.deadline, sleepDeadline) }
-        clock.setSleeperCount(channel.sleeperCount, of: self)
+        clock.sleepersChanged()
+        // The test may have advanced the clock past the deadline before it was set.
+        if sleepDeadline <= self.now { tick(at: clock.now.offset) }
     }
+
+    var sleeperCount: Int { state.withLock { $0.isDone ? nil : $0.stream }?.channel.sleeperCount ?? 0 }
+
+    func sleepersChanged() { clock.sleepersChanged() }
 
     private func pump(_ stream: EventStream) {
         while true {
@@ -319,6 +337,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         state.withLock { state in
             state.isDone = true
             state.deadline = .distantFuture
+            state.memoryStream = nil
         }
         clock.remove(self)
         received.update { received in
@@ -357,6 +376,6 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
             deadline = now + .seconds(1)
         }
         state.withLock { $0.deadline = min($0.deadline, deadline) }
-        clock.setSleeperCount(stream.channel.sleeperCount, of: self)
+        clock.sleepersChanged()
     }
 }

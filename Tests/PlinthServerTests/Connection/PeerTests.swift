@@ -58,33 +58,6 @@ struct PeerTests {
         }
     }
 
-    @Test(
-        "curl's leaving is seen at once",
-        arguments: ["--http1.0", "--http1.1", "--http2-prior-knowledge", "tls1", "tls2"]
-    )
-    func leaves(how: String) async throws {
-        let ends = Recorder<StreamEnd>()
-        let identity = try await Certificates.shared.identity()
-        try await withServer(
-            [routes(["/": endless(ends)])],
-            configure: {
-                $0.addresses = [.tcp(port: 0), .tls(port: 0, identity: identity)]
-            }
-        ) { server in
-            let isSecure = how.hasPrefix("tls")
-            let option = isSecure ? (how == "tls1" ? "--http1.1" : "--http2") : how
-            let port = server.addresses[isSecure ? 1 : 0].port ?? 0
-            let curl = try ChildProcess(
-                "curl",
-                ["-skN", option, "\(isSecure ? "https" : "http")://127.0.0.1:\(port)/"]
-            )
-            _ = try await curl.output(until: "data: first\n\n")
-            curl.kill()
-            #expect(try await ends.first() == [.clientClosed])
-        }
-        #expect(ends.values.count == 1)
-    }
-
     @Test("bodies in both directions over HTTP/2")
     func bodiesOverHTTP2() async throws {
         let file = try TemporaryFolder.shared.path("upload")

@@ -322,17 +322,6 @@ struct HubHandOffTests {
         }
     }
 
-    @Test("A stream is completed at its maximum age", arguments: Held.allCases)
-    func expires(held: Held) async throws {
-        try await withHub(held.configuration, options: StreamOptions(maximumAge: .milliseconds(200))) { hub in
-            let client = try await hub.subscribe("/topics/a")
-            try await client.end()
-            #expect(client.isComplete)
-            client.raw.close()
-            #expect(try await hub.hasEnded(1) == [.expired])
-        }
-    }
-
     // MARK: - The end
 
     @Test(

@@ -9,30 +9,6 @@ import Testing
 /// Heartbeats in real time; other tests cover their logic with a test clock.
 @Suite("Heartbeats on the wire")
 struct HeartbeatTests {
-    @Test("An idle stream sends comments")
-    func idle() async throws {
-        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.milliseconds(100)))) { _, _ in
-            try await untilCancelled()
-        }
-        try await withServer([routes(["/": stream])]) { server in
-            let client = try await server.requesting("/", version: "1.0")
-            _ = try await client.read(until: "\r\n\r\n:\n:\n:\n")
-        }
-    }
-
-    @Test("A heartbeat can be an event")
-    func event() async throws {
-        let heartbeat = Heartbeat.event(ServerSentEvent(type: "ping", data: ""), every: .milliseconds(100))
-        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: heartbeat)) { _, _ in
-            try await untilCancelled()
-        }
-        try await withServer([routes(["/": stream])]) { server in
-            let client = try await server.requesting("/")
-            _ = try await client.read(until: "event: ping\n")
-            _ = try await client.read(until: "event: ping\n")
-        }
-    }
-
     @Test("A busy stream sends no heartbeats")
     func busy() async throws {
         let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .every(.seconds(5)))) { events, _ in

@@ -226,24 +226,6 @@ final class RawClient: Sendable {
         }
     }
 
-    /// Reads at a given rate, on one thread, so that other tests do not disturb it.
-    ///
-    /// - Returns: The number of bytes read before the end; reading stops at `limit`.
-    func count(upTo limit: Int, bytesPerSecond: Double) async throws -> Int {
-        try await Self.blocking { [self] in
-            var bytes = 0
-            while true {
-                let count = pending.withLock { pending in
-                    defer { pending.removeAll() }
-                    return pending.count
-                }
-                bytes += count
-                Thread.sleep(forTimeInterval: Double(count) / bytesPerSecond)
-                guard bytes < limit, case .bytes = receive(until: .now() + patience / .seconds(1)) else { return bytes }
-            }
-        }
-    }
-
     /// Whether neither bytes nor the end arrive for `limit` seconds.
     func isQuiet(for limit: Double) async throws -> Bool {
         try await Self.blocking { [self] in

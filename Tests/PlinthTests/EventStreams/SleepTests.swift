@@ -44,13 +44,7 @@ struct SleepTests {
                 try await group.waitForAll()
             }
         }
-        while stream.clock.sleeperCount < 3 {
-            // A later deadline wakes nobody, so its sleeper is counted when the stream is served next.
-            stream.advance(by: .zero)
-            stream.stall()
-            stream.resume()
-            await Task.yield()
-        }
+        try await stream.clock.waitForSleepers(3)
         for seconds in 1...3 {
             stream.advance(by: .seconds(1))
             try await stream.expectEvent(data: "\(seconds)")
