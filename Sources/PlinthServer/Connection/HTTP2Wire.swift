@@ -50,14 +50,26 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
     private var input = Input.passing(prefaceLength, isSettings: false)
     private var hasAcknowledged = false
     private var hasAnnounced = false
-    /// The head of a DATA frame has been written, and its payload is the next write.
-    private var owesPayload = false
+    /// The head of a DATA frame, whose payload is the next write.
+    private var dataHead: ByteBuffer?
+    /// The connection's streams.
+    private let limit: HTTP2StreamLimit
+    /// The bytes written since the last flush.
+    private var unflushedBytes = 0
+    /// Whether the event loop flushes at the end of its round.
+    private var isFlushPostponed = false
+
+    /// More bytes than this are flushed within a round.
+    private static let maximumUnflushedBytes = 32 * 1024
+    /// A larger payload is not copied behind its head.
+    private static let maximumMergedPayload = 4 * 1024
     private var discarded = 0
     /// Whether NIO has ended the connection for an error.
     private(set) var hasSentError = false
 
-    init(loop: LoopContext, maximumStreams: Int) {
+    init(loop: LoopContext, limit: HTTP2StreamLimit, maximumStreams: Int) {
         self.loop = loop
+        self.limit = limit
         self.maximumStreams = UInt32(clamping: maximumStreams)
     }
 
@@ -74,12 +86,18 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard case .byteBuffer(var buffer) = unwrapOutboundIn(data) else {
-            owesPayload = false
+            writeDataHead(context)
             return context.write(data, promise: promise)
         }
-        if owesPayload {
-            owesPayload = false
-            return context.write(data, promise: promise)
+        unflushedBytes += buffer.readableBytes
+        if var head = dataHead.take() {
+            // One write, and over TLS one record, for a small frame.
+            guard buffer.readableBytes <= Self.maximumMergedPayload else {
+                context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
+                return context.write(data, promise: promise)
+            }
+            head.writeBuffer(&buffer)
+            return context.write(wrapOutboundOut(.byteBuffer(head)), promise: promise)
         }
         let start = buffer.readerIndex
         guard buffer.readableBytes >= Self.headLength, let kind: UInt8 = buffer.getInteger(at: start + 3) else {
@@ -87,9 +105,13 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         }
         switch kind {
         case 0:
-            owesPayload =
+            let owesPayload =
                 buffer.readableBytes == Self.headLength
                 && buffer.readableBytesView.prefix(3).contains { $0 != 0 }
+            if owesPayload, promise == nil {
+                dataHead = buffer
+                return
+            }
         case 4 where !hasAnnounced:
             hasAnnounced = true
             announce(in: &buffer)
@@ -101,6 +123,30 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         default: break
         }
         context.write(data, promise: promise)
+    }
+
+    private func writeDataHead(_ context: ChannelHandlerContext) {
+        guard let head = dataHead.take() else { return }
+        context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
+    }
+
+    func flush(context: ChannelHandlerContext) {
+        writeDataHead(context)
+        if isFlushPostponed, unflushedBytes <= Self.maximumUnflushedBytes { return }
+        // With one stream there is nothing to gather, and its connection is in the cache now.
+        if limit.count > 1, unflushedBytes <= Self.maximumUnflushedBytes, loop.postponesFlush(of: self) {
+            isFlushPostponed = true
+            return
+        }
+        unflushedBytes = 0
+        context.flush()
+    }
+
+    /// Flushes what was written in a round of the event loop.
+    func flushRound() {
+        isFlushPostponed = false
+        unflushedBytes = 0
+        context?.flush()
     }
 
     /// Puts the announced limit into NIO's SETTINGS.
@@ -228,6 +274,9 @@ final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
         open.value.remove(ObjectIdentifier(channel))
         manager.streamClosed(id, channel: channel)
     }
+
+    /// The number of open streams.
+    var count: Int { open.value.count }
 
     /// Takes a new stream into account.
     ///

@@ -102,7 +102,7 @@ struct HTTPServerChannel: ServerChildChannel {
             manager: manager.http2StreamDelegate,
             eventLoop: channel.eventLoop
         )
-        let wire = HTTP2Wire(loop: loop, maximumStreams: maximumStreams)
+        let wire = HTTP2Wire(loop: loop, limit: limit, maximumStreams: maximumStreams)
         try channel.pipeline.syncOperations.addHandler(wire)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server,

@@ -189,6 +189,8 @@ final class HubLoopGroup: DeliveryGroup {
             return loop.eventLoop.execute { self.run(later.value) }
         }
         local.isBusy = true
+        loop.beginRound()
+        defer { loop.endRound() }
         let now = MonotonicTime.now()
         let sink = local.sink
         body(&local.distributor, sink, now)

@@ -61,6 +61,10 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         var served: [EventChannel] = []
         /// The buffer that events are encoded into; reused.
         var scratch: [UInt8] = []
+        /// How many rounds of deliveries are in progress.
+        var rounds = 0
+        /// HTTP/2 connections to flush at the end of the round.
+        var unflushed: [HTTP2Wire] = []
         var isDraining = false
         var date: (second: Int, text: String) = (0, "")
     }
@@ -101,6 +105,8 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
             local.value.served = streams
         }
         let now = MonotonicTime.now()
+        beginRound()
+        defer { endRound() }
         for (number, stream) in streams.enumerated() {
             // With many streams, a stream's memory has left the cache since its last event. While this stream is in the
             // kernel, the next one's connection and the channel of the one after that are prefetched.
@@ -119,6 +125,29 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
     }
 
     // MARK: - On the event loop
+
+    /// Begins a round of deliveries: until its end, HTTP/2 connections with several streams do not flush.
+    func beginRound() {
+        local.value.rounds += 1
+    }
+
+    /// Ends a round, and flushes what it has written.
+    func endRound() {
+        local.value.rounds -= 1
+        guard local.value.rounds == 0, !local.value.unflushed.isEmpty else { return }
+        let unflushed = local.value.unflushed
+        local.value.unflushed = []
+        for wire in unflushed { wire.flushRound() }
+    }
+
+    /// Postpones the flush of a connection to the end of the round.
+    ///
+    /// - Returns: False outside of a round.
+    func postponesFlush(of wire: HTTP2Wire) -> Bool {
+        guard local.value.rounds > 0 else { return false }
+        local.value.unflushed.append(wire)
+        return true
+    }
 
     /// Schedules a timer, or reschedules it.
     func schedule(_ timer: LoopTimer, at deadline: MonotonicTime) {

@@ -52,7 +52,9 @@ struct HubErrorTests {
     ]
 
     /// Codes that need more than a request; other tests cover them.
-    static let others: Set<String> = ["bad-id", "unauthorized", "forbidden", "timeout", "failed", "not-taken", "unavailable"]
+    static let others: Set<String> = [
+        "bad-id", "unauthorized", "forbidden", "timeout", "failed", "not-taken", "unavailable",
+    ]
 
     private static func table() throws -> [Row] {
         var root = URL(fileURLWithPath: #filePath)
