@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares two builds of `plinth serve`: what a delivery costs before and after a change.
 
-    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,loops,tls,h2] [--counts]
+    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,loops,tls,h2,h2x100]
 
 BEFORE and AFTER are release binaries. Prints, for each way to serve: the CPU time of a delivery in interleaved pairs, with
-the ratio's median and its 95 % interval (Student's t on the logarithms). With --counts also user instructions (callgrind)
-and system calls (strace) per delivery, each the difference of a long and a short run; these do not depend on what else the
-machine does. Every process ends by itself or is stopped by pid.
+the ratio's median and its 95 % interval (Student's t on the logarithms). Every process ends by itself or is
+stopped by pid.
 """
-import argparse, json, math, os, re, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, math, os, signal, socket, statistics, subprocess, sys, tempfile, time
 
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("before")
@@ -17,8 +16,7 @@ ap.add_argument("after")
 ap.add_argument("--pairs", type=int, default=10)
 ap.add_argument("--streams", type=int, default=300)
 ap.add_argument("--events", type=int, default=300)
-ap.add_argument("--only", default="http1,loops,tls,h2")
-ap.add_argument("--counts", action="store_true")
+ap.add_argument("--only", default="http1,loops,tls,h2,h2x100")
 a = ap.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
 work = tempfile.mkdtemp(prefix="plinth-compare-")
@@ -30,7 +28,7 @@ subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_para
 TLS = ["--tls-certificate", certificate, "--tls-key", key]
 # way: options of the server, options of hubload
 WAYS = {"http1": ([], []), "loops": (["--transport", "event-loops"], []), "tls": (TLS, ["--tls"]),
-        "h2": (TLS, ["--tls", "--h2", "1"])}
+        "h2": (TLS, ["--tls", "--h2", "1"]), "h2x100": (TLS, ["--tls", "--h2", "100"])}
 
 
 def free_port():
@@ -39,15 +37,14 @@ def free_port():
         return s.getsockname()[1]
 
 
-def measure(binary, way, wrapper=(), streams=a.streams, events=a.events, patience=30):
+def measure(binary, way):
     """Serves one load; returns hubload's result, and waits for the server's end."""
     server, load = WAYS[way]
     port = free_port()
-    # Environments differ in length; the same for both.
-    process = subprocess.Popen([*wrapper, binary, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error",
+    process = subprocess.Popen([binary, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error",
                                 *server], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + 30
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -57,7 +54,7 @@ def measure(binary, way, wrapper=(), streams=a.streams, events=a.events, patienc
                     sys.exit(f"{binary} does not listen")
                 time.sleep(0.05)
         pid = process.pid
-        out = subprocess.run([hubload, *load, "--closed", str(events), "--warmup", "10", "-n", str(streams), "--stall", "60",
+        out = subprocess.run([hubload, *load, "--closed", str(a.events), "--warmup", "10", "-n", str(a.streams), "--stall", "60",
                               "--max-time", "280", "--pid", str(pid), str(port)], capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(f"{way}: hubload: {out.stdout} {out.stderr}")
@@ -71,35 +68,11 @@ def measure(binary, way, wrapper=(), streams=a.streams, events=a.events, patienc
             process.wait()
 
 
-def instructions(binary, way):
-    """User instructions per delivery: the difference of two runs that differ in their events only."""
-    counts = []
-    for events in (20, 220):
-        path = os.path.join(work, "callgrind.out")
-        measure(binary, way, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={path}"], 20, events, 240)
-        with open(path) as f:
-            counts.append(int(re.search(r"^(?:summary|totals): (\d+)", f.read(), re.M)[1]))
-    return (counts[1] - counts[0]) / (200 * 20)
-
-
-def calls(binary, way):
-    """System calls per delivery."""
-    counts = []
-    for events in (20, 220):
-        path = os.path.join(work, "strace.out")
-        measure(binary, way, ["strace", "-f", "-c", "-q", "-S", "calls", "-o", path], 50, events, 60)
-        with open(path) as f:
-            counts.append(sum(int(line.split()[3]) for line in f if re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+\d+", line)
-                              and "total" not in line))
-    return (counts[1] - counts[0]) / (200 * 50)
-
-
 # Quantiles of Student's t for a two-sided interval of 95 %.
 T = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 14: 2.145, 19: 2.093}
 
-print("| way | CPU µs per delivery, before | after | ratio of pairs, median and 95 % interval |"
-      + (" instructions before | after | system calls before | after |" if a.counts else ""))
-print("|---|---|---|---|" + ("---|---|---|---|" if a.counts else ""))
+print("| way | CPU µs per delivery, before | after | ratio of pairs, median and 95 % interval |")
+print("|---|---|---|---|")
 for way in a.only.split(","):
     pairs = []
     for number in range(a.pairs):
@@ -112,7 +85,4 @@ for way in a.only.split(","):
     half = T.get(len(logs) - 1, 2.0) * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 2 else math.nan
     row = f"| {way} | {statistics.median(x for x, _ in pairs):.2f} | {statistics.median(y for _, y in pairs):.2f} | " \
           f"{math.exp(statistics.median(logs)):.3f} ({math.exp(middle - half):.3f} to {math.exp(middle + half):.3f}) |"
-    if a.counts:
-        row += "".join(f" {instructions(b, way):,.0f} |" for b in (a.before, a.after))
-        row += "".join(f" {calls(b, way):.2f} |" for b in (a.before, a.after))
     print(row, flush=True)
