@@ -35,7 +35,7 @@ final class JournalHistory: History {
 
     /// Opens the journal at a path, or creates it; its name is the epoch of its IDs.
     init(path: String) throws {
-        if !FileManager.default.fileExists(atPath: path) { FileManager.default.createFile(atPath: path, contents: nil) }
+        if !FileManager.default.fileExists(atPath: path) { try Data().write(to: URL(fileURLWithPath: path)) }
         file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
         epoch = URL(fileURLWithPath: path).lastPathComponent
     }

@@ -2,9 +2,6 @@
 
 extension EventSource {
     /// A message of an event source: an event, a comment, or a change of its connection.
-    #if compiler(>=6.3)
-    @nonexhaustive
-    #endif
     public enum Message: Sendable {
         /// An event stream opened: the HTML standard's `open` event.
         case opened(EventSourceResponseHead)

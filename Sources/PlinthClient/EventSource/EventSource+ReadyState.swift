@@ -23,9 +23,6 @@ extension EventSource {
     }
 
     /// Why an event source is closed.
-    #if compiler(>=6.3)
-    @nonexhaustive
-    #endif
     public enum ClosedReason: Sendable, Hashable, CustomStringConvertible {
         /// ``EventSource/close()`` was called.
         case closed

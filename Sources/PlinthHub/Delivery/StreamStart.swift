@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Where a stream begins.
-#if compiler(>=6.3)
-@nonexhaustive
-#endif
 public enum StreamStart: Sendable, Hashable {
     /// With what is published from now on.
     case live

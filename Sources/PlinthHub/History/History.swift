@@ -97,9 +97,6 @@ extension History {
 }
 
 /// The result of locating an ID.
-#if compiler(>=6.3)
-@nonexhaustive
-#endif
 public enum Located: Sendable, Hashable {
     /// The ID's position, whether or not the event is still held.
     case found(Position)

@@ -3,9 +3,6 @@
 public import PlinthEvents
 
 /// What a subscriber within the process receives.
-#if compiler(>=6.3)
-@nonexhaustive
-#endif
 public enum HubUpdate: Sendable {
     /// An event.
     case event(HubEvent)

@@ -142,6 +142,12 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         context.flush()
     }
 
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        // What the round has written is not lost.
+        if isFlushPostponed { flushRound() }
+        context.close(mode: mode, promise: promise)
+    }
+
     /// Flushes what was written in a round of the event loop.
     func flushRound() {
         isFlushPostponed = false

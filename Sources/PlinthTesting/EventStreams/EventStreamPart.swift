@@ -3,9 +3,6 @@
 public import Plinth
 
 /// A part of an event stream, as a client reads it.
-#if compiler(>=6.3)
-@nonexhaustive
-#endif
 public enum EventStreamPart: Sendable, Hashable, CustomStringConvertible {
     /// An event.
     case event(ServerSentEvent)

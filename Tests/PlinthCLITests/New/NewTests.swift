@@ -12,7 +12,7 @@ import Testing
 struct NewTests {
     /// The root of this package.
     private static let checkout = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent().path
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
     private func new(_ arguments: [String], in folder: URL) throws -> Tool.Result {
         let process = try Tool.process(["new"] + arguments)

@@ -111,7 +111,7 @@ struct ProbeTests {
                 #"{"id":5,"events":[],"atEnd":[],"lastEventId":"","retry":null}"#,
             ]
         )
-        #expect(result.errors.contains("line 2 is skipped") && result.errors.contains("line 4 is skipped"))
+        #expect(result.errors.contains("skipped line 2") && result.errors.contains("skipped line 4"))
         #expect(result.status == 1)
     }
 }
