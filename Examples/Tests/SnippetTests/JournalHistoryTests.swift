@@ -23,7 +23,7 @@ struct JournalHistoryTests {
     func reopened() async throws {
         let path = Self.path()
         let topic = try Topic("news")
-        var event = try ServerSentEvent(type: "headline", data: "one\ntwo", retry: .seconds(3))
+        var event = ServerSentEvent(type: "headline", data: "one\ntwo", retry: .seconds(3))
         let id = try await Hub(history: JournalHistory(path: path)).publish(event, to: topic)
         let hub = try await Hub(history: JournalHistory(path: path))
         event = try event.withID(.init(id.description))
