@@ -21,6 +21,9 @@ final class JournalHistory: History {
         var isPurge = false
     }
 
+    /// A publisher chose an ID.
+    struct IDNotAccepted: Error {}
+
     private struct State {
         var entries: [HistoryEntry] = []
         var head: UInt64 = 0
@@ -50,6 +53,7 @@ final class JournalHistory: History {
     }
 
     func append(_ events: [NewEvent]) async throws -> [EventID] {
+        guard events.allSatisfy({ $0.requestedID == nil }) else { throw IDNotAccepted() }
         let records = events.map { event in
             Record(
                 topics: event.topics.map(\.description),
@@ -84,11 +88,11 @@ final class JournalHistory: History {
     func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
         state.withLock { state in
             let start = position ?? .zero
-            var batch = HistoryBatch(entries: [], through: Position(state.head), missingThrough: nil)
+            var batch = HistoryBatch(entries: [], through: max(start, Position(state.head)), missingThrough: nil)
             if state.purged > start.number { batch.missingThrough = Position(state.purged) }
             var bytes = 0
             for entry in state.entries where entry.position > start {
-                guard batch.work < limit.work else {
+                guard batch.work < max(1, limit.work) else {
                     batch.through = Position(entry.position.number - 1)
                     break
                 }
