@@ -65,6 +65,29 @@ final class HubPublisher {
         self.note = note
     }
 
+    /// Repeats a publish that the hub has not refused, with pauses from 100 ms to 5 s.
+    ///
+    /// - Parameters:
+    ///   - time: How long to repeat it; zero for once.
+    ///   - publish: Publishes and returns the last ID.
+    /// - Returns: What `publish` returns.
+    /// - Throws: Its last ``Failure``.
+    func retrying(for time: Duration, _ publish: () async throws -> String) async throws -> String {
+        let deadline = ContinuousClock.now + time
+        var wait = Duration.milliseconds(100)
+        while true {
+            do {
+                return try await publish()
+            } catch let failure as Failure {
+                guard failure.kind != .refused, ContinuousClock.now + wait < deadline else { throw failure }
+                note("\(failure.reason); retrying in \(wait.wholeMilliseconds) ms")
+                // Backs off while the server restarts.
+                try await Task.sleep(for: wait)
+                wait = min(wait * 2, .seconds(5))
+            }
+        }
+    }
+
     /// Closes the connections.
     func close() async { await clients.shutdown() }
 

@@ -148,6 +148,8 @@ struct Publish: AsyncParsableCommand {
         if status != 0 { throw ExitCode(status) }
     }
 
+    private var retryTime: Duration { retryFor.flatMap(TimeText.duration) ?? .zero }
+
     private func publishLines(_ publisher: HubPublisher) async -> Int32 {
         var file: ResumeFile?
         do {
@@ -159,7 +161,7 @@ struct Publish: AsyncParsableCommand {
         var run = PublishRun(
             publisher: publisher,
             file: file,
-            retryTime: retryFor.flatMap(TimeText.duration) ?? .zero,
+            retryTime: retryTime,
             skipsReserved: reserved != .fail
         )
         let lines = EventLines(
@@ -193,7 +195,9 @@ struct Publish: AsyncParsableCommand {
         }
         do {
             let milliseconds = retry.flatMap(TimeText.duration).map { "\($0.wholeMilliseconds)" }
-            let id = try await publisher.publish(data: bytes, type: type, retry: milliseconds)
+            let id = try await publisher.retrying(for: retryTime) { [bytes] in
+                try await publisher.publish(data: bytes, type: type, retry: milliseconds)
+            }
             StandardStreams.say(TerminalText.visible(id, upTo: HubPublisher.maximumText))
             return 0
         } catch let failure as HubPublisher.Failure {

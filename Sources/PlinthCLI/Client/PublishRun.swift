@@ -50,7 +50,9 @@ struct PublishRun {
         do {
             while batch.count > 0 {
                 do {
-                    lastID = try await send(batch)
+                    lastID = try await publisher.retrying(for: retryTime) { [batch] in
+                        try await publisher.publish(batch)
+                    }
                     acknowledged += batch.count
                     break
                 } catch let failure as HubPublisher.Failure {
@@ -96,22 +98,6 @@ struct PublishRun {
                 : "the events from line \(first) on were not published"
         )
         return report(1)
-    }
-
-    private func send(_ batch: EventLines.Batch) async throws -> String {
-        let deadline = ContinuousClock.now + retryTime
-        var wait = Duration.milliseconds(100)
-        while true {
-            do {
-                return try await publisher.publish(batch)
-            } catch let failure as HubPublisher.Failure {
-                guard failure.kind != .refused, ContinuousClock.now + wait < deadline else { throw failure }
-                say("\(failure.reason); retrying in \(wait.wholeMilliseconds) ms")
-                // Backs off while the server restarts.
-                try await Task.sleep(for: wait)
-                wait = min(wait * 2, .seconds(5))
-            }
-        }
     }
 
     /// Updates the progress line on a terminal, at most every 100 ms.

@@ -4,6 +4,7 @@
 import PlinthStreams
 import PlinthTestSupport
 import Foundation
+import Synchronization
 import Testing
 
 @testable import PlinthCLI
@@ -20,6 +21,29 @@ struct PublishTests {
     /// Whether a text contains terminal controls other than line feeds.
     private func isObeyed(_ text: String) -> Bool {
         text.unicodeScalars.contains { $0 != "\n" && TerminalText.isControl($0.value) }
+    }
+
+    // MARK: - Retries
+
+    @Test("With --retry-for an unanswered request is repeated, for one event and for lines", arguments: [true, false])
+    func retries(isSingle: Bool) throws {
+        let count = Atomic(0)
+        let hub = try ScriptedHub { _ in
+            count.add(1, ordering: .relaxed).newValue < 3 ? .send("") : Self.published
+        }
+        let arguments = ["--retry-for", "3m", hub.url()]
+        let result = isSingle ? try publish(arguments + ["x"]) : try publish(["--lines"] + arguments, input: "x\n")
+        #expect(result.status == 0, "\(result.errors)")
+        #expect(hub.requests.values.count == 3)
+        #expect(result.errors.contains("retrying in 100 ms") && result.errors.contains("retrying in 200 ms"))
+    }
+
+    @Test("Without --retry-for, and if the hub refuses the event, nothing is repeated", arguments: [true, false])
+    func doesNotRetry(isRefused: Bool) throws {
+        let hub = try ScriptedHub { _ in isRefused ? .status("400 Bad Request", body: "{}") : .send("") }
+        let result = try publish((isRefused ? ["--retry-for", "3m"] : []) + [hub.url(), "x"])
+        #expect(result.status == 1)
+        #expect(hub.requests.values.count == 1)
     }
 
     // MARK: - Reserved types
