@@ -51,13 +51,9 @@ final class ScriptedServer: Sendable {
         var isOpen: Bool { semaphore.withLock { $0 } }
     }
 
-    struct Request: Sendable {
-        var line: String
-        var fields: [String: String]
-        var body: String
-    }
+    typealias Request = LoopbackListener.Request
 
-    let port: Int
+    var port: Int { listener.port }
     let requests = Recorder<Request>()
     /// The numbers of connections that the client or the server closed.
     let ended = Recorder<Int>()
@@ -66,7 +62,7 @@ final class ScriptedServer: Sendable {
 
     var url: String { "http://127.0.0.1:\(port)/" }
 
-    private let listener: CInt
+    private let listener: LoopbackListener
     private let scripts: [[Step]]
     /// Called for each request, if the server answers all of them with 200.
     private let answering: (@Sendable (Request) -> Void)?
@@ -82,41 +78,14 @@ final class ScriptedServer: Sendable {
     private init(scripts: [[Step]], answering: (@Sendable (Request) -> Void)? = nil) throws {
         self.scripts = scripts
         self.answering = answering
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
-        let isListening = withUnsafeMutablePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, size) == 0 && listen(listener, 128) == 0 && getsockname(listener, $0, &size) == 0
+        listener = try LoopbackListener()
+        listener.start { [weak self] connection, number in
+            guard let self else {
+                close(connection)
+                return
             }
+            serve(connection, number)
         }
-        guard isListening else { throw POSIXError(.EADDRNOTAVAIL) }
-        port = Int(UInt16(bigEndian: address.sin_port))
-        let thread = Thread { [weak self] in
-            var number = 0
-            while true {
-                let connection = accept(listener, nil, nil)
-                _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
-                guard connection >= 0, let server = self else {
-                    if connection >= 0 { close(connection) }
-                    // Not in `deinit`: `accept` could then use a descriptor number that another server has reused.
-                    close(listener)
-                    return
-                }
-                let mine = number
-                number += 1
-                Thread.detachNewThread { server.serve(connection, mine) }
-            }
-        }
-        thread.start()
-    }
-
-    deinit {
-        // Wakes the accepting thread.
-        shutdown(listener, Int32(SHUT_RDWR))
     }
 
     private func serve(_ connection: CInt, _ number: Int) {
@@ -125,13 +94,13 @@ final class ScriptedServer: Sendable {
             ended.record(number)
         }
         if let answering {
-            while let request = Self.read(connection) {
+            while let request = LoopbackListener.read(connection) {
                 answering(request)
                 guard send(Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8), to: connection) else { return }
             }
             return
         }
-        guard let request = Self.read(connection) else { return }
+        guard let request = LoopbackListener.read(connection) else { return }
         requests.record(request)
         guard let script = scripts.indices.contains(number) ? scripts[number] : scripts.last else { return }
         for step in script {
@@ -168,49 +137,9 @@ final class ScriptedServer: Sendable {
     }
 
     private func send(_ bytes: [UInt8], to connection: CInt) -> Bool {
-        var at = 0
-        while at < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(connection, $0.baseAddress?.advanced(by: at), bytes.count - at, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return false }
-            at += count
-            sent.add(count, ordering: .relaxed)
-        }
-        return true
-    }
-
-    private static func read(_ connection: CInt) -> Request? {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 65_536)
-        func more() -> Bool {
-            let count = recv(connection, &buffer, buffer.count, 0)
-            if count > 0 { bytes += buffer[..<count] }
-            return count > 0
-        }
-        var end: Int?
-        while end == nil {
-            guard more() else { return nil }
-            end = bytes.firstRange(of: Array("\r\n\r\n".utf8))?.upperBound
-        }
-        guard let end else { return nil }
-        let lines = String(decoding: bytes[..<end], as: UTF8.self).components(separatedBy: "\r\n")
-        var fields: [String: String] = [:]
-        for line in lines.dropFirst() {
-            let parts = line.split(separator: ":", maxSplits: 1)
-            if parts.count == 2 {
-                fields[parts[0].lowercased()] = parts[1].trimmingCharacters(in: .whitespaces)
-            }
-        }
-        let length = fields["content-length"].flatMap { Int($0) } ?? 0
-        while bytes.count < end + length {
-            guard more() else { return nil }
-        }
-        return Request(
-            line: lines.first ?? "",
-            fields: fields,
-            body: String(decoding: bytes[end...], as: UTF8.self)
-        )
+        let count = LoopbackListener.send(bytes, to: connection)
+        sent.add(count, ordering: .relaxed)
+        return count == bytes.count
     }
 }
 
