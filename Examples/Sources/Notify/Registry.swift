@@ -25,8 +25,7 @@ final class Registry: Sendable {
 
     /// Stores a stream.
     ///
-    /// A closed channel is not stored: its client has already left, and the matching call of ``remove(_:of:)`` may have
-    /// been made.
+    /// A closed channel is not stored: its client has already left.
     func add(_ events: EventChannel, as tab: Tab, of user: String) {
         state.withLock { state in
             if !events.isClosed { state.streams[user, default: [:]][tab] = events }

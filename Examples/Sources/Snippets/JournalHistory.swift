@@ -154,13 +154,14 @@ final class JournalHistory: History {
         let retry = record.retryMilliseconds.map { Duration.milliseconds($0) }
         let event = try ServerSentEvent(type: record.type, data: record.data, retry: retry)
         let age = Duration.seconds(max(0, Date.now.timeIntervalSince(record.published)))
+        let published = ContinuousClock.now.advanced(by: .zero - age)
         state.head += 1
         state.entries.append(
             HistoryEntry(
                 NewEvent(event, topics: topics, isRestricted: record.isRestricted),
                 position: Position(state.head),
                 id: id(at: Position(state.head)),
-                age: age
+                published: published
             )
         )
         return 0

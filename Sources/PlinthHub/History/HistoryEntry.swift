@@ -6,7 +6,7 @@ public import PlinthEvents
 public final class HistoryEntry: Sendable {
     /// Its position in the hub's order.
     public let position: Position
-    /// When it was published.
+    /// When it was published, as ``published``.
     package let time: MonotonicTime
     /// Its topics, one or more.
     public let topics: [Topic]
@@ -45,15 +45,18 @@ public final class HistoryEntry: Sendable {
     ///   - event: The event.
     ///   - position: Its position, which no other event has.
     ///   - id: Its ID, which no other event has.
-    ///   - age: The time since it was published, for an event that was stored. Default: zero.
-    public convenience init(_ event: NewEvent, position: Position, id: EventID, age: Duration = .zero) {
-        // At most 146 years, so that nothing overflows.
-        let elapsed = min(max(0, age.clampedNanoseconds), 1 << 62)
-        self.init(event, position: position, id: id, time: MonotonicTime.now().advanced(by: -elapsed))
+    ///   - published: When it was published; for a stored event, now less its age. Default: now.
+    public convenience init(
+        _ event: NewEvent,
+        position: Position,
+        id: EventID,
+        published: ContinuousClock.Instant = .now
+    ) {
+        self.init(event, position: position, id: id, time: MonotonicTime(published))
     }
 
-    /// The time since the event was published.
-    public var age: Duration { .nanoseconds(max(0, MonotonicTime.now().nanoseconds - time.nanoseconds)) }
+    /// When the event was published.
+    public var published: ContinuousClock.Instant { time.instant }
 
     /// The ID by which clients identify it, read from the last line of its frame.
     public var id: EventID { EventID(trusted: Array(frame.bytes[frame.id(length: Int(idLength))])) }

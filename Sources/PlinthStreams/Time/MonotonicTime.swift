@@ -14,8 +14,16 @@ package struct MonotonicTime: Sendable, Hashable, Comparable {
 
     /// The current time of the system's clock.
     package static func now() -> MonotonicTime {
-        MonotonicTime(nanoseconds: 0) + start.duration(to: .now)
+        MonotonicTime(.now)
     }
+
+    /// Converts an instant, clamped to 292 years around the start.
+    package init(_ instant: ContinuousClock.Instant) {
+        self = MonotonicTime(nanoseconds: 0) + Self.start.duration(to: instant)
+    }
+
+    /// The time as an instant.
+    package var instant: ContinuousClock.Instant { Self.start.advanced(by: .nanoseconds(nanoseconds)) }
 
     package static func < (lhs: MonotonicTime, rhs: MonotonicTime) -> Bool {
         lhs.nanoseconds < rhs.nanoseconds
