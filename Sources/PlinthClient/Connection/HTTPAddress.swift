@@ -70,8 +70,20 @@ package struct HTTPAddress: Sendable, Hashable {
     /// contain an unencoded slash.
     package static func redacted(_ text: String) -> String {
         guard let at = text.utf8.lastIndex(of: UInt8(ascii: "@")) else { return text }
-        let scheme = text.utf8[..<at].firstRange(of: "://".utf8)
-        return String(text[..<(scheme?.upperBound ?? text.startIndex)]) + "…" + String(text[at...])
+        var start = text.startIndex
+        // Only at the beginning: credentials may precede another one, as in `//u:p@h/?to=http://x@y`.
+        if let scheme = text.utf8[..<at].firstRange(of: "://".utf8),
+            text.utf8[..<scheme.lowerBound].allSatisfy({ isSchemeByte($0) })
+        {
+            start = scheme.upperBound
+        }
+        return String(text[..<start]) + "…" + String(text[at...])
+    }
+
+    /// Whether a byte may stand in a scheme (RFC 3986, section 3.1).
+    private static func isSchemeByte(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) || (0x30...0x39).contains(byte)
+            || [UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(byte)
     }
 
     private static func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8] {

@@ -50,6 +50,7 @@ struct AddressTests {
         arguments: [
             ("http://user:pass@a/b", "http://…@a/b"), ("http://u:p/q@a:x/", "http://…@a:x/"), ("u:p@a", "…@a"),
             ("//u:p@q@a/", "…@a/"), ("http://a/b", "http://a/b"), ("http://u:p://q@a/", "http://…@a/"), ("", ""),
+            ("//u:p@h/?u=http://x@y", "…@y"), ("u:p@h/?u=http://x@y", "…@y"),
         ]
     )
     func redacted(_ text: String, _ expected: String) {
