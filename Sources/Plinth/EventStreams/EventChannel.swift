@@ -149,29 +149,25 @@ public final class EventChannel: Sendable {
     ///
     /// Ten thousand streams that sleep between events need one timer for each event loop, where `Task.sleep` has one for
     /// each task. The price is precision: the call returns up to 100 ms late, and never early. Before the stream has its
-    /// connection, it is `Task.sleep`. In a test without a socket, the stream's time passes as the test says.
+    /// connection, it is `Task.sleep`. In a test without a socket, it ends when the test advances its clock.
     ///
     /// - Parameter duration: The time. Returns at once if it is not positive.
-    /// - Throws: `CancellationError` if the task is cancelled; ``EventChannelClosed`` if the stream ends meanwhile.
+    /// - Throws: `CancellationError` if the task is cancelled; ``EventChannelClosed`` if the stream has ended, or ends
+    ///   meanwhile and has its connection.
     public func sleep(for duration: Duration) async throws {
         try Task.checkCancellation()
         guard duration > .zero else { return }
-        let (transport, id) = state.withLock { ($0.sleepTransport, $0.nextWaiterID()) }
-        guard let transport else {
+        guard let transport = state.withLock({ $0.sleepTransport }) else {
             if let disconnectReason { throw EventChannelClosed(reason: disconnectReason) }
             return try await Task.sleep(for: duration)
         }
         let deadline = transport.now + duration
-        let hasPassed = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                perform(state.withLock { $0.sleep(until: deadline, sleeper: id, continuation) })
-                transport.sleepersChanged()
-            }
-        } onCancel: {
-            perform(state.withLock { $0.cancelSleeper(id) })
+        let hasPassed = await suspended { state, id, continuation in
+            state.sleep(until: deadline, sleeper: id, continuation)
+        } didSuspend: {
             transport.sleepersChanged()
         }
-        state.withLock { $0.forgetWaiter(id) }
+        transport.sleepersChanged()
         if hasPassed { return }
         try Task.checkCancellation()
         throw EventChannelClosed(reason: disconnectReason ?? .applicationClosed)
@@ -279,7 +275,7 @@ public final class EventChannel: Sendable {
         return result
     }
 
-    /// The number of tasks in ``sleep(for:)``, those before the stream had its connection aside.
+    /// The number of tasks in ``sleep(for:)``, not counting those that began before the stream had its connection.
     package var sleeperCount: Int {
         state.withLock { $0.sleeperCount }
     }
@@ -340,11 +336,6 @@ public final class EventChannel: Sendable {
         return reason
     }
 
-    /// Whether an event has been sent.
-    var hasEvents: Bool {
-        state.withLock { $0.hasEvents }
-    }
-
     /// Ends a stream that has not opened; atomic, since its time to open may pass meanwhile.
     ///
     /// - Returns: False if it has opened; then it is not ended.
@@ -382,16 +373,25 @@ public final class EventChannel: Sendable {
     // MARK: - Parts
 
     private func wait(_ event: ServerSentEvent) async -> Bool {
+        await suspended { state, id, continuation in state.send(event, waiter: id, continuation) }
+    }
+
+    /// Suspends until the state resumes the continuation that it is given, or refuses it because the task is cancelled.
+    private func suspended(
+        _ begin: (inout EventChannelState, UInt64, CheckedContinuation<Bool, Never>) -> EventChannelState.Actions,
+        didSuspend: () -> Void = {}
+    ) async -> Bool {
         let id = state.withLock { $0.nextWaiterID() }
-        let accepted = await withTaskCancellationHandler {
+        let result = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                perform(state.withLock { $0.send(event, waiter: id, continuation) })
+                perform(state.withLock { begin(&$0, id, continuation) })
+                didSuspend()
             }
         } onCancel: {
-            perform(state.withLock { $0.cancelWaiter(id) })
+            perform(state.withLock { $0.cancel(id) })
         }
-        state.withLock { $0.forgetWaiter(id) }
-        return accepted
+        state.withLock { $0.forget(id) }
+        return result
     }
 
     private func perform(_ actions: EventChannelState.Actions) {

@@ -32,43 +32,44 @@ struct EventChannelState {
         case ended(StreamEnd)
     }
 
-    // Fields used for every event come first, adjacent: with many streams, each access misses the cache.
+    // Fields used for every event come first, adjacent: with many streams, each access misses the cache. Those that the
+    // transport's side changes, in the other file, are not private.
 
-    private(set) var phase = Phase.waiting
+    var phase = Phase.waiting
     /// Whether the transport has been woken and no pull since has found the channel drained.
-    private var isWakePending = false
+    var isWakePending = false
     /// Whether an event has been sent.
     private(set) var hasEvents = false
     /// Whether the stream opens without an event.
     private(set) var opensWithoutEvent = false
-    private var isFinished = false
+    var isFinished = false
     /// Whether the application's task has finished, possibly before its cancellation action was added.
     private var hasNothingToCancel = false
     /// Suspended senders, first in, first out.
     ///
     /// Empty unless the buffer holds an event for a pull to take: that pull admits them.
-    private var waiters: [Waiter] = []
+    var waiters: [Waiter] = []
     /// Bytes to write before the events: the opening comment, heartbeats, comments.
-    private var control: [UInt8] = []
+    var control: [UInt8] = []
     /// Nil for no metrics, and before there is a connection.
-    private(set) var metrics: EventStreamMetrics?
+    var metrics: EventStreamMetrics?
     /// The task that waits for the first event.
     private var opening: CheckedContinuation<Bool, Never>?
-    private var buffer: EventBufferStorage
-    private(set) var timing: EventStreamTiming
+    var buffer: EventBufferStorage
+    var timing: EventStreamTiming
 
     /// Written after all others, if the stream was ended with one.
-    private var lastEvent: ServerSentEvent?
-    private var sleepers = StreamSleepers()
+    var lastEvent: ServerSentEvent?
+    var sleepers = StreamSleepers()
     /// Whether the transport has been woken and will read the sleepers' deadline soon.
     private var isRoundDue = false
     /// Waiters and sleepers cancelled before they were added.
     private var cancelledEarly: [UInt64] = []
     private var lastWaiterID: UInt64 = 0
     /// Cancels the application's task.
-    private var cancellation: (@Sendable () -> Void)?
+    var cancellation: (@Sendable () -> Void)?
     /// The number of events dropped before ``metrics`` was set.
-    private var droppedEarly = 0
+    var droppedEarly = 0
 
     init(_ options: EventStreamOptions) {
         buffer = options.buffer.make()
@@ -127,8 +128,7 @@ struct EventChannelState {
         waiter id: UInt64,
         _ continuation: CheckedContinuation<Bool, Never>
     ) -> Actions {
-        if let index = cancelledEarly.firstIndex(of: id) {
-            cancelledEarly.remove(at: index)
+        guard !cancelledEarly.contains(id) else {
             var actions = Actions()
             actions.refused.append(continuation)
             return actions
@@ -146,18 +146,21 @@ struct EventChannelState {
         return actions
     }
 
-    mutating func cancelWaiter(_ id: UInt64) -> Actions {
+    /// Refuses a waiter or sleeper, also one that has not been added yet.
+    mutating func cancel(_ id: UInt64) -> Actions {
         var actions = Actions()
         if let index = waiters.firstIndex(where: { $0.id == id }) {
             actions.refused.append(waiters.remove(at: index).continuation)
+        } else if let continuation = sleepers.remove(id) {
+            actions.refused.append(continuation)
         } else {
             cancelledEarly.append(id)
         }
         return actions
     }
 
-    /// Removes what is left of a waiter that has resumed.
-    mutating func forgetWaiter(_ id: UInt64) {
+    /// Removes what is left of a waiter or sleeper that has resumed.
+    mutating func forget(_ id: UInt64) {
         if !cancelledEarly.isEmpty { cancelledEarly.removeAll { $0 == id } }
     }
 
@@ -208,16 +211,6 @@ struct EventChannelState {
         if sleepers.add(id, until: deadline, continuation), !isRoundDue {
             isRoundDue = true
             actions.wake = transport
-        }
-        return actions
-    }
-
-    mutating func cancelSleeper(_ id: UInt64) -> Actions {
-        var actions = Actions()
-        if let continuation = sleepers.remove(id) {
-            actions.refused.append(continuation)
-        } else {
-            cancelledEarly.append(id)
         }
         return actions
     }
@@ -278,174 +271,7 @@ struct EventChannelState {
         hasNothingToCancel = true
     }
 
-    // MARK: - The transport's side
-
-    /// Whether the channel is attached to a connection.
-    var isAttached: Bool {
-        switch phase {
-        case .open, .ending(_, .some): true
-        case .waiting, .ending(_, nil), .ended: false
-        }
-    }
-
-    /// Attaches the channel to its connection.
-    ///
-    /// - Returns: Whether the stream counts as opened, whether the transport serves it, and the actions.
-    mutating func attach(
-        _ transport: any EventStreamTransport,
-        preamble: [UInt8],
-        metrics: EventStreamMetrics?,
-        now: MonotonicTime
-    ) -> (isOpened: Bool, isServed: Bool, Actions) {
-        var actions = Actions()
-        switch phase {
-        case .waiting:
-            phase = .open(transport)
-        case .ending(let reason, nil):
-            phase = .ending(reason, transport)
-        case .ended:
-            // The next pull returns the end.
-            actions.wake = transport
-            if !isFinished { self.metrics = metrics }
-            return (!isFinished, false, actions)
-        case .open, .ending:
-            // One stream answers two requests. Neither could receive all events, so both end.
-            end(.applicationFailed, lastEvent: nil, &actions)
-            return (false, false, actions)
-        }
-        self.metrics = metrics
-        actions.dropped = droppedEarly
-        droppedEarly = 0
-        control = control.isEmpty ? preamble : preamble + control
-        timing.opened(at: now)
-        wake(&actions)
-        return (true, true, actions)
-    }
-
-    /// Appends the pending bytes: the control bytes, then events until at least `limit` bytes have been appended.
-    mutating func pull(
-        into bytes: inout [UInt8],
-        limit: Int,
-        now: MonotonicTime,
-        sizes: inout [Int]?
-    ) -> (EventStreamPull, events: Int, Actions) {
-        var actions = Actions()
-        if case .ended(let reason) = phase { return (.end(reason), 0, actions) }
-        let start = bytes.count
-        var events = 0
-        if !control.isEmpty {
-            bytes.append(contentsOf: control)
-            control = []
-        }
-        var isDrained = false
-        while bytes.count - start < limit {
-            if let event = buffer.popFirst() {
-                encode(event, into: &bytes, &sizes)
-                events += 1
-            } else if !admitWaiters(&actions) {
-                isDrained = true
-                break
-            }
-        }
-        admitWaiters(&actions)
-        let hasEvents = !isDrained && !buffer.isEmpty
-        if !hasEvents, isClosed, let last = lastEvent {
-            encode(last, into: &bytes, &sizes)
-            events += 1
-            lastEvent = nil
-        }
-        if bytes.count > start {
-            timing.wrote(at: now)
-            // While there is more, the transport pulls again without a wake.
-            isWakePending = hasEvents || isClosed
-            return (.bytes(more: isWakePending), events, actions)
-        }
-        isWakePending = false
-        if case .ending(let reason, _) = phase {
-            phase = .ended(reason)
-            return (.end(reason), 0, actions)
-        }
-        return (.idle, 0, actions)
-    }
-
-    /// Ends the stream at once, as its connection is gone or was given up.
-    mutating func disconnect(_ reason: StreamEnd) -> Actions {
-        var actions = Actions()
-        switch phase {
-        case .ended:
-            return actions
-        case .ending(let first, _):
-            phase = .ended(first)
-        case .waiting, .open:
-            phase = .ended(reason)
-            release(&actions)
-            actions.cancel = cancellation
-            cancellation = nil
-        }
-        discard()
-        return actions
-    }
-
-    /// Checks the deadlines: returns what is due, or when to check again.
-    mutating func tick(now: MonotonicTime, stalledSince: MonotonicTime?) -> (EventStreamTick, Actions) {
-        var actions = Actions()
-        if case .ended = phase { return (.none, actions) }
-        sleepers.removeDue(now, into: &actions.resumed)
-        var tick = timing.tick(now: now, stalledSince: stalledSince, isEnding: isClosed)
-        if case .next(let next) = tick { tick = .next(min(next, sleepers.deadline)) }
-        if tick == .heartbeat {
-            // Queued control bytes already serve as a heartbeat.
-            if control.isEmpty { control = timing.heartbeatBytes }
-            wake(&actions)
-        }
-        return (tick, actions)
-    }
-
-    /// Returns why the stream ended, on the first call after its end.
-    mutating func finished() -> StreamEnd? {
-        guard case .ended(let reason) = phase, !isFinished else { return nil }
-        isFinished = true
-        return reason
-    }
-
     // MARK: - Parts
-
-    private mutating func encode(_ event: ServerSentEvent, into bytes: inout [UInt8], _ sizes: inout [Int]?) {
-        let before = bytes.count
-        event.encode(into: &bytes)
-        sizes?.append(bytes.count - before)
-    }
-
-    /// Moves waiters' events into the buffer while it has room.
-    ///
-    /// - Returns: Whether any waiter was admitted.
-    @discardableResult
-    private mutating func admitWaiters(_ actions: inout Actions) -> Bool {
-        guard !waiters.isEmpty else { return false }
-        var admitted = 0
-        var lags = false
-        admission: for waiter in waiters {
-            switch buffer.append(waiter.event).kind {
-            case .stored(let dropped):
-                drop(dropped, &actions)
-            case .dropped:
-                drop(1, &actions)
-            case .full:
-                // As in `send`: an empty buffer that is full never gets room.
-                guard buffer.isEmpty else { break admission }
-                drop(1, &actions)
-            case .disconnect:
-                drop(1, &actions)
-                lags = true
-                break admission
-            }
-            actions.resumed.append(waiter.continuation)
-            admitted += 1
-        }
-        waiters.removeFirst(admitted)
-        if lags { abort(.lagged, &actions) }
-        return admitted > 0
-    }
 
     private mutating func arrived(_ actions: inout Actions) {
         hasEvents = true
@@ -457,11 +283,11 @@ struct EventChannelState {
     }
 
     /// Counts dropped events; until there is a connection, in ``droppedEarly``.
-    private mutating func drop(_ count: Int, _ actions: inout Actions) {
+    mutating func drop(_ count: Int, _ actions: inout Actions) {
         if case .waiting = phase { droppedEarly += count } else { actions.dropped += count }
     }
 
-    private mutating func wake(_ actions: inout Actions) {
+    mutating func wake(_ actions: inout Actions) {
         guard !isWakePending else { return }
         switch phase {
         case .open(let transport), .ending(_, .some(let transport)):
@@ -472,7 +298,7 @@ struct EventChannelState {
         }
     }
 
-    private mutating func end(_ reason: StreamEnd, lastEvent: ServerSentEvent?, _ actions: inout Actions) {
+    mutating func end(_ reason: StreamEnd, lastEvent: ServerSentEvent?, _ actions: inout Actions) {
         switch phase {
         case .waiting: phase = .ending(reason, nil)
         case .open(let transport): phase = .ending(reason, transport)
@@ -490,15 +316,15 @@ struct EventChannelState {
     }
 
     /// Ends the stream and discards the buffered events.
-    private mutating func abort(_ reason: StreamEnd, _ actions: inout Actions) {
+    mutating func abort(_ reason: StreamEnd, _ actions: inout Actions) {
         discard()
         // A transport that waits for a writable socket would not pull until this client reads, which it may never do.
         isWakePending = false
         end(reason, lastEvent: nil, &actions)
     }
 
-    /// Resumes all waiters: senders with false, the opening with its result.
-    private mutating func release(_ actions: inout Actions) {
+    /// Resumes all waiters: senders and sleepers with false, the opening with its result.
+    mutating func release(_ actions: inout Actions) {
         actions.refused += waiters.map(\.continuation)
         waiters = []
         sleepers.removeAll(into: &actions.refused)
@@ -507,7 +333,7 @@ struct EventChannelState {
     }
 
     /// Frees the buffered events' memory, as the application may keep the channel for long.
-    private mutating func discard() {
+    mutating func discard() {
         buffer = .none
         control = []
         lastEvent = nil

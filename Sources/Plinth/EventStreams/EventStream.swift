@@ -18,10 +18,10 @@ public struct EventStream: Sendable {
     public typealias Ready = @Sendable (EventChannel) async throws -> Void
     /// Receives the reason for a stream's end, once.
     ///
-    /// Called in its own task after the stream has ended, if its head was written or its ready function has started. If
-    /// the stream stays open after its ready function (``Lifetime/open``), it is called after that has returned, so it
-    /// can undo what the ready function set up. A graceful shutdown waits for it, if the stream had
-    /// its connection.
+    /// Called in its own task after the stream has ended, if its head was written with a body or its ready function has
+    /// started. For a stream that stays open after its ready function (``Lifetime/open``), it is called after that
+    /// function has returned, so it can undo what the function set up. A graceful shutdown waits for it, if the stream
+    /// had its connection.
     public typealias OnDisconnect = @Sendable (StreamEnd) async -> Void
 
     /// Whether the stream ends when its ready function returns.

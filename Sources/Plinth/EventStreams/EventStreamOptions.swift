@@ -73,7 +73,7 @@ public struct EventStreamOptions: Sendable {
         ///
         /// - Parameters:
         ///   - patience: How long to wait for the first event.
-        ///   - clock: Measures the time. Default: the continuous clock.
+        ///   - clock: Measures the time; a manual clock in tests. Default: the continuous clock.
         /// - Returns: The opening.
         public static func withFirstEvent(
             within patience: Duration,
