@@ -6,7 +6,7 @@ import Plinth
 import PlinthTestSupport
 
 extension ApplicationStreams {
-    /// The ends that the application does not choose, but the client's leaving.
+    /// The ends that neither the application chooses nor a client that leaves causes.
     private static func ends(_ way: Way) -> [StreamEnd] {
         [.timedOut, .lagged, .expired] + (way.hasSocket ? [.serverDraining] : [])
     }
@@ -109,6 +109,33 @@ extension ApplicationStreams {
                 _ = try await client.body(until: "data: one\n\n")
                 client.leave()
                 try await ended(ends, .clientClosed)
+            }
+        },
+        ContractRow("a stream returned for two requests ends on both, and only the first client gets its events") { way in
+            let ends = Recorder<StreamEnd>()
+            let options = EventStreamOptions(heartbeat: .off)
+            let shared = EventStream(options: options, lifetime: .open, onDisconnect: { ends.record($0) }) { events in
+                await events.send("one")
+            }
+            let route = Interceptor.handler("shared") { _ in .eventStream(shared) }
+            try await ContractServer.run(way, route) { server in
+                let first = try await server.client()
+                _ = try await first.body(until: "data: one\n\n")
+                first.stall()
+                // Until the buffer is full, beyond what the connection takes.
+                let large = String(repeating: "x", count: 200_000)
+                var count = 0
+                while shared.channel.offer(large) == .accepted { count += 1 }
+                let second = try await server.client()
+                let late = try await second.end().body
+                try must(late.isEmpty, late)
+                first.resume()
+                let body = try await first.end().body
+                let found = body.split(separator: "\n").filter { $0.hasPrefix("data: x") }.count
+                try must(found == count, "\(found) of \(count) events")
+                try await ended(ends, .applicationFailed)
+                first.leave()
+                second.leave()
             }
         },
         ContractRow(

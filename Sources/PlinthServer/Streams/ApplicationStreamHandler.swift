@@ -13,8 +13,16 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
     private let stream: EventStream
     private let metrics: EventStreamMetrics?
     private let logger: Logger
-    /// Whether the channel is attached to this connection.
-    private var isServing = false
+    /// Whose the channel is.
+    private enum Attachment {
+        case none
+        /// This connection's.
+        case own
+        /// Another connection's, or it has ended.
+        case foreign
+    }
+
+    private var attachment = Attachment.none
     private var isPumping = false
     /// Whether to pull as soon as the connection has room; if not, the channel wakes the stream.
     private var waitsForRoom = false
@@ -43,8 +51,13 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
 
     override func start() {
         let now = MonotonicTime.now()
-        isServing = events.attach(loop, preamble: stream.preamble, metrics: metrics, now: now)
-        if isServing { events.connection = self }
+        guard events.attach(loop, preamble: stream.preamble, metrics: metrics, now: now) else {
+            // Another connection's client still gets what the channel holds.
+            attachment = .foreign
+            return finish(events.disconnectReason ?? .applicationFailed)
+        }
+        attachment = .own
+        events.connection = self
         loop.schedule(self, at: events.firstTick)
         pump(now: now)
         // Not in the request's task, which has run the chain and would keep the stack of its stages, several kilobytes,
@@ -56,11 +69,8 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
 
     override func ended(_ end: StreamEnd) {
         // Does nothing if the stream ended gracefully: the channel has already ended.
-        events.disconnect(end)
-        if isServing {
-            isServing = false
-            events.connection = nil
-        }
+        if attachment != .foreign { events.disconnect(end) }
+        if attachment == .own { events.connection = nil }
         loop.cancel(self)
         // `onDisconnect` may take long, so it runs in its own task, which a shutdown waits for.
         let activities = server.activities

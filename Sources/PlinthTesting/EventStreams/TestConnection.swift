@@ -59,6 +59,8 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         var memoryStream: (any MemoryStream)?
         /// Whether the response is a stream that was attached to this connection.
         var isStreaming = false
+        /// Whether the stream's channel is another connection's, or has ended.
+        var isForeign = false
         var sentEarly: Response?
         var task: Task<Void, Never>?
         var hasLeft = false
@@ -144,6 +146,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         guard isStreaming else {
             return stream.abandon(state.withLock { $0.hasLeft } ? .clientClosed : .applicationClosed)
         }
+        guard !state.withLock({ $0.isForeign }) else { return }
         stream.start(logger: request.logger)
         await stream.returned()
     }
@@ -175,14 +178,19 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
         if hasLeft { throw CancellationError() }
         if let stream {
             clock.add(self)
-            stream.channel.attach(
+            let isServed = stream.channel.attach(
                 self,
                 preamble: stream.preamble,
                 metrics: metrics?.metrics(for: request.route),
                 now: now
             )
-            state.withLock { $0.deadline = min($0.deadline, stream.channel.firstTick) }
-            if state.withLock({ $0.isDone }) { clock.remove(self) }
+            if isServed {
+                state.withLock { $0.deadline = min($0.deadline, stream.channel.firstTick) }
+                if state.withLock({ $0.isDone }) { clock.remove(self) }
+            } else {
+                state.withLock { $0.isForeign = true }
+                complete(stream)
+            }
         }
         if hasBody, let body = response.body.handedOff {
             clock.add(self)
@@ -207,7 +215,7 @@ final class TestConnection: Exchange, EventStreamTransport, MemoryConnection, Ma
     func leave(_ reason: StreamEnd) {
         let (task, stream, memoryStream) = state.withLock { state in
             state.hasLeft = true
-            return (state.task, state.stream, state.memoryStream)
+            return (state.task, state.isForeign ? nil : state.stream, state.memoryStream)
         }
         // The stream first, as in a connector: what the task does about its cancellation must not become the reason.
         stream?.channel.disconnect(reason)

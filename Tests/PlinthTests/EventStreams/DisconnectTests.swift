@@ -208,7 +208,10 @@ struct DisconnectTests {
 
     enum Follow: CaseIterable { case cancellation, closed, other, none }
 
-    @Test("An error of the ready function after the client disconnects is not logged", arguments: Follow.allCases)
+    @Test(
+        "An error of the ready function after a disconnect is not logged at error level, nor passed to onError",
+        arguments: Follow.allCases
+    )
     func quiet(follow: Follow) async throws {
         let log = RecordedLog()
         let clock = ManualClock()

@@ -144,6 +144,23 @@ struct EventStreamTests {
         try await first.expectReturn()
     }
 
+    @Test("A stream returned for two requests leaves its events to the first client, although that reads late")
+    func secondRequestWhileStalled() async throws {
+        let shared = EventStream(options: .init(heartbeat: .off), lifetime: .open) { events in
+            for n in 1...3 { await events.send("\(n)") }
+        }
+        let chain = Chain([.handler("shared") { _ in .eventStream(shared) }])
+        let first = try await chain.eventStream(for: .get("/"), stalled: true)
+        try await first.expectReturn()
+        let second = try await chain.eventStream(for: .get("/"))
+        try await second.expectEnd(.applicationFailed)
+        second.leave()
+        first.resume()
+        for n in 1...3 { try await first.expectEvent(data: "\(n)") }
+        try await first.expectEnd(.applicationFailed)
+        #expect(second.receivedEvents.isEmpty)
+    }
+
     @Test("A slow stream does not delay another")
     func slowStream() async throws {
         let registry = Registry()

@@ -6,13 +6,13 @@ import Testing
 @testable import Plinth
 
 /// `sleep(for:)`, on the stream's own timer.
-@Suite("Sleeping on a stream")
+@Suite("Sleeping on a stream", .timeLimit(.minutes(1)))
 struct SleepTests {
     private static func stream(_ ready: @escaping EventStream.Ready) async throws -> TestEventStream {
         try await Chain.stream(options: .init(heartbeat: .off), ready).eventStream(for: .get("/"))
     }
 
-    @Test("A closure that sleeps between events goes on as the stream's time passes")
+    @Test("A closure that sleeps between events resumes as the stream's time passes")
     func ticks() async throws {
         let stream = try await Self.stream { events in
             for number in 1...3 {
@@ -65,7 +65,7 @@ struct SleepTests {
         await slept.wait(for: 1)
     }
 
-    @Test("The client's leaving ends a sleep with CancellationError")
+    @Test("A client that leaves ends a sleep with CancellationError")
     func leaving() async throws {
         let errors = Journal<String>()
         let stream = try await Self.stream { events in
@@ -95,7 +95,7 @@ struct SleepTests {
         try await stream.expectEnd(.applicationClosed)
     }
 
-    @Test("A cancelled task does not sleep, and a cancelled sleep ends")
+    @Test("Cancelling a sleeping task ends its sleep with CancellationError")
     func cancelled() async throws {
         let results = Journal<String>()
         let stream = try await Self.stream { events in
@@ -124,7 +124,7 @@ struct SleepTests {
         await #expect(throws: EventChannelClosed.self) { try await events.sleep(for: .seconds(60)) }
     }
 
-    @Test("A round that is due reads the deadline, and only an earlier one wakes the transport")
+    @Test("Only a sleep that ends before all others wakes the transport; the end of the stream ends all")
     func wakes() async throws {
         let events = EventChannel(EventStreamOptions(heartbeat: .off))
         let transport = Wakes()

@@ -121,7 +121,7 @@ struct StackTests {
         #expect(log.lines.allSatisfy { $0.level < .warning })
     }
 
-    @Test("The request log includes unhandled errors")
+    @Test("The request log has the status of unhandled errors")
     func logWithoutResponses() async throws {
         let log = LogRecord()
         let chain = Chain([.requestLog(level: .debug), routes.router])
