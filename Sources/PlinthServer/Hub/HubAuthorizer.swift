@@ -9,16 +9,8 @@ public import Plinth
 /// ``HubEndpoints`` calls it for each request, after checking the request's syntax and before reading its body:
 /// ``grantNow(for:)`` first, then ``grant(for:)`` if that returned nil. Both refuse by throwing a
 /// ``/Plinth/HTTPError``, whose message and code reach the client as JSON. Any other error is logged and answered with
-/// 503.
-///
-/// ```swift
-/// struct Sessions: HubAuthorizer {
-///     func grantNow(for request: Request) throws -> HubGrant? {
-///         guard let user = request.cookies["user"] else { throw HTTPError(.unauthorized, "sign in first") }
-///         return .everything(attachment: user)
-///     }
-/// }
-/// ```
+/// 503; a subscription gets 200 and a reconnection time instead, as a browser gives up for good at any other status.
+/// <doc:HubOverHTTP> has an example.
 public protocol HubAuthorizer: Sendable {
     /// Decides without waiting.
     ///
@@ -65,10 +57,23 @@ public struct HubGrant: Sendable {
     }
 }
 
+/// The authorizer threw an error that is no refusal; a hub answers it with 503.
+struct AuthorizerFailure: Error {
+    var response: HTTPError {
+        HTTPError(
+            .serviceUnavailable,
+            .unavailable,
+            "the request could not be authorized; try again later",
+            headers: [.retryAfter: "1"]
+        )
+    }
+}
+
 extension HubEndpoints {
     /// Returns the authorizer's grant for a request; without an authorizer, everything is allowed.
     ///
-    /// - Throws: ``/Plinth/HTTPError``; `CancellationError` if the client has left.
+    /// - Throws: ``/Plinth/HTTPError`` for a refusal; ``AuthorizerFailure`` for any other error of the authorizer;
+    ///   `CancellationError` if the client has left.
     func grant(_ request: Request) async throws -> HubGrant {
         guard let authorizer else { return .everything() }
         do {
@@ -80,12 +85,7 @@ extension HubEndpoints {
             // By the task, not by the error: what the authorizer waited for may fail because the client has left.
             if Task.isCancelled { throw CancellationError() }
             request.logger.error("the hub's authorizer failed", metadata: ["error": "\(error)"])
-            throw HTTPError(
-                .serviceUnavailable,
-                .unavailable,
-                "the request could not be authorized; try again later",
-                headers: [.retryAfter: "1"]
-            )
+            throw AuthorizerFailure()
         }
     }
 }

@@ -128,12 +128,12 @@ extension HubEndpoints {
     private func streamGrant(_ request: Request) async throws -> HubGrant? {
         do {
             return try await grant(request)
-        } catch let error as HTTPError where error.code == HubErrorCode.unavailable.rawValue {
+        } catch is AuthorizerFailure {
             return nil
         }
     }
 
-    /// The response at the limit of streams, and while nobody can be authorized.
+    /// The response at the limit of streams, and when the authorizer fails.
     ///
     /// After any status but 200, a browser's `EventSource` would give up for good.
     private var comeBackLater: Response {

@@ -12,8 +12,7 @@ import PlinthHub
 /// | `POST topics/{topic}`, with `?type=` and `?retry=` | 201 and `{"id":…}` once the body is in history as an event |
 /// | the same with `Content-Type: text/event-stream` | 201, `{"id":…,"count":…}`: each event of the body is published |
 /// | `GET topics/{topic}` | the stream of a topic |
-/// | `GET topics?topic=…&match=…` | one stream of several topics and patterns; each ID is followed by a tab and the
-/// topic |
+/// | `GET topics?topic=…&match=…` | one stream of several topics and patterns; a tab and the topic follow each ID |
 /// | `POST topics` with these in a form | the same, for more topics than fit in a URL |
 /// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events are removed from history |
 /// | `GET status`, with `?top=` | the hub's counts, and its most recent topics |
@@ -45,7 +44,7 @@ public struct HubEndpoints: Sendable {
     public var maximumTopics = 10_000 { didSet { maximumTopics = max(1, maximumTopics) } }
     /// The most patterns that one stream may select; more is 400 with the code `bad-selector`.
     ///
-    /// Each pattern is matched against every new topic, and against every event that the stream reads from history.
+    /// Each pattern adds to the cost of a new topic, and to that of the stream's reads of history.
     ///
     /// Default: 100.
     public var maximumPatterns = 100 { didSet { maximumPatterns = max(0, maximumPatterns) } }

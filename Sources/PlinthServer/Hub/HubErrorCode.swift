@@ -26,6 +26,7 @@ enum HubErrorCode: String, CaseIterable {
     case notAcceptable = "not-acceptable"
     case hostForeign = "host-foreign"
     case originForeign = "origin-foreign"
+    case rateLimit = "rate-limit"
     case notTaken = "not-taken"
     case unavailable
     case failed
@@ -43,6 +44,8 @@ enum HubErrorCode: String, CaseIterable {
             case .contentTooLarge: .tooLarge
             case .unsupportedMediaType: .mediaType
             case .notAcceptable: .notAcceptable
+            case .tooManyRequests: .rateLimit
+            case .serviceUnavailable: .unavailable
             default: status.kind == .serverError ? .failed : .badField
             }
     }
@@ -57,6 +60,7 @@ extension HTTPError {
     init?(hub error: any Error) {
         switch error {
         case let error as HTTPError: self = error
+        case let error as AuthorizerFailure: self = error.response
         case let error as HistoryError: self.init(.badRequest, .badID, error.description)
         case let error as HubError: self.init(.badRequest, error.message, code: error.code.description)
         default: return nil

@@ -58,6 +58,8 @@ struct HubStreamBody: HandedOffBody {
             onEnd(end)
         }
         stream.begin(request, opening: preamble)
+        // A shutdown that began meanwhile may have missed it.
+        if service.isDraining { stream.drain() }
         return stream
     }
 }

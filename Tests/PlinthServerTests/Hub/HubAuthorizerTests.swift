@@ -12,10 +12,10 @@ import Testing
 @testable import PlinthHub
 @testable import PlinthServer
 
-/// The function that every endpoint of a hub asks.
+/// The authorizer that every endpoint of a hub calls.
 @Suite("Hub endpoints: authorization")
 struct HubAuthorizerTests {
-    /// Grants what carries the name of a user; answers at once or later.
+    /// Grants requests that name a user, at once or after a wait.
     private final class Users: HubAuthorizer {
         struct Failure: Error {}
 

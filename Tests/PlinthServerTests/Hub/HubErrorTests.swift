@@ -53,7 +53,7 @@ struct HubErrorTests {
 
     /// Codes that need more than a request; other tests cover them.
     static let others: Set<String> = [
-        "bad-id", "unauthorized", "forbidden", "timeout", "failed", "not-taken", "unavailable",
+        "bad-id", "unauthorized", "forbidden", "rate-limit", "timeout", "failed", "not-taken", "unavailable",
     ]
 
     private static func table() throws -> [Row] {
@@ -92,7 +92,9 @@ struct HubErrorTests {
     func errors() async throws {
         let statuses = Dictionary(uniqueKeysWithValues: try Self.table().map { ($0.code, $0.status) })
         let id = HistoryError(code: .idReserved, description: "")
-        let statusErrors = [.unauthorized, .forbidden, .requestTimeout, .internalServerError].map { HTTPError($0) }
+        let statusErrors = [
+            .unauthorized, .forbidden, .requestTimeout, .tooManyRequests, .internalServerError, .serviceUnavailable,
+        ].map { HTTPError($0) }
         for error in [id, HTTPError.notTaken] as [any Error] + statusErrors {
             let answer = try #require(HTTPError(hub: error))
             #expect(answer.status.code == statuses[answer.jsonCode], "\(error)")

@@ -258,7 +258,7 @@ function announce(state, reason = "") {
   for (const tab of tabs) tab.tell(connection);
 }
 
-// Debounced: a tab that changes topics and a browser that restores its tabs cause many changes.
+// Coalesced: a tab that changes topics and a browser that restores its tabs cause many changes.
 function streamChanged() {
   changing ??= setTimeout(() => {
     changing = null;
