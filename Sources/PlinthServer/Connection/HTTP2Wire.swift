@@ -7,28 +7,30 @@ import NIOHPACK
 import NIOHTTP2
 import Plinth
 
-/// Stands between the socket and NIO's HTTP/2 handler, and does on the wire what that handler does not.
+/// Sits between the socket and NIO's HTTP/2 handler, and adds on the wire what that handler lacks.
 ///
-/// - **The limit of streams.** NIO enforces the `SETTINGS_MAX_CONCURRENT_STREAMS` that it announces, and 100 until the client
-///   has acknowledged it, and ends the connection with all its streams for one too many. RFC 9113, section 5.1.2, makes that
-///   an error of the one stream. So NIO is given a limit that no client reaches; its first frame, SETTINGS, leaves here with
-///   the announced one; and the client's own SETTINGS are followed by an acknowledgement of ours, so that NIO's limit holds
-///   before the first request. The client's acknowledgement, when it comes, is dropped: a second one would be an error.
-///   Streams beyond the announced limit are refused one by one (``HTTP2StreamLimit``).
-/// - **Which errors end the connection.** NIO reports errors of streams and of the connection alike, but writes GOAWAY for
-///   the latter only.
-/// - **An orderly close after GOAWAY** (RFC 9113, section 5.4.1). To close a socket with unread input is to reset it, and the
-///   client may lose the GOAWAY. So the output is closed, and what comes in is read over, for a moment.
+/// - **The limit of streams.** NIO enforces the `SETTINGS_MAX_CONCURRENT_STREAMS` that it announces, or 100 until the
+///   client has acknowledged it, and ends the connection with all its streams for one too many. RFC 9113, section
+///   5.1.2, makes that an error of this stream only. So NIO gets a limit that no client reaches, and its first frame,
+///   SETTINGS, is changed here to the announced limit. An acknowledgement is inserted after the client's own SETTINGS,
+///   so that NIO's limit holds before the first request. The client's real acknowledgement is dropped: a second one
+///   would be an error. Streams beyond the announced limit are refused one by one (``HTTP2StreamLimit``).
+/// - **Which errors end the connection.** NIO reports stream and connection errors alike, but writes GOAWAY only for
+///   connection errors.
+/// - **One flush a round.** Within a round of deliveries (``LoopContext/beginRound()``), a connection with several
+///   streams flushes at the round's end, or beyond 32 KiB. The head and payload of a small DATA frame are one write.
+/// - **An orderly close after GOAWAY** (RFC 9113, section 5.4.1). Closing a socket with unread input resets it, and the
+///   client may lose the GOAWAY. So the output is closed, and input is discarded, for at most 2 s.
 final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
-    /// What NIO is to allow: more than any client opens, and as many as fit into its count.
+    /// The limit that NIO enforces, the highest it can count: no client reaches it.
     static let acceptedStreams = Int(Int32.max)
 
-    /// How far the exchange of settings has come, and what is left of the frame under way.
+    /// The progress of the settings exchange, and the rest of the current frame.
     private enum Input {
         /// Bytes of a frame or of the preface, which pass; `isSettings` if they are those of the client's SETTINGS.
         case passing(Int, isSettings: Bool)
@@ -50,8 +52,16 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
     private var input = Input.passing(prefaceLength, isSettings: false)
     private var hasAcknowledged = false
     private var hasAnnounced = false
-    /// The head of a DATA frame, whose payload is the next write.
-    private var dataHead: ByteBuffer?
+    /// Where the output is within a DATA frame, which comes in two writes.
+    private enum DataFrame {
+        case none
+        /// The head is kept, to be written with the payload.
+        case head(ByteBuffer)
+        /// The head has been written.
+        case payload
+    }
+
+    private var dataFrame = DataFrame.none
     /// The connection's streams.
     private let limit: HTTP2StreamLimit
     /// The bytes written since the last flush.
@@ -61,7 +71,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
     /// More bytes than this are flushed within a round.
     private static let maximumUnflushedBytes = 32 * 1024
-    /// A larger payload is not copied behind its head.
+    /// A larger payload is not copied into the buffer of its head.
     private static let maximumMergedPayload = 4 * 1024
     private var discarded = 0
     /// Whether NIO has ended the connection for an error.
@@ -90,12 +100,17 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
             return context.write(data, promise: promise)
         }
         unflushedBytes += buffer.readableBytes
-        if var head = dataHead.take() {
+        switch dataFrame {
+        case .none: break
+        case .payload:
+            dataFrame = .none
+            return context.write(data, promise: promise)
+        case .head where buffer.readableBytes > Self.maximumMergedPayload:
+            writeDataHead(context)
+            return context.write(data, promise: promise)
+        case .head(var head):
             // One write, and over TLS one record, for a small frame.
-            guard buffer.readableBytes <= Self.maximumMergedPayload else {
-                context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
-                return context.write(data, promise: promise)
-            }
+            dataFrame = .none
             head.writeBuffer(&buffer)
             return context.write(wrapOutboundOut(.byteBuffer(head)), promise: promise)
         }
@@ -109,9 +124,10 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
                 buffer.readableBytes == Self.headLength
                 && buffer.readableBytesView.prefix(3).contains { $0 != 0 }
             if owesPayload, promise == nil {
-                dataHead = buffer
+                dataFrame = .head(buffer)
                 return
             }
+            if owesPayload { dataFrame = .payload }
         case 4 where !hasAnnounced:
             hasAnnounced = true
             announce(in: &buffer)
@@ -125,13 +141,13 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         context.write(data, promise: promise)
     }
 
+    /// Writes the head that is kept, if any, and leaves the frame.
     private func writeDataHead(_ context: ChannelHandlerContext) {
-        guard let head = dataHead.take() else { return }
-        context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil)
+        if case .head(let head) = dataFrame { context.write(wrapOutboundOut(.byteBuffer(head)), promise: nil) }
+        dataFrame = .none
     }
 
     func flush(context: ChannelHandlerContext) {
-        writeDataHead(context)
         if isFlushPostponed, unflushedBytes <= Self.maximumUnflushedBytes { return }
         // With one stream there is nothing to gather, and its connection is in the cache now.
         if limit.count > 1, unflushedBytes <= Self.maximumUnflushedBytes, loop.postponesFlush(of: self) {
@@ -177,14 +193,14 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         case .closed: discard(unwrapInboundIn(data).readableBytes)
         case .passing, .head:
             let buffer = passOn(unwrapInboundIn(data), context.channel.allocator)
-            // What this leads to may come back here, so it is the last thing done.
+            // May re-enter this handler, so it comes last.
             if buffer.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(buffer)) }
         }
     }
 
-    /// Takes bytes of the client's, until it has acknowledged the settings.
+    /// Filters the client's bytes until it has acknowledged the settings.
     ///
-    /// - Returns: What NIO is to see of them.
+    /// - Returns: The bytes for NIO.
     private func passOn(_ bytes: ByteBuffer, _ allocator: ByteBufferAllocator) -> ByteBuffer {
         var bytes = bytes
         var output = allocator.buffer(capacity: bytes.readableBytes + Self.acknowledgement.count)
@@ -212,12 +228,12 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         let length = Int(head[0]) << 16 | Int(head[1]) << 8 | Int(head[2])
         let isSettings = head[3] == 4 && head[4] & 1 == 0
         if hasAcknowledged, head == Self.acknowledgement {
-            // Of NIO's settings, which have been acknowledged.
+            // The client's acknowledgement of NIO's settings; the inserted one has replaced it.
             input = .open
             return
         }
         output.writeBytes(head)
-        // The first frame has to be SETTINGS. What NIO says to another needs no settings.
+        // The first frame must be SETTINGS. NIO's response to another frame needs no settings.
         guard hasAcknowledged || isSettings else { return input = .open }
         let isFirst = isSettings && !hasAcknowledged
         input = length > 0 ? .passing(length, isSettings: isFirst) : .head([])
@@ -231,7 +247,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
     // MARK: - Closing
 
-    /// Closes the output behind the GOAWAY, and the rest when the client has closed its side or has had its time.
+    /// Closes the output after the GOAWAY, and the connection once the client has closed its side, or after 2 s.
     func closeInOrder() {
         if case .closed = input { return }
         input = .closed
@@ -240,7 +256,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         let wire = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenSuccess { wire.value.context?.close(mode: .output, promise: nil) }
-        // Holds nothing, and is written when everything before it is.
+        // Empty; its promise succeeds once everything before it is written.
         context.writeAndFlush(wrapOutboundOut(.byteBuffer(ByteBuffer())), promise: written)
     }
 
@@ -257,8 +273,8 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
 /// Counts the open streams of a connection, and refuses those beyond its limit (RFC 9113, section 5.1.2).
 ///
-/// A stream counts until NIO says that it is closed, not until its channel is, which is a turn of the event loop later: a
-/// client may open the next one in the bytes behind the reset of the last.
+/// A stream counts until NIO reports it closed. Its channel closes one turn of the event loop later, too late for a
+/// client that opens the next stream right after a reset.
 final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
     private let maximum: Int
     /// The connection's manager, which follows the same streams.
@@ -284,9 +300,9 @@ final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
     /// The number of open streams.
     var count: Int { open.value.count }
 
-    /// Takes a new stream into account.
+    /// Counts a new stream, or refuses it at the limit.
     ///
-    /// - Returns: Whether there is room for it; if not, it has been refused.
+    /// - Returns: False if it was refused.
     func admit(_ stream: any Channel) throws -> Bool {
         guard open.value.count < maximum else {
             try stream.pipeline.syncOperations.addHandler(Refusal())
@@ -294,13 +310,13 @@ final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
         }
         let name = ObjectIdentifier(stream)
         open.value.insert(name)
-        // Of a stream that ends without having been open.
+        // For a stream that ends before it has opened.
         let open = self.open
         stream.closeFuture.whenComplete { _ in open.value.remove(name) }
         return true
     }
 
-    /// Resets a stream in the way that says: nothing of it was looked at, so it may be tried again.
+    /// Resets a stream with REFUSED_STREAM: it was not processed, so the client may retry it.
     private final class Refusal: ChannelInboundHandler {
         typealias InboundIn = HTTP2Frame.FramePayload
         typealias OutboundOut = HTTP2Frame.FramePayload
@@ -317,10 +333,10 @@ final class HTTP2StreamLimit: NIOHTTP2StreamDelegate {
     }
 }
 
-/// Sees to it that the codec behind it, which lets a `Host` field replace `:authority`, cannot be used to say two things.
+/// Has a request refused whose `Host` differs from its `:authority` (RFC 9113, section 8.3.1).
 ///
-/// RFC 9113, section 8.3.1: a request whose `Host` differs from its `:authority` is malformed. It is given both as `Host`
-/// fields, which is refused as it is on HTTP/1.
+/// The next handler, NIO's codec, would let `Host` replace `:authority`. So a second `Host` field is added with the
+/// authority's value: two are refused, as on HTTP/1.
 final class HTTP2HostCheck: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTP2Frame.FramePayload
     typealias InboundOut = HTTP2Frame.FramePayload
@@ -333,7 +349,7 @@ final class HTTP2HostCheck: ChannelInboundHandler, RemovableChannelHandler {
             headers.headers.add(name: "host", value: authority)
             payload = .headers(headers)
         }
-        // Trailers have no such field, and nothing else is looked at.
+        // Only the first frame with headers is checked: trailers have no such field.
         context.fireChannelRead(wrapInboundOut(payload))
         if context.channel.isActive { context.pipeline.syncOperations.removeHandler(context: context, promise: nil) }
     }

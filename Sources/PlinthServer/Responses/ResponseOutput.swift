@@ -14,9 +14,9 @@ typealias HTTPVersion = Plinth.HTTPVersion
 /// How a response is framed.
 struct ResponseFraming: Sendable, Equatable {
     enum Body: Sendable, Equatable {
-        /// There is none, whatever the header fields say: `HEAD`, 204, 304.
+        /// No body, whatever the header fields announce: `HEAD`, 204, 304.
         case none
-        /// So many bytes.
+        /// A body of this many bytes.
         case length(Int)
         /// Unknown before its end: chunks on HTTP/1.1, the end of the connection on HTTP/1.0, frames on HTTP/2.
         case unknown
@@ -27,18 +27,17 @@ struct ResponseFraming: Sendable, Equatable {
     /// Whether the connection serves other requests after this one.
     var keepsAlive: Bool
 
-    /// Whether the body goes out in chunks (RFC 9112, section 7.1).
+    /// Whether the body is sent in chunks (RFC 9112, section 7.1).
     var isChunked: Bool { body == .unknown && version == .http1_1 }
 }
 
-/// Turns a response into what a pipeline takes: bytes on HTTP/1, parts on HTTP/2.
+/// Encodes a response for a pipeline: as bytes on HTTP/1, as parts on HTTP/2.
 ///
 /// A new version of HTTP conforms here, is set up in ``HTTPServerChannel``, and joins `Way` in `Tests/ContractTests`.
 protocol ResponseOutput: SendableMetatype {
     associatedtype Part: Sendable
 
-    /// Whether its channel is a socket's, with a socket's options. That of an HTTP/2 stream has none, and traps on the
-    /// question.
+    /// Whether the channel is a socket's, with a socket's options. That of an HTTP/2 stream traps if asked for one.
     static var isSocket: Bool { get }
 
     static func head(
@@ -50,16 +49,18 @@ protocol ResponseOutput: SendableMetatype {
     ) -> Part
     static func body(_ bytes: UnsafeRawBufferPointer, _ framing: ResponseFraming, _ allocator: ByteBufferAllocator)
         -> Part
-    /// What follows the body, nil for nothing.
+    /// A piece of a body that has its framing.
+    static func piece(_ buffer: ByteBuffer) -> Part
+    /// The end of the body; nil if nothing is sent.
     static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part?
     /// An interim response (RFC 9110, section 15.2.1) that asks for the body.
     static func proceed(_ allocator: ByteBufferAllocator) -> Part
-    /// Tells a client whose request is answered that it need not send the rest of it.
+    /// Makes a client stop sending a request that has been answered.
     static func stopUpload(_ channel: any Channel)
 }
 
 extension ResponseOutput {
-    /// How many bytes wait for the socket; on HTTP/2 only whether any do.
+    /// The number of bytes that wait for the socket; on HTTP/2, only whether there are any.
     static func bufferedBytes(_ channel: any Channel) -> Int {
         guard isSocket, let options = channel.syncOptions else { return channel.isWritable ? 0 : 1 }
         return (try? options.getOption(.bufferedWritableBytes)) ?? 0
@@ -99,6 +100,8 @@ enum HTTP1Output: ResponseOutput {
         return buffer
     }
 
+    static func piece(_ buffer: ByteBuffer) -> ByteBuffer { buffer }
+
     static func body(
         _ bytes: UnsafeRawBufferPointer,
         _ framing: ResponseFraming,
@@ -126,12 +129,12 @@ enum HTTP1Output: ResponseOutput {
     }
 
     static func stopUpload(_ channel: any Channel) {
-        // There is no such message; the close says it.
+        // HTTP/1 has no such message; the connection is closed instead.
     }
 
-    /// Framing is the connector's: what an application says of it would contradict what is sent.
+    /// The connector decides the framing: an application's fields could contradict what is sent.
     ///
-    /// Only a response without a body may say how long it would have been.
+    /// Only a response without a body may announce the length of one.
     private static func isPassedOn(_ name: HTTPField.Name, _ response: Response, _ framing: ResponseFraming) -> Bool {
         switch name {
         case .contentLength: framing.body == .none && response.status != .noContent
@@ -155,7 +158,7 @@ enum HTTP2Output: ResponseOutput {
         var fields = HTTPHeaders()
         for field in response.headers {
             switch field.name {
-            // Fields of one connection have no place in HTTP/2 (RFC 9113, section 8.2.2).
+            // HTTP/2 forbids connection-specific fields (RFC 9113, section 8.2.2).
             case .connection, .transferEncoding, HTTP2Output.keepAlive: continue
             case .contentLength where framing.body != .none: continue
             default: fields.add(name: field.name.rawName, value: field.value)
@@ -170,6 +173,8 @@ enum HTTP2Output: ResponseOutput {
         )
         return .head(HTTPResponseHead(version: .http2, status: status, headers: fields))
     }
+
+    static func piece(_ buffer: ByteBuffer) -> HTTPServerResponsePart { .body(.byteBuffer(buffer)) }
 
     static func body(
         _ bytes: UnsafeRawBufferPointer,
@@ -190,8 +195,8 @@ enum HTTP2Output: ResponseOutput {
     }
 
     static func stopUpload(_ channel: any Channel) {
-        // RFC 9113, section 8.1: with this code, and only with it, a client keeps the response. A stream channel that is
-        // closed would reset its stream with another.
+        // RFC 9113, section 8.1: only with this code does a client keep the response. Closing the stream's channel would
+        // reset the stream with another code.
         let operations = channel.pipeline.syncOperations
         guard let codec = try? operations.context(handlerType: HTTP2FramePayloadToHTTP1ServerCodec.self) else { return }
         codec.writeAndFlush(NIOAny(HTTP2Frame.FramePayload.rstStream(.noError)), promise: nil)

@@ -32,7 +32,7 @@ struct DirectSocket {
 
     /// Duplicates the descriptor; the copy stays open when the channel closes its own.
     ///
-    /// - Returns: The copy, which the caller owns; nil at ``DescriptorLimit/handOffBound``.
+    /// - Returns: The copy, which the caller owns; nil from ``DescriptorLimit/handOffBound`` on, or if none is free.
     func duplicate() -> CInt? {
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard copy >= 0 else { return nil }

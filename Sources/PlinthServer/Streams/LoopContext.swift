@@ -61,6 +61,8 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         var served: [EventChannel] = []
         /// The buffer that events are encoded into; reused.
         var scratch: [UInt8] = []
+        /// The buffer made last, shared by streams that send the same bytes.
+        var buffer = ByteBuffer()
         /// How many rounds of deliveries are in progress.
         var rounds = 0
         /// HTTP/2 connections to flush at the end of the round.
@@ -126,7 +128,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     // MARK: - On the event loop
 
-    /// Begins a round of deliveries: until its end, HTTP/2 connections with several streams do not flush.
+    /// Begins a round of deliveries: until its end, HTTP/2 connections with several streams postpone small flushes.
     func beginRound() {
         local.value.rounds += 1
     }
@@ -230,6 +232,22 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
             local.value.scratch = scratch
         }
         return body(&scratch)
+    }
+
+    /// A buffer of bytes: the last one if it has the same, as for all subscribers of one event.
+    func buffer(of bytes: UnsafeRawBufferPointer, _ allocator: ByteBufferAllocator) -> ByteBuffer {
+        let last = local.value.buffer
+        let isSame = last.withUnsafeReadableBytes { held in
+            guard held.count == bytes.count, let held = held.baseAddress, let bytes = bytes.baseAddress else {
+                return false
+            }
+            return memcmp(held, bytes, last.readableBytes) == 0
+        }
+        if isSame { return last }
+        var buffer = allocator.buffer(capacity: bytes.count)
+        buffer.writeBytes(bytes)
+        local.value.buffer = buffer
+        return buffer
     }
 
     /// The `Date` field's value (RFC 9110, section 6.6.1), formatted once a second.

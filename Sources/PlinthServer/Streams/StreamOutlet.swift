@@ -186,11 +186,11 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         let wasWriting = isWriting
         isWriting = true
         defer { isWriting = wasWriting }
-        // Over TLS nearly every event is one piece, which the socket takes at once: no promise for it.
+        // Nearly every event is one piece, which the connection takes at once: no promise for it.
         var bytes = bytes
         let size = bytes.count
-        if Output.isSocket, socket == nil, pending == 0, size > 0, size <= Self.pieceSize {
-            context.writeAndFlush(wrapOutboundOut(Output.body(bytes, .empty, context.channel.allocator)), promise: nil)
+        if socket == nil, pending == 0, size > 0, size <= Self.pieceSize {
+            context.writeAndFlush(wrapOutboundOut(piece(bytes, context)), promise: nil)
             guard Output.bufferedBytes(context.channel) > 0 else { return }
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
         }
@@ -203,12 +203,16 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
             let count = piece.isEmpty ? max(1, size) : piece.count
             pending += count
             let written = context.eventLoop.makePromise(of: Void.self)
-            context.write(wrapOutboundOut(Output.body(piece, .empty, context.channel.allocator)), promise: written)
+            context.write(wrapOutboundOut(self.piece(piece, context)), promise: written)
             written.futureResult.whenSuccess { handler.value.wrote(count) }
             start = end
         } while start < bytes.count
         context.flush()
         if pending > 0, stalledSince == nil { stalledSince = .now() }
+    }
+
+    private func piece(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> Output.Part {
+        Output.piece(bytes.isEmpty ? ByteBuffer() : loop.buffer(of: bytes, context.channel.allocator))
     }
 
     private func wrote(_ count: Int) {
