@@ -156,5 +156,6 @@ private func record(_ reads: [[UInt8]], _ parser: ServerSentEventParser) -> Reco
 }
 
 private func check(_ isTrue: Bool, _ message: String) {
+    // A crash is how the fuzzer learns of a finding, and keeps its input.
     if !isTrue { fatalError(message) }
 }

@@ -4,7 +4,7 @@
 # Builds the package without traits and with each trait alone; all other builds use the default set. Reads the list from
 # the manifest, so that a new trait is checked automatically.
 #
-# Uses a separate scratch directory without products of another set, so that importing a module the set lacks fails.
+# Uses a scratch directory without the default set's products, so that importing a module that a set lacks fails.
 # Only Server and Client build in the shared directory, where NIO is already compiled, to save minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

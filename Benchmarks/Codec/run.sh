@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Measures our codec beside the floor in C and the by-hand loops of the codec benchmark, and says which goals it reaches.
+# Compares our codec with the floor in C and the manual loops of the codec benchmark, and reports which goals
+# it reaches.
 #
 #   Benchmarks/Codec/run.sh WORKFOLDER     # WORKFOLDER outside the checkout; builds and workloads stay there
 #

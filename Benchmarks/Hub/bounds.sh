@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the hub's bounds promise, measured without a server: memory beside what is counted, streams of many patterns, streams
-# of many topics that leave. Linux; the machine to itself for the times of `patterns`.
+# Measures the hub's bounds without a server: memory compared with the bytes that history counts, streams with many
+# patterns, and streams of many topics that leave. Requires Linux and, for the times of `patterns`, an idle machine.
 #
 #   Benchmarks/Hub/bounds.sh [memory|patterns|leave|deliver]…      the first three unless named
 #
@@ -19,7 +19,7 @@ for what in "$@"; do
     memory)
         echo "| topic, bytes | data, bytes | events a topic | pattern subscriber | limit, MiB | held | counted, KiB | RSS growth, KiB | RSS / counted |"
         echo "|---|---|---|---|---|---|---|---|---|"
-        # A process each, so that no run finds room that another has left.
+        # One process per run, so that none reuses memory that another has freed.
         for pattern in 0 1; do
             for topic in 10 100 1000; do
                 for data in 10 100 1000 10000; do
@@ -28,7 +28,7 @@ for what in "$@"; do
             done
             "$program" memory 100000 100 10 10 $pattern 0
             "$program" memory 100000 100 1000 1000 $pattern 0
-            # Three times the limit, so that old events leave; of topics that come and go, and of some that stay.
+            # Three times the limit, so that history drops events: first of topics that come and go, last of some that stay.
             "$program" memory 300000 1 10 10 $pattern 32
             "$program" memory 100000 1 1000 100 $pattern 32
             "$program" memory 300000 1000 100 100 $pattern 32

@@ -34,7 +34,7 @@ package struct EventStreamDecoder {
         return isUnfinished
     }
 
-    /// Appends a JSON line for each event that `bytes` completes.
+    /// Appends a JSON line for each event that `bytes` completes and, with comments, for each comment and other block.
     package mutating func decode(
         _ bytes: Span<UInt8>,
         into output: inout [UInt8]

@@ -12,7 +12,6 @@ final class DeliveryRecorder: Sendable {
 
     private struct State {
         var entries: [HistoryEntry] = []
-        var calls = 0
         /// Calls that overlapped another call.
         var overlaps = 0
         var next = 0

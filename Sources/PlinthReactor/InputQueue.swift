@@ -6,10 +6,10 @@ import DequeModule
 
 /// Sockets that may have unread input, which an edge-triggered poller reports only once.
 ///
-/// A socket is queued once, however often the kernel reports it, so a client that never stops sending is read once a
-/// turn. A turn reads from at most ``turnLimit`` sockets.
+/// A socket is queued once, however often the kernel reports it, and a turn reads at most ``turnLimit`` queued sockets,
+/// so a client that never stops sending cannot starve the others.
 struct InputQueue {
-    /// The most sockets read in a turn: 4 MiB of input.
+    /// The most queued sockets read in a turn: 4 MiB of input.
     static let turnLimit = 64
 
     private var tags: Deque<StreamTag> = []

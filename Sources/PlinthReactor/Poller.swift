@@ -83,7 +83,7 @@ struct Poller: ~Copyable {
 
     /// Makes the current or the next ``wait(_:timeout:)`` return.
     func wake() {
-        // Edge-triggered, so the counter need not be read. Filling it takes centuries, and a full one wakes as well.
+        // Edge-triggered, so the counter need not be read; filling it would take centuries.
         _ = eventfd_write(wakeUp, 1)
     }
 

@@ -149,7 +149,7 @@ package final class Reactor: DeliveryGroup {
     /// The number of sockets whose stream has ended and that wait, up to 2 s, for the client to close.
     package var lingering: Int { state.withLock { $0.lingering } }
 
-    /// The most sockets with unread input at the end of any turn: bytes that clients sent after their requests.
+    /// The most sockets that had unread input, sent after their requests, at the end of any turn.
     package var mostUnread: Int { state.withLock { $0.mostUnread } }
 
     /// Returns the deliveries since the previous call.

@@ -3,6 +3,8 @@
 #if Server
 
 /// A ``Connector``'s addresses and limits.
+///
+/// Limits are clamped: counts and ``maximumHeadSize`` to at least 1, ``maximumBodySize`` to at least 0.
 public struct ConnectorConfiguration: Sendable {
     /// The addresses to listen on.
     ///

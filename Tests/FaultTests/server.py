@@ -61,10 +61,11 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def get(self, path):
-        """Returns a response body, using a connection that stays open until the descriptors have been counted."""
+        """Returns a response body."""
         return self._get(path)[0]
 
     def _get(self, path):
+        """Returns a response body and the server's descriptors, counted while the connection is still open."""
         way = self.ways[0]
         address = self.addresses[way]
         with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as connection:
@@ -88,7 +89,7 @@ class Server:
         raise OSError(f"GET {path}: the connection ended after {data!r}")
 
     def held(self):
-        """The resources that the server holds, requested over a separate connection."""
+        """The resources that the server holds, including those of the connection that asks."""
         raise NotImplementedError
 
     def warm_up(self):

@@ -27,7 +27,7 @@ struct InputQueueTests {
         #expect(queue.take() == [first])
     }
 
-    @Test("A turn reads from at most 64 sockets, those that have waited longest first")
+    @Test("A turn reads at most 64 queued sockets, those that have waited longest first")
     func bounded() {
         var queue = InputQueue()
         let tags = (0..<150).map { StreamTag(slot: $0, generation: 1) }

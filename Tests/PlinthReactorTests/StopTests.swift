@@ -13,7 +13,7 @@ import Testing
 
 @Suite("Stopping")
 struct StopTests {
-    @Test("A reactor can be stopped before it starts, and twice")
+    @Test("A reactor stopped before it starts, even twice, ends all its streams")
     func idle() async throws {
         let fixture = try await Fixture(starts: false)
         let before = try await fixture.subscribe()
@@ -30,7 +30,7 @@ struct StopTests {
         await fixture.finish([before, after])
     }
 
-    @Test("Every function, including stop, can be called from the closure for a stream's end")
+    @Test("The closure for a stream's end may call the reactor, even to stop it")
     func fromCallback() async throws {
         let fixture = try await Fixture()
         let (client, descriptor) = try Client.pair()

@@ -63,6 +63,7 @@ extension Bounds {
         async let status: Void = {
             for _ in 0..<5 {
                 _ = try await hub.status(top: 1000)
+                // The page's interval.
                 try await Task.sleep(for: .seconds(1))
             }
         }()

@@ -20,7 +20,7 @@ public struct ChainError: Error, CustomStringConvertible {
     public let stage: Stage
     /// The ID of the request.
     public let requestID: String
-    /// The errors that this one replaced, each thrown by an `error` stage, oldest first.
+    /// The errors that this one replaced, oldest first; empty unless an `error` stage threw it.
     public let suppressed: [any Error]
     /// Identifies the error, to detect that an `error` stage rethrew it: two errors may have the same cause.
     let serial: Int

@@ -20,10 +20,9 @@ public struct RequestCookies: Sendable {
         }
     }
 
-    /// The value of the first cookie with the given name, which browsers send for the longest path; nil if there is
-    /// none.
+    /// The value of the first cookie with the given name; nil if there is none.
     ///
-    /// The value is not decoded. Treat it as untrusted input.
+    /// Browsers send the cookie with the longest path first. The value is not decoded. Treat it as untrusted input.
     public subscript(name: String) -> String? {
         pairs.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
     }

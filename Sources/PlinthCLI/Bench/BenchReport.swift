@@ -44,7 +44,7 @@ struct BenchReport {
             "acknowledged   \(times(acknowledgements))",
             "lost \(lost)  duplicated \(duplicated)  out of order \(outOfOrder)  broken streams \(broken)",
         ]
-        if publishFailures > 0 { lines.append("\(publishFailures) events were rejected") }
+        if publishFailures > 0 { lines.append("\(publishFailures) events were not acknowledged") }
         return lines
     }
 

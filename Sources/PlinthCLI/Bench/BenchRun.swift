@@ -52,7 +52,7 @@ struct BenchRun: Sendable {
             try? await streams.shutdown()
             try? await publisher.shutdown()
             if published.failures > 0 {
-                StandardStreams.complain("plinth bench: an event was rejected: \(published.failure ?? "?")")
+                StandardStreams.complain("plinth bench: an event was not acknowledged: \(published.failure ?? "?")")
             }
             if counts.ended + counts.failed > 0 {
                 StandardStreams.complain("plinth bench: a stream ended early: \(counts.failure ?? "by the server")")

@@ -24,7 +24,7 @@ final class HTTPExchange: Sendable {
         var title: String { "\(status.code) \(TerminalText.visible(status.reasonPhrase, upTo: 100))" }
     }
 
-    /// A request without a response.
+    /// A request without a complete response.
     struct Failure: Error {
         let reason: String
         /// Whether the server may have received the request.
@@ -50,7 +50,7 @@ final class HTTPExchange: Sendable {
     ///   - client: The client.
     ///   - timeout: The maximum time for the whole exchange, including the response's body.
     /// - Returns: The response.
-    /// - Throws: ``Failure`` if there is no complete response. An incomplete one with an error status is returned.
+    /// - Throws: ``Failure`` if there is no complete response. An incomplete one is returned if its status is not 2xx.
     static func perform(
         _ request: HTTPClientRequest,
         body: [UInt8],

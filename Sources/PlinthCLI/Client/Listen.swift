@@ -25,9 +25,9 @@ struct Listen: AsyncParsableCommand {
             reconnects. It waits for the reconnection time that the stream set (3 seconds if none) plus a random time \
             that grows with each failure, up to 30 seconds, and resumes after the last event.
 
-            With --resume-file, the ID of the last printed event is kept in a file, which survives a kill, and the \
-            next run resumes after it. In a pipe to plinth publish, let that command keep the file, so that no \
-            unpublished event is lost, and only read it here:
+            With --resume-file, the ID of the last event is kept in a file once the event is printed, even if the \
+            process is killed, and the next run resumes after it. In a pipe to plinth publish, let that command keep \
+            the file, so that no unpublished event is lost, and only read it here:
 
               plinth listen --json --resume-from f URL | plinth publish --json --resume-file f URL
 

@@ -118,7 +118,7 @@ struct RequestOptions: ParsableArguments {
         guard ["http", "https"].contains(scheme), url.dropFirst(scheme.count).hasPrefix("://") else {
             throw ValidationError("The URL must begin with http:// or https://: \(text)")
         }
-        // Browsers would take the next part for the host. More likely the host is missing, or an empty variable.
+        // Browsers would take the next part for the host. More likely the host is missing: a variable was empty.
         if let next = url.dropFirst(scheme.count + 3).first, next == "/" || next == "\\" {
             throw ValidationError("The URL names no host: \(text)")
         }

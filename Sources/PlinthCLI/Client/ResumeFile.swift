@@ -72,7 +72,7 @@ final class ResumeFile {
 
     /// Stores an ID.
     ///
-    /// - Throws: ``Failure`` if writing fails, or if the ID exceeds 32 KiB; the file then keeps the previous ID.
+    /// - Throws: ``Failure`` if the ID exceeds 32 KiB, so that the file keeps the previous ID, or if writing fails.
     func write(_ id: String) throws(Failure) {
         guard id != self.id else { return }
         var bytes = Array(id.utf8)

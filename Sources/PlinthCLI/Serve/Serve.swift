@@ -293,7 +293,7 @@ struct Serve: AsyncParsableCommand {
         } catch {
             throw ServeSettings.Failure(description: "--public-origin: \(error)")
         }
-        // An IPv6 address such as `::1` is accepted anyway; the connector reports a host that cannot be bound.
+        // Ignores a host that the fence rejects: it cannot be bound either, which the connector reports.
         let host = try settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
         return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
     }

@@ -150,7 +150,7 @@ struct ConnectionMachine: Sendable {
         {
             return redirect(head.status, to: location, at: now)
         }
-        // Reconnecting repeats the request, whose URL is by now the last one.
+        // Later attempts start where the redirects of this one led.
         if !configuration.reconnectsToOriginalURL { start = target }
         if head.status == 204 { return .stop(nil) }
         guard head.status == 200 else { return unexpected(head, reason, at: now, date: date) }
@@ -333,8 +333,8 @@ struct ConnectionMachine: Sendable {
 
     /// How long a connection without an event must have been open to reset the failure count.
     ///
-    /// Proxies and platforms end healthy but idle streams properly after a while. A stream that ends sooner is from a
-    /// server that ends every stream at once; its back-off grows even if it sets `retry: 0`.
+    /// Proxies and platforms end healthy but idle streams properly after a while. An earlier end does not reset the
+    /// count, so that the back-off grows for a server that ends every stream at once, even if it sets `retry: 0`.
     private func healthyTime(_ error: EventSourceError) -> Duration {
         let resetTime = configuration.backoff.resetTime
         return error.code == .streamEnded ? min(max(.seconds(1), reconnectionTime), resetTime) : resetTime

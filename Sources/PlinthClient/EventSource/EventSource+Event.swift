@@ -7,7 +7,7 @@ extension EventSource {
     ///
     /// The HTML standard's `MessageEvent`, section
     /// [9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#dispatchMessage). Events are equal if
-    /// their strings have the same bytes.
+    /// their strings have the same bytes and both, or neither, have an ID of their own.
     public struct Event: Sendable {
         /// The type, never empty; `message` if the stream set none.
         public let type: String
@@ -28,7 +28,7 @@ extension EventSource {
         /// - Parameters:
         ///   - type: The type. Default: `message`.
         ///   - data: The data.
-        ///   - lastEventID: The last event ID; empty for none. Default: empty.
+        ///   - lastEventID: The event's own ID; empty for none. Default: empty.
         public init(type: String = "message", data: String, lastEventID: String = "") {
             self.init(type: type, data: data, lastEventID: lastEventID, hasID: !lastEventID.isEmpty)
         }
@@ -46,7 +46,7 @@ extension EventSource {
 }
 
 extension EventSource.Event: Hashable {
-    /// Whether the types, data and IDs of two events have the same bytes.
+    /// Whether the strings of two events have the same bytes, and both or neither have an ID of their own.
     public static func == (lhs: Self, rhs: Self) -> Bool {
         lhs.hasID == rhs.hasID && lhs.type.utf8.elementsEqual(rhs.type.utf8)
             && lhs.data.utf8.elementsEqual(rhs.data.utf8) && lhs.lastEventID.utf8.elementsEqual(rhs.lastEventID.utf8)

@@ -15,8 +15,9 @@ import Synchronization
 ///
 /// The source connects when an iteration requests its first event. The iteration ends when the task is cancelled, the
 /// loop exits, ``close()`` is called, or the server responds with 204. It throws an ``EventSourceError`` if retrying is
-/// futile: on a status other than 200, or a response that is not an event stream. After everything else (no connection,
-/// a lost connection, the end of the stream) the source reconnects after the reconnection time, with the last event ID.
+/// futile, as on a status other than 200 or a response that is not an event stream; <doc:EventSources> has all cases.
+/// After any other end (no connection, a lost connection, the end of the stream) the source reconnects with the last
+/// event ID, after the reconnection time and a back-off.
 ///
 /// A slow reader slows the server: the source buffers at most one batch of 64 KiB besides the one being delivered.
 ///

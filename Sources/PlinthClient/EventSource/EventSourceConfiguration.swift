@@ -118,10 +118,11 @@ public struct EventSourceConfiguration: Sendable {
     /// Default: nil.
     public var responseTimeout: Duration?
 
-    /// The maximum size in bytes of a line, and of an event's data, type and ID together; `.max` for no limit.
+    /// The maximum size in bytes of an event's data, type and ID together; `.max` for no limit.
     ///
-    /// A larger one fails the source permanently, since it would be sent again. Values below 1 count as 1. The default
-    /// is twice a Plinth hub's default for an event's data, so that type, ID and topic always fit.
+    /// A line may have 16 bytes more, for its field name. A larger event or line fails the source permanently, since it
+    /// would be sent again. Values below 1 count as 1. The default is twice a Plinth hub's default for an event's data,
+    /// so that type, ID and topic always fit.
     ///
     /// Default: 2 MiB.
     public var maximumEventSize = 2 << 20

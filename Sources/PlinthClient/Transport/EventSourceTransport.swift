@@ -25,7 +25,7 @@ public struct EventSourceRequest: Sendable, Hashable {
     /// The method.
     public var method: HTTPRequest.Method
 
-    /// The absolute HTTP or HTTPS URL, in ASCII and without a fragment.
+    /// The absolute HTTP or HTTPS URL, without a fragment; ASCII except for an internationalized host name.
     public var url: String
 
     /// The source's header fields; the transport adds those of the connection.

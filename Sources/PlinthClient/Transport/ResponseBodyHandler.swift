@@ -24,7 +24,7 @@ final class ResponseBodyHandler: ChannelInboundHandler, RemovableChannelHandler 
     /// Identified by its address in memory, so that no server can send it.
     private static let mark = ByteBuffer(string: "broken")
 
-    /// A part of `largeSize` bytes is forwarded as it is; smaller ones are gathered up to `gatheredSize` bytes.
+    /// A part of at least `largeSize` bytes is forwarded as it is; smaller ones are gathered up to `gatheredSize` bytes.
     private static let largeSize = 16 * 1024
     private static let gatheredSize = 64 * 1024
 

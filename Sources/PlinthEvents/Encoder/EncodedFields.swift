@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The fields of one block as borrowed bytes, and their encoding; used for everything that is encoded.
+/// The fields of one block as borrowed bytes, and their encoding; `TypicalEvent` is the faster path for most events.
 ///
 /// The bytes are valid for one call, so a value must not outlive it.
 @unsafe

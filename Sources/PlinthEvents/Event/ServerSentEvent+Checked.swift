@@ -11,7 +11,8 @@ extension ServerSentEvent {
         /// Validates a string.
         ///
         /// - Parameter string: The type: not empty, without CR or LF.
-        /// - Throws: ``ServerSentEventError`` with the code `invalidType`; `byteOffset` is nil for an empty string.
+        /// - Throws: ``ServerSentEventError`` with the code `invalidType` and the offset of the forbidden byte; nil for
+        ///   an empty string.
         @inlinable
         public init(_ string: String) throws(ServerSentEventError) {
             if string.isEmpty { throw .emptyType }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A type or ID of at most 16 bytes, none of them below 0x0E (which excludes CR, LF and NUL).
+/// A type or ID of at most 16 bytes that is validated or has no byte below 0x0E (which excludes CR, LF and NUL).
 struct ShortString {
     /// The bytes, padded with zeros.
     private let bytes: SIMD2<UInt64>

@@ -2,7 +2,7 @@
 
 /// The unfinished block of lines: the standard's buffers.
 ///
-/// An event that arrives in one read is not copied: its parts point into the read.
+/// An event with one line of data that arrives in one read is not copied: its parts point into the read.
 ///
 /// Invariant: all pointers are into memory that outlives the value, which exists within one call of `run`: the read and
 /// the bytes that the parser kept from earlier reads. An empty part may point anywhere.

@@ -71,7 +71,7 @@ extension Distributor {
         }
     }
 
-    /// Defers the events of subscribers of more than this topic to ``deliverPairs(_:_:_:)``.
+    /// Defers a topic's events to ``deliverPairs(_:_:_:)`` for subscribers that may also receive other topics.
     private mutating func pairOthers(of node: Int, _ pending: [Int32]) {
         for member in index.several.places(of: node) where index.several.isPresent(member) {
             pair(member.slot, pending)

@@ -191,13 +191,13 @@ struct TopicIndex {
         nodes[number]?.pending = pending
     }
 
-    /// Whether a topic has subscribers of more than this topic.
+    /// Whether a topic has subscribers that may also receive other topics.
     func hasOthers(_ number: Int) -> Bool {
         several.count(of: number) > 0 || !(nodes[number]?.patterns.isEmpty ?? true)
             || !(nodes[number]?.asked.isEmpty ?? true)
     }
 
-    /// Calls a closure with each subscriber of more than this topic, perhaps more than once.
+    /// Calls a closure with each of a topic's subscribers that may also receive others, perhaps more than once.
     func forEachOther(of number: Int, _ body: (Int32) -> Void) {
         several.forEach(in: number, body)
         guard let node = nodes[number] else { return }

@@ -50,12 +50,12 @@ public final class MemoryHistory: History {
         }
     }
 
-    /// Appends events, all or none; throws ``HistoryError`` for a chosen ID that is not accepted.
+    /// Appends events, all or none; throws ``HistoryError`` if a chosen ID is not accepted or is reserved.
     public func append(_ events: [NewEvent]) async throws -> [EventID] {
         try appendNow(events) ?? []
     }
 
-    /// Appends events without waiting; throws ``HistoryError`` for a chosen ID that is not accepted.
+    /// Appends events without waiting; throws ``HistoryError`` if a chosen ID is not accepted or is reserved.
     public func appendNow(_ events: [NewEvent]) throws -> [EventID]? {
         let now = self.now()
         // Delivered under the lock, to keep the order.

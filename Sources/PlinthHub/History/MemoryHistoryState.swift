@@ -168,7 +168,7 @@ struct MemoryHistoryState {
         var hasMore = false
         /// The last event removed from a topic that has no events left.
         var forgotten: UInt64 = 0
-        /// Topics that lost events and have others.
+        /// Topics that lost events and still have some.
         var losses: [TopicLogs.Loss] = []
         /// The position up to which topics not in ``losses`` may have lost events.
         var bound: UInt64?

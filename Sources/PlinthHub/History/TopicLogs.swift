@@ -146,7 +146,7 @@ struct TopicLogs {
         logs[number].isListed = false
     }
 
-    /// The topics that lost an event after a position and have others.
+    /// The topics that lost an event after a position and still have events.
     ///
     /// - Parameters:
     ///   - position: The position.

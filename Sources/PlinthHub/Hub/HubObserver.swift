@@ -29,12 +29,13 @@ public struct HubStream: Sendable {
 
 /// Is notified when streams begin and end.
 ///
-/// Called on the threads that serve streams: return quickly, and move longer work to a task.
+/// Called on the threads that serve streams and in the tasks that open them: return quickly, and move longer work to a
+/// task.
 public protocol HubObserver: Sendable {
-    /// A stream begins; its response head is about to be written.
+    /// A stream begins, before its first event; over HTTP, after its response head was written.
     func streamBegan(_ stream: HubStream)
 
-    /// A stream has ended and its connection is closed.
+    /// A stream has ended; over HTTP, its connection or HTTP/2 stream is closed.
     ///
     /// - Parameters:
     ///   - stream: The stream.

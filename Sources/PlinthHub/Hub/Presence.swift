@@ -2,7 +2,7 @@
 
 /// Counts subscribers by topic.
 ///
-/// Streams of names alone are counters per topic. Streams with patterns are in an index, whose matching lists a count
+/// Streams of names alone are counted per topic. Streams with patterns are in an index, whose matching lists a count
 /// iterates, counting each stream once. An application's matchers are called.
 struct Presence {
     private var numbers: [Topic: Int32] = [:]

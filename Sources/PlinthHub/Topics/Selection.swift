@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The topics that a subscriber receives: those that it wants, restricted to those that it is authorized for.
+/// The topics that a subscriber wants, and those whose restricted events it may receive.
 ///
 /// An event is included if any of its topics is wanted and, for a restricted event, any of its topics is allowed. The
 /// same test applies to live events, replay, gaps and counts.

@@ -6,10 +6,10 @@ import NIOCore
 import NIOHTTP2
 import Plinth
 
-/// Closes an HTTP/2 connection that cannot be waited for any longer.
+/// Closes an HTTP/2 connection whose peer breaks the protocol, closes its side, or does not answer GOAWAY in time.
 ///
-/// That is one whose peer breaks the protocol, closes its side, or does not answer a goodbye, and whatever is left when a
-/// shutdown has taken its time. It stands before the connection's manager, whose goodbye it sees.
+/// It also closes connections that are left when a shutdown times out. It is before the connection's manager in the
+/// pipeline, so that it sees the manager's GOAWAY.
 final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     typealias InboundIn = HTTP2Frame
     typealias OutboundIn = HTTP2Frame
@@ -39,7 +39,7 @@ final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        // The manager waits for the answer without limit, and only a decent client gives one.
+        // The manager waits without limit for the answer, which a client may never send.
         if case .goAway = unwrapOutboundIn(data).payload, !hasSaidGoodbye {
             hasSaidGoodbye = true
             loop.schedule(self, at: .now() + grace)
@@ -53,21 +53,21 @@ final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // A client that sends nothing more can acknowledge nothing: on HTTP/2, too, it has left.
+        // A half-closed client cannot acknowledge anything: on HTTP/2, too, it has left.
         if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The protocol handler has written GOAWAY, unless the error is about one stream, which it has reset: that closes
-        // this stream alone, and a client that makes many is sent GOAWAY for it.
+        // NIO's handler has written GOAWAY, or, for a stream error, has reset that stream alone. After too many stream
+        // errors it writes GOAWAY, too.
         if wire.hasSentError { return wire.closeInOrder() }
         if error is any NIOHTTP2Error { return }
         context.close(promise: nil)
     }
 
     func drain() {
-        // The connection's manager says goodbye when the listener tells it to.
+        // The connection's manager sends GOAWAY when the listener shuts down.
     }
 
     func terminate() {

@@ -9,10 +9,10 @@ import NIOHTTP1
 import NIOHTTP2
 import Plinth
 
-/// What Hummingbird's server does with a new connection: it finds out which HTTP is spoken, and sets up for it.
+/// Sets up the pipeline of a connection that Hummingbird's server has accepted.
 ///
-/// Connections look after themselves from then on; the server's task for each ends at once, so that an open event stream
-/// costs none.
+/// From then on, its handlers run the connection. The server's task for it ends at once, so that an open event stream
+/// needs no task.
 struct HTTPServerChannel: ServerChildChannel {
     struct Value: ServerChildChannelValue {
         let channel: any Channel
@@ -68,7 +68,7 @@ struct HTTPServerChannel: ServerChildChannel {
         try channel.pipeline.syncOperations.addHandlers(InputNotice(handler), ByteToMessageHandler(decoder), handler)
     }
 
-    /// Takes the parser out of an HTTP/1 connection on which no request will follow.
+    /// Removes the parser from an HTTP/1 connection on which no request will follow.
     static func removeParser(from channel: any Channel) {
         let operations = channel.pipeline.syncOperations
         if let context = try? operations.context(handlerType: ByteToMessageHandler<HTTPRequestDecoder>.self) {
@@ -79,7 +79,7 @@ struct HTTPServerChannel: ServerChildChannel {
         }
     }
 
-    /// The most streams that a client may have open on one HTTP/2 connection; one more is refused by itself.
+    /// The most open streams of an HTTP/2 connection; each further one is refused alone.
     static let maximumStreams = 256
 
     /// Sets a connection up for HTTP/2, each stream of which is a channel of its own.
@@ -88,7 +88,7 @@ struct HTTPServerChannel: ServerChildChannel {
     {
         var connection = NIOHTTP2Handler.ConnectionConfiguration()
         connection.initialSettings = [
-            // What the client reads instead is written by the wire.
+            // `HTTP2Wire` announces another limit to the client.
             HTTP2Setting(parameter: .maxConcurrentStreams, value: HTTP2Wire.acceptedStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: server.configuration.maximumHeadSize),
         ]
@@ -127,9 +127,9 @@ struct HTTPServerChannel: ServerChildChannel {
         }
         let guardian = HTTP2ConnectionGuard(wire: wire, loop: loop, grace: server.configuration.shutdownTimeout)
         try channel.pipeline.syncOperations.addHandlers(guardian, manager)
-        // The preface, written as the protocol's handler was added, may have found the client gone.
+        // NIO's handler wrote the preface when it was added; that may have found the client gone.
         guard channel.isActive else { return }
-        // The connection was open before the manager came, whose timers start when one opens.
+        // The manager starts its timers in `channelActive`, and the connection was already active.
         manager.channelActive(context: try channel.pipeline.syncOperations.context(handler: manager))
     }
 
@@ -153,10 +153,10 @@ struct HTTPServerChannel: ServerChildChannel {
 }
 
 extension Channel {
-    /// Has the kernel ask peers that are silent whether they are still there (RFC 9293, section 3.8.4).
+    /// Enables TCP keep-alive (RFC 9293, section 3.8.4).
     ///
-    /// It asks after a minute, then every 15 s, four times. An upload may be silent for longer than any timeout of the
-    /// connector's.
+    /// On Linux, the kernel probes a silent peer after 60 s, then every 15 s, four times. An upload may be silent for
+    /// longer than any timeout of the connector.
     fileprivate func setKeepAlive() {
         try? syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
         #if os(Linux)

@@ -5,7 +5,7 @@
 import NIOCore
 import Plinth
 
-/// Brings a request's task to the event loop of its connection.
+/// Runs the commands of a request's task on the event loop of its connection.
 struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
     let eventLoop: any EventLoop
     let handler: NIOLoopBound<RequestHandler<Output>>
@@ -19,7 +19,7 @@ struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
 
     func handOff(_ response: Response, route: RouteIdentity?) {
         eventLoop.execute {
-            // It fails if the connection is gone, and then there is nobody to serve.
+            // It fails only if the connection is gone; then there is nothing to serve.
             try? handler.value.begin(response, length: nil, route: route, current.value)
         }
     }

@@ -4,9 +4,9 @@
 
 import NIOCore
 
-/// Tells a connection's ``RequestHandler`` that bytes have come, before the parser swallows them.
+/// Notifies a connection's ``RequestHandler`` of received bytes before the parser buffers them.
 ///
-/// The end of a read says nothing of that: with TLS there are reads that hold only handshakes.
+/// The end of a read does not show them: over TLS some reads contain only handshake messages.
 final class InputNotice: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

@@ -6,14 +6,14 @@ import NIOCore
 import NIOTLS
 import Plinth
 
-/// Finds out which HTTP a new connection speaks, sets it up for that, and goes.
+/// Detects the version of HTTP on a new connection, sets up the pipeline for it, and removes itself.
 ///
-/// With TLS the handshake says so (ALPN). Without, the first bytes do: an HTTP/2 connection begins with a preface that no
-/// HTTP/1 request can begin with (RFC 9113, section 3.4).
+/// With TLS the handshake decides (ALPN). Without, the first bytes do: an HTTP/2 connection begins with a preface that
+/// no HTTP/1 request can begin with (RFC 9113, section 3.4).
 ///
-/// Every method can be entered again while another one is under way. Setting up for HTTP/2 writes the server's preface; if
-/// that write finds the client gone, NIO reads what the socket still holds, and closes, before the write returns. So the
-/// phase changes before anything else is called, and what arrives meanwhile is kept.
+/// Every method can be re-entered. Setting up for HTTP/2 writes the server's preface; if that write finds the client
+/// gone, NIO reads the socket's remaining input and closes before the write returns. So the phase changes before
+/// anything else is called, and bytes that arrive meanwhile are kept.
 final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -23,9 +23,9 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     private enum Phase {
         /// The protocol is not known.
         case waiting
-        /// The pipeline is being set up, or is given what was received before it was.
+        /// The pipeline is being set up, or receives the bytes that arrived before.
         case settling
-        /// This handler only passes on.
+        /// This handler only forwards.
         case settled
     }
 
@@ -34,7 +34,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
     private let loop: LoopContext
     private var context: ChannelHandlerContext?
     private var phase = Phase.waiting
-    /// Bytes for the handlers that are not there yet.
+    /// Bytes for the handlers that are not in the pipeline yet.
     private var received: ByteBuffer?
 
     init(isSecure: Bool, server: ServerContext, loop: LoopContext) {
@@ -73,7 +73,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
         if isSecure, phase == .waiting, case .handshakeCompleted(let name)? = event as? TLSUserEvent {
             settle(context, isHTTP2: name == "h2")
         } else if phase == .waiting, let event = event as? ChannelEvent, event == .inputClosed {
-            // Less than a preface, and no more will come: it is no request, and no HTTP/2.
+            // Less than a preface, and no more will arrive: neither a request nor HTTP/2.
             context.close(promise: nil)
         } else {
             context.fireUserInboundEventTriggered(event)
@@ -92,7 +92,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
         } else if start.count == Self.preface.count {
             settle(context, isHTTP2: true)
         } else if isFirst {
-            // A preface in parts; the rest of it is due as any head is.
+            // A part of a preface: the rest has the time of a head.
             loop.schedule(self, at: .now() + server.configuration.headTimeout)
         }
     }
@@ -124,7 +124,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
             phase = .settled
             return context.close(promise: nil)
         }
-        // Each read may be answered, and the answer may find the client gone: then there is no one to read for.
+        // Each read may cause a response, whose write may find the client gone.
         while context.channel.isActive, let bytes = received {
             received = nil
             context.fireChannelRead(wrapInboundOut(bytes))

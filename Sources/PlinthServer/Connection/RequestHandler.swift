@@ -9,27 +9,27 @@ import NIOHTTPTypesHTTP1
 import Plinth
 import PlinthHub
 
-/// Serves the requests of an HTTP/1 connection one after the other, or the one of an HTTP/2 stream.
+/// Serves the requests of an HTTP/1 connection one after the other, or the one request of an HTTP/2 stream.
 ///
-/// It runs a task for each request, gives the socket's back-pressure to whoever writes the response, and keeps the
-/// deadlines. When a response turns out to be an event stream it makes way for a ``StreamOutlet``.
+/// It runs a task for each request, applies the socket's back-pressure to the writer of the response, and enforces the
+/// timeouts. If a response is an event stream, a ``StreamOutlet`` replaces this handler.
 ///
-/// Every method can be entered again while another one is under way: a write, a flush or a close may find the client gone,
-/// and NIO then reads what the socket still holds and closes, before the call returns. So state changes before anything is
-/// called that leads outside, and what holds before such a call is asked again after it.
+/// Every method can be re-entered: a write, a flush or a close may find the client gone, and NIO then reads the
+/// socket's remaining input and closes before the call returns. So state changes before any call to the outside, and
+/// conditions are checked again after it.
 final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable
 {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Output.Part
     typealias OutboundOut = Output.Part
 
-    /// A request under way.
+    /// A request in progress.
     final class Current {
         let method: HTTPRequest.Method
         let version: HTTPVersion
         let logger: Logger
         let body: RequestBodyStream?
-        /// What the head announced; nil for chunks, and on HTTP/2 for a length that is not said.
+        /// The `Content-Length`; nil for chunks, and on HTTP/2 if the head has none.
         let bodyLength: Int?
         var task: Task<Void, Never>?
         var keepsAlive: Bool
@@ -39,7 +39,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         var framing: ResponseFraming?
         var sentBytes = 0
         var hasSentAll = false
-        /// Those who wait for the socket to take more.
+        /// Writers that wait for the socket to take more.
         var writers: [CheckedContinuation<Void, any Error>] = []
 
         init(
@@ -60,7 +60,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             self.expectsContinue = expectsContinue
         }
 
-        /// Lets go of everyone who waits for the connection.
+        /// Resumes the tasks that wait for the connection, with an error.
         func release() {
             body?.discard()
             let writers = self.writers
@@ -72,50 +72,50 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     let server: ServerContext
     let loop: LoopContext
     let isSecure: Bool
-    /// Whether the client's end of sending means that it leaves: on HTTP/1, not on HTTP/2, where it ends every request.
+    /// Whether a half-closed client counts as gone: on HTTP/1, but not on HTTP/2, where it ends every request.
     let halfCloseIsLeaving: Bool
 
     var context: ChannelHandlerContext?
     var current: Current?
-    /// Parts that came while another request was under way (pipelining).
+    /// Parts received while another request was in progress (pipelining).
     ///
-    /// Nothing is read while there are any, so there are never more than one read's worth.
+    /// Nothing is read while there are any, so they never exceed one read.
     private(set) var waiting = CircularBuffer<HTTPServerRequestPart>()
     private(set) var isDraining = false
     private var isReadHeld = false
-    /// A body's handler does not keep up.
+    /// Whether a body arrives faster than its handler reads it.
     var isBodyPaused = false
     private(set) var hasInputClosed = false
-    /// Whether bytes have come of a head that is not complete.
+    /// Whether a head has been received in part.
     private(set) var hasPartialHead: Bool
-    /// What the client is told when the requests before it are answered.
+    /// The response to invalid input, sent after those to the requests before it.
     private var badInput: HTTPError?
     private var hasReadBytes = false
     private var hasReadPart = false
-    /// Bytes of a body that nobody wants, and that are read only to reach the next request.
+    /// The bytes of an unread body that were discarded to reach the next request.
     var discarded = 0
-    /// The last response of this connection is on its way out: what still comes in is not looked at.
+    /// Whether the last response of this connection is being written; further input is discarded.
     var isClosing = false
-    /// It is out, and the client is given a moment to take it.
+    /// Whether the last response is written, and the connection stays open for the client to read it.
     var hasClosedOutput = false
-    /// The connection is a stream's, which has a handler of its own: this one passes on what is not a request's.
+    /// Whether a stream's handler has taken over the connection: this one ignores input, and forwards other events.
     var hasLeft = false
-    /// Why a stream whose opening is being written for another thread's socket would end now, nil without such a stream.
+    /// While the opening of a stream to be handed off is written: why the stream would end now; nil otherwise.
     var handOffEnd: StreamEnd?
-    /// The request behind it is not complete.
+    /// Whether the client has not sent all of the last request.
     var isUploading = false
     var deadline = MonotonicTime.distantFuture
-    /// When the connection is closed that is only open for the client to read its last response.
+    /// When a connection is closed that is open only for the client to read its last response.
     var lingerEnd = MonotonicTime.distantFuture
     var lastBuffered = 0
 
     /// The most bytes of an unwanted body that are read to keep a connection; beyond that it is closed.
     static var maximumDiscarded: Int { 256 * 1024 }
 
-    /// How long a client may be silent behind its last response.
+    /// How long a client may be silent after its last response.
     static var lingerPause: Duration { .seconds(5) }
 
-    /// A handler for a connection or a stream; `hasInput` says whether the first bytes are already here.
+    /// Creates a handler for a connection or a stream; `hasInput` is whether its first bytes have been received.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
         self.server = server
         self.loop = loop
@@ -145,7 +145,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         context.fireChannelInactive()
     }
 
-    /// The client has left: nobody needs an answer any more.
+    /// Called when the client has left: cancels the current request.
     func clientGone() {
         guard let current else { return }
         self.current = nil
@@ -180,7 +180,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         if shouldRead { context.read() } else { isReadHeld = true }
     }
 
-    /// Nothing is read while a handler does not keep up with a body, or while more requests wait than are served.
+    /// False while a body's handler does not keep up, or while pipelined requests wait.
     private var shouldRead: Bool { isClosing || (waiting.isEmpty && !isBodyPaused) }
 
     func resumeReading() {
@@ -189,22 +189,24 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         context.read()
     }
 
-    /// Whether the next part can be looked at now: a request begins when the one before is answered and the client has
-    /// taken the answer, so that a client which asks and never reads costs no more than one response.
+    /// Whether the next part can be processed now.
+    ///
+    /// A request begins once the client has taken the previous response, so that a client that never reads costs at
+    /// most one response.
     private var takesPart: Bool {
         if let current { return !current.hasReceivedAll }
         return !Output.isSocket || context?.channel.isWritable ?? false
     }
 
-    /// Bytes have come, which may or may not make up a part.
+    /// Called for received bytes, before they are parsed.
     func bytesArrived() {
         hasReadBytes = true
-        // A client that is still sending has not come to its answer.
+        // A client that is still sending may not have read its response.
         if hasClosedOutput { rearm() }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // A client has nothing to say on an event stream.
+        // Input on an event stream is ignored.
         guard !hasLeft else { return }
         let part = unwrapInboundIn(data)
         guard !isClosing else { return linger(part) }
@@ -223,7 +225,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         context.fireChannelReadComplete()
     }
 
-    /// Looks at what waits, as far as that is possible now.
+    /// Processes waiting parts, as far as possible now.
     func takeWaiting() {
         while !isClosing, !hasLeft, takesPart, let part = waiting.popFirst() { receive(part) }
         if isClosing || hasLeft { return }
@@ -268,7 +270,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
         guard let body = current.body else { return }
         isBodyPaused = !body.append(Array(buffer.readableBytesView))
-        // That the client sends is no reason to wait longer for it to read.
+        // Input does not extend the write timeout.
         if current.writers.isEmpty { rearm() }
     }
 
@@ -309,7 +311,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             logger: logger,
             body: body,
             bodyLength: bodyLength,
-            // The parser reads nothing behind a request that asks for another protocol or for a tunnel.
+            // The parser reads nothing after a request for an upgrade or a tunnel.
             keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade")
                 && head.method != .CONNECT,
             expectsContinue: expectsContinue
@@ -364,11 +366,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private func inputClosed() {
         hasInputClosed = true
         if hasLeft { return }
-        // Otherwise the connection is closed when the response is out.
+        // Otherwise the connection is closed once the response is written.
         if isClosing { return hasClosedOutput ? close() : () }
         guard let current else { return takeWaiting() }
-        // A client that has said all it had to say may still read: it gets its answer, and the handler is told that
-        // nobody may be waiting for it, as Go's server does.
+        // A half-closed client may still read: it gets its response. The task is cancelled, since the client may be
+        // gone; Go's server does the same.
         if waiting.isEmpty { current.keepsAlive = false }
         current.body?.fail(CancellationError())
         current.task?.cancel()
@@ -378,7 +380,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if hasLeft { return context.fireErrorCaught(error) }
-        // What is read over behind the last response need not be HTTP.
+        // Input discarded after the last response need not be HTTP.
         if isClosing, !(error is IOError) { return }
         switch error {
         case HTTPParserError.headerOverflow:
@@ -387,7 +389,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             refuse(HTTPError(.httpVersionNotSupported, "use HTTP/1.1, or HTTP/2 with its preface"), nil)
         case is HTTPParserError:
             let answer = HTTPError(.badRequest, "the request is not valid HTTP: \(error)")
-            // A request that came before is answered all the same.
+            // A complete request before it is still answered.
             guard let current, current.hasReceivedAll || !waiting.isEmpty else { return refuse(answer, nil) }
             badInput = answer
             if waiting.isEmpty { current.keepsAlive = false }
@@ -399,7 +401,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     // MARK: - Time
 
-    /// Sets the deadline for what is being waited for now.
+    /// Sets the deadline of the current state.
     func rearm() {
         guard context != nil, !hasLeft, let timeout else {
             deadline = .distantFuture
@@ -429,7 +431,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         if let current, current.writers.isEmpty, !current.hasSentAll {
             return waitForBody(current, now)
         }
-        // Whoever reads slowly, but reads, is waited for.
+        // A slow client that makes progress gets more time.
         let buffered = Output.bufferedBytes(context.channel)
         if buffered > 0, buffered < lastBuffered {
             lastBuffered = buffered
@@ -450,7 +452,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     private func waitForBody(_ current: Current, _ now: MonotonicTime) -> MonotonicTime? {
         guard let body = current.body, !current.hasReceivedAll else { return nil }
-        // Only the time counts that a handler has waited.
+        // Only the time during which a handler waits counts.
         let due = (body.waitingSince ?? now) + (body.pauseLimit ?? server.configuration.bodyTimeout)
         guard now >= due else {
             deadline = due

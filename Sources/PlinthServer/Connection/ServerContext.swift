@@ -15,7 +15,7 @@ final class ServerContext: Sendable {
     let logger: Logger
     let metrics: EventStreamMetricsRegistry
     let threadPool: NIOThreadPool
-    /// Connections, requests and callbacks under way.
+    /// Connections, requests and callbacks in progress.
     let activities = ActivityGroup()
     /// The `Server` field's value: free of anything that would end the field.
     let serverName: String?

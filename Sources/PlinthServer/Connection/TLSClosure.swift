@@ -5,19 +5,19 @@
 import NIOCore
 import Plinth
 
-/// Closes the socket under TLS once there is nothing left to wait for.
+/// Closes the socket of a TLS connection without waiting for a `close_notify` that cannot arrive.
 ///
-/// To close, NIO's TLS handler sends `close_notify` and waits for the peer's until a timeout, also after the peer's FIN,
-/// behind which none can come (RFC 8446, section 6.1, asks neither side to wait). So two handlers stand around it: this one
-/// at the socket sees FIN, ``Request`` on the application's side sees that a close was asked for. After both, or when a
-/// shutdown has taken its time, the socket is closed at once.
+/// To close, NIO's TLS handler sends `close_notify` and waits for the peer's until a timeout, even after the peer's
+/// FIN, when none can arrive (RFC 8446, section 6.1, requires neither side to wait). So two handlers surround it: this
+/// one, at the socket, detects the FIN; ``Request``, on the application's side, detects the close. After both, or when
+/// a shutdown times out, the socket is closed at once.
 ///
-/// Only the connection's event loop touches them.
+/// Confined to the connection's event loop.
 final class TLSClosure: ChannelInboundHandler, Drainable {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    /// The longest that a closed connection waits for a peer that stays and says nothing.
+    /// How long a closed connection waits for a silent peer.
     static let patience = TimeAmount.seconds(2)
 
     private let loop: LoopContext
@@ -53,7 +53,7 @@ final class TLSClosure: ChannelInboundHandler, Drainable {
     }
 
     func drain() {
-        // Those that have something to finish do so.
+        // The application's handlers finish, and then close.
     }
 
     func terminate() {
@@ -81,7 +81,7 @@ final class TLSClosure: ChannelInboundHandler, Drainable {
         }
 
         func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-            // First, so that `close_notify` is on its way.
+            // First, so that `close_notify` is sent.
             context.close(mode: mode, promise: promise)
             if mode == .all { closure.isAskedToClose() }
         }

@@ -9,7 +9,7 @@ import NIOHTTPTypesHTTP1
 import Plinth
 
 extension HTTPRequest {
-    /// The request of a head that the parser accepted, if it also keeps the rules that parsers leave to servers.
+    /// Creates the request of a parsed head; throws if it breaks a rule that the parser does not check.
     init(checking head: HTTPRequestHead, secure: Bool) throws(HTTPError) {
         let hosts = head.headers["host"]
         if hosts.count > 1 { throw HTTPError(.badRequest, "the request has \(hosts.count) Host fields; send one") }
@@ -38,14 +38,14 @@ extension HTTPRequest {
         }
         let target = try HTTPRequest.originForm(head.uri, head.method)
         request.path = target.path
-        // RFC 9112, section 3.2.2: what the Host field says is then ignored.
+        // RFC 9112, section 3.2.2: the Host field is then ignored.
         if let authority = target.authority { request.authority = authority }
         self = request
     }
 
-    /// The length of the body that a head announces, nil if it announces none.
+    /// The length of the body that a head announces; nil if it announces none.
     ///
-    /// What is above the limit is refused before it is read.
+    /// A body above the limit is refused before it is read.
     static func bodyLength(_ head: HTTPRequestHead, limit: Int) throws(HTTPError) -> Int? {
         let lengths = head.headers["content-length"]
         guard let text = lengths.first else { return nil }
@@ -90,8 +90,8 @@ extension HTTPRequest {
 
 /// The syntax of a host and a port (RFC 9110, section 7.2; RFC 3986, sections 3.2.2 and 3.2.3).
 ///
-/// What says who is meant must not mean different things to a proxy and here. A user name before the host is refused (RFC
-/// 9110, section 4.2.4); an empty host is allowed, since a client without one has to say so.
+/// Strict, so that a proxy and this server cannot understand different hosts. A user name before the host is refused
+/// (RFC 9110, section 4.2.4); an empty host is allowed, since a client without one must send an empty field.
 enum HTTPAuthority {
     /// Throws 400 if this is not a host, or a host, a colon and a port.
     static func check(_ text: Substring, in place: String) throws(HTTPError) {

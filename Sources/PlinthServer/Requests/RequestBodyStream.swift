@@ -7,9 +7,9 @@ import Synchronization
 
 /// The body of a request between its connection and its handler.
 ///
-/// The connection appends on its event loop and stops reading at ``highWatermark``; the handler takes on its task.
+/// The connection appends on its event loop, and stops reading at ``highWatermark``; the handler reads in its task.
 final class RequestBodyStream: RequestBodyConnection {
-    /// The connection is not read further while this many bytes wait.
+    /// The number of unread bytes at which the connection stops reading.
     static let highWatermark = 64 * 1024
 
     private struct State {
@@ -22,7 +22,7 @@ final class RequestBodyStream: RequestBodyConnection {
         var waitingSince: MonotonicTime?
         var hasAsked = false
         var isUnwanted = false
-        /// Something was discarded, or will be: the body is not whole any more.
+        /// Whether a part of the body was or will be discarded.
         var isLost = false
         /// How long the client may be silent; nil for the connector's limit.
         var pauseLimit: Duration?
@@ -33,11 +33,11 @@ final class RequestBodyStream: RequestBodyConnection {
     }
 
     private let state = Mutex(State())
-    /// Called from any thread when there is room again, and, if the client waits for that, when the handler asks first.
+    /// Called from any thread when there is room again, and at the first read if the client expects `100 Continue`.
     private let onDemand: @Sendable () -> Void
-    /// Called from any thread when another limit holds for the client's silence.
+    /// Called from any thread when ``pauseLimit`` changes.
     private let onPauseLimit: @Sendable () -> Void
-    /// Whether the client sends nothing before it is told to go on.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     private let isAwaited: Bool
 
     init(
@@ -50,7 +50,7 @@ final class RequestBodyStream: RequestBodyConnection {
         self.onPauseLimit = onPauseLimit
     }
 
-    /// Since when a handler has waited for bytes, nil if none does.
+    /// Since when a handler has waited for bytes; nil if none does.
     var waitingSince: MonotonicTime? { state.withLock { $0.waiter == nil ? nil : $0.waitingSince } }
 
     /// How long the handler lets the client be silent; nil for the connector's limit.
@@ -58,7 +58,7 @@ final class RequestBodyStream: RequestBodyConnection {
 
     // MARK: - The connection's side
 
-    /// - Returns: Whether to go on reading.
+    /// - Returns: Whether to continue reading.
     func append(_ piece: [UInt8]) -> Bool {
         let (waiter, goesOn) = state.withLock { state -> (CheckedContinuation<[UInt8]?, any Error>?, Bool) in
             guard !piece.isEmpty, !state.isUnwanted else { return (nil, true) }
@@ -93,7 +93,7 @@ final class RequestBodyStream: RequestBodyConnection {
         waiter?.resume(throwing: error)
     }
 
-    /// A shutdown has begun.
+    /// Called when a shutdown begins.
     func drain() {
         let waiter = state.withLock { state in
             state.isDraining = true
@@ -111,7 +111,7 @@ final class RequestBodyStream: RequestBodyConnection {
         headers: [.retryAfter: "1"]
     )
 
-    /// The handler is done: what it left unread, and what is yet to come, is discarded.
+    /// Called when the handler is done: discards the rest of the body, received or not.
     func discard() {
         let waiter = state.withLock { state in
             state.isUnwanted = true
@@ -144,7 +144,7 @@ final class RequestBodyStream: RequestBodyConnection {
     }
 
     func next() async throws -> [UInt8]? {
-        // Most bodies are here, whole, by the time that they are asked for.
+        // Most bodies have arrived completely by the first read.
         switch take(nil) {
         case .piece(let piece): return piece
         case .failure(let error): throw error
@@ -163,7 +163,7 @@ final class RequestBodyStream: RequestBodyConnection {
         }
     }
 
-    /// Takes what is here; if that is nothing, whoever asks waits.
+    /// Takes the received bytes; if there are none, stores the continuation.
     private func take(_ continuation: CheckedContinuation<[UInt8]?, any Error>?) -> Taken {
         let (taken, demands) = state.withLock { state -> (Taken, Bool) in
             var demands = isAwaited && !state.hasAsked

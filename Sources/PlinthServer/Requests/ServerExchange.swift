@@ -5,7 +5,7 @@
 import NIOCore
 import Plinth
 
-/// What the task of a request asks of the connection.
+/// What the task of a request can request from its connection.
 ///
 /// Each call hops to the connection's event loop.
 protocol ConnectionCommands: Sendable {
@@ -13,19 +13,19 @@ protocol ConnectionCommands: Sendable {
     func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws
     /// Writes the head of a response whose body something else sends.
     ///
-    /// Nobody waits for that: the request's task has nothing left to do.
+    /// Does not wait, since the request's task has nothing left to do.
     func handOff(_ response: Response, route: RouteIdentity?)
-    /// Writes a piece of the body, and waits while the client is not keeping up.
+    /// Writes a piece of the body, and waits while the client does not keep up.
     func write(_ bytes: [UInt8]) async throws
     /// Ends the response that was begun.
     func end()
     /// Writes a whole response at once.
     func respond(_ response: Response, _ bytes: [UInt8])
-    /// Cuts the connection off: what was written is not the whole response.
+    /// Closes the connection, so that the client does not take the response for complete.
     func abort()
 }
 
-/// One request on a server's connection: runs the chain, then brings the response to the client.
+/// One request on a server's connection: runs the chain, then sends the response.
 struct ServerExchange: Exchange {
     let commands: any ConnectionCommands
     let server: ServerContext
@@ -40,8 +40,10 @@ struct ServerExchange: Exchange {
         }
     }
 
-    /// More than this is written piece by piece, each when the client has taken the one before: what the socket does not
-    /// take yet would be held twice, and a client that is slow but reads would seem to take nothing.
+    /// A larger body is written in pieces of this size, each once the client has taken the one before.
+    ///
+    /// Otherwise bytes that the socket does not take would be held twice, and the progress of a slow client would not
+    /// show.
     private static let pieceSize = 64 * 1024
 
     /// Runs a request from its head to the end of its response.
@@ -82,7 +84,7 @@ struct ServerExchange: Exchange {
                         throw error
                     }
                 }
-                // With a body the stream goes on by itself.
+                // With a body, the stream continues on its own.
                 if !hasBody {
                     stream.abandon(.applicationClosed)
                     commands.end()

@@ -13,9 +13,9 @@ import NIOPosix
 import Plinth
 import Synchronization
 
-/// A file on its way to a client.
+/// An open file that is sent to a client.
 ///
-/// It is closed when nobody refers to it any more.
+/// Closed by `deinit`.
 final class OpenedFile: Sendable {
     /// The bytes to send.
     let length: Int
@@ -26,7 +26,7 @@ final class OpenedFile: Sendable {
 
     static let pieceSize = 64 * 1024
 
-    /// - Throws: ``FileBodyError`` if the file cannot be opened, or is none.
+    /// - Throws: ``FileBodyError`` if the file cannot be opened, or is not a regular file.
     init(_ file: FileBody) throws {
         descriptor = open(file.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw FileBodyError(path: file.path, reason: errno) }
@@ -46,14 +46,14 @@ final class OpenedFile: Sendable {
         close(descriptor)
     }
 
-    /// The next piece, nil at the end.
+    /// The next piece; nil at the end.
     ///
     /// - Throws: ``FileBodyError`` if reading fails, or if the file has become shorter than it was.
     func next(on pool: NIOThreadPool) async throws -> [UInt8]? {
         let at = position.withLock { $0 }
         guard at < end else { return nil }
-        // Not the pool's own asynchronous form, which gives up when the task is cancelled: a client that has closed its side
-        // for sending still reads. That one has left is found when writing.
+        // Not the pool's asynchronous function, which fails if the task is cancelled: a half-closed client still reads.
+        // A client that has left is found when writing.
         let piece = try await withCheckedThrowingContinuation {
             (continuation: CheckedContinuation<[UInt8], any Error>) in
             pool.submit { [self] state in
@@ -78,7 +78,7 @@ final class OpenedFile: Sendable {
     }
 }
 
-/// A file that was to be a response's body cannot be read.
+/// A response's file cannot be read.
 struct FileBodyError: Error, CustomStringConvertible {
     let path: String
     let reason: CInt

@@ -6,7 +6,7 @@ import NIOCore
 import NIOHTTP1
 import Plinth
 
-/// What the task of a request asks for, and how a connection ends.
+/// The commands of a request's task, and the end of a connection.
 extension RequestHandler {
     func commands(for current: Current) -> HandlerCommands<Output> {
         HandlerCommands(
@@ -35,10 +35,10 @@ extension RequestHandler {
         } else if framing.version == .http1_0 {
             framing.keepsAlive = false
         }
-        // A client that was not told to go on may send the body or leave it out: what comes next cannot be told apart.
+        // Without `100 Continue` the client may send the body or omit it, so the next input is ambiguous.
         if current.expectsContinue, current.receivedBytes == 0, !current.hasReceivedAll { framing.keepsAlive = false }
         if isDraining { framing.keepsAlive = false }
-        // More of the body is to come than is read for the sake of the next request.
+        // The rest of the body is longer than what is discarded to reach the next request.
         if !current.hasReceivedAll, let length = current.bodyLength,
             length - current.receivedBytes > Self.maximumDiscarded
         {
@@ -75,7 +75,7 @@ extension RequestHandler {
         end(current)
     }
 
-    /// A response to `HEAD` says how long its body would have been, unless the application did.
+    /// Adds the length of the body to a response to `HEAD`, unless the application has set it.
     private func headResponse(_ response: Response, _ current: Current, _ length: Int?) -> Response {
         guard current.method == .head, let length, response.headers[.contentLength] == nil, !response.forbidsBody
         else { return response }
@@ -89,7 +89,7 @@ extension RequestHandler {
             context.channel.isActive
         else { return continuation.resume(throwing: CancellationError()) }
         if !bytes.isEmpty, framing.body != .none {
-            // More than was announced would be taken for the next response.
+            // The client would take the excess for the next response.
             if case .length(let length) = framing.body, bytes.count > length - current.sentBytes {
                 return continuation.resume(throwing: BodyLengthError(announced: length))
             }
@@ -168,9 +168,9 @@ extension RequestHandler {
         }
     }
 
-    /// The request and its response are complete: on to the next one.
+    /// Called when the request and its response are complete; continues with the next request.
     func finish(_ current: Current) {
-        // What ended the response may have found the end of the request, and begun the next one.
+        // Ending the response may have re-entered, found the end of the request, and begun the next one.
         guard self.current === current else { return }
         self.current = nil
         rearm()
@@ -179,12 +179,12 @@ extension RequestHandler {
 
     // MARK: - Closing
 
-    /// Answers a request that no chain can be given, and closes: what follows it on the connection cannot be trusted.
+    /// Answers an invalid request and closes the connection, since its further input cannot be trusted.
     func refuse(_ error: HTTPError, _ head: HTTPRequestHead?) {
         guard let context, !isClosing else { return }
         if let current {
             clientGone()
-            // An answer of another kind is under way already.
+            // Another response has already begun.
             if current.framing != nil { return close() }
         }
         let response = error.response
@@ -203,7 +203,7 @@ extension RequestHandler {
         closeAfterEnd(framing)
     }
 
-    /// Writes what ends a response, then closes when it is out.
+    /// Writes the end of a response, and closes once it is written.
     func closeAfterEnd(_ framing: ResponseFraming) {
         guard let context else { return }
         let current = self.current
@@ -236,12 +236,12 @@ extension RequestHandler {
         rearm()
     }
 
-    /// A write that holds nothing and is made for its promise, which comes after everything written before.
+    /// An empty write, whose promise succeeds once everything before it is written.
     private func nothing(_ context: ChannelHandlerContext) -> Output.Part {
         Output.body(UnsafeRawBufferPointer(start: nil, count: 0), .empty, context.channel.allocator)
     }
 
-    /// Closes a connection whose client sends more of a body that is not wanted than is read for its next request.
+    /// Closes a connection whose client sends more than ``maximumDiscarded`` bytes of an unread body.
     func stopServing() {
         guard let current, !isClosing else { return }
         self.current = nil
@@ -254,21 +254,21 @@ extension RequestHandler {
 
     private func hasWrittenLast() {
         guard let context else { return }
-        // The client may still be sending: to close at once would reset the connection, and with it what we have written
-        // (RFC 9112, section 9.6). So our side is closed first, and the rest when the client has closed its own. On HTTP/2
-        // that is about one stream, whose side has just been closed; there are clients that lose a response when their
-        // upload is reset.
+        // The client may still be sending: closing at once would reset the connection, and the client could lose the
+        // response (RFC 9112, section 9.6). So the output is closed first, and the rest once the client has closed its
+        // side. On HTTP/2 this concerns one stream, whose output has just been closed: some clients lose a response
+        // when their upload is reset.
         let mayStillSend = Output.isSocket ? !hasInputClosed : isUploading
         guard mayStillSend, context.channel.isActive else { return close() }
         hasClosedOutput = true
         lingerEnd = .now() + server.configuration.lingerTimeout
         if Output.isSocket { context.close(mode: .output, promise: nil) }
         rearm()
-        // What was held back while a handler did not keep up is read over now.
+        // Input held back while a handler did not keep up is discarded now.
         resumeReading()
     }
 
-    /// Reads over what comes in behind the last response.
+    /// Discards input after the last response.
     func linger(_ part: HTTPServerRequestPart) {
         guard !Output.isSocket else { return }
         switch part {
@@ -289,9 +289,9 @@ extension RequestHandler {
 
     // MARK: - Event streams
 
-    /// Writes the head of an event stream, and gives the connection to it.
+    /// Writes the head of an event stream, and hands the connection to its handler.
     ///
-    /// - Throws: `CancellationError` if the client has left by then: the stream has not begun and is its owner's to give up.
+    /// - Throws: `CancellationError` if the client has left; the stream has not begun, and the caller must abandon it.
     func startStream(
         _ stream: EventStream,
         _ response: Response,
@@ -315,7 +315,7 @@ extension RequestHandler {
         serve(handler, channel)
     }
 
-    /// What a stream needs to know of this connection.
+    /// What a stream needs to know about this connection.
     func connection(_ framing: ResponseFraming) -> StreamConnection {
         StreamConnection(
             framing: framing,
@@ -326,42 +326,42 @@ extension RequestHandler {
         )
     }
 
-    /// Leaves the connection to a stream whose head has been written.
+    /// Begins a stream whose head has been written, in place of this handler.
     func serve(_ stream: StreamOutlet<Output>, _ channel: any Channel) {
         if giveWay(to: stream, channel), !hasInputClosed { stream.begin() } else { stream.leave(.clientClosed) }
     }
 
-    /// The last request of this connection has its stream.
+    /// Releases the last request of this connection, whose response is a stream.
     func release(_ current: Current) {
         self.current = nil
-        // The application may keep what leads to this request; the task's memory is not to be kept with it.
+        // The application may keep a reference to this request, which must not keep the task's memory.
         current.task = nil
-        // Whoever still wants the rest of the body would wait for ever: a stream's connection reads nothing more.
+        // A reader of the rest of the body would wait forever: a stream's connection reads no body.
         if !current.hasReceivedAll { current.body?.fail(RequestBodyLost()) }
         dropWaiting()
     }
 
-    /// Puts a stream's handler in the place of this one.
+    /// Replaces this handler with a stream's.
     ///
-    /// - Returns: Whether the pipeline took it, and the connection is still there.
+    /// - Returns: Whether it was added, and the connection is still active.
     private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
         do {
             try channel.pipeline.syncOperations.addHandler(handler)
         } catch {
             return false
         }
-        // What parsed the request is not needed any more: on HTTP/1 the connection speaks nothing but this stream now, and
-        // ten thousand parsers would hold most of the memory.
+        // On HTTP/1 the connection serves only this stream from now on, and the parsers of ten thousand streams would
+        // hold most of the memory.
         if Output.isSocket { HTTPServerChannel.removeParser(from: channel) }
         channel.pipeline.syncOperations.removeHandler(self, promise: nil)
-        // Reading may have been held back, and goes on so that the client's leaving is seen.
+        // Reading may have been held back; it resumes to detect that the client leaves.
         channel.read()
         return channel.isActive
     }
 }
 
 extension ResponseFraming {
-    /// For a write that holds nothing and is made for its promise.
+    /// The framing of an empty write.
     static let empty = ResponseFraming(version: .http1_0, body: .unknown, keepsAlive: false)
 }
 

@@ -32,7 +32,7 @@ package enum SocketError: Sendable, Equatable {
             }
     }
 
-    /// The end of a stream for an error number that no socket call returned.
+    /// The end of a stream whose connection reports an error outside of a read or write, as with `SO_ERROR`.
     package static func end(_ errorNumber: CInt) -> StreamEnd {
         if case .ended(let end) = SocketError(errorNumber) { end } else { .writeFailed }
     }

@@ -24,9 +24,9 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
     public static let clientClosed = StreamEnd(.clientClosed)
     /// Writing to the connection failed.
     public static let writeFailed = StreamEnd(.writeFailed)
-    /// The client accepted none of the pending bytes within the write timeout.
+    /// The client accepted none of the pending bytes within the write timeout, or TCP timed the connection out.
     public static let timedOut = StreamEnd(.timedOut)
-    /// The client exceeded a disconnecting buffer, or fell behind a history whose gap policy closes the stream.
+    /// The client fell behind: beyond a buffer whose policy disconnects, or a history whose gap policy closes.
     public static let lagged = StreamEnd(.lagged)
     /// The server is shutting down.
     public static let serverDraining = StreamEnd(.serverDraining)

@@ -405,7 +405,7 @@ struct ServeTests {
         #expect(try status("-0", "-H", "Host:", "-H", "Origin: http://evil.example", "-d", "x", topic) == "201")
     }
 
-    @Test("Only a loopback address has the fence, which accepts the --host")
+    @Test("Only a loopback address has the fence, which accepts localhost and loopback addresses")
     func hosts() throws {
         let open = try Server(["--host", "0.0.0.0"])
         let port = open.address.split(separator: ":").last ?? ""
@@ -459,7 +459,7 @@ struct ServeTests {
         }
     }
 
-    @Test("A 70 MB upload is published")
+    @Test("An upload of 70 MB, above the connector's default body limit of 64 MiB, is published")
     func longUpload() throws {
         let server = try Server(["--maximum-event-size", "100000000"])
         let folder = try Folder()

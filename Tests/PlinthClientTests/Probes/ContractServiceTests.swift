@@ -134,7 +134,7 @@ struct ContractServiceTests {
         #expect(fields["x-a"] == "b" && fields["last-event-id"] == "0")
     }
 
-    @Test("A lost connection, a read timeout and a restart each lead to a new connection")
+    @Test("The end of a stream, a read timeout and a restart each lead to a new connection")
     func reconnection() async throws {
         let harness = try await Harness()
         let server = try ScriptedServer(

@@ -47,7 +47,7 @@ struct HistoryContractTests {
         try await HistoryContract(abilities: abilities) { YieldingHistory(MemoryHistory()) }.check(rule)
     }
 
-    @Test("Each rule detects a history that breaks it", arguments: FaultyHistory.Fault.allCases)
+    @Test("A faulty history is detected by the rule that it breaks", arguments: FaultyHistory.Fault.allCases)
     func faulty(fault: FaultyHistory.Fault) async throws {
         var abilities = HistoryContract.Abilities()
         abilities.patience = .milliseconds(20)

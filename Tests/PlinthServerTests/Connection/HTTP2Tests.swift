@@ -7,7 +7,7 @@ import PlinthServer
 import PlinthTestSupport
 import Testing
 
-/// Frames by hand (RFC 9113, section 4), for what no decent client does.
+/// Raw frames (RFC 9113, section 4), for what HTTP/2 libraries do not send.
 enum HTTP2Client {
     static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(type: 4, flags: 0, stream: 0, [])
 
@@ -17,7 +17,7 @@ enum HTTP2Client {
             + [UInt8(stream >> 24), UInt8(stream >> 16 & 255), UInt8(stream >> 8 & 255), UInt8(stream & 255)] + payload
     }
 
-    /// `GET` of a path, in the plainest form of HPACK (RFC 7541).
+    /// `GET` of a path, in the simplest form of HPACK (RFC 7541).
     static func get(_ path: String, stream: UInt32, endsStream: Bool = true) -> [UInt8] {
         // :method GET, :scheme http; :path and :authority as literals with indexed names, not indexed themselves.
         var block: [UInt8] = [0x82, 0x86]
@@ -26,7 +26,7 @@ enum HTTP2Client {
         return frame(type: 1, flags: endsStream ? 5 : 4, stream: stream, block)
     }
 
-    /// `POST /` of the plainest form, with its body still to come.
+    /// `POST /` in the same form; its body follows.
     static func post(stream: UInt32) -> [UInt8] {
         frame(type: 1, flags: 4, stream: stream, [0x83, 0x86, 0x84, 0x01, 4] + Array("test".utf8))
     }
@@ -36,11 +36,11 @@ enum HTTP2Client {
     }
 }
 
-/// HTTP/2 from clients that mean no good.
+/// HTTP/2 from hostile clients.
 @Suite("Hostile HTTP/2")
 struct HTTP2Tests {
     @Test(
-        "garbage behind the preface closes the connection",
+        "Garbage after the preface closes the connection",
         arguments: [
             [UInt8](repeating: 0xff, count: 200), [UInt8](repeating: 0, count: 200),
             Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
@@ -54,7 +54,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("a client that sends only the preface and closes its side is gone")
+    @Test("A client that half-closes after the preface is closed")
     func halfClose() async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
@@ -64,7 +64,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("closing its side ends the client's streams")
+    @Test("A half-close of the connection ends the client's streams")
     func halfCloseWithStream() async throws {
         let ends = Recorder<StreamEnd>()
         let started = Recorder<Void>()
@@ -84,7 +84,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("an upload that nobody reads is stopped after its answer, in the way that lets a client keep the answer")
+    @Test("An unread upload is stopped after its response with NO_ERROR, so that the client keeps the response")
     func unreadUpload() async throws {
         try await withServer([answering("ignored")]) { server in
             let client = try await server.client()
@@ -106,7 +106,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("resetting one stream ends it, and no other")
+    @Test("A reset ends its stream, and no other")
     func resetOne() async throws {
         let ends = Recorder<String>()
         let started = Recorder<Void>()
@@ -130,7 +130,7 @@ struct HTTP2Tests {
     }
 
     @Test(
-        "streams that are opened and reset at once are not served for ever, and leave nothing",
+        "Streams that are reset as soon as they are opened leave nothing",
         arguments: ["/events", "/text"]
     )
     func rapidReset(path: String) async throws {
@@ -154,7 +154,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("a header list that is too long is refused, and the connection's memory is bounded")
+    @Test("An endless header list closes the connection")
     func longHeaders() async throws {
         try await withServer([answering("x")], configure: { $0.maximumHeadSize = 4096 }) { server in
             let client = try await server.client()
@@ -167,7 +167,7 @@ struct HTTP2Tests {
         }
     }
 
-    @Test("a client that opens streams and no window is given up")
+    @Test("A stream whose client opens no window is timed out")
     func noWindow() async throws {
         let ends = Recorder<StreamEnd>()
         let options = EventStreamOptions(writeTimeout: .milliseconds(300))

@@ -32,7 +32,7 @@ extension HTTP2Client {
         return frame(type: 1, flags: 5, stream: stream, block)
     }
 
-    /// All whole frames in some bytes.
+    /// The complete frames in some bytes.
     static func frames(_ bytes: [UInt8]) -> [Frame] {
         var frames: [Frame] = []
         var rest = bytes[...]
@@ -58,7 +58,7 @@ extension RawClient {
         return HTTP2Client.frames(head + payload)[0]
     }
 
-    /// Reads frames up to one that is looked for.
+    /// Reads frames up to the first that satisfies a predicate.
     func frame(where isMeant: (HTTP2Client.Frame) -> Bool) async throws -> HTTP2Client.Frame {
         while true {
             let frame = try await frame()
@@ -67,7 +67,7 @@ extension RawClient {
     }
 }
 
-/// What a client may rely on when one stream of its connection, or its preface, is wrong.
+/// Errors of a stream, of the preface, and of the connection.
 @Suite("HTTP/2 on the wire")
 struct HTTP2WireTests {
     static let endless = Interceptor.eventStream("endless") { events, _ in
@@ -76,7 +76,7 @@ struct HTTP2WireTests {
     }
 
     @Test(
-        "of 257 streams at once one is refused, and the others live on; when one has gone the next is served",
+        "Of 257 open streams only the last is refused; once a stream has ended, another is served",
         arguments: [true, false]
     )
     func streamLimit(acknowledgesFirst: Bool) async throws {
@@ -116,7 +116,7 @@ struct HTTP2WireTests {
         }
     }
 
-    @Test("the exchange of settings may come in any pieces", arguments: [1, 2, 3, 7, 10])
+    @Test("The exchange of settings may arrive in pieces of any size", arguments: [1, 2, 3, 7, 10])
     func pieces(size: Int) async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
@@ -142,7 +142,7 @@ struct HTTP2WireTests {
         }
     }
 
-    @Test("a second acknowledgement of settings is an error, as it is without a limit of streams")
+    @Test("A second acknowledgement of the settings is an error")
     func secondAcknowledgement() async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
@@ -155,7 +155,7 @@ struct HTTP2WireTests {
         }
     }
 
-    @Test("a request that is malformed ends its stream, and no other")
+    @Test("A malformed request ends its stream, and no other")
     func malformedRequest() async throws {
         try await withServer([routes(["/": Self.endless, "/text": answering("x")])]) { server in
             let client = try await server.client()
@@ -173,7 +173,7 @@ struct HTTP2WireTests {
 
     /// What a client sends, and the code of the GOAWAY for it.
     static let errors: [([UInt8], UInt8)] = [
-        // PROTOCOL_ERROR: no SETTINGS behind the preface.
+        // PROTOCOL_ERROR: no SETTINGS after the preface.
         (Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + HTTP2Client.get("/", stream: 1), 1),
         // PROTOCOL_ERROR: DATA of no stream.
         (HTTP2Client.preface + HTTP2Client.frame(type: 0, flags: 0, stream: 0, [1, 2, 3]), 1),
@@ -181,12 +181,12 @@ struct HTTP2WireTests {
         (HTTP2Client.preface + HTTP2Client.frame(type: 6, flags: 0, stream: 0, [1, 2, 3]), 6),
     ]
 
-    @Test("an error of the connection is told by GOAWAY, and the connection then closes in order", arguments: errors)
+    @Test("A connection error is reported by GOAWAY, and the connection then closes in order", arguments: errors)
     func goodbye(bytes: [UInt8], code: UInt8) async throws {
         try await withServer([answering("x")]) { server in
             let client = try await server.client()
             try await client.send(bytes)
-            // What is still under way when the server closes: it must not turn the close into a reset.
+            // Input that arrives when the server closes: it must not turn the close into a reset.
             try await client.send([UInt8](repeating: 0, count: 10_000))
             let (answer, ending) = try await client.readAll()
             #expect(HTTP2Client.frames(answer).last { $0.type == 7 }?.code == code)
@@ -195,7 +195,7 @@ struct HTTP2WireTests {
         }
     }
 
-    @Test("over TLS a preface that is wrong gets GOAWAY and an orderly end, and no HTTP/1")
+    @Test("Over TLS an invalid preface gets GOAWAY and an orderly close, not an HTTP/1 response")
     func prefaceOverTLS() async throws {
         let identity = try await Certificates.shared.identity()
         try await withServer(
@@ -230,10 +230,10 @@ struct HTTP2WireTests {
     }
 
     @Test(
-        "on the plain port a preface that is wrong is an HTTP/1 request that is wrong, answered and closed in order",
+        "On a plaintext port an invalid preface is an invalid HTTP/1 request, and closed in order",
         arguments: [
             ("INVALID CONNECTION PREFACE\r\n\r\n", 400), ("PRI * HTTP/1.1\r\n\r\nSM\r\n\r\n", 400),
-            // The version is what is wrong for HTTP/1.
+            // As HTTP/1, its version is invalid.
             ("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", 505),
         ]
     )
@@ -250,7 +250,7 @@ struct HTTP2WireTests {
     }
 
     @Test(
-        "`Host` may repeat what `:authority` says, and say nothing else",
+        "A `Host` field must equal `:authority`, and be the only one",
         arguments: zip([["test"], ["test", "test"], ["other"], [""], ["a b"]], [true, false, false, false, false])
     )
     func hostBesideAuthority(hosts: [String], isAllowed: Bool) async throws {
@@ -261,13 +261,13 @@ struct HTTP2WireTests {
                 HTTP2Client.preface + HTTP2Client.request(target + hosts.map { ("host", $0) }, stream: 1)
             )
             let body = try await client.frame { $0.type == 0 || $0.type == 3 }
-            // A value that no field may have is reset by NIO.
+            // NIO resets a stream with an invalid field value.
             #expect((body.payload == Array("test".utf8)) == isAllowed)
             client.close()
         }
     }
 
-    @Test("an `:authority` that is no host is refused", arguments: ["a b", "user@test", "test:x", "[::1", "te/st"])
+    @Test("An `:authority` that is not a host is refused", arguments: ["a b", "user@test", "test:x", "[::1", "te/st"])
     func authority(text: String) async throws {
         try await withServer([Self.authority]) { server in
             let client = try await server.client()

@@ -7,12 +7,12 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Whatever bytes come, the answer is one, or a close: never a crash, a hang or a leak.
+/// Any bytes get a response or a close: never a crash, a hang or a leak.
 @Suite("Hostile input")
 struct HostileInputTests {
     static let seed: UInt64 = 0x5EED_2026
 
-    /// Sends bytes, and gives what came back by the time that the server closed.
+    /// Sends bytes, and returns all that the server sends until it closes.
     private func answer(_ server: TestServer, _ bytes: String) async throws -> String {
         let client = try await server.client()
         try await client.send(bytes)
@@ -20,7 +20,7 @@ struct HostileInputTests {
     }
 
     @Test(
-        "requests that are refused",
+        "Invalid requests are refused, and the connection is closed",
         arguments: [
             ("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
             ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
@@ -85,7 +85,7 @@ struct HostileInputTests {
     }
 
     @Test(
-        "bad chunks end the request and the connection",
+        "Invalid chunks end the request and the connection",
         arguments: [
             "zz\r\nabc\r\n", "-1\r\nabc\r\n", "FFFFFFFFFFFFFFFFF\r\nabc\r\n", "3\r\nabcXX0\r\n\r\n", "3\nabc\n0\n\n",
             "\r\n\r\n", " 3\r\nabc\r\n0\r\n\r\n",
@@ -104,7 +104,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("a head that is too long is a 431", arguments: [true, false])
+    @Test("A head that is too long is 431", arguments: [true, false])
     func longHead(isOneField: Bool) async throws {
         try await withServer([answering("x")], configure: { $0.maximumHeadSize = 4096 }) { server in
             let client = try await server.client()
@@ -119,7 +119,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("a target that is too long is refused")
+    @Test("A target that is too long is refused")
     func longTarget() async throws {
         try await withServer([answering("x")], configure: { $0.maximumHeadSize = 4096 }) { server in
             let client = try await server.client()
@@ -130,7 +130,7 @@ struct HostileInputTests {
     }
 
     @Test(
-        "a head that ends too early is a close, with or without an answer",
+        "A truncated request is closed, with or without a response",
         arguments: [
             "", "P", "PRI * HTTP/2.0\r\n\r\nS", "G", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\nX",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc",
@@ -146,7 +146,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("a head that drips is a 408, however lively")
+    @Test("A head that arrives too slowly is 408, however steadily")
     func slowHead() async throws {
         try await withServer([answering("x")], configure: { $0.headTimeout = .milliseconds(300) }) { server in
             let client = try await server.client()
@@ -161,7 +161,7 @@ struct HostileInputTests {
         }
     }
 
-    @Test("a preface that drips is closed")
+    @Test("A preface that arrives too slowly is closed")
     func slowPreface() async throws {
         try await withServer([answering("x")], configure: { $0.headTimeout = .milliseconds(300) }) { server in
             let client = try await server.client()
@@ -178,7 +178,7 @@ struct HostileInputTests {
 
     // MARK: - At random
 
-    @Test("thousands of connections with random bytes leave nothing behind")
+    @Test("Thousands of connections with random bytes leave nothing behind")
     func random() async throws {
         print("random bytes with seed \(Self.seed)")
         try await withServer([routes(["/events": EventStreamTests.two, "/": RequestBodyTests.echo])]) { server in
@@ -212,7 +212,7 @@ struct HostileInputTests {
         " ", "*",
     ]
 
-    /// Connects again and again, each time with other bytes and another way to leave.
+    /// Connects repeatedly, with random bytes and a random way to leave.
     private static func attack(port: Int, lane: UInt64, connections: Int) -> [String] {
         var generator = SeededGenerator(seed: seed &+ lane)
         var failures: [String] = []
@@ -244,7 +244,7 @@ struct HostileInputTests {
         return failures
     }
 
-    @Test("a request for a tunnel is refused, and its connection closed: nothing behind it would be read")
+    @Test("CONNECT closes the connection, since the parser reads nothing after it")
     func connect() async throws {
         try await withServer([answering("x")]) { server in
             for target in ["/", "example.org:443"] {

@@ -10,7 +10,7 @@ import Testing
 /// Several requests on one connection.
 @Suite("Keep-alive and pipelining")
 struct KeepAliveTests {
-    /// Answers with the path, after as long as the query says.
+    /// Responds with the path, after the milliseconds in the query.
     static let path = Interceptor.handler("path") { request in
         if let milliseconds = request.query.flatMap({ Int($0) }) {
             try await Task.sleep(for: .milliseconds(milliseconds))
@@ -18,7 +18,7 @@ struct KeepAliveTests {
         return .text(String(request.path))
     }
 
-    @Test("HTTP/1.1 keeps a connection until it is asked not to")
+    @Test("HTTP/1.1 keeps a connection unless the client sends `close`")
     func http11() async throws {
         try await withServer([Self.path]) { server in
             let client = try await server.client()
@@ -29,7 +29,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("HTTP/1.0 closes a connection unless it is asked to keep it")
+    @Test("HTTP/1.0 closes a connection unless the client sends `keep-alive`")
     func http10() async throws {
         try await withServer([Self.path]) { server in
             let client = try await server.client()
@@ -43,7 +43,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("pipelined requests are answered in order, whichever handler is quickest")
+    @Test("Pipelined requests are answered in order, whichever handler is fastest")
     func pipelined() async throws {
         try await withServer([Self.path]) { server in
             let client = try await server.client()
@@ -54,7 +54,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("pipelined requests are answered although the client has closed its side")
+    @Test("Pipelined requests are answered even if the client has half-closed")
     func pipelinedThenHalfClose() async throws {
         let quick = Interceptor.handler("path") { .text(String($0.path)) }
         try await withServer([quick]) { server in
@@ -66,7 +66,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("pipelined requests with bodies do not mix")
+    @Test("The bodies of pipelined requests do not mix")
     func pipelinedBodies() async throws {
         try await withServer([RequestBodyTests.echo]) { server in
             let client = try await server.client()
@@ -83,7 +83,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("pipelined requests whose answers nobody reads are not even begun")
+    @Test("Pipelined requests do not begin while the client reads no response")
     func pipelinedUnread() async throws {
         let begun = Recorder<Void>()
         let bytes = [UInt8](repeating: 1, count: 1 << 20)
@@ -100,7 +100,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("small answers that nobody reads stop the next ones from being made")
+    @Test("Unread small responses hold back the next requests")
     func pipelinedUnreadSmall() async throws {
         let begun = Recorder<Void>()
         let bytes = [UInt8](repeating: 1, count: 30_000)
@@ -117,7 +117,7 @@ struct KeepAliveTests {
                 try await Task.sleep(for: .milliseconds(150))
             }
             #expect(last < 500)
-            // And all of them are answered once the client reads.
+            // All requests are answered once the client reads.
             let whole = try await client.read(count: 30_000 * 2000)
             #expect(whole.count == 60_000_000)
             try await begun.first(2000)
@@ -125,7 +125,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("requests behind one that closes are not run")
+    @Test("Requests after one that closes the connection are not run")
     func behindLast() async throws {
         let seen = Recorder<String>()
         let handler = Interceptor.handler("path") { request in
@@ -147,7 +147,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("a connection that sent garbage behind a request gets its answer first")
+    @Test("A request followed by garbage still gets its response")
     func garbageBehind() async throws {
         try await withServer([Self.path]) { server in
             let client = try await server.client()
@@ -157,7 +157,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("an idle connection is closed", arguments: ["", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"])
+    @Test("An idle connection is closed", arguments: ["", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"])
     func idle(before: String) async throws {
         try await withServer([Self.path], configure: { $0.idleTimeout = .milliseconds(200) }) { server in
             let client = try await server.client()
@@ -166,7 +166,7 @@ struct KeepAliveTests {
         }
     }
 
-    @Test("a request that asks for another protocol is answered in this one, and is the last")
+    @Test("A request with `Upgrade` is answered over HTTP/1.1, and is the last of its connection")
     func upgrade() async throws {
         try await withServer([Self.path]) { server in
             let client = try await server.client()
@@ -181,7 +181,7 @@ struct KeepAliveTests {
     }
 
     @Test(
-        "targets in absolute form, and OPTIONS *",
+        "Absolute targets and `OPTIONS *` have the right path",
         arguments: [
             ("GET http://test/a/b?c", "/a/b"), ("GET http://test", "/"), ("GET https://test?q", "/"),
             ("OPTIONS *", "*"),

@@ -7,17 +7,17 @@ import Foundation
 import Plinth
 import Testing
 
-/// What is left when clients have come and gone, and what happens when there is no descriptor for the next one.
+/// What clients leave behind, and what happens without descriptors for more of them.
 ///
-/// Both are seen in a process of their own, `Tests/Probes/ServerProbe`.
+/// Both run in a separate process, `Tests/Probes/ServerProbe`.
 @Suite("Leaks and limits")
 struct LeakTests {
-    /// The probe lies where the tests were built.
+    /// The probe is in the build folder of the tests.
     func probe(_ arguments: [String]) throws -> ChildProcess {
         try ChildProcess(Product.path("ServerProbe"), arguments)
     }
 
-    @Test("20,000 clients that come and leave, by FIN and by RST, leave nothing")
+    @Test("20,000 clients that leave by FIN or RST leave nothing behind")
     func cycles() async throws {
         let result = try await probe(["cycles", "20000"]).result(within: .seconds(240))
         var left: [String: Int] = [:]
@@ -30,11 +30,11 @@ struct LeakTests {
         #expect(left["streams"] == 0)
         #expect(left["closures"] == 0)
         #expect(abs(left["descriptors"] ?? 99) <= 2)
-        // A tenth of a kilobyte for each of them would be more than this.
+        // A leak of 100 bytes per client would exceed this.
         #expect((left["kilobytes"] ?? .max) < 1500, "\(result.output)")
     }
 
-    @Test("out of descriptors, accepting pauses, says so, and recovers")
+    @Test("Without descriptors, accepting pauses, logs a warning, and resumes")
     func descriptors() async throws {
         let server = try probe(["serve", "40"])
         defer { server.kill() }
@@ -51,7 +51,7 @@ struct LeakTests {
         }
         _ = try await clients[0].read(until: "data: one\n\n")
         _ = try await server.output(until: "not accepting connections")
-        // Those who are in are served, and those who wait come in when the others have left.
+        // Accepted clients are served; waiting ones are accepted when others have left.
         for client in clients.prefix(70) { client.close() }
         _ = try await clients[79].read(until: "data: one\n\n")
         for client in clients { client.close() }

@@ -8,7 +8,7 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Programs that people use: curl as a client, nginx as a proxy.
+/// Widely used programs: curl as a client, nginx as a proxy.
 @Suite("Real peers")
 struct PeerTests {
     static let counter = Interceptor.eventStream("counter") { events, _ in
@@ -17,7 +17,7 @@ struct PeerTests {
         }
     }
 
-    /// An endless stream, and what became of it.
+    /// An endless stream that records its end.
     private func endless(_ ends: Recorder<StreamEnd>) -> Interceptor {
         .eventStream("endless", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("first")
@@ -25,7 +25,7 @@ struct PeerTests {
         }
     }
 
-    @Test("curl sees the same events over every version of HTTP")
+    @Test("curl gets the same events over every version of HTTP")
     func sameEvents() async throws {
         let identity = try await Certificates.shared.identity()
         try await withServer(
@@ -58,7 +58,7 @@ struct PeerTests {
         }
     }
 
-    @Test("bodies in both directions over HTTP/2")
+    @Test("HTTP/2 carries bodies in both directions")
     func bodiesOverHTTP2() async throws {
         let file = try TemporaryFolder.shared.path("upload")
         try Data(repeating: 65, count: 1_000_000).write(to: URL(fileURLWithPath: file))
@@ -72,8 +72,8 @@ struct PeerTests {
             let options = ["-s", "-m", "600", "--http2-prior-knowledge"]
             let echo = try await ChildProcess.run("curl", options + ["--data-binary", "@\(file)", url + "/echo"])
             #expect(echo.output == "1000000 AAAAAAAAAAAAAAAAAAAA")
-            // No upload that is not read: this curl spins for ever if the answer comes before it has sent everything (curl's
-            // issue 7821). `HTTP2Tests` has it, frame by frame.
+            // No unread upload: this curl spins forever if the response arrives before it has sent everything (curl
+            // issue 7821). `HTTP2Tests` covers that with raw frames.
             let large = try await ChildProcess.run("curl", options + [url + "/large"])
             #expect(large.output.utf8.count == 3_000_000)
             let slow = try await ChildProcess.run("curl", options + ["--limit-rate", "1M", url + "/large"])
@@ -85,7 +85,7 @@ struct PeerTests {
         }
     }
 
-    @Test("a body that is too large over HTTP/2 is a 413")
+    @Test("A body that is too large is 413 over HTTP/2")
     func tooLargeOverHTTP2() async throws {
         let file = try TemporaryFolder.shared.path("large-upload")
         try Data(repeating: 65, count: 100_000).write(to: URL(fileURLWithPath: file))
@@ -101,7 +101,7 @@ struct PeerTests {
         }
     }
 
-    @Test("an HTTP/2 connection with an open stream is not idle; one without is")
+    @Test("An HTTP/2 connection with an open stream is not idle; one without is")
     func idleHTTP2() async throws {
         let stream = Interceptor.eventStream("stream") { events, _ in
             try await Task.sleep(for: .seconds(5))
@@ -122,14 +122,14 @@ struct PeerTests {
             #expect(curl.output.contains("data: still here\n\n"))
             let idle = try await server.client()
             try await idle.send(HTTP2Client.preface)
-            // The goodbye asks for an answer, which a real client gives; without one it is the end as well.
+            // The server awaits an answer to its GOAWAY, and closes without one, too.
             _ = try await idle.readAll()
         }
     }
 
     // MARK: - nginx
 
-    /// Runs nginx in front of a port, with its defaults: HTTP/1.0 to the server behind, and buffering.
+    /// Runs nginx in front of a port, with its defaults: HTTP/1.0 to the server, and buffering.
     private func withProxy(to port: Int, more: String = "", _ body: (Int) async throws -> Void) async throws {
         let nginx = try await Nginx("location / { proxy_pass http://127.0.0.1:\(port); \(more) }")
         try await body(nginx.port)
@@ -137,7 +137,7 @@ struct PeerTests {
     }
 
     @Test(
-        "nginx passes the first event on at once, and its client's leaving",
+        "nginx forwards the first event at once, and notices that its client leaves",
         arguments: [
             "", "proxy_http_version 1.1; proxy_set_header Connection '';",
         ]
@@ -148,7 +148,7 @@ struct PeerTests {
             try await withProxy(to: server.port, more: more) { port in
                 let client = try await RawClient.connect(port: port)
                 try await client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-                // The stream is open and silent: what arrives was not held back for more.
+                // The stream is open and silent: nginx did not hold the event back.
                 let head = try await client.read(until: "data: first\n\n")
                 #expect(head.hasPrefix("HTTP/1.1 200"))
                 client.close()

@@ -10,9 +10,8 @@ import Testing
 
 @testable import PlinthServer
 
-/// Connections whose client vanishes within a write of the server: every callback of every handler may be entered again by
-/// what it calls.
-@Suite("A client that vanishes within a write")
+/// Connections whose client vanishes within a write of the server, which can re-enter every handler.
+@Suite("Reentrancy")
 struct ReentryTests {
     /// What a client sends before it vanishes.
     enum Sent: String, CaseIterable, CustomTestStringConvertible {
@@ -43,7 +42,7 @@ struct ReentryTests {
         var testDescription: String { rawValue }
     }
 
-    @Test("ends with its connection, at whichever write it vanishes and whatever it has sent", arguments: Sent.allCases)
+    @Test("A client that vanishes within any write, whatever it sent, leaves nothing", arguments: Sent.allCases)
     func vanishes(_ sent: Sent) async throws {
         let more: [[UInt8]] = [
             [],
@@ -60,7 +59,7 @@ struct ReentryTests {
         }
     }
 
-    /// Runs one connection to its end, and looks whether anything is left of it.
+    /// Runs one connection to its end, and checks that it leaves nothing behind.
     private func runsOut(
         _ sent: Sent,
         at flush: Int,
@@ -85,7 +84,7 @@ struct ReentryTests {
             VanishingClient(at: flush, unread: unread, flushed: flushed)
         }
         try await connection.receive(sent.bytes)
-        // A client that is still there leaves when it has its answer, or when it is asked for the body.
+        // A client that has not vanished leaves when it has its response, or is asked for the body.
         if sent == .upload { try await flushed.first() } else { try await connection.isQuiet() }
         try await connection.close()
         let server = connection.server
@@ -94,11 +93,11 @@ struct ReentryTests {
         }
         #expect(ended.values.count >= begun.values.count, "\(sent.rawValue) at flush \(flush)")
         #expect(service.hub.subscriberCount == 0)
-        // Every permit is back.
+        // Every permit has been returned.
         #expect(service.limit.count == 0)
     }
 
-    /// A client whose socket takes nothing.
+    /// A client that takes no bytes.
     private final class Deaf: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
         private var writes: [EventLoopPromise<Void>] = []
@@ -116,7 +115,7 @@ struct ReentryTests {
         }
     }
 
-    @Test("a client that takes not even the head of a hub's stream is timed out, and begins no other request meanwhile")
+    @Test("A client that does not take the head of a hub's stream is timed out, and no other request begins")
     func deaf() async throws {
         let ends = StreamRecorder()
         let service = HubService(try await Hub(observer: ends))

@@ -9,10 +9,10 @@ import Testing
 
 @testable import PlinthServer
 
-/// How the socket under TLS is closed.
-@Suite("Closing under TLS")
+/// How the socket of a TLS connection is closed.
+@Suite("TLS closure")
 struct TLSClosureTests {
-    /// A TLS handler that waits for the peer's `close_notify` for ever.
+    /// A TLS handler that waits forever for the peer's `close_notify`.
     private final class Waiting: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
 
@@ -31,7 +31,7 @@ struct TLSClosureTests {
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
     }
 
-    @Test("waits for no `close_notify` behind the client's FIN")
+    @Test("A closing connection closes its socket at the client's FIN, without `close_notify`")
     func inputClosed() {
         channel.close(promise: nil)
         #expect(channel.isActive)
@@ -39,7 +39,7 @@ struct TLSClosureTests {
         #expect(!channel.isActive)
     }
 
-    @Test("closes at once when the client's FIN came first")
+    @Test("After the client's FIN, a close closes the socket at once")
     func closedAfterwards() {
         channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
         #expect(channel.isActive)
@@ -47,7 +47,7 @@ struct TLSClosureTests {
         #expect(!channel.isActive)
     }
 
-    @Test("closes at once when a shutdown has taken its time")
+    @Test("A shutdown that times out closes the socket at once")
     func terminated() {
         channel.close(promise: nil)
         #expect(channel.isActive)

@@ -8,11 +8,11 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Which versions of TLS are spoken, with a client that offers one of them alone.
-@Suite("Versions of TLS")
+/// The accepted versions of TLS, tested with clients that offer only one.
+@Suite("TLS versions")
 struct TLSVersionTests {
     @Test(
-        "TLS 1.2 and 1.3 are spoken unless a later minimum is given, and nothing older",
+        "TLS 1.2 and 1.3 are accepted unless the minimum is 1.3; older versions never are",
         arguments: [TLSIdentity.ProtocolVersion.tls12, .tls13]
     )
     func minimum(version: TLSIdentity.ProtocolVersion) async throws {
@@ -26,14 +26,14 @@ struct TLSVersionTests {
         #expect(spoken == (version == .tls12 ? ["TLSv1.2", "TLSv1.3"] : ["TLSv1.3"]))
     }
 
-    @Test("a certificate and a key are enough for TLS 1.2 to be the oldest")
+    @Test("The default minimum is TLS 1.2")
     func defaultMinimum() async throws {
         let identity = try await Certificates.shared.identity()
         #expect(try await Self.spoken(with: identity) == ["TLSv1.2", "TLSv1.3"])
     }
 
     @Test(
-        "a configuration of the TLS library cannot bring back older versions",
+        "A configuration of the TLS library cannot enable older versions",
         arguments: [TLSVersion.tlsv1, .tlsv11]
     )
     func configuration(version: TLSVersion) async throws {
@@ -46,7 +46,7 @@ struct TLSVersionTests {
         #expect(try await Self.spoken(with: TLSIdentity(configuration: configuration)) == ["TLSv1.2", "TLSv1.3"])
     }
 
-    /// The versions by which a client gets an answer.
+    /// The versions over which a client gets a response.
     private static func spoken(with identity: TLSIdentity) async throws -> [String] {
         try await withServer(
             [answering("x")],

@@ -7,11 +7,11 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Which host a request is for (RFC 9112, section 3.2; RFC 9110, section 7.2).
+/// The host of a request (RFC 9112, section 3.2; RFC 9110, section 7.2).
 @Suite("Hosts")
 struct HostTests {
     @Test(
-        "a host is a name or an address, with a port perhaps",
+        "A host is a name or an address, with an optional port",
         arguments: [
             "a", "example.org", "example.org.", "example.org:8080", "example.org:", "127.0.0.1:1", "[::1]", "[::1]:80",
             "[::1]:",
@@ -24,7 +24,7 @@ struct HostTests {
     }
 
     @Test(
-        "anything else is refused",
+        "An invalid host is refused",
         arguments: [
             "a b", "a b/c@d", "a/b", "user@a", "a@b:1", "a:b", "a:1:2", "a:-1", "a:+1", "a:65536", "a: 1", "::1",
             "[::1", "::1]",
@@ -37,13 +37,13 @@ struct HostTests {
         for version in ["1.1", "1.0"] {
             #expect(try await Self.answer("GET / HTTP/\(version)\r\nHost: \(host)\r\n\r\n").hasPrefix("400 "))
         }
-        // There these end the host, or the target.
+        // In a target, these characters end the host or the target.
         guard host.utf8.allSatisfy({ !"/? \t".utf8.contains($0) }) else { return }
         #expect(try await Self.answer("GET http://\(host)/ HTTP/1.1\r\nHost: a\r\n\r\n").hasPrefix("400 "))
     }
 
     @Test(
-        "the host of a target in absolute form is the request's, whatever the field says",
+        "An absolute target's host is the request's, whatever the field contains",
         arguments: [
             ("http://a", "200 a"), ("http://a/", "200 a"), ("http://a:8080?b", "200 a:8080"),
             ("HTTPS://a/b?c", "200 a"),
@@ -57,7 +57,7 @@ struct HostTests {
         #expect(got == answer || (answer == "400 " && got.hasPrefix(answer)))
     }
 
-    @Test("a target in absolute form does without no field, and HTTP/1.0 does without a host")
+    @Test("An absolute target still needs a `Host` field; HTTP/1.0 needs no host")
     func missing() async throws {
         #expect(try await Self.answer("GET http://a/ HTTP/1.1\r\n\r\n").hasPrefix("400 "))
         #expect(try await Self.answer("GET / HTTP/1.0\r\n\r\n") == "200 none")

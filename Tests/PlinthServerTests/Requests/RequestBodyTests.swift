@@ -7,18 +7,18 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// What a client sends behind the head of a request.
+/// The bodies of requests: framing, limits, timeouts and back-pressure.
 @Suite("Request bodies")
 struct RequestBodyTests {
-    /// Answers with the length of the body, and what it begins with.
+    /// Responds with the length of the body and its first 20 bytes.
     static let echo = Interceptor.handler("echo") { request in
         let body = try await request.body.collect(upTo: 1 << 30)
         return .text("\(body.count) \(String(decoding: body.prefix(20), as: UTF8.self))")
     }
-    /// Answers without a look at the body.
+    /// Responds without reading the body.
     static let ignoring = answering("ignored")
 
-    @Test("with a length, in one piece and in many")
+    @Test("A body with a length arrives whole, in one piece or many")
     func contentLength() async throws {
         try await withServer([Self.echo]) { server in
             let client = try await server.client()
@@ -35,7 +35,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("in chunks, with extensions and trailers")
+    @Test("A chunked body arrives whole, with extensions and trailers")
     func chunked() async throws {
         try await withServer([Self.echo]) { server in
             let client = try await server.client()
@@ -48,7 +48,7 @@ struct RequestBodyTests {
     }
 
     @Test(
-        "a refused upload is read over, so that its answer arrives however much is still being sent",
+        "The rest of a refused upload is discarded, so that the client gets its response",
         arguments: ["Content-Length: 20000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1312d00\r\n"]
     )
     func refusedUpload(framing: String) async throws {
@@ -60,7 +60,7 @@ struct RequestBodyTests {
         try await withServer([refusing]) { server in
             let client = try await server.client()
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\n\(framing)")
-            // All of it, before the answer is looked at, as many clients do.
+            // All of it, before reading the response, as many clients do.
             try await client.send([UInt8](repeating: 65, count: 20_000_000))
             client.shutdownWrite()
             let (bytes, ending) = try await client.readAll()
@@ -71,7 +71,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a body may pause as long as its handler lets it, and a shutdown ends the pause")
+    @Test("A body may pause as long as its handler allows, and a shutdown ends the pause")
     func pauses() async throws {
         let pausing = Interceptor.handler("pausing") { request in
             var count = 0
@@ -94,7 +94,7 @@ struct RequestBodyTests {
         try await withServer([counting, pausing], configure: { $0.bodyTimeout = .milliseconds(1) }) { server in
             let client = try await server.client()
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-            // It waits for the second piece now, without a limit but its own.
+            // It now waits for the second piece, limited only by its own pause.
             try await asked.first(2)
             try await server.shutDown()
             let response = try await client.response()
@@ -103,7 +103,7 @@ struct RequestBodyTests {
         }
     }
 
-    /// A body that says when it is asked for more.
+    /// A body that records each read.
     private struct Counted: RequestBodyConnection {
         let body: RequestBody
         let asked: Recorder<Void>
@@ -117,7 +117,7 @@ struct RequestBodyTests {
         func mayPause(for limit: Duration?) { body.mayPause(for: limit) }
     }
 
-    @Test("100-continue is sent when the handler wants the body, and once")
+    @Test("100 Continue is sent once, when the handler reads the body")
     func continues() async throws {
         try await withServer([Self.echo]) { server in
             let client = try await server.client()
@@ -129,7 +129,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("100-continue that nobody answered with a body: the final status, and the connection is closed")
+    @Test("If the handler does not read an expected body, the response closes the connection")
     func doesNotContinue() async throws {
         try await withServer([Self.ignoring]) { server in
             let client = try await server.client()
@@ -141,7 +141,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("100-continue has no meaning on HTTP/1.0")
+    @Test("HTTP/1.0 ignores `Expect: 100-continue`")
     func noContinueOnHTTP10() async throws {
         try await withServer([Self.echo]) { server in
             let client = try await server.client()
@@ -153,7 +153,7 @@ struct RequestBodyTests {
     }
 
     @Test(
-        "a body announced as too large is a 413 at once",
+        "A body announced as too large is 413 at once",
         arguments: [
             "1001", "9223372036854775807", "9223372036854775808", "18446744073709551615",
         ]
@@ -169,7 +169,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a client that sends a body which is too large can read the answer", arguments: [true, false])
+    @Test("A client that sends a body that is too large can read the response", arguments: [true, false])
     func tooLarge(isChunked: Bool) async throws {
         try await withServer([Self.echo], configure: { $0.maximumBodySize = 1000 }) { server in
             let client = try await server.client()
@@ -182,7 +182,7 @@ struct RequestBodyTests {
     }
 
     @Test(
-        "a length that is no number is refused",
+        "An invalid length is refused",
         arguments: ["+5", "-5", "5, 5", "0x5", "5.0", "", " ", "99999999999999999999999"]
     )
     func badLength(length: String) async throws {
@@ -194,7 +194,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("the connection is read no faster than the body is")
+    @Test("The connection is read no faster than the body")
     func backPressure() async throws {
         let gate = Recorder<Void>()
         let handler = Interceptor.handler("slow") { request in
@@ -206,7 +206,7 @@ struct RequestBodyTests {
             let client = try await server.client()
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: \(whole)\r\n\r\n")
             let sent = try await client.sendWhatFits([UInt8](repeating: 65, count: whole), within: 0.3)
-            // What sockets hold, and no more.
+            // Only what the sockets buffer.
             #expect(sent < whole / 2)
             gate.record()
             try await client.send([UInt8](repeating: 65, count: whole - sent))
@@ -214,7 +214,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("what a handler leaves unread is read over, and the next request is answered")
+    @Test("The unread rest of a body is discarded, and the next request is answered")
     func unread() async throws {
         try await withServer([routes(["/ignored": Self.ignoring, "/echo": Self.echo])]) { server in
             let client = try await server.client()
@@ -228,7 +228,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("an unread body without end closes the connection when it has been read over for long enough")
+    @Test("A long unread body closes the connection")
     func unreadTooMuch() async throws {
         try await withServer([Self.ignoring], configure: { $0.lingerTimeout = .zero }) { server in
             let client = try await server.client()
@@ -238,7 +238,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a body that stops coming is a 408 for the handler that waits for it")
+    @Test("A body that stops arriving is 408 for the handler that waits for it")
     func slowBody() async throws {
         try await withServer([Self.echo], configure: { $0.bodyTimeout = .milliseconds(200) }) { server in
             let client = try await server.client()
@@ -250,14 +250,14 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a body that stops coming after the response has begun ends the handler's wait, too")
+    @Test("A body that stops arriving after the response has begun also ends the handler's wait")
     func slowBodyWhileWriting() async throws {
         let failures = Recorder<String>()
         let handler = Interceptor.handler("echo") { request in
             Response(
                 body: .writer { writer in
                     do {
-                        // More than the socket takes at once, so that the deadline for writing has been and gone.
+                        // More than the socket takes at once, so that the write timeout has been set and cancelled.
                         for _ in 0..<100 { try await writer.write([UInt8](repeating: 1, count: 64 * 1024)) }
                         for try await piece in request.body { try await writer.write(piece) }
                     } catch {
@@ -275,11 +275,11 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a handler that takes its time before it reads does not use up the client's")
+    @Test("Time before the handler's first read does not count towards the body timeout")
     func slowHandler() async throws {
         let asked = Recorder<Void>()
         let handler = Interceptor.handler("late") { request in
-            // Longer than the client has.
+            // Longer than the body timeout.
             try await Task.sleep(for: .milliseconds(4500))
             asked.record()
             return .text("\(try await request.body.collect(upTo: 100).count)")
@@ -293,7 +293,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a client that leaves in the middle of a body ends the handler's wait", arguments: [true, false])
+    @Test("A client that leaves in the middle of a body ends the handler's wait", arguments: [true, false])
     func clientLeaves(resets: Bool) async throws {
         let failures = Recorder<Void>()
         let started = Recorder<Void>()
@@ -315,7 +315,7 @@ struct RequestBodyTests {
         }
     }
 
-    @Test("a body that is read after its response has ended fails, instead of looking complete")
+    @Test("Reading a body after its response has ended fails instead of looking complete")
     func readLate() async throws {
         let bodies = Recorder<RequestBody>()
         let handler = Interceptor.handler("late") { request in

@@ -8,14 +8,14 @@ import Plinth
 import PlinthServer
 import Testing
 
-/// Every kind of body on its way to a client.
+/// Every kind of response body.
 @Suite("Response bodies")
 struct ResponseBodyTests {
     static func handler(_ handle: @escaping @Sendable (Request) async throws -> Response) -> Interceptor {
         .handler("handler", handle)
     }
 
-    @Test("bytes come with their length, and the connection goes on")
+    @Test("Bytes have a length, and keep the connection")
     func bytes() async throws {
         try await withServer([answering("hello")]) { server in
             let client = try await server.client()
@@ -31,7 +31,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("the date is one that HTTP knows")
+    @Test("The date has the format of HTTP")
     func date() async throws {
         try await withServer([answering("x")], configure: { $0.serverName = "plinth\r\nX-Injected: 1" }) { server in
             let response = try await server.client().get("/")
@@ -46,7 +46,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("more bytes than the sockets hold arrive whole, with a reader that is slow to begin")
+    @Test("More bytes than the sockets hold arrive whole")
     func manyBytes() async throws {
         let bytes = (0..<(20 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         try await withServer([Self.handler { _ in Response(body: .bytes(bytes)) }]) { server in
@@ -58,7 +58,7 @@ struct ResponseBodyTests {
     }
 
     @Test(
-        "the last response of a connection arrives whole although the client has closed its side",
+        "The last response arrives whole even if the client has half-closed",
         arguments: [true, false]
     )
     func manyBytesAfterHalfClose(keepsAlive: Bool) async throws {
@@ -74,7 +74,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a file arrives whole, and a range of it")
+    @Test("A file arrives whole, and so does a range of it")
     func file() async throws {
         let path = try TemporaryFolder.shared.path("body.bin")
         let bytes = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 * 7) }
@@ -110,7 +110,7 @@ struct ResponseBodyTests {
     }
 
     @Test(
-        "a file that is missing, or none, is a 500 that says nothing",
+        "A path without a regular file is 500 without details",
         arguments: ["/nowhere/secret.txt", "/tmp", "/dev/zero"]
     )
     func missingFile(path: String) async throws {
@@ -123,7 +123,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a sequence is chunked on HTTP/1.1, ended by the close on HTTP/1.0")
+    @Test("A sequence is chunked on HTTP/1.1, and ended by the close on HTTP/1.0")
     func sequence() async throws {
         let handler = Self.handler { _ in
             let pieces = AsyncStream { continuation in
@@ -144,7 +144,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a writer with a length keeps the connection")
+    @Test("A writer with a length keeps the connection")
     func writerWithLength() async throws {
         let handler = Self.handler { _ in
             Response(
@@ -164,7 +164,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a writer that writes less or more than announced is cut off", arguments: ["", "abc", "abcdefg"])
+    @Test("A writer that writes less or more than announced closes the connection", arguments: ["", "abc", "abcdefg"])
     func wrongLength(text: String) async throws {
         let handler = Self.handler { _ in
             Response(body: .writer(length: 6) { try await $0.write(text) })
@@ -179,7 +179,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("an error cuts a body off, so that nobody takes it for complete")
+    @Test("A writer's error closes the connection before the body is complete")
     func writerFails() async throws {
         struct Broken: Error {}
         let handler = Self.handler { _ in
@@ -197,7 +197,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a writer waits while the client does not read, and goes on when it does")
+    @Test("A writer waits while the client does not read, and then continues")
     func backPressure() async throws {
         let written = Recorder<Int>()
         let done = Recorder<Void>()
@@ -216,7 +216,7 @@ struct ResponseBodyTests {
         try await withServer([handler]) { server in
             let client = try await server.requesting("/", version: "1.0", receiveBuffer: 4096)
             _ = try await client.read(until: "\r\n\r\n")
-            // What the sockets of both sides hold is a few megabytes; the writer must not have got much further.
+            // The sockets of both sides buffer a few megabytes; the writer must not be much further.
             try await written.first()
             var last = -1
             while written.values.count != last {
@@ -230,7 +230,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a writer is let go when its client leaves", arguments: [true, false])
+    @Test("A writer is cancelled when its client leaves", arguments: [true, false])
     func clientLeaves(resets: Bool) async throws {
         let failed = Recorder<String>()
         let written = Recorder<Void>()
@@ -257,7 +257,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a client that takes nothing of a response is given up")
+    @Test("A client that takes nothing of a response is closed after the write timeout")
     func writeTimeout() async throws {
         let failed = Recorder<Void>()
         let handler = Self.handler { _ in
@@ -279,7 +279,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a body that still comes in does not excuse a client that takes nothing")
+    @Test("A request body that still arrives does not extend the write timeout")
     func writeTimeoutWhileBodyArrives() async throws {
         let failed = Recorder<Void>()
         let handler = Self.handler { _ in
@@ -306,7 +306,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("several tasks may write; each waits and none is forgotten")
+    @Test("Several tasks can write at the same time, and all of them finish")
     func concurrentWriters() async throws {
         let handler = Self.handler { _ in
             Response(
@@ -329,7 +329,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("a writer that outlives its closure writes nothing into the next response")
+    @Test("A writer that outlives its closure writes nothing into the next response")
     func escapedWriter() async throws {
         let writers = Recorder<BodyWriter>()
         let handler = Self.handler { _ in
@@ -342,7 +342,7 @@ struct ResponseBodyTests {
         }
         try await withServer([handler]) { server in
             let client = try await server.client()
-            // The body is still to come when the response has ended.
+            // The body arrives after the response has ended.
             try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\n")
             #expect(try await client.response().body == "abc")
             let writer = try await writers.first()[0]
@@ -352,7 +352,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("204 and 304 have no body, whatever they were given", arguments: [204, 304])
+    @Test("204 and 304 have no body, even if one was set", arguments: [204, 304])
     func statusWithoutBody(code: Int) async throws {
         let table = routes([
             "/text": Self.handler { _ in .text("not to be seen", status: .init(code: code)) },
@@ -392,7 +392,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("an interim status from an application is a 500")
+    @Test("An interim status from an application is 500")
     func interimStatus() async throws {
         try await withServer([Self.handler { _ in .text("no", status: .init(code: 101)) }]) { server in
             let client = try await server.client()
@@ -400,7 +400,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("nothing in a response splits it")
+    @Test("No part of a response can split it")
     func noInjection() async throws {
         let evil = "x\r\nX-Injected: 1\r\n\r\nHTTP/1.1 200 OK\r\n"
         let handler = Self.handler { _ in
@@ -420,7 +420,7 @@ struct ResponseBodyTests {
         }
     }
 
-    @Test("the application's framing fields are replaced by the connector's")
+    @Test("The connector's framing fields replace the application's")
     func framingFields() async throws {
         let handler = Self.handler { _ in
             var response = Response.text("body")

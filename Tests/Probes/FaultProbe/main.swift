@@ -46,7 +46,7 @@ final class OpenStreams: Sendable {
         }
     }
 
-    /// Adds a stream unless its client has left, in which case ``remove(_:)`` has already been called.
+    /// Adds a stream unless it is closed: ``remove(_:)`` may already have been called for it.
     func add(_ events: EventChannel, as number: Int) {
         state.withLock { state in
             if !events.isClosed { state.channels[number] = events }
