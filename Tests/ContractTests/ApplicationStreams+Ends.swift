@@ -111,7 +111,8 @@ extension ApplicationStreams {
                 try await ended(ends, .clientClosed)
             }
         },
-        ContractRow("a stream returned for two requests ends on both, and only the first client gets its events") { way in
+        ContractRow("a stream returned for two requests ends on both, and only the first client gets its events") {
+            way in
             let ends = Recorder<StreamEnd>()
             let options = EventStreamOptions(heartbeat: .off)
             let shared = EventStream(options: options, lifetime: .open, onDisconnect: { ends.record($0) }) { events in
