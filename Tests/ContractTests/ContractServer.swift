@@ -17,7 +17,7 @@ struct ContractServer: Sendable {
     /// Why some rows do not apply without a socket.
     static let noConnection = "there is no connection"
     /// How long a slow client takes to read 15 MB, a few of which the kernel buffers.
-    static let slowReading = Duration.seconds(6)
+    static let slowReading = Duration.seconds(10)
 
     let way: Way
     private let chain: Chain

@@ -30,7 +30,7 @@ struct ScriptedClient: Sendable {
             default: "1.1"
             }
         let tls = way.isSecure ? "tls" : "plain"
-        let rate = readsSlowly ? "2500000" : "inf"
+        let rate = readsSlowly ? "\(15_000_000 / (ContractServer.slowReading / .seconds(1)))" : "inf"
         process = try ChildProcess(
             "python3",
             ["-c", Self.script, "\(port)", target, version, tls, mark, leaving.rawValue, rate]
