@@ -8,8 +8,8 @@ Builds all of them (release) and runs each scenario in interleaved rounds with a
 Plinth, then the others. Prints Markdown: first the median of each round's ratio to the floor, since the machine's speed
 changes between rounds; then medians. The raw figures go to SCRATCH/hub.json. Run on an otherwise idle machine.
 
-Scenario tls has a second floor, tlsfloor.c, over TLS and HTTP/1.1; there hubload measures one process per server, of nginx
-its only worker.
+Scenario tls has two more floors: tlsfloor.c, over TLS and HTTP/1.1, and NIOFloor, the same through NIO's handlers, which also
+has HTTP/2. There hubload measures one process per server, of nginx its only worker.
 
 Every client has a time limit and every server ends with this script, which terminates only processes that it started.
 """
@@ -27,7 +27,8 @@ ap.add_argument("--only", default="", help="a subset of " + ",".join(SCENARIOS))
 ap.add_argument("--small", action="store_true", help="run a tenth of everything, to check that it works; the figures are meaningless")
 ap.add_argument("--plinth", help="a release build of plinth; built unless given")
 ap.add_argument("--hummingbird", help="a release build of HummingbirdStreams; built unless given")
-ap.add_argument("--tls-servers", default="floor,plinth,hummingbird,nchan",
+ap.add_argument("--nio", help="a release build of NIOFloor; built unless given")
+ap.add_argument("--tls-servers", default="floor,nio,plinth,hummingbird,nchan",
                 help="the servers of scenario tls; what no scenario needs is not built (%(default)s)")
 a = ap.parse_args()
 wanted = [name for name in a.only.split(",") if name] or SCENARIOS
@@ -85,12 +86,14 @@ if {"S6b", "S7", "S8", "topics", "upload", "tls"} & set(wanted):
     installed("/usr/include/openssl/ssl.h", "libssl-dev")
     hubload = compiled("hubload", os.path.join(here, "hubload.c"), "-lnghttp2", "-lssl", "-lcrypto")
 installed(NCHAN, "nginx", "libnginx-mod-nchan")
-plinth = hummingbird = tlsfloor = None
+plinth = hummingbird = nio = tlsfloor = None
 if wanted != ["tls"] or "plinth" in tls_servers:
     plinth = os.path.abspath(a.plinth) if a.plinth else swift(root, "plinth", "plinth")
 if "tls" in wanted:
+    streams = os.path.join(root, "Benchmarks", "Streams")
+    if "nio" in tls_servers:
+        nio = os.path.abspath(a.nio) if a.nio else swift(streams, "streams", "NIOFloor")
     if "hummingbird" in tls_servers:
-        streams = os.path.join(root, "Benchmarks", "Streams")
         hummingbird = os.path.abspath(a.hummingbird) if a.hummingbird else swift(streams, "streams", "HummingbirdStreams")
     tlsfloor = compiled("tlsfloor", os.path.join(here, "tlsfloor.c"), "-lssl", "-lcrypto")
     certificate, key = os.path.join(scratch, "certificate.pem"), os.path.join(scratch, "key.pem")
@@ -128,6 +131,8 @@ class Server:
         if self.kind == "plinth":
             return [plinth, "serve", "--host", "127.0.0.1", "--port", port, "--log-level", "error",
                     *(["--tls-certificate", self.tls[0], "--tls-key", self.tls[1]] if self.tls else []), *self.options]
+        if self.kind == "nio":
+            return [nio, port, str(LIMIT + 60), *self.tls]
         if self.kind == "hummingbird":
             return [hummingbird, port, str(LIMIT + 60), *(self.tls or []), *self.options]
         # nchan: the shared configuration on our port, plus locations for numbered channels, and TLS if wanted.
@@ -516,8 +521,8 @@ def tls():
     variants = [(f"{kind}, plaintext HTTP/1.1, by sseload", by_sseload(kind)) for kind in ("plinth", "hummingbird")
                 if kind in tls_servers]
     for protocol, options in PROTOCOLS.items():
-        variants += [(f"{kind}, {protocol}", run(kind, options)) for kind in ("floor", "plinth", "hummingbird", "nchan")
-                     if kind in tls_servers and (kind != "floor" or "HTTP/2" not in protocol)]
+        variants += [(f"{kind}, {protocol}", run(kind, options)) for kind in tls_servers
+                     if (kind != "floor" or "HTTP/2" not in protocol) and (kind != "nio" or options)]
     each_round("tls", variants)
 
 
@@ -712,7 +717,7 @@ def report():
         return shown(ratio("tls", variant, CPU, f"{kind}, plaintext HTTP/1.1"))
     table("tls", f"TLS and HTTP/2: {n(1000):,} subscribers, closed loop, 100 bytes", [
         ("CPU, of plaintext floor's", times("tls", CPU, "floor, plaintext HTTP/1.1")), ("of TLS floor's", tls_floors),
-        ("of Hummingbird's", same("hummingbird")), ("of nchan's, 1 worker", same("nchan")),
+        ("of NIO's alone", same("nio")), ("of Hummingbird's", same("hummingbird")), ("of nchan's, 1 worker", same("nchan")),
         ("of its own plaintext", plain), ("CPU µs per delivery", value("tls", CPU)),
         ("deliveries/s", value("tls", "deliveries_per_s", 0)), ("p99 µs", value("tls", "latency_us.p99", 0)),
         ("bytes each stream", value("tls", "rss_per_conn", 0))])
