@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Writes the bytes of event streams to their clients: the seam between streams and sockets.
+/// Writes the bytes of an application's event streams to their clients.
+///
+/// To serve them in another way, conform to this. A hub's streams have no channel: see `DeliveryGroup`.
 ///
 /// The channel buffers events and never writes. The transport pulls bytes when its socket is writable
 /// (``EventChannel/pull(into:limit:now:)``), so the socket's back-pressure reaches the stream.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The subscribers that one thread serves: a reactor's, or an event loop's.
+/// The subscribers that one thread serves: a reactor's, an event loop's, or, in tests without a socket, one in memory.
+///
+/// To serve a hub's streams in another way, conform to this and to ``StreamSink``, drive a ``Distributor``, and register
+/// the group with `HubService`. `HubMemoryStream` is the shortest example.
 package protocol DeliveryGroup: AnyObject, Sendable {
     /// Enqueues events for delivery on the group's own thread.
     ///

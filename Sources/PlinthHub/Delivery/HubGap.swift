@@ -37,15 +37,6 @@ public struct HubGap: Sendable, Hashable {
     }
 }
 
-extension StreamOptions.GapPolicy {
-    /// Whether a gap ends a subscriber's stream; asked by ``Distributor`` for sockets, and by ``HubUpdates`` in process.
-    ///
-    /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet. Such
-    ///   a subscriber always continues: it would only meet the same gap again.
-    /// - Returns: Whether the stream ends with ``StreamEnd/lagged``; otherwise the subscriber receives the gap.
-    func ends(startsWithOldest: Bool) -> Bool { closes && !startsWithOldest }
-}
-
 extension HubGap {
     /// A JSON object with `requested`, `oldest` and `through`: IDs, or null.
     var data: String {

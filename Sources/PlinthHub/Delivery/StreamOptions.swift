@@ -4,20 +4,6 @@ package import PlinthEvents
 
 /// The options of all streams of a hub; an application's stream has `EventStreamOptions`.
 public struct StreamOptions: Sendable {
-    /// What happens to a subscriber that needs events that history no longer holds.
-    public struct GapPolicy: Sendable, Hashable {
-        let closes: Bool
-
-        /// It receives an event of the type ``StreamOptions/gapType`` and continues with the oldest event held.
-        public static let tell = GapPolicy(closes: false)
-        /// Its stream ends with ``StreamEnd/lagged``.
-        ///
-        /// A client that reconnects with the same ID is ended again; it has to start anew, live or with the oldest
-        /// event held. A stream that began with the oldest event receives gaps, and is not ended, until it has caught
-        /// up.
-        public static let close = GapPolicy(closes: true)
-    }
-
     /// The time without a write after which a heartbeat is sent, up to a tenth earlier; nil for none.
     ///
     /// Default: 10 s.

@@ -12,7 +12,7 @@ import PlinthHub
 /// Serves the requests of an HTTP/1 connection one after the other, or the one request of an HTTP/2 stream.
 ///
 /// It runs a task for each request, applies the socket's back-pressure to the writer of the response, and enforces the
-/// timeouts. If a response is an event stream, a ``StreamOutlet`` replaces this handler.
+/// timeouts. If a response is an event stream, a ``StreamOutlet`` replaces this handler, or a reactor takes the socket.
 ///
 /// Every method can be re-entered: a write, a flush or a close may find the client gone, and NIO then reads the
 /// socket's remaining input and closes before the call returns. So state changes before any call to the outside, and

@@ -5,7 +5,10 @@ public import PlinthEvents
 /// What to send on an idle stream, so that proxies keep it open and both peers detect a dead connection.
 ///
 /// A heartbeat is due one interval after the last write, so a busy stream has none. It is sent up to a tenth of the
-/// interval early, which spreads the load of streams that were opened together.
+/// interval early, which spreads the load of streams that were opened together. The default interval is 10 s.
+///
+/// An application's stream queues it in `EventChannelState.tick`, a hub's writes it in `Distributor.tick`; both are called
+/// by a timer of whatever serves the stream.
 public struct Heartbeat: Sendable {
     package let interval: Duration?
     package let bytes: [UInt8]
@@ -50,4 +53,11 @@ public struct Heartbeat: Sendable {
     ///
     /// Without a blank line, for which some clients report an empty event.
     package static let comment: [UInt8] = Array(":\n".utf8)
+}
+
+extension Duration {
+    /// The default heartbeat interval of all streams: 10 s.
+    ///
+    /// Usable from inline because public default arguments refer to it.
+    @usableFromInline package static var defaultHeartbeat: Duration { .seconds(10) }
 }

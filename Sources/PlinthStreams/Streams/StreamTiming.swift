@@ -42,10 +42,9 @@ package struct StreamTiming: Sendable {
     package func expiry(of opened: MonotonicTime) -> MonotonicTime { opened.advanced(by: maximumAge) }
 }
 
-// The defaults of all stream options: usable from inline because public default arguments refer to them.
 extension Duration {
-    /// The default heartbeat interval: 10 s.
-    @usableFromInline package static var defaultHeartbeat: Duration { .seconds(10) }
     /// The default write timeout: 60 s.
+    ///
+    /// Usable from inline because public default arguments refer to it.
     @usableFromInline package static var defaultWriteTimeout: Duration { .seconds(60) }
 }
