@@ -2,7 +2,9 @@
 
 /// Writes the bytes of an application's event streams to their clients.
 ///
-/// To serve them in another way, conform to this. A hub's streams have no channel: see `DeliveryGroup`.
+/// To serve them in another way, conform to this, and for each stream call `attach`, `start`, then `pull` and `tick`, and
+/// `disconnect` and `finished` at the end, as `ApplicationStreamHandler` does. A hub's streams have no channel: see
+/// `DeliveryGroup`.
 ///
 /// The channel buffers events and never writes. The transport pulls bytes when its socket is writable
 /// (``EventChannel/pull(into:limit:now:)``), so the socket's back-pressure reaches the stream.

@@ -2,8 +2,8 @@
 
 /// The subscribers that one thread serves: a reactor's, an event loop's, or, in tests without a socket, one in memory.
 ///
-/// To serve a hub's streams in another way, conform to this and to ``StreamSink``, drive a ``Distributor``, and register
-/// the group with `HubService`. `HubMemoryStream` is the shortest example.
+/// To serve a hub's streams in another way, conform to this and to ``StreamSink``, and drive a ``Distributor``, as
+/// `HubMemoryStream` does. `HubService` keeps the groups of each kind: it adds them to the hub, ends and drains them.
 package protocol DeliveryGroup: AnyObject, Sendable {
     /// Enqueues events for delivery on the group's own thread.
     ///

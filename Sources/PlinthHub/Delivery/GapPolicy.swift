@@ -6,6 +6,7 @@ extension StreamOptions {
         let closes: Bool
 
         /// It receives an event of the type ``StreamOptions/gapType`` and continues with the oldest event held.
+        /// The default.
         public static let tell = GapPolicy(closes: false)
         /// Its stream ends with ``StreamEnd/lagged``.
         ///
@@ -16,7 +17,8 @@ extension StreamOptions {
 
         /// Whether a gap ends a subscriber's stream.
         ///
-        /// ``Distributor`` asks for subscribers with a connection, ``HubUpdates`` for those in process.
+        /// Asked where a read of history meets a gap: in `Distributor+History` for a connection, in ``HubUpdates`` in
+        /// process.
         ///
         /// - Parameter startsWithOldest: Whether the subscriber began with the oldest event and has not caught up yet.
         ///   Such a subscriber always continues: it would only meet the same gap again.

@@ -7,8 +7,8 @@ public import PlinthEvents
 /// A heartbeat is due one interval after the last write, so a busy stream has none. It is sent up to a tenth of the
 /// interval early, which spreads the load of streams that were opened together. The default interval is 10 s.
 ///
-/// An application's stream queues it in `EventChannelState.tick`, a hub's writes it in `Distributor.tick`; both are called
-/// by a timer of whatever serves the stream.
+/// An application's stream queues it in `EventChannelState.tick`, and its connection writes it with the next pull; a hub's
+/// writes it in `Distributor.tick`. Both are called by a timer of whatever serves the stream.
 public struct Heartbeat: Sendable {
     package let interval: Duration?
     package let bytes: [UInt8]

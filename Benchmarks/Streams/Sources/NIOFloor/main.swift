@@ -14,6 +14,7 @@ import NIOHPACK
 import NIOHTTP2
 import NIOPosix
 import NIOSSL
+import NIOTLS
 
 /// The subscribers; confined to the event loop, and removed when their connection closes.
 final class Registry {
