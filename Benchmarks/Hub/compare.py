@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares two builds of `plinth serve`: what a delivery costs before and after a change.
 
-    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,loops,tls,h2,h2x100]
+    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,loops,tls,h2,h2x100] [--instructions]
 
 BEFORE and AFTER are release binaries. Prints, for each way to serve: the CPU time of a delivery in interleaved pairs, with
-the ratio's median and its 95 % interval (Student's t on the logarithms). Every process ends by itself or is
-stopped by pid.
+the ratio's median and its 95 % interval (Student's t on the logarithms). With --instructions, it counts instead, with
+callgrind: instructions in user space and system calls per delivery, from the difference of two runs of different length,
+which barely vary. Every process ends by itself or is stopped by pid.
 """
 import argparse, json, math, os, signal, socket, statistics, subprocess, sys, tempfile, time
 
@@ -17,6 +18,7 @@ ap.add_argument("--pairs", type=int, default=10)
 ap.add_argument("--streams", type=int, default=300)
 ap.add_argument("--events", type=int, default=300)
 ap.add_argument("--only", default="http1,loops,tls,h2,h2x100")
+ap.add_argument("--instructions", action="store_true", help="count instructions and system calls (valgrind, strace)")
 a = ap.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
 work = tempfile.mkdtemp(prefix="plinth-compare-")
@@ -37,11 +39,16 @@ def free_port():
         return s.getsockname()[1]
 
 
-def measure(binary, way):
-    """Serves one load; returns hubload's result, and waits for the server's end."""
+def child_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return int(f.read().split()[0])
+
+
+def measure(binary, way, under=(), events=None):
+    """Serves one load, under another program if given; returns hubload's result, and waits for the server's end."""
     server, load = WAYS[way]
-    port = free_port()
-    process = subprocess.Popen([binary, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error",
+    port, pid = free_port(), None
+    process = subprocess.Popen([*under, binary, "serve", "--host", "127.0.0.1", "--port", str(port), "--log-level", "error",
                                 *server], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 30
@@ -53,20 +60,52 @@ def measure(binary, way):
                 if time.monotonic() > deadline or process.poll() is not None:
                     sys.exit(f"{binary} does not listen")
                 time.sleep(0.05)
-        pid = process.pid
-        out = subprocess.run([hubload, *load, "--closed", str(a.events), "--warmup", "10", "-n", str(a.streams), "--stall", "60",
+        # strace keeps signals to itself, and runs the server as its child.
+        pid = child_of(process.pid) if under[:1] == ["strace"] else process.pid
+        out = subprocess.run([hubload, *load, "--closed", str(events or a.events), "--warmup", "10", "-n", str(a.streams), "--stall", "60",
                               "--max-time", "280", "--pid", str(pid), str(port)], capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(f"{way}: hubload: {out.stdout} {out.stderr}")
         return json.loads(out.stdout)
     finally:
-        process.send_signal(signal.SIGTERM)
+        os.kill(pid or process.pid, signal.SIGTERM)
         try:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
+
+def counted(binary, way):
+    """Instructions in user space and system calls of a delivery."""
+    shim, stripped = os.path.join(work, "sigsuspend.so"), os.path.join(work, os.path.basename(binary) + "-stripped")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", shim, os.path.join(here, "sigsuspend.c")], check=True)
+    # Valgrind 3.19 cannot read the debug information of Swift's compiler.
+    subprocess.run(["strip", "-g", "-o", stripped, binary], check=True)
+    totals = []
+    for events in (100, 300):
+        log = os.path.join(work, "valgrind.log")
+        measure(stripped, way, ["env", f"LD_PRELOAD={shim}", "valgrind", "--tool=callgrind", f"--log-file={log}",
+                                f"--callgrind-out-file={work}/callgrind.out"], events)
+        with open(log) as f:
+            instructions = int(f.read().rsplit("Collected : ", 1)[1].split()[0])
+        summary = os.path.join(work, "strace.log")
+        measure(binary, way, ["strace", "-f", "-c", "-U", "calls,name", "-o", summary], events)
+        with open(summary) as f:
+            calls = sum(int(line.split()[0]) for line in f if line.split()[1:] and line.split()[0].isdigit()
+                        and line.split()[1] != "total")
+        totals.append((instructions, calls))
+    deliveries = 200 * a.streams
+    return [(after - before) / deliveries for before, after in zip(*totals)]
+
+
+if a.instructions:
+    print("| way | instructions per delivery, before | after | ratio | system calls per delivery, before | after |")
+    print("|---|---|---|---|---|---|")
+    for way in a.only.split(","):
+        (x, calls), (y, calls_after) = counted(a.before, way), counted(a.after, way)
+        print(f"| {way} | {x:,.0f} | {y:,.0f} | {y / x:.3f} | {calls:.3f} | {calls_after:.3f} |", flush=True)
+    sys.exit()
 
 # Quantiles of Student's t for a two-sided interval of 95 %.
 T = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 11: 2.201, 14: 2.145, 19: 2.093}
