@@ -42,7 +42,7 @@ final class HTTP2ConnectionGuard: LoopTimer, ChannelDuplexHandler, Drainable {
         // The manager waits without limit for the answer, which a client may never send.
         if case .goAway = unwrapOutboundIn(data).payload, !hasSaidGoodbye {
             hasSaidGoodbye = true
-            loop.schedule(self, at: .now() + grace)
+            loop.schedule(self, at: loop.now + grace)
         }
         context.write(data, promise: promise)
     }

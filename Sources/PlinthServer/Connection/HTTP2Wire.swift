@@ -252,7 +252,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
         if case .closed = input { return }
         input = .closed
         guard let context, context.channel.isActive else { return }
-        loop.schedule(self, at: .now() + .seconds(2))
+        loop.schedule(self, at: loop.now + .seconds(2))
         let wire = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.whenSuccess { wire.value.context?.close(mode: .output, promise: nil) }
@@ -262,7 +262,7 @@ final class HTTP2Wire: LoopTimer, ChannelDuplexHandler {
 
     private func discard(_ count: Int) {
         discarded += count
-        if discarded > RequestHandler<HTTP2Output>.maximumDiscarded { context?.close(promise: nil) }
+        if discarded > RequestMachine.Limits.maximumDiscarded { context?.close(promise: nil) }
     }
 
     override func fire(now: MonotonicTime) -> MonotonicTime? {

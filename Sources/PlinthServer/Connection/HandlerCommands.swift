@@ -9,37 +9,38 @@ import Plinth
 struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
     let eventLoop: any EventLoop
     let handler: NIOLoopBound<RequestHandler<Output>>
-    let current: NIOLoopBound<RequestHandler<Output>.Current>
+    /// The request that asks.
+    let number: UInt64
 
     func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws {
         try await eventLoop.submit {
-            try handler.value.begin(response, length: length, route: route, current.value)
+            try handler.value.begin(response, length: length, route: route, number)
         }.get()
     }
 
     func handOff(_ response: Response, route: RouteIdentity?) {
         eventLoop.execute {
             // It fails only if the connection is gone; then there is nothing to serve.
-            try? handler.value.begin(response, length: nil, route: route, current.value)
+            try? handler.value.begin(response, length: nil, route: route, number)
         }
     }
 
     func write(_ bytes: [UInt8]) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            eventLoop.execute { handler.value.write(bytes, current.value, continuation) }
+            eventLoop.execute { handler.value.write(bytes, number, continuation) }
         }
     }
 
     func end() {
-        eventLoop.execute { handler.value.end(current.value) }
+        eventLoop.execute { handler.value.end(number) }
     }
 
     func respond(_ response: Response, _ bytes: [UInt8]) {
-        eventLoop.execute { handler.value.respond(response, bytes, current.value) }
+        eventLoop.execute { handler.value.respond(response, bytes, number) }
     }
 
     func abort() {
-        eventLoop.execute { handler.value.abort(current.value) }
+        eventLoop.execute { handler.value.abort(number) }
     }
 }
 

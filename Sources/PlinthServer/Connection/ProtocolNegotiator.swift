@@ -47,7 +47,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
         self.context = context
         loop.add(self)
         let timeout = isSecure ? server.configuration.headTimeout : server.configuration.idleTimeout
-        loop.schedule(self, at: .now() + timeout)
+        loop.schedule(self, at: loop.now + timeout)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -93,7 +93,7 @@ final class ProtocolNegotiator: LoopTimer, ChannelInboundHandler, RemovableChann
             settle(context, isHTTP2: true)
         } else if isFirst {
             // A part of a preface: the rest has the time of a head.
-            loop.schedule(self, at: .now() + server.configuration.headTimeout)
+            loop.schedule(self, at: loop.now + server.configuration.headTimeout)
         }
     }
 

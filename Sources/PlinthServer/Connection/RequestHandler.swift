@@ -7,66 +7,27 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPTypesHTTP1
 import Plinth
-import PlinthHub
 
-/// Serves the requests of an HTTP/1 connection one after the other, or the one request of an HTTP/2 stream.
+/// Performs on a channel what a ``RequestMachine`` decides, and runs a task for each request.
 ///
-/// It runs a task for each request, applies the socket's back-pressure to the writer of the response, and enforces the
-/// timeouts. If a response is an event stream, a ``StreamOutlet`` replaces this handler, or a reactor takes the socket.
+/// If a response is an event stream, a ``StreamOutlet`` replaces this handler, or a reactor takes the socket.
 ///
-/// Every method can be re-entered: a write, a flush or a close may find the client gone, and NIO then reads the
-/// socket's remaining input and closes before the call returns. So state changes before any call to the outside, and
-/// conditions are checked again after it.
+/// Reentrancy: every method can be called within another one, since a write, a flush or a close may find the client gone,
+/// and NIO then reads the socket's remaining input and closes before the call returns. The machine's state is complete by
+/// then; what it decides is performed by the call that was first.
 final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable
 {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Output.Part
     typealias OutboundOut = Output.Part
 
-    /// A request in progress.
-    final class Current {
-        let method: HTTPRequest.Method
-        let version: HTTPVersion
+    /// What belongs to the request in progress, and is not a value.
+    private struct Resources {
         let logger: Logger
         let body: RequestBodyStream?
-        /// The `Content-Length`; nil for chunks, and on HTTP/2 if the head has none.
-        let bodyLength: Int?
         var task: Task<Void, Never>?
-        var keepsAlive: Bool
-        var expectsContinue: Bool
-        var receivedBytes = 0
-        var hasReceivedAll = false
-        var framing: ResponseFraming?
-        var sentBytes = 0
-        var hasSentAll = false
-        /// Writers that wait for the socket to take more.
+        /// Writers of the response that wait for the socket to take more.
         var writers: [CheckedContinuation<Void, any Error>] = []
-
-        init(
-            method: HTTPRequest.Method,
-            version: HTTPVersion,
-            logger: Logger,
-            body: RequestBodyStream?,
-            bodyLength: Int?,
-            keepsAlive: Bool,
-            expectsContinue: Bool
-        ) {
-            self.method = method
-            self.version = version
-            self.logger = logger
-            self.body = body
-            self.bodyLength = bodyLength
-            self.keepsAlive = keepsAlive
-            self.expectsContinue = expectsContinue
-        }
-
-        /// Resumes the tasks that wait for the connection, with an error.
-        func release() {
-            body?.discard()
-            let writers = self.writers
-            self.writers = []
-            for writer in writers { writer.resume(throwing: CancellationError()) }
-        }
     }
 
     let server: ServerContext
@@ -75,45 +36,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     /// Whether a half-closed client counts as gone: on HTTP/1, but not on HTTP/2, where it ends every request.
     let halfCloseIsLeaving: Bool
 
-    var context: ChannelHandlerContext?
-    var current: Current?
-    /// Parts received while another request was in progress (pipelining).
-    ///
-    /// Nothing is read while there are any, so they never exceed one read.
-    private(set) var waiting = CircularBuffer<HTTPServerRequestPart>()
-    private(set) var isDraining = false
-    private var isReadHeld = false
-    /// Whether a body arrives faster than its handler reads it.
-    var isBodyPaused = false
-    private(set) var hasInputClosed = false
-    /// Whether a head has been received in part.
-    private(set) var hasPartialHead: Bool
-    /// The response to invalid input, sent after those to the requests before it.
-    private var badInput: HTTPError?
-    private var hasReadBytes = false
-    private var hasReadPart = false
-    /// The bytes of an unread body that were discarded to reach the next request.
-    var discarded = 0
-    /// Whether the last response of this connection is being written; further input is discarded.
-    var isClosing = false
-    /// Whether the last response is written, and the connection stays open for the client to read it.
-    var hasClosedOutput = false
-    /// Whether a stream's handler has taken over the connection: this one ignores input, and forwards other events.
-    var hasLeft = false
-    /// While the opening of a stream to be handed off is written: why the stream would end now; nil otherwise.
-    var handOffEnd: StreamEnd?
-    /// Whether the client has not sent all of the last request.
-    var isUploading = false
-    var deadline = MonotonicTime.distantFuture
-    /// When a connection is closed that is open only for the client to read its last response.
-    var lingerEnd = MonotonicTime.distantFuture
-    var lastBuffered = 0
-
-    /// The most bytes of an unwanted body that are read to keep a connection; beyond that it is closed.
-    static var maximumDiscarded: Int { 256 * 1024 }
-
-    /// How long a client may be silent after its last response.
-    static var lingerPause: Duration { .seconds(5) }
+    private(set) var context: ChannelHandlerContext?
+    private(set) var machine: RequestMachine
+    private var resources: Resources?
+    private var isPerforming = false
 
     /// Creates a handler for a connection or a stream; `hasInput` is whether its first bytes have been received.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
@@ -121,15 +47,21 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         self.loop = loop
         self.isSecure = isSecure
         self.halfCloseIsLeaving = halfCloseIsLeaving
-        self.hasPartialHead = hasInput
+        machine = RequestMachine(
+            RequestMachine.Limits(server.configuration),
+            isSocket: Output.isSocket,
+            isSecure: isSecure,
+            hasInput: hasInput
+        )
     }
 
-    // MARK: - Life
+    // MARK: - Inputs
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
-        rearm()
+        machine.begin(now: loop.now)
+        perform()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -139,188 +71,180 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        clientGone()
-        waiting.removeAll()
-        loop.cancel(self)
+        machine.connectionClosed()
+        perform()
         context.fireChannelInactive()
     }
 
-    /// Called when the client has left: cancels the current request.
-    func clientGone() {
-        guard let current else { return }
-        self.current = nil
-        current.task?.cancel()
-        current.body?.fail(CancellationError())
-        current.release()
-    }
-
     func drain() {
-        isDraining = true
-        current?.body?.drain()
-        // An HTTP/2 stream ends with its one request, and the connection's manager ends the connection.
-        guard Output.isSocket, !isClosing, !hasLeft else { return }
-        if let current {
-            current.keepsAlive = false
-        } else if !hasPartialHead, waiting.isEmpty {
-            closeWhenWritten()
-        }
+        machine.drain(now: loop.now)
+        perform()
     }
 
     func terminate() {
-        close()
+        machine.terminate()
+        perform()
     }
-
-    func close() {
-        context?.close(promise: nil)
-    }
-
-    // MARK: - Reading
 
     func read(context: ChannelHandlerContext) {
-        if shouldRead { context.read() } else { isReadHeld = true }
-    }
-
-    /// False while a body's handler does not keep up, or while pipelined requests wait.
-    private var shouldRead: Bool { isClosing || (waiting.isEmpty && !isBodyPaused) }
-
-    func resumeReading() {
-        guard isReadHeld, shouldRead, let context else { return }
-        isReadHeld = false
-        context.read()
-    }
-
-    /// Whether the next part can be processed now.
-    ///
-    /// A request begins once the client has taken the previous response, so that a client that never reads costs at
-    /// most one response.
-    private var takesPart: Bool {
-        if let current { return !current.hasReceivedAll }
-        return !Output.isSocket || context?.channel.isWritable ?? false
+        machine.readIsPossible()
+        perform()
     }
 
     /// Called for received bytes, before they are parsed.
     func bytesArrived() {
-        hasReadBytes = true
-        // A client that is still sending may not have read its response.
-        if hasClosedOutput { rearm() }
+        machine.bytesArrived(now: loop.now)
+        perform()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        // Input on an event stream is ignored.
-        guard !hasLeft else { return }
-        let part = unwrapInboundIn(data)
-        guard !isClosing else { return linger(part) }
-        hasReadPart = true
-        hasPartialHead = false
-        if waiting.isEmpty, takesPart { receive(part) } else { waiting.append(part) }
+        machine.received(unwrapInboundIn(data), now: loop.now)
+        perform()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        if hasReadBytes, !hasReadPart, current == nil, !hasPartialHead, !isClosing, !hasLeft {
-            hasPartialHead = true
-            rearm()
-        }
-        hasReadBytes = false
-        hasReadPart = false
+        machine.readCompleted(now: loop.now)
+        perform()
         context.fireChannelReadComplete()
     }
 
-    /// Processes waiting parts, as far as possible now.
-    func takeWaiting() {
-        while !isClosing, !hasLeft, takesPart, let part = waiting.popFirst() { receive(part) }
-        if isClosing || hasLeft { return }
-        if let badInput, waiting.isEmpty, !(current?.hasReceivedAll ?? false) { return refuse(badInput, nil) }
-        if current == nil, waiting.isEmpty, isDraining || hasInputClosed { return closeWhenWritten() }
-        resumeReading()
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        machine.writabilityChanged(context.channel.isWritable, now: loop.now)
+        perform()
+        context.fireChannelWritabilityChanged()
     }
 
-    func dropWaiting() {
-        waiting.removeAll()
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed {
+            machine.inputClosed(now: loop.now)
+            perform()
+        }
+        context.fireUserInboundEventTriggered(event)
     }
 
-    private func receive(_ part: HTTPServerRequestPart) {
-        switch part {
-        case .head(let head):
-            guard current == nil else { return refuse(HTTPError(.badRequest, "a request in a request"), nil) }
-            begin(head)
-        case .body(let buffer):
-            receive(buffer)
-        case .end:
-            guard let current else { return }
-            current.hasReceivedAll = true
-            current.body?.end()
-            if current.hasSentAll { finish(current) } else if current.writers.isEmpty { rearm() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .left = machine.phase { return context.fireErrorCaught(error) }
+        switch error {
+        case HTTPParserError.headerOverflow:
+            let answer = HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted")
+            machine.badInput(answer, isImmediate: true, now: loop.now)
+        case HTTPParserError.invalidVersion:
+            let answer = HTTPError(.httpVersionNotSupported, "use HTTP/1.1, or HTTP/2 with its preface")
+            machine.badInput(answer, isImmediate: true, now: loop.now)
+        case is HTTPParserError:
+            let answer = HTTPError(.badRequest, "the request is not valid HTTP: \(error)")
+            machine.badInput(answer, isImmediate: false, now: loop.now)
+        default:
+            machine.connectionFailed(isSocketError: error is IOError)
+        }
+        perform()
+    }
+
+    override func fire(now: MonotonicTime) -> MonotonicTime? {
+        guard let context else { return nil }
+        machine.time(now: now, buffered: Output.bufferedBytes(context.channel), body: resources?.body?.wait)
+        perform()
+        // Scheduled again by `perform`, if at all.
+        return nil
+    }
+
+    // MARK: - Actions
+
+    /// Performs what the machine has decided, unless a call further up does.
+    func perform() {
+        guard !isPerforming else { return }
+        isPerforming = true
+        while let action = machine.nextAction() { perform(action) }
+        isPerforming = false
+        // Once for all actions: most deadlines are replaced before they matter.
+        if machine.deadline == .distantFuture || context == nil {
+            loop.cancel(self)
+        } else if machine.deadline != fireTime || !isScheduled {
+            loop.schedule(self, at: machine.deadline)
         }
     }
 
-    private func receive(_ buffer: ByteBuffer) {
-        guard let current else { return }
-        current.receivedBytes += buffer.readableBytes
-        if current.hasSentAll {
-            discarded += buffer.readableBytes
-            if discarded > Self.maximumDiscarded { stopServing() }
-            return
-        }
-        if current.receivedBytes > server.configuration.maximumBodySize {
-            current.keepsAlive = false
-            current.body?.fail(HTTPError.contentTooLarge(limit: server.configuration.maximumBodySize))
-            // The rest is read again when the response has been written, and only for a moment.
-            isBodyPaused = true
-            return
-        }
-        guard let body = current.body else { return }
-        isBodyPaused = !body.append(Array(buffer.readableBytesView))
-        // Input does not extend the write timeout.
-        if current.writers.isEmpty { rearm() }
-    }
-
-    private func begin(_ head: HTTPRequestHead) {
-        let request: HTTPRequest
-        let bodyLength: Int?
-        do {
-            request = try HTTPRequest(checking: head, secure: isSecure)
-            bodyLength = try HTTPRequest.bodyLength(head, limit: server.configuration.maximumBodySize)
-        } catch {
-            return refuse(error, head)
-        }
-        let version = HTTPVersion(major: Int(head.version.major), minor: Int(head.version.minor))
-        // HTTP/2 needs no field to announce a body.
-        let hasBody =
-            bodyLength.map { $0 > 0 }
-            ?? (head.headers.contains(name: "transfer-encoding")
-                || (version >= .http2 && request.method != .get && request.method != .head))
-        // RFC 9110, section 10.1.1: not on HTTP/1.0.
-        let expectsContinue =
-            version >= .http1_1 && head.headers["expect"].contains { $0.lowercased() == "100-continue" }
-        var body: RequestBodyStream?
-        if hasBody {
-            let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
-            let eventLoop = loop.eventLoop
-            body = RequestBodyStream(
-                isAwaited: expectsContinue,
-                onDemand: { eventLoop.execute { handler.value.bodyIsWanted() } },
-                onPauseLimit: { eventLoop.execute { handler.value.bodyMayPause() } }
+    private func perform(_ action: RequestMachine.Action) {
+        switch action {
+        case .start(let request, let current): start(request, current)
+        case .cancel: resources?.task?.cancel()
+        case .bodyPart(let buffer):
+            if let body = resources?.body, !body.append(Array(buffer.readableBytesView)) { machine.bodyIsFull() }
+        case .bodyEnd: resources?.body?.end()
+        case .bodyFailure(let error): resources?.body?.fail(error)
+        case .bodyDrain: resources?.body?.drain()
+        case .release(let failure): release(failure)
+        case .resumeWriters: resumeWriters()
+        case .settleWriters: machine.settleWriters(now: loop.now)
+        case .takeWaiting: machine.takeWaiting(now: loop.now)
+        case .reportShortBody(let announced, let written):
+            resources?.logger.error(
+                "the body of a response is shorter than announced; the connection is cut off",
+                metadata: ["announced": "\(announced)", "written": "\(written)"]
             )
+        case .head, .bytes, .proceed, .end, .flush, .last, .read, .measure, .closeOutput, .stopUpload, .close:
+            // After the handler's removal there is no channel to perform them on.
+            if let context { perform(action, on: context) }
         }
+    }
+
+    private func perform(_ action: RequestMachine.Action, on context: ChannelHandlerContext) {
+        let allocator = context.channel.allocator
+        switch action {
+        case .head(let response, let framing): context.write(headPart(response, framing), promise: nil)
+        case .bytes(let bytes, let framing):
+            let part = bytes.withUnsafeBytes { Output.body($0, framing, allocator) }
+            context.write(wrapOutboundOut(part), promise: nil)
+        case .proceed: context.writeAndFlush(wrapOutboundOut(Output.proceed(allocator)), promise: nil)
+        case .end(let framing):
+            if let end = Output.end(framing, allocator) { context.write(wrapOutboundOut(end), promise: nil) }
+        case .flush: context.flush()
+        case .last(let framing):
+            // An empty write's promise succeeds once everything before it is written.
+            let end = framing.flatMap { Output.end($0, allocator) } ?? Output.piece(ByteBuffer())
+            context.writeAndFlush(
+                wrapOutboundOut(end),
+                promise: promise { handler, _ in
+                    handler.machine.lastIsWritten(now: handler.loop.now)
+                    handler.perform()
+                }
+            )
+        case .read: context.read()
+        case .measure: machine.measured(Output.bufferedBytes(context.channel))
+        case .closeOutput: context.close(mode: .output, promise: nil)
+        case .stopUpload: if context.channel.isActive { Output.stopUpload(context.channel) }
+        case .close: context.close(promise: nil)
+        case .start, .cancel, .bodyPart, .bodyEnd, .bodyFailure, .bodyDrain, .release, .resumeWriters, .settleWriters,
+            .takeWaiting, .reportShortBody:
+            break
+        }
+    }
+
+    /// A promise that calls back with this handler, on its event loop.
+    func promise(
+        _ completed: @escaping @Sendable (RequestHandler, Result<Void, any Error>) -> Void
+    ) -> EventLoopPromise<Void> {
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let promise = loop.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.whenComplete { completed(handler.value, $0) }
+        return promise
+    }
+
+    func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
+        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
+        return wrapOutboundOut(
+            Output.head(response, framing, date: loop.date(), serverName: server.serverName, allocator)
+        )
+    }
+
+    private func start(_ request: HTTPRequest, _ current: RequestInProgress) {
         let id = RequestID.next()
         var logger = server.logger
         logger[metadataKey: "request-id"] = "\(id)"
-        let current = Current(
-            method: request.method,
-            version: version,
-            logger: logger,
-            body: body,
-            bodyLength: bodyLength,
-            // The parser reads nothing after a request for an upgrade or a tunnel.
-            keepsAlive: head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade")
-                && head.method != .CONNECT,
-            expectsContinue: expectsContinue
-        )
-        self.current = current
-        discarded = 0
+        let body = current.hasBody ? bodyStream(current) : nil
         let whole = Request(
             head: request,
-            version: version,
+            version: current.version,
             body: body?.body ?? .empty,
             remoteAddress: context?.channel.remoteAddress?.ipAddress,
             isSecure: isSecure,
@@ -328,139 +252,195 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             id: id,
             logger: logger
         )
-        rearm()
-        let exchange = ServerExchange(commands: commands(for: current), server: server)
+        let commands = HandlerCommands(
+            eventLoop: loop.eventLoop,
+            handler: NIOLoopBound(self, eventLoop: loop.eventLoop),
+            number: current.number
+        )
+        let exchange = ServerExchange(commands: commands, server: server)
         let activities = server.activities
         activities.enter()
         let executor = server.configuration.runsRequestsOnEventLoops ? loop : nil
-        current.task = Task(executorPreference: executor) {
+        let task = Task(executorPreference: executor) {
             await exchange.run(whole)
             activities.leave()
         }
-        if hasInputClosed { current.task?.cancel() }
+        resources = Resources(logger: logger, body: body, task: task)
     }
 
-    private func bodyIsWanted() {
-        guard let current, let context else { return }
-        if current.expectsContinue {
-            current.expectsContinue = false
-            if current.receivedBytes == 0, !current.hasReceivedAll, current.framing == nil {
-                context.writeAndFlush(wrapOutboundOut(Output.proceed(context.channel.allocator)), promise: nil)
+    private func bodyStream(_ current: RequestInProgress) -> RequestBodyStream {
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        let eventLoop = loop.eventLoop
+        let number = current.number
+        return RequestBodyStream(
+            isAwaited: current.expectsContinue,
+            now: { [loop] in loop.now },
+            onDemand: {
+                eventLoop.execute {
+                    handler.value.machine.bodyIsWanted(number)
+                    handler.value.perform()
+                }
+            },
+            onPauseLimit: { limit in
+                eventLoop.execute {
+                    handler.value.machine.bodyMayPause(for: limit, number, now: handler.value.loop.now)
+                    handler.value.perform()
+                }
             }
-        }
-        guard current.receivedBytes <= server.configuration.maximumBodySize else { return }
-        isBodyPaused = false
-        resumeReading()
+        )
     }
 
-    private func bodyMayPause() {
-        guard let current, !current.hasReceivedAll, !current.hasSentAll, current.writers.isEmpty else { return }
-        rearm()
+    private func release(_ bodyFailure: (any Error)?) {
+        // The application may keep a reference to the request, which must not keep the task's memory.
+        guard let resources = resources.take() else { return }
+        if let bodyFailure { resources.body?.fail(bodyFailure) }
+        resources.body?.discard()
+        for writer in resources.writers { writer.resume(throwing: CancellationError()) }
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed { inputClosed() }
-        context.fireUserInboundEventTriggered(event)
+    private func resumeWriters() {
+        guard let writers = resources?.writers else { return }
+        resources?.writers = []
+        for writer in writers { writer.resume() }
     }
 
-    private func inputClosed() {
-        hasInputClosed = true
-        if hasLeft { return }
-        // Otherwise the connection is closed once the response is written.
-        if isClosing { return hasClosedOutput ? close() : () }
-        guard let current else { return takeWaiting() }
-        // A half-closed client may still read: it gets its response. The task is cancelled, since the client may be
-        // gone; Go's server does the same.
-        if waiting.isEmpty { current.keepsAlive = false }
-        current.body?.fail(CancellationError())
-        current.task?.cancel()
-    }
+    // MARK: - Commands of the request's task
 
-    // MARK: - Bad input
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if hasLeft { return context.fireErrorCaught(error) }
-        // Input discarded after the last response need not be HTTP.
-        if isClosing, !(error is IOError) { return }
-        switch error {
-        case HTTPParserError.headerOverflow:
-            refuse(HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted"), nil)
-        case HTTPParserError.invalidVersion:
-            refuse(HTTPError(.httpVersionNotSupported, "use HTTP/1.1, or HTTP/2 with its preface"), nil)
-        case is HTTPParserError:
-            let answer = HTTPError(.badRequest, "the request is not valid HTTP: \(error)")
-            // A complete request before it is still answered.
-            guard let current, current.hasReceivedAll || !waiting.isEmpty else { return refuse(answer, nil) }
-            badInput = answer
-            if waiting.isEmpty { current.keepsAlive = false }
-        default:
-            clientGone()
-            close()
+    func begin(_ response: Response, length: Int?, route: RouteIdentity?, _ number: UInt64) throws {
+        guard let context else { throw CancellationError() }
+        let opening = try machine.respond(response, length: length, to: number)
+        perform()
+        guard case .stream(let framing) = opening else { return }
+        if let stream = response.body.eventStream {
+            try startStream(stream, response, framing, route, number, context)
+        } else if let body = response.body.handedOff {
+            try startHubStream(body, response, framing, context)
         }
     }
 
-    // MARK: - Time
-
-    /// Sets the deadline of the current state.
-    func rearm() {
-        guard context != nil, !hasLeft, let timeout else {
-            deadline = .distantFuture
-            return loop.cancel(self)
-        }
-        deadline = min(.now() + timeout, lingerEnd)
-        lastBuffered = context.map { Output.bufferedBytes($0.channel) } ?? 0
-        loop.schedule(self, at: deadline)
+    func respond(_ response: Response, _ bytes: [UInt8], _ number: UInt64) {
+        machine.respond(response, bytes, to: number, now: loop.now)
+        perform()
     }
 
-    private var timeout: Duration? {
-        if isClosing { return hasClosedOutput ? Self.lingerPause : server.configuration.writeTimeout }
-        guard let current else {
-            if !takesPart { return server.configuration.writeTimeout }
-            return hasPartialHead ? server.configuration.headTimeout : server.configuration.idleTimeout
+    func write(_ bytes: [UInt8], _ number: UInt64, _ continuation: CheckedContinuation<Void, any Error>) {
+        do {
+            try machine.write(bytes, to: number)
+        } catch {
+            return continuation.resume(throwing: error)
         }
-        if !current.writers.isEmpty { return server.configuration.writeTimeout }
-        if !current.hasReceivedAll, current.body != nil || current.hasSentAll {
-            return current.body?.pauseLimit ?? server.configuration.bodyTimeout
-        }
-        return nil
+        // Resumed when the machine has settled the writers, or released the request.
+        resources?.writers.append(continuation)
+        perform()
     }
 
-    override func fire(now: MonotonicTime) -> MonotonicTime? {
-        guard let context else { return nil }
-        if now < deadline { return deadline }
-        if let current, current.writers.isEmpty, !current.hasSentAll {
-            return waitForBody(current, now)
-        }
-        // A slow client that makes progress gets more time.
-        let buffered = Output.bufferedBytes(context.channel)
-        if buffered > 0, buffered < lastBuffered {
-            lastBuffered = buffered
-            deadline = now + server.configuration.writeTimeout
-            return deadline
-        }
-        if current == nil, hasPartialHead, !isClosing {
-            refuse(HTTPError(.requestTimeout, "the head of the request did not arrive in time"), nil)
-        } else if hasClosedOutput {
-            stopLingering()
-        } else {
-            if handOffEnd != nil { handOffEnd = .timedOut }
-            clientGone()
-            close()
-        }
-        return nil
+    func end(_ number: UInt64) {
+        machine.end(number, now: loop.now)
+        perform()
     }
 
-    private func waitForBody(_ current: Current, _ now: MonotonicTime) -> MonotonicTime? {
-        guard let body = current.body, !current.hasReceivedAll else { return nil }
-        // Only the time during which a handler waits counts.
-        let due = (body.waitingSince ?? now) + (body.pauseLimit ?? server.configuration.bodyTimeout)
-        guard now >= due else {
-            deadline = due
-            return due
+    func abort(_ number: UInt64) {
+        machine.abort(number, now: loop.now)
+        perform()
+    }
+
+    // MARK: - Streams
+
+    /// What a stream needs to know about this connection.
+    func connection(_ framing: ResponseFraming) -> StreamConnection {
+        StreamConnection(
+            framing: framing,
+            server: server,
+            loop: loop,
+            isSecure: isSecure,
+            halfCloseIsLeaving: halfCloseIsLeaving
+        )
+    }
+
+    /// Writes the head of an event stream, and hands the connection to its handler.
+    ///
+    /// - Throws: `CancellationError` if the client has left; the stream has not begun, and the caller must abandon it.
+    private func startStream(
+        _ stream: EventStream,
+        _ response: Response,
+        _ framing: ResponseFraming,
+        _ route: RouteIdentity?,
+        _ number: UInt64,
+        _ context: ChannelHandlerContext
+    ) throws {
+        let channel = context.channel
+        context.writeAndFlush(headPart(response, framing), promise: nil)
+        guard machine.serves(number), channel.isActive, let logger = resources?.logger else {
+            throw CancellationError()
         }
-        current.keepsAlive = false
-        body.fail(HTTPError(.requestTimeout, "the body of the request did not arrive in time"))
-        return nil
+        let handler = ApplicationStreamHandler<Output>(
+            stream,
+            on: connection(framing),
+            logger: logger,
+            route: route
+        )
+        leave()
+        serve(handler, channel)
+    }
+
+    /// Leaves the connection to a stream.
+    func leave() {
+        machine.leave()
+        perform()
+    }
+
+    /// Keeps the connection until the opening of a stream to be handed off is written.
+    func handOff() {
+        machine.handOff(now: loop.now)
+        perform()
+    }
+
+    /// The opening is written, or never will be.
+    ///
+    /// - Returns: Why a stream that cannot begin ends.
+    func openingIsWritten() -> StreamEnd {
+        defer { perform() }
+        return machine.openingIsWritten()
+    }
+
+    /// Completes the body of a stream that did not begin.
+    func endStream(_ framing: ResponseFraming) {
+        machine.endStream(framing, now: loop.now)
+        perform()
+    }
+
+    /// Begins a stream whose head has been written, in place of this handler.
+    func serve(_ stream: StreamOutlet<Output>, _ channel: any Channel) {
+        if giveWay(to: stream, channel), !machine.hasInputClosed { stream.begin() } else { stream.leave(.clientClosed) }
+    }
+
+    /// Replaces this handler with a stream's.
+    ///
+    /// - Returns: Whether it was added, and the connection is still active.
+    private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
+        do {
+            try channel.pipeline.syncOperations.addHandler(handler)
+        } catch {
+            return false
+        }
+        // On HTTP/1 the connection serves only this stream from now on, and the parsers of ten thousand streams would
+        // hold most of the memory.
+        if Output.isSocket { HTTPServerChannel.removeParser(from: channel) }
+        channel.pipeline.syncOperations.removeHandler(self, promise: nil)
+        // Reading may have been held back; it resumes to detect that the client leaves.
+        channel.read()
+        return channel.isActive
+    }
+}
+
+extension RequestMachine.Limits {
+    init(_ configuration: ConnectorConfiguration) {
+        headTimeout = configuration.headTimeout
+        bodyTimeout = configuration.bodyTimeout
+        idleTimeout = configuration.idleTimeout
+        writeTimeout = configuration.writeTimeout
+        lingerTimeout = configuration.lingerTimeout
+        maximumBodySize = configuration.maximumBodySize
     }
 }
 

@@ -12,35 +12,31 @@ extension RequestHandler {
 
     /// Writes the head of a hub's stream, and hands the socket off to a reactor, or serves it on this event loop.
     ///
-    /// - Throws: `CancellationError` if the client has left.
+    /// - Throws: ``UnknownHandedOffBody`` if the body is not a hub's.
     func startHubStream(
         _ body: any HandedOffBody,
         _ response: Response,
         _ framing: ResponseFraming,
-        _ current: Current,
         _ context: ChannelHandlerContext
     ) throws {
         guard let body = body as? HubStreamBody else { throw UnknownHandedOffBody() }
-        current.framing = framing
         let channel = context.channel
-        release(current)
         // From here on, no other request is answered, and the client's input is ignored.
         let staysOnLoop = !body.service.usesReactor || !Output.isSocket || isSecure
-        hasLeft = staysOnLoop
-        isClosing = !staysOnLoop
         let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
-        context.write(headPart(response, framing), promise: nil)
         if staysOnLoop {
+            leave()
+            context.write(headPart(response, framing), promise: nil)
             context.writeAndFlush(opening, promise: nil)
             return serve(body, framing, channel)
         }
-        // Until the opening is written, this handler keeps the connection, with the write timeout of any response.
-        handOffEnd = .clientClosed
-        rearm()
-        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
-        let written = context.eventLoop.makePromise(of: Void.self)
-        written.futureResult.whenComplete { handler.value.openingIsWritten($0, body, framing, channel) }
-        context.writeAndFlush(opening, promise: written)
+        // Until the opening is written, this handler keeps the connection.
+        handOff()
+        context.write(headPart(response, framing), promise: nil)
+        context.writeAndFlush(
+            opening,
+            promise: promise { $0.openingIsWritten($1, body, framing, channel) }
+        )
     }
 
     private func openingIsWritten(
@@ -49,19 +45,17 @@ extension RequestHandler {
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        let end = handOffEnd ?? .clientClosed
-        handOffEnd = nil
+        let end = openingIsWritten()
         let stream = body.stream(isChunked: framing.isChunked)
-        guard case .success = result, channel.isActive, let socket = DirectSocket(of: channel) else {
+        guard case .success = result, channel.isActive else {
             body.service.refused(stream, end)
             return channel.close(promise: nil)
         }
         guard !body.service.isDraining else {
             body.service.refused(stream, .serverDraining)
-            return closeAfterEnd(framing)
+            return endStream(framing)
         }
-        hasLeft = true
-        guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, stream) else {
+        guard let descriptor = DirectSocket(of: channel)?.duplicate(), body.service.handOff(descriptor, stream) else {
             body.service.couldNotHandOff()
             return serve(body, framing, channel)
         }
@@ -77,7 +71,7 @@ extension RequestHandler {
     ) {
         let stream = body.stream(isChunked: framing.isChunked)
         // The client may have been found gone when the opening was written.
-        guard channel.isActive, !hasInputClosed else {
+        guard channel.isActive, !machine.hasInputClosed else {
             body.service.refused(stream, .clientClosed)
             return channel.close(promise: nil)
         }

@@ -5,6 +5,14 @@
 import Plinth
 import Synchronization
 
+/// How a request's handler waits for bytes of its body.
+struct BodyWait {
+    /// Since when; nil if it does not wait.
+    var since: MonotonicTime?
+    /// How long it lets the client be silent; nil for the connector's limit.
+    var limit: Duration?
+}
+
 /// The body of a request between its connection and its handler.
 ///
 /// The connection appends on its event loop, and stops reading at ``highWatermark``; the handler reads in its task.
@@ -35,26 +43,29 @@ final class RequestBodyStream: RequestBodyConnection {
     private let state = Mutex(State())
     /// Called from any thread when there is room again, and at the first read if the client expects `100 Continue`.
     private let onDemand: @Sendable () -> Void
-    /// Called from any thread when ``pauseLimit`` changes.
-    private let onPauseLimit: @Sendable () -> Void
+    /// The connection's time, from any thread.
+    private let now: @Sendable () -> MonotonicTime
+    /// Called from any thread when the time for which the client may be silent changes.
+    private let onPauseLimit: @Sendable (Duration?) -> Void
     /// Whether the client waits for `100 Continue` before it sends the body.
     private let isAwaited: Bool
 
     init(
         isAwaited: Bool,
+        now: @escaping @Sendable () -> MonotonicTime,
         onDemand: @escaping @Sendable () -> Void,
-        onPauseLimit: @escaping @Sendable () -> Void
+        onPauseLimit: @escaping @Sendable (Duration?) -> Void
     ) {
         self.isAwaited = isAwaited
+        self.now = now
         self.onDemand = onDemand
         self.onPauseLimit = onPauseLimit
     }
 
-    /// Since when a handler has waited for bytes; nil if none does.
-    var waitingSince: MonotonicTime? { state.withLock { $0.waiter == nil ? nil : $0.waitingSince } }
-
-    /// How long the handler lets the client be silent; nil for the connector's limit.
-    var pauseLimit: Duration? { state.withLock { $0.pauseLimit } }
+    /// How a handler waits for bytes.
+    var wait: BodyWait {
+        state.withLock { BodyWait(since: $0.waiter == nil ? nil : $0.waitingSince, limit: $0.pauseLimit) }
+    }
 
     // MARK: - The connection's side
 
@@ -134,7 +145,7 @@ final class RequestBodyStream: RequestBodyConnection {
             defer { state.pauseLimit = limit }
             return state.pauseLimit != limit
         }
-        if isOther { onPauseLimit() }
+        if isOther { onPauseLimit(limit) }
     }
 
     private enum Taken {
@@ -183,7 +194,7 @@ final class RequestBodyStream: RequestBodyConnection {
             if state.waiter != nil { return (.failure(ConcurrentBodyRead()), false) }
             if let continuation {
                 state.waiter = continuation
-                state.waitingSince = .now()
+                state.waitingSince = now()
             }
             return (.wait, demands)
         }
@@ -199,6 +210,11 @@ final class RequestBodyStream: RequestBodyConnection {
         state.size = 0
         return whole
     }
+}
+
+/// A body that was not read before its response became an event stream.
+struct RequestBodyLost: Error, CustomStringConvertible {
+    var description: String { "the rest of the request's body is lost: read it before the event stream opens" }
 }
 
 /// Two tasks read one request's body at the same time.

@@ -31,6 +31,28 @@ struct ResponseFraming: Sendable, Equatable {
     var isChunked: Bool { body == .unknown && version == .http1_1 }
 }
 
+extension ResponseFraming {
+    /// The framing of an empty write.
+    static let empty = ResponseFraming(version: .http1_0, body: .unknown, keepsAlive: false)
+}
+
+extension Response {
+    /// Whether the status allows no body, whatever the request was (RFC 9110, section 6.4.1).
+    var forbidsBody: Bool { status == .noContent || status == .notModified || status.code < 200 }
+}
+
+extension ResponseBody {
+    /// Whether it is an event stream, an application's or a hub's.
+    var isStream: Bool { eventStream != nil || handedOff != nil }
+}
+
+/// A body is longer than its `Content-Length`.
+struct BodyLengthError: Error, CustomStringConvertible {
+    let announced: Int
+
+    var description: String { "the body is longer than the \(announced) bytes announced for it" }
+}
+
 /// Encodes a response for a pipeline: as bytes on HTTP/1, as parts on HTTP/2.
 ///
 /// A new version of HTTP conforms here, is set up in ``HTTPServerChannel``, and joins `Way` in `Tests/ContractTests`.

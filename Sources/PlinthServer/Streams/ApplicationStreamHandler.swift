@@ -50,7 +50,7 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
     // MARK: - Life
 
     override func start() {
-        let now = MonotonicTime.now()
+        let now = loop.now
         guard events.attach(loop, preamble: stream.preamble, metrics: metrics, now: now) else {
             // Another connection's client still gets what the channel holds.
             attachment = .foreign
@@ -88,7 +88,7 @@ final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Outpu
     // MARK: - Events
 
     override func hasRoom() {
-        let now = MonotonicTime.now()
+        let now = loop.now
         if isPutOff {
             isPutOff = false
             loop.schedule(self, at: now)

@@ -119,7 +119,7 @@ final class HubLoopGroup: DeliveryGroup {
     ///
     /// - Returns: Its slot, valid until its `finish` is called.
     func add(_ connection: any HubConnection, _ request: StreamRequest) -> Int {
-        let slot = local.value.distributor.add(request.selection, request.start, request.form, now: .now())
+        let slot = local.value.distributor.add(request.selection, request.start, request.form, now: loop.now)
         local.value.sink.connections[slot] = connection
         local.value.onEnd[slot] = request.onEnd
         local.value.timer.group = self
@@ -191,7 +191,7 @@ final class HubLoopGroup: DeliveryGroup {
         local.isBusy = true
         loop.beginRound()
         defer { loop.endRound() }
-        let now = MonotonicTime.now()
+        let now = loop.now
         let sink = local.sink
         body(&local.distributor, sink, now)
         let requests = local.distributor.requests
@@ -214,7 +214,7 @@ final class HubLoopGroup: DeliveryGroup {
             loop.eventLoop.execute { self.takeTurn() }
         }
         guard let wait = local.distributor.untilTick(now: now) else { return }
-        let next = MonotonicTime.now() + .nanoseconds(wait)
+        let next = loop.now + .nanoseconds(wait)
         if !local.timer.isScheduled || next < local.timer.fireTime { loop.schedule(local.timer, at: next) }
     }
 

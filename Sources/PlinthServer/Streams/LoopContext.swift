@@ -81,7 +81,10 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
         self.local = .makeBoxSendingValue(LoopState(), eventLoop: eventLoop)
     }
 
-    var now: MonotonicTime { .now() }
+    /// The event loop's time, by which everything on it is measured; in a test the test's own.
+    var now: MonotonicTime {
+        MonotonicTime(nanoseconds: Int64(clamping: eventLoop.now.uptimeNanoseconds))
+    }
 
     func wake(_ channel: EventChannel) {
         let isFirst = woken.withLock { woken in
@@ -106,7 +109,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
             streams.removeAll(keepingCapacity: streams.capacity <= 16 * 1024)
             local.value.served = streams
         }
-        let now = MonotonicTime.now()
+        let now = self.now
         beginRound()
         defer { endRound() }
         for (number, stream) in streams.enumerated() {
@@ -153,7 +156,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     /// Schedules a timer, or reschedules it.
     func schedule(_ timer: LoopTimer, at deadline: MonotonicTime) {
-        schedule(timer, at: deadline, now: .now())
+        schedule(timer, at: deadline, now: now)
         startTicking()
     }
 
@@ -187,7 +190,7 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     private func tick() {
         local.value.isTicking = false
-        let now = MonotonicTime.now()
+        let now = self.now
         for (slot, number) in local.value.wheel.advance(to: now) {
             let place = local.value.timers[slot]
             guard place.number == number, let timer = place.timer else { continue }

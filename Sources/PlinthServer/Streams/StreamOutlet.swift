@@ -138,7 +138,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         context.writeAndFlush(wrapOutboundOut(last ?? Output.body(nothing, .empty, allocator)), promise: written)
         written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
         // A client that does not read the end gets the write timeout of any response.
-        if self.context != nil { loop.schedule(self, at: .now() + server.configuration.writeTimeout) }
+        if self.context != nil { loop.schedule(self, at: loop.now + server.configuration.writeTimeout) }
     }
 
     final func terminate() {
@@ -208,7 +208,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
             start = end
         } while start < bytes.count
         context.flush()
-        if pending > 0, stalledSince == nil { stalledSince = .now() }
+        if pending > 0, stalledSince == nil { stalledSince = loop.now }
     }
 
     private func piece(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> Output.Part {
@@ -217,7 +217,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
 
     private func wrote(_ count: Int) {
         pending -= count
-        stalledSince = pending > 0 ? .now() : nil
+        stalledSince = pending > 0 ? loop.now : nil
         guard !isWriting, !isOver else { return }
         if pending > 0 { hasProgressed() } else { hasRoom() }
     }
