@@ -75,6 +75,7 @@ public struct LoopbackFence: Sendable {
     /// The error for a refused request; nil if the request is allowed.
     func refusal(of request: Request) -> HTTPError? {
         guard request.isOnLoopback, let authority = request.head.authority else { return nil }
+        if Self.isPlainlyLocal(authority), request.isSafe || !request.namesItsOrigin { return nil }
         let host = Self.lowercased(authority)
         guard let name = Self.name(of: host), Self.isLocal(name) || names.contains(name) else {
             return HTTPError(
@@ -85,10 +86,7 @@ public struct LoopbackFence: Sendable {
                 code: "host-foreign"
             )
         }
-        switch request.method {
-        case .get, .head, .options, .trace: return nil
-        default: break
-        }
+        if request.isSafe { return nil }
         if let origin = request.headers[.origin] {
             guard !isOurs(Self.lowercased(origin), host, request.isSecure) else { return nil }
             return HTTPError(
@@ -111,6 +109,16 @@ public struct LoopbackFence: Sendable {
     }
 
     // MARK: - Names
+
+    /// Whether an authority is `localhost` or `127.0.0.1`, with a port or without, as nearly all are here.
+    private static func isPlainlyLocal(_ authority: String) -> Bool {
+        var rest = authority.utf8[...]
+        for name in ["127.0.0.1", "localhost"] where rest.starts(with: name.utf8) {
+            rest = rest.dropFirst(name.utf8.count)
+            return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(isDigit))
+        }
+        return false
+    }
 
     // Works on bytes: case mapping must not turn non-ASCII characters into ASCII ones.
     private static func lowercased(_ text: String) -> [UInt8] {
@@ -199,6 +207,19 @@ public struct LoopbackFence: Sendable {
         default: return false
         }
     }
+}
+
+extension Request {
+    /// Whether the method is safe (RFC 9110, section 9.2.1).
+    fileprivate var isSafe: Bool {
+        switch method {
+        case .get, .head, .options, .trace: true
+        default: false
+        }
+    }
+
+    /// Whether a browser says whose page sent the request.
+    fileprivate var namesItsOrigin: Bool { headers.contains(.origin) || headers.contains(.secFetchSite) }
 }
 
 extension HTTPField.Name {

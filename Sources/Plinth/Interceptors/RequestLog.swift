@@ -26,7 +26,7 @@ extension Interceptor {
 
     private static func log(_ context: Context, _ status: HTTPResponse.Status, _ level: Logger.Level) {
         let request = context.request
-        guard request.logger.logLevel <= level else { return }
+        guard request.logLevel <= level else { return }
         var metadata: Logger.Metadata = [
             "method": "\(request.method.rawValue)",
             "route": "\(request.route?.pattern ?? "-")",
