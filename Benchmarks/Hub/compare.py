@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two builds of `plinth serve`: what a delivery costs before and after a change.
+"""Compares two builds of `plinth serve`: what a delivery, or a publish request, costs before and after a change.
 
-    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,loops,tls,h2,h2x100] [--instructions]
+    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,...,publish] [--instructions]
 
 BEFORE and AFTER are release binaries. Prints, for each way to serve: the CPU time of a delivery in interleaved pairs, with
 the ratio's median and its 95 % interval (Student's t on the logarithms). With --instructions, it counts instead, with
@@ -17,7 +17,7 @@ ap.add_argument("after")
 ap.add_argument("--pairs", type=int, default=10)
 ap.add_argument("--streams", type=int, default=300)
 ap.add_argument("--events", type=int, default=300)
-ap.add_argument("--only", default="http1,loops,tls,h2,h2x100")
+ap.add_argument("--only", default="http1,loops,tls,h2,h2x100,publish")
 ap.add_argument("--instructions", action="store_true", help="count instructions and system calls (valgrind, strace)")
 a = ap.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
@@ -30,13 +30,24 @@ subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_para
 TLS = ["--tls-certificate", certificate, "--tls-key", key]
 # way: options of the server, options of hubload
 WAYS = {"http1": ([], []), "loops": (["--transport", "event-loops"], []), "tls": (TLS, ["--tls"]),
-        "h2": (TLS, ["--tls", "--h2", "1"]), "h2x100": (TLS, ["--tls", "--h2", "100"])}
+        "h2": (TLS, ["--tls", "--h2", "1"]), "h2x100": (TLS, ["--tls", "--h2", "100"]),
+        # Requests alone, on 16 connections: the only stream is of another topic.
+        "publish": ([], ["--alone", "--path", "/topics/other", "--pubs", "16", "--window", "16"])}
 
 
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def factor(way):
+    """How many more events are published than where each has many deliveries."""
+    return 10 if way == "publish" else 1
+
+
+def cost(result):
+    return result.get("server_cpu_us_per_event") or result["server_cpu_us_per_delivery"]
 
 
 def child_of(pid):
@@ -62,7 +73,8 @@ def measure(binary, way, under=(), events=None):
                 time.sleep(0.05)
         # strace keeps signals to itself, and runs the server as its child.
         pid = child_of(process.pid) if under[:1] == ["strace"] else process.pid
-        out = subprocess.run([hubload, *load, "--closed", str(events or a.events), "--warmup", "10", "-n", str(a.streams), "--stall", "60",
+        count, streams = (events or a.events) * factor(way), 1 if way == "publish" else a.streams
+        out = subprocess.run([hubload, *load, "--closed", str(count), "--warmup", "10", "-n", str(streams), "--stall", "60",
                               "--max-time", "280", "--pid", str(pid), str(port)], capture_output=True, text=True)
         if out.returncode != 0:
             sys.exit(f"{way}: hubload: {out.stdout} {out.stderr}")
@@ -95,7 +107,7 @@ def counted(binary, way):
             calls = sum(int(line.split()[0]) for line in f if line.split()[1:] and line.split()[0].isdigit()
                         and line.split()[1] != "total")
         totals.append((instructions, calls))
-    deliveries = 200 * a.streams
+    deliveries = 200 * (factor(way) if way == "publish" else a.streams)
     return [(after - before) / deliveries for before, after in zip(*totals)]
 
 
@@ -116,7 +128,7 @@ for way in a.only.split(","):
     pairs = []
     for number in range(a.pairs):
         order = [a.before, a.after] if number % 2 == 0 else [a.after, a.before]
-        found = {binary: measure(binary, way)["server_cpu_us_per_delivery"] for binary in order}
+        found = {binary: cost(measure(binary, way, events=100 * a.events if way == "publish" else None)) for binary in order}
         pairs.append((found[a.before], found[a.after]))
         print(f"{way} pair {number + 1}: {pairs[-1][0]:.2f} {pairs[-1][1]:.2f}", file=sys.stderr, flush=True)
     logs = [math.log(y / x) for x, y in pairs]

@@ -13,13 +13,16 @@ struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
     let number: UInt64
 
     func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws {
+        if eventLoop.inEventLoop {
+            return try handler.value.begin(response, length: length, route: route, number)
+        }
         try await eventLoop.submit {
             try handler.value.begin(response, length: length, route: route, number)
         }.get()
     }
 
     func handOff(_ response: Response, route: RouteIdentity?) {
-        eventLoop.execute {
+        perform {
             // It fails only if the connection is gone; then there is nothing to serve.
             try? handler.value.begin(response, length: nil, route: route, number)
         }
@@ -27,20 +30,25 @@ struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
 
     func write(_ bytes: [UInt8]) async throws {
         try await withCheckedThrowingContinuation { continuation in
-            eventLoop.execute { handler.value.write(bytes, number, continuation) }
+            perform { handler.value.write(bytes, number, continuation) }
         }
     }
 
     func end() {
-        eventLoop.execute { handler.value.end(number) }
+        perform { handler.value.end(number) }
     }
 
     func respond(_ response: Response, _ bytes: [UInt8]) {
-        eventLoop.execute { handler.value.respond(response, bytes, number) }
+        perform { handler.value.respond(response, bytes, number) }
     }
 
     func abort() {
-        eventLoop.execute { handler.value.abort(number) }
+        perform { handler.value.abort(number) }
+    }
+
+    /// Performs a command now, on the event loop.
+    private func perform(_ command: @escaping @Sendable () -> Void) {
+        if eventLoop.inEventLoop { command() } else { eventLoop.execute(command) }
     }
 }
 

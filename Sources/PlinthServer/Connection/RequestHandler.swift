@@ -23,7 +23,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     /// What belongs to the request in progress, and is not a value.
     private struct Resources {
-        let logger: Logger
+        let request: Request
+        let number: UInt64
         let body: RequestBodyStream?
         var task: Task<Void, Never>?
         /// Writers of the response that wait for the socket to take more.
@@ -40,6 +41,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private(set) var machine: RequestMachine
     private var resources: Resources?
     private var isPerforming = false
+    /// The client's address, and whether it came over a loopback listener: the same for all requests.
+    private lazy var peer = (
+        address: context?.channel.remoteAddress?.ipAddress,
+        isOnLoopback: context?.channel.isOfLoopbackListener ?? false
+    )
 
     /// Creates a handler for a connection or a stream; `hasInput` is whether its first bytes have been received.
     init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
@@ -87,8 +93,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func read(context: ChannelHandlerContext) {
-        machine.readIsPossible()
-        perform()
+        if machine.readIsPossible() { context.read() }
     }
 
     /// Called for received bytes, before they are parsed.
@@ -167,6 +172,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private func perform(_ action: RequestMachine.Action) {
         switch action {
         case .start(let request, let current): start(request, current)
+        case .run: run()
         case .cancel: resources?.task?.cancel()
         case .bodyPart(let buffer):
             if let body = resources?.body, !body.append(Array(buffer.readableBytesView)) { machine.bodyIsFull() }
@@ -178,7 +184,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         case .settleWriters: machine.settleWriters(now: loop.now)
         case .takeWaiting: machine.takeWaiting(now: loop.now)
         case .reportShortBody(let announced, let written):
-            resources?.logger.error(
+            resources?.request.logger.error(
                 "the body of a response is shorter than announced; the connection is cut off",
                 metadata: ["announced": "\(announced)", "written": "\(written)"]
             )
@@ -214,7 +220,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         case .closeOutput: context.close(mode: .output, promise: nil)
         case .stopUpload: if context.channel.isActive { Output.stopUpload(context.channel) }
         case .close: context.close(promise: nil)
-        case .start, .cancel, .bodyPart, .bodyEnd, .bodyFailure, .bodyDrain, .release, .resumeWriters, .settleWriters,
+        case .start, .run, .cancel, .bodyPart, .bodyEnd, .bodyFailure, .bodyDrain, .release, .resumeWriters,
+            .settleWriters,
             .takeWaiting, .reportShortBody:
             break
         }
@@ -238,34 +245,46 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     private func start(_ request: HTTPRequest, _ current: RequestInProgress) {
-        let id = RequestID.next()
-        var logger = server.logger
-        logger[metadataKey: "request-id"] = "\(id)"
         let body = current.hasBody ? bodyStream(current) : nil
         let whole = Request(
             head: request,
             version: current.version,
             body: body?.body ?? .empty,
-            remoteAddress: context?.channel.remoteAddress?.ipAddress,
+            remoteAddress: peer.address,
             isSecure: isSecure,
-            isOnLoopback: context?.channel.isOfLoopbackListener ?? false,
-            id: id,
-            logger: logger
+            isOnLoopback: peer.isOnLoopback,
+            loggingTo: server.logger
         )
+        resources = Resources(request: whole, number: current.number, body: body)
+    }
+
+    /// Runs the request's task: on this event loop, as long as it does not wait and runs nothing that might block.
+    private func run() {
+        guard let resources else { return }
+        let number = resources.number
         let commands = HandlerCommands(
             eventLoop: loop.eventLoop,
             handler: NIOLoopBound(self, eventLoop: loop.eventLoop),
-            number: current.number
+            number: number
         )
         let exchange = ServerExchange(commands: commands, server: server)
         let activities = server.activities
+        let request = resources.request
         activities.enter()
-        let executor = server.configuration.runsRequestsOnEventLoops ? loop : nil
-        let task = Task(executorPreference: executor) {
-            await exchange.run(whole)
-            activities.leave()
+        let task: Task<Void, Never>
+        if server.configuration.runsRequestsOnEventLoops {
+            task = Task.immediate(executorPreference: loop) {
+                await exchange.run(request)
+                activities.leave()
+            }
+        } else {
+            task = Task {
+                await exchange.run(request)
+                activities.leave()
+            }
         }
-        resources = Resources(logger: logger, body: body, task: task)
+        // It may have been answered, and the next one begun.
+        if self.resources?.number == number { self.resources?.task = task }
     }
 
     private func bodyStream(_ current: RequestInProgress) -> RequestBodyStream {
@@ -370,7 +389,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     ) throws {
         let channel = context.channel
         context.writeAndFlush(headPart(response, framing), promise: nil)
-        guard machine.serves(number), channel.isActive, let logger = resources?.logger else {
+        guard machine.serves(number), channel.isActive, let logger = resources?.request.logger else {
             throw CancellationError()
         }
         let handler = ApplicationStreamHandler<Output>(

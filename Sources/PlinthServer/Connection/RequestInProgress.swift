@@ -18,6 +18,8 @@ struct RequestInProgress {
     var keepsAlive: Bool
     /// Whether the client waits for `100 Continue` before it sends the body.
     var expectsContinue: Bool
+    /// Whether the application has it.
+    var isRunning = false
     var receivedBytes = 0
     var hasReceivedAll = false
     /// How the response is framed; nil before it has begun.

@@ -99,7 +99,7 @@ extension HubEndpoints {
 
 extension Request {
     /// Whether the body is an event stream.
-    fileprivate var isEventStream: Bool { MediaType(headers[.contentType])?.isEventStream ?? false }
+    fileprivate var isEventStream: Bool { MediaType(headers.value(of: .contentType))?.isEventStream ?? false }
 }
 
 #endif

@@ -146,7 +146,7 @@ extension Request {
     ///
     /// RFC 9110, section 8.6: a POST should always declare its length. In HTTP/2 the frames do.
     var lacksLength: Bool {
-        version < .http2 && headers[.contentLength] == nil && headers[.transferEncoding] == nil
+        version < .http2 && !headers.contains(.contentLength) && !headers.contains(.transferEncoding)
     }
 }
 

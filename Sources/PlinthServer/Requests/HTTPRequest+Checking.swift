@@ -30,17 +30,21 @@ extension HTTPRequest {
                 throw HTTPError(.notImplemented, "the transfer encoding of the request is not known here; use chunked")
             }
         }
-        var request: HTTPRequest
+        let method: HTTPRequest.Method
         do {
-            request = try HTTPRequest(head, secure: secure, splitCookie: false)
+            method = try HTTPRequest.Method(head.method)
         } catch {
             throw HTTPError(.badRequest, "the request line is not valid: \(error)")
         }
         let target = try HTTPRequest.originForm(head.uri, head.method)
-        request.path = target.path
-        // RFC 9112, section 3.2.2: the Host field is then ignored.
-        if let authority = target.authority { request.authority = authority }
-        self = request
+        self.init(
+            method: method,
+            scheme: secure ? "https" : "http",
+            // RFC 9112, section 3.2.2: with a target in absolute form, the Host field is ignored.
+            authority: target.authority ?? hosts.first,
+            path: target.path,
+            headerFields: HTTPFields(head.headers, splitCookie: false)
+        )
     }
 
     /// The length of the body that a head announces; nil if it announces none.

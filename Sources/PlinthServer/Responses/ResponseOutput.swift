@@ -116,8 +116,8 @@ enum HTTP1Output: ResponseOutput {
         } else if framing.version == .http1_0 {
             buffer.writeField("Connection", "keep-alive")
         }
-        if response.headers[.date] == nil { buffer.writeField("Date", date) }
-        if let serverName, response.headers[.server] == nil { buffer.writeField("Server", serverName) }
+        if !response.headers.contains(.date) { buffer.writeField("Date", date) }
+        if let serverName, !response.headers.contains(.server) { buffer.writeField("Server", serverName) }
         buffer.writeStaticString("\r\n")
         return buffer
     }
@@ -187,8 +187,8 @@ enum HTTP2Output: ResponseOutput {
             }
         }
         if case .length(let length) = framing.body { fields.add(name: "content-length", value: "\(length)") }
-        if response.headers[.date] == nil { fields.add(name: "date", value: date) }
-        if let serverName, response.headers[.server] == nil { fields.add(name: "server", value: serverName) }
+        if !response.headers.contains(.date) { fields.add(name: "date", value: date) }
+        if let serverName, !response.headers.contains(.server) { fields.add(name: "server", value: serverName) }
         let status = HTTPResponseStatus(
             statusCode: response.status.code,
             reasonPhrase: response.status.reasonPhrase

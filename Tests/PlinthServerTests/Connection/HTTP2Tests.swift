@@ -39,6 +39,30 @@ enum HTTP2Client {
 /// HTTP/2 from hostile clients.
 @Suite("Hostile HTTP/2")
 struct HTTP2Tests {
+    @Test("A connection with an open stream is not idle; one without is")
+    func idle() async throws {
+        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .off)) { events, _ in
+            try await events.sleep(for: .seconds(40))
+            await events.send("still here")
+        }
+        let configuration = ConnectorConfiguration(idleTimeout: .seconds(3), shutdownTimeout: .seconds(1))
+        let open = try await TestingConnection(Chain([stream]), configuration: configuration)
+        try await open.receive(HTTP2Client.preface + HTTP2Client.get("/", stream: 1))
+        _ = try await open.written(until: ":\n")
+        // Less than a minute, after which the server would expect an answer to its PING.
+        for _ in 0..<41 { await open.advance(by: .seconds(1)) }
+        _ = try await open.written(until: "data: still here\n\n")
+
+        let idle = try await TestingConnection(Chain([stream]), configuration: configuration)
+        try await idle.receive(HTTP2Client.preface)
+        await idle.advance(by: .seconds(2))
+        #expect(idle.isActive)
+        // The server awaits an answer to its GOAWAY, and closes without one, too.
+        await idle.advance(by: .seconds(1))
+        #expect(try await idle.written().contains("\0\0\u{8}\u{7}"))
+        try await idle.isClosed()
+    }
+
     @Test(
         "Garbage after the preface closes the connection",
         arguments: [

@@ -148,32 +148,30 @@ struct HostileInputTests {
 
     @Test("A head that arrives too slowly is 408, however steadily")
     func slowHead() async throws {
-        try await withServer([answering("x")], configure: { $0.headTimeout = .milliseconds(300) }) { server in
-            let client = try await server.client()
-            let head = Array("GET / HTTP/1.1\r\nHost: a\r\nX: ".utf8) + [UInt8](repeating: 65, count: 1000)
-            var sent = 0
-            while sent < head.count, try await client.isQuiet(for: 0.02) {
-                guard try await client.sendWhatFits([head[sent]], within: 1) == 1 else { break }
-                sent += 1
-            }
-            #expect(sent < head.count)
-            #expect(try await client.response().status == 408)
-        }
+        let connection = try await trickle("GET / HTTP/1.1\r\nHost: a\r\nX: AAAAAAAA")
+        #expect(try await connection.written().hasPrefix("HTTP/1.1 408 "))
+        try await connection.isClosed()
     }
 
     @Test("A preface that arrives too slowly is closed")
     func slowPreface() async throws {
-        try await withServer([answering("x")], configure: { $0.headTimeout = .milliseconds(300) }) { server in
-            let client = try await server.client()
-            let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-            var sent = 0
-            while sent < preface.count - 1, try await client.isQuiet(for: 0.05) {
-                guard try await client.sendWhatFits([preface[sent]], within: 1) == 1 else { break }
-                sent += 1
-            }
-            #expect(sent < preface.count - 1)
-            _ = try await client.readAll()
+        let connection = try await trickle("PRI * HTTP/2.0\r\n\r\nSM\r\n\r")
+        try await connection.isClosed()
+    }
+
+    /// Sends a byte per second to a server that gives a head ten seconds.
+    private func trickle(_ text: String) async throws -> TestingConnection {
+        let connection = try await TestingConnection(
+            Chain([answering("x")]),
+            configuration: ConnectorConfiguration(headTimeout: .seconds(10))
+        )
+        for (second, byte) in text.utf8.enumerated() where second < 12 {
+            try await connection.receive([byte])
+            await connection.advance(by: .seconds(1))
+            if second < 9 { #expect(connection.isActive) }
+            if second == 8 { #expect(try await connection.written().isEmpty) }
         }
+        return connection
     }
 
     // MARK: - At random

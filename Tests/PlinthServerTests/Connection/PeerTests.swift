@@ -101,32 +101,6 @@ struct PeerTests {
         }
     }
 
-    @Test("An HTTP/2 connection with an open stream is not idle; one without is")
-    func idleHTTP2() async throws {
-        let stream = Interceptor.eventStream("stream") { events, _ in
-            try await Task.sleep(for: .seconds(5))
-            await events.send("still here")
-        }
-        try await withServer(
-            [routes(["/": stream])],
-            configure: {
-                $0.idleTimeout = .seconds(3)
-                $0.shutdownTimeout = .milliseconds(500)
-            }
-        ) { server in
-            let curl = try await ChildProcess.run(
-                "curl",
-                ["-sN", "-m", "600", "--http2-prior-knowledge", "http://127.0.0.1:\(server.port)/"]
-            )
-            #expect(curl.status == 0)
-            #expect(curl.output.contains("data: still here\n\n"))
-            let idle = try await server.client()
-            try await idle.send(HTTP2Client.preface)
-            // The server awaits an answer to its GOAWAY, and closes without one, too.
-            _ = try await idle.readAll()
-        }
-    }
-
     // MARK: - nginx
 
     /// Runs nginx in front of a port, with its defaults: HTTP/1.0 to the server, and buffering.

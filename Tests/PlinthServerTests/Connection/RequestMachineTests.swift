@@ -201,6 +201,19 @@ struct RequestMachineTests {
         #expect(connection.recorded.suffix(3) == ["cancel", "release", "close"])
     }
 
+    @Test("A request body that still arrives does not extend the write timeout")
+    func input() {
+        var connection = RecordedConnection()
+        connection.request(length: 100)
+        connection.begin()
+        connection.hasRoom(false)
+        connection.write()
+        let due = connection.machine.deadline
+        connection.time(connection.now + .seconds(10))
+        connection.bodyPart()
+        #expect(connection.machine.deadline == due)
+    }
+
     @Test("Only the time during which a handler waits for its body counts")
     func handlerWaits() {
         var connection = RecordedConnection()

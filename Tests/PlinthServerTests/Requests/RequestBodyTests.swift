@@ -277,20 +277,27 @@ struct RequestBodyTests {
 
     @Test("Time before the handler's first read does not count towards the body timeout")
     func slowHandler() async throws {
+        let began = Recorder<Void>()
+        let gate = Recorder<Void>()
         let asked = Recorder<Void>()
         let handler = Interceptor.handler("late") { request in
-            // Longer than the body timeout.
-            try await Task.sleep(for: .milliseconds(4500))
+            began.record()
+            try await gate.first()
             asked.record()
             return .text("\(try await request.body.collect(upTo: 100).count)")
         }
-        try await withServer([handler], configure: { $0.bodyTimeout = .seconds(4) }) { server in
-            let client = try await server.client()
-            try await client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n")
-            try await asked.first()
-            try await client.send("hello")
-            #expect(try await client.response().body == "5")
-        }
+        let connection = try await TestingConnection(
+            Chain([handler]),
+            configuration: ConnectorConfiguration(bodyTimeout: .seconds(4))
+        )
+        try await connection.receive("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\n")
+        try await began.first()
+        await connection.advance(by: .seconds(3600))
+        gate.record()
+        try await asked.first()
+        try await connection.receive("hello")
+        #expect(try await connection.written(until: "\r\n\r\n5").hasPrefix("HTTP/1.1 200 "))
+        try await connection.close()
     }
 
     @Test("A client that leaves in the middle of a body ends the handler's wait", arguments: [true, false])

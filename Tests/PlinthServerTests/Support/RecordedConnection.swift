@@ -67,6 +67,8 @@ struct RecordedConnection {
     mutating func request(length: Int? = nil, expects: Bool = false) {
         head(length: length, expects: expects)
         if length == nil { endOfRequest() }
+        machine.readCompleted(now: now)
+        perform()
     }
 
     mutating func bodyPart() {
@@ -86,8 +88,7 @@ struct RecordedConnection {
     }
 
     mutating func readIsPossible() {
-        machine.readIsPossible()
-        perform()
+        if machine.readIsPossible() { recorded.append("read") }
     }
 
     mutating func hasRoom(_ room: Bool) {
@@ -208,6 +209,7 @@ extension RequestMachine.Action {
     var name: String? {
         switch self {
         case .start: "start"
+        case .run: "run"
         case .cancel: "cancel"
         case .bodyPart: "body"
         case .bodyEnd: "end of body"

@@ -39,7 +39,6 @@ struct RequestModel {
     private var isLastPending = false
     private var opening: ResponseFraming?
     private var isHandedOff = false
-    private var readsPossible = 0
     /// Where the client is within a request: nil between requests, else the bytes of the body to come.
     private var bodyLeft: Int?
     private var buffered = 0
@@ -79,7 +78,8 @@ struct RequestModel {
             if running != nil { violated("two requests at once") }
             served[current.number] = Served()
             running = current.number
-            tasks.append(current.number)
+        case .run:
+            if let running { tasks.append(running) }
         case .cancel: if let running { served[running]?.isCancelled = true }
         case .bodyPart:
             if let running, served[running]?.hasBodyEnded == true { violated("a body goes on after its end") }
@@ -111,7 +111,7 @@ struct RequestModel {
         case .last:
             isLastPending = true
             disturb()
-        case .read: readsPossible += 1
+        case .read: break
         case .closeOutput: isOutputClosed = true
         case .stopUpload: disturb()
         case .close: close()
@@ -188,7 +188,11 @@ struct RequestModel {
         now = now + .seconds(seconds)
         guard machine.deadline <= now else { return }
         log.append("deadline")
-        machine.time(now: now, buffered: buffered, body: BodyWait(since: draw(2) == 0 ? MonotonicTime(nanoseconds: 0) : nil))
+        machine.time(
+            now: now,
+            buffered: buffered,
+            body: BodyWait(since: draw(2) == 0 ? MonotonicTime(nanoseconds: 0) : nil)
+        )
         perform()
     }
 
@@ -216,7 +220,7 @@ struct RequestModel {
             machine.received(.head(head), now: now)
         }
         machine.readCompleted(now: now)
-        machine.readIsPossible()
+        _ = machine.readIsPossible()
         perform()
     }
 

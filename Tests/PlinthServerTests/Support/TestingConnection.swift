@@ -12,17 +12,18 @@ import PlinthTestSupport
 
 @testable import PlinthServer
 
-/// A connection on NIO's testing channel, set up like an accepted one.
+/// A connection on NIO's testing channel, set up like an accepted one; its time passes only when a test advances it.
 struct TestingConnection {
     let server: ServerContext
     let channel: NIOAsyncTestingChannel
     private let loop: NIOAsyncTestingEventLoop
 
-    /// Creates a connection; the handler that `client` returns acts as the client, at the socket's end of the pipeline.
+    /// Creates a connection; the handler that `client` returns, if any, acts as the client, at the socket's end of the
+    /// pipeline.
     init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
-        client: @escaping @Sendable () -> any ChannelHandler
+        client: (@Sendable () -> any ChannelHandler)? = nil
     ) async throws {
         let loop = NIOAsyncTestingEventLoop()
         let channel = NIOAsyncTestingChannel(loop: loop)
@@ -38,12 +39,15 @@ struct TestingConnection {
         self.loop = loop
         self.channel = channel
         self.server = server
-        try await loop.executeInContext { try channel.pipeline.syncOperations.addHandler(client()) }
+        if let client { try await loop.executeInContext { try channel.pipeline.syncOperations.addHandler(client()) } }
         try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
         try await loop.executeInContext {
             _ = HTTPServerChannel(server: server, isSecure: false).setup(channel: channel, logger: logger)
         }
     }
+
+    /// Whether the server has not closed it.
+    var isActive: Bool { channel.isActive }
 
     /// Delivers bytes from the client.
     func receive(_ bytes: [UInt8]) async throws {
@@ -52,6 +56,33 @@ struct TestingConnection {
             channel.pipeline.syncOperations.fireChannelRead(NIOAny(ByteBuffer(bytes: bytes)))
             channel.pipeline.syncOperations.fireChannelReadComplete()
         }
+    }
+
+    func receive(_ text: String) async throws {
+        try await receive(Array(text.utf8))
+    }
+
+    /// Lets time pass for the server.
+    func advance(by duration: Duration) async {
+        await loop.advanceTime(by: TimeAmount(duration))
+    }
+
+    /// What the server writes, from the last call on, until it contains a text.
+    func written(until end: String) async throws -> String {
+        var text = ""
+        while !text.contains(end) {
+            text += String(
+                buffer: try await wait(for: end) { try await channel.waitForOutboundWrite(as: ByteBuffer.self) }
+            )
+        }
+        return text
+    }
+
+    /// What the server has written since the last call.
+    func written() async throws -> String {
+        var text = ""
+        while let buffer = try await channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: buffer) }
+        return text
     }
 
     /// Waits until no activity is left but the connection itself.
