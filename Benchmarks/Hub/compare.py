@@ -41,11 +41,6 @@ def free_port():
         return s.getsockname()[1]
 
 
-def factor(way):
-    """How many more events are published than where each has many deliveries."""
-    return 10 if way == "publish" else 1
-
-
 def cost(result):
     return result.get("server_cpu_us_per_event") or result["server_cpu_us_per_delivery"]
 
@@ -73,7 +68,7 @@ def measure(binary, way, under=(), events=None):
                 time.sleep(0.05)
         # strace keeps signals to itself, and runs the server as its child.
         pid = child_of(process.pid) if under[:1] == ["strace"] else process.pid
-        count, streams = (events or a.events) * factor(way), 1 if way == "publish" else a.streams
+        count, streams = events or a.events, 1 if way == "publish" else a.streams
         out = subprocess.run([hubload, *load, "--closed", str(count), "--warmup", "10", "-n", str(streams), "--stall", "60",
                               "--max-time", "280", "--pid", str(pid), str(port)], capture_output=True, text=True)
         if out.returncode != 0:
@@ -95,7 +90,9 @@ def counted(binary, way):
     # Valgrind 3.19 cannot read the debug information of Swift's compiler.
     subprocess.run(["strip", "-g", "-o", stripped, binary], check=True)
     totals = []
-    for events in (100, 300):
+    # One delivery each, and so more of them.
+    few = 1000 if way == "publish" else 100
+    for events in (few, 3 * few):
         log = os.path.join(work, "valgrind.log")
         measure(stripped, way, ["env", f"LD_PRELOAD={shim}", "valgrind", "--tool=callgrind", f"--log-file={log}",
                                 f"--callgrind-out-file={work}/callgrind.out"], events)
@@ -107,7 +104,7 @@ def counted(binary, way):
             calls = sum(int(line.split()[0]) for line in f if line.split()[1:] and line.split()[0].isdigit()
                         and line.split()[1] != "total")
         totals.append((instructions, calls))
-    deliveries = 200 * (factor(way) if way == "publish" else a.streams)
+    deliveries = 2 * few * (1 if way == "publish" else a.streams)
     return [(after - before) / deliveries for before, after in zip(*totals)]
 
 
