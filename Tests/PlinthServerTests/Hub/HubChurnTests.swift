@@ -7,20 +7,30 @@ import Foundation
 import Plinth
 import PlinthHub
 import PlinthServer
+import Synchronization
 import Testing
 
 /// Subscribers that come and go during publishing: no event is lost or delivered twice.
 ///
-/// Lasts 8 s, or `PLINTH_CHURN_SECONDS`.
+/// Lasts until each has come twenty times on average, or `PLINTH_CHURN_VISITS` times.
 @Suite("Hub churn")
 struct HubChurnTests {
     private static let topics = 5
     private static let subscribers = 30
-    private static let eventsPerSecond = 1000
     private static let seed: UInt64 = 0x9_2026
 
-    private static var duration: Duration {
-        .seconds(ProcessInfo.processInfo.environment["PLINTH_CHURN_SECONDS"].flatMap { Int($0) } ?? 8)
+    private static var visits: Int {
+        subscribers * (ProcessInfo.processInfo.environment["PLINTH_CHURN_VISITS"].flatMap { Int($0) } ?? 20)
+    }
+
+    /// The type of the last event of each topic.
+    private static let last = "last"
+
+    /// What the subscribers have done so far.
+    private final class Progress: Sendable {
+        let visits = Atomic(0)
+        /// The events that one subscriber of all topics has.
+        let seen = Atomic(0)
     }
 
     /// A subscriber's target, and the topics it selects.
@@ -37,26 +47,30 @@ struct HubChurnTests {
         }
     }
 
-    /// Reads, leaves at a random moment in a random way, and resumes, until it has its last event.
-    private func comeAndGo(_ hub: HubServer, _ number: Int, published: Recorder<Int>) async throws -> (
-        events: [Int], visits: Int
-    ) {
+    /// Reads, leaves after a random number of events in a random way, and resumes, until it has the last event of each
+    /// of its topics.
+    private func comeAndGo(_ hub: HubServer, _ number: Int, _ progress: Progress) async throws -> [Int] {
         var random = SeededGenerator(seed: Self.seed &+ UInt64(number))
         let (path, topics) = Self.target(number)
         var events: [Int] = []
+        var ended = 0
         var lastEventID = "earliest"
-        var visits = 0
-        while true {
-            visits += 1
+        while ended < topics.count {
+            progress.visits.wrappingAdd(1, ordering: .relaxed)
             let client = try await hub.subscribe(path, "Last-Event-ID: \(lastEventID)\r\n")
-            let time = Double.random(in: 0...0.4, using: &random)
-            let read = try await client.eventsWithin(seconds: time)
+            let count = Int.random(in: 0...300, using: &random)
+            let ends = topics.count - ended
+            let read = try await client.events("events of subscriber \(number)") { read in
+                read.count >= count || read.count { $0.type == Self.last } == ends
+            }
             for event in read {
-                guard event.type == nil, let published = Int(event.data) else {
+                guard let published = Int(event.data), event.type == nil || event.type == Self.last else {
                     throw RawClient.Failure(description: "subscriber \(number): an event \(event)")
                 }
                 events.append(published)
+                if event.type == Self.last { ended += 1 }
             }
+            if topics.count == Self.topics { progress.seen.store(events.count, ordering: .relaxed) }
             if !client.lastEventID.isEmpty { lastEventID = client.lastEventID }
             switch Int.random(in: 0..<3, using: &random) {
             case 0: client.raw.reset()
@@ -64,13 +78,8 @@ struct HubChurnTests {
             default: break
             }
             client.raw.close()
-            // The last events published are one for each topic, in order.
-            if let count = published.values.first, let last = topics.max(),
-                events.last == count - Self.topics + last
-            {
-                return (events, visits)
-            }
         }
+        return events
     }
 
     @Test(
@@ -79,41 +88,33 @@ struct HubChurnTests {
         arguments: Held.allCases
     )
     func churn(held: Held) async throws {
-        print("churn: seed \(Self.seed), \(Self.duration), \(held)")
+        print("churn: seed \(Self.seed), \(held)")
         let plenty = HistoryLimits(events: 1_000_000, bytes: 1 << 30)
         try await withHub(held.configuration, history: MemoryHistory(topic: plenty, total: plenty)) { hub in
-            let count = Recorder<Int>()
-            try await withThrowingTaskGroup(of: (Int, [Int], Int).self) { group in
+            let progress = Progress()
+            try await withThrowingTaskGroup(of: (Int, [Int]).self) { group in
                 for number in 0..<Self.subscribers {
-                    group.addTask {
-                        let (events, visits) = try await comeAndGo(hub, number, published: count)
-                        return (number, events, visits)
-                    }
+                    group.addTask { (number, try await comeAndGo(hub, number, progress)) }
                 }
-                let published = try await publish(hub)
-                count.record(published.count)
-                var visits = 0
-                for try await (number, events, visited) in group {
-                    visits += visited
+                let published = try await publish(hub, progress)
+                for try await (number, events) in group {
                     let topics = Self.target(number).topics
                     let expected = published.indices.filter { topics.contains(published[$0]) }
                     #expect(events == expected, "subscriber \(number): \(Self.difference(events, expected))")
                 }
-                print("churn: \(held): \(published.count) events, \(visits) visits")
-                #expect(visits > Self.subscribers)
+                print("churn: \(held): \(published.count) events, \(progress.visits.load(ordering: .relaxed)) visits")
             }
         }
     }
 
-    /// Publishes numbered events at the given rate, in batches of 1 to 20.
+    /// Publishes numbered events, in batches of 1 to 20, until the subscribers have come and gone often enough.
     ///
     /// - Returns: The topic of each event.
-    private func publish(_ hub: HubServer) async throws -> [Int] {
+    private func publish(_ hub: HubServer, _ progress: Progress) async throws -> [Int] {
         var random = SeededGenerator(seed: Self.seed)
         let topics = try (0..<Self.topics).map { try Topic("churn/\($0)") }
         var published: [Int] = []
-        let start = ContinuousClock.now
-        while ContinuousClock.now - start < Self.duration {
+        while progress.visits.load(ordering: .relaxed) < Self.visits {
             var batch: [NewEvent] = []
             for _ in 0..<Int.random(in: 1...20, using: &random) {
                 let topic = Int.random(in: 0..<Self.topics, using: &random)
@@ -121,11 +122,15 @@ struct HubChurnTests {
                 published.append(topic)
             }
             try await hub.hub.publish(batch)
-            // Real time: the test publishes at a fixed rate.
-            try await Task.sleep(until: start + .seconds(1) * Double(published.count) / Double(Self.eventsPerSecond))
+            // As fast as they read, so that they are live as often as behind.
+            repeat {
+                await Task.yield()
+            } while published.count - progress.seen.load(ordering: .relaxed) > 1000
+                && progress.visits.load(ordering: .relaxed) < Self.visits
         }
         for (number, topic) in topics.enumerated() {
-            try await hub.hub.publish(ServerSentEvent(data: "\(published.count)"), to: topic)
+            let event = try ServerSentEvent(type: Self.last, data: "\(published.count)")
+            try await hub.hub.publish(event, to: topic)
             published.append(number)
         }
         return published

@@ -70,11 +70,12 @@ final class StreamClient: Sendable {
         return state.withLock { $0.events }
     }
 
-    /// Reads for a number of seconds, and returns all events.
-    func eventsWithin(seconds: Double) async throws -> [ServerSentEvent] {
-        try await onThread {
-            Result { _ = try self.readNow(until: DispatchTime.now() + seconds) { _ in false } }
-        }.get()
+    /// All events, once they are enough.
+    func events(
+        _ what: String,
+        until isEnough: @escaping @Sendable ([ServerSentEvent]) -> Bool
+    ) async throws -> [ServerSentEvent] {
+        try await read(within: patience / .seconds(1), what) { isEnough($0.events) }
         return state.withLock { $0.events }
     }
 

@@ -187,7 +187,7 @@ struct ShutdownTests {
 
     @Test("A half-received request is awaited and answered")
     func halfReceived() async throws {
-        try await withServer([answering("x")]) { server in
+        try await withServer([answering("x")], configure: { $0.headTimeout = patience }) { server in
             let client = try await server.client()
             try await client.send("GET / HTTP/1.1\r\nHo")
             let beginning = try await server.client()
