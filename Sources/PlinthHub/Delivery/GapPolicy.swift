@@ -6,6 +6,7 @@ extension StreamOptions {
         let closes: Bool
 
         /// It receives an event of the type ``StreamOptions/gapType`` and continues with the oldest event held.
+        ///
         /// The default.
         public static let tell = GapPolicy(closes: false)
         /// Its stream ends with ``StreamEnd/lagged``.
