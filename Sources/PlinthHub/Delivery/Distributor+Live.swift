@@ -8,9 +8,15 @@ extension Distributor {
     ///   - entries: Events in order, after all that were delivered before.
     ///   - sink: The connections.
     ///   - now: The time.
-    package mutating func deliver(_ entries: [HistoryEntry], _ sink: some StreamSink, now: MonotonicTime) {
+    ///   - processTime: The time of the clock that entries are published by, if `now` is another's. Default: `now`.
+    package mutating func deliver(
+        _ entries: [HistoryEntry],
+        _ sink: some StreamSink,
+        now: MonotonicTime,
+        processTime: MonotonicTime? = nil
+    ) {
         guard let first = entries.first, let last = entries.last else { return }
-        tally.lag = max(tally.lag, now.nanoseconds - first.time.nanoseconds)
+        tally.lag = max(tally.lag, (processTime ?? now).nanoseconds - first.time.nanoseconds)
         if entries.count == 1 {
             for topic in first.topics {
                 guard let node = index.node(of: topic) else { continue }

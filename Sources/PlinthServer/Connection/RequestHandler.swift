@@ -41,6 +41,10 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private(set) var machine: RequestMachine
     private var resources: Resources?
     private var isPerforming = false
+    /// How often a writer or the next request has gone on in place.
+    private var turns: UInt8 = 0
+    /// After as many, other connections get their turn.
+    private static var maximumTurns: UInt8 { 16 }
     /// The client's address, and whether it came over a loopback listener: the same for all requests.
     private lazy var peer = (
         address: context?.channel.remoteAddress?.ipAddress,
@@ -172,17 +176,17 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private func perform(_ action: RequestMachine.Action) {
         switch action {
         case .start(let request, let current): start(request, current)
-        case .run: run()
+        case .run: loop.isInRound ? runLater() : run()
         case .cancel: resources?.task?.cancel()
         case .bodyPart(let buffer):
             if let body = resources?.body, !body.append(Array(buffer.readableBytesView)) { machine.bodyIsFull() }
         case .bodyEnd: resources?.body?.end()
         case .bodyFailure(let error): resources?.body?.fail(error)
         case .bodyDrain: resources?.body?.drain()
-        case .release(let failure): release(failure)
+        case .release(let discardsBody): release(discardsBody: discardsBody)
         case .resumeWriters: resumeWriters()
         case .settleWriters: machine.settleWriters(now: loop.now)
-        case .takeWaiting: machine.takeWaiting(now: loop.now)
+        case .takeWaiting: takeWaiting()
         case .reportShortBody(let announced, let written):
             resources?.request.logger.error(
                 "the body of a response is shorter than announced; the connection is cut off",
@@ -215,7 +219,8 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
                     handler.perform()
                 }
             )
-        case .read: context.read()
+        // The body may have become full since.
+        case .read: if machine.readIsPossible() { context.read() }
         case .measure: machine.measured(Output.bufferedBytes(context.channel))
         case .closeOutput: context.close(mode: .output, promise: nil)
         case .stopUpload: if context.channel.isActive { Output.stopUpload(context.channel) }
@@ -256,6 +261,19 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             loggingTo: server.logger
         )
         resources = Resources(request: whole, number: current.number, body: body)
+    }
+
+    /// Runs the request once the round of deliveries has ended.
+    ///
+    /// A delivery's write may find its client gone, and NIO then reads what that client has sent. The request must not
+    /// subscribe, or run an application's code, while deliveries use their state.
+    private func runLater() {
+        guard let number = resources?.number else { return }
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        loop.eventLoop.execute {
+            guard handler.value.resources?.number == number else { return }
+            handler.value.run()
+        }
     }
 
     /// Runs the request's task: on this event loop, as long as it does not wait and runs nothing that might block.
@@ -309,18 +327,37 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         )
     }
 
-    private func release(_ bodyFailure: (any Error)?) {
+    private func release(discardsBody: Bool) {
         // The application may keep a reference to the request, which must not keep the task's memory.
         guard let resources = resources.take() else { return }
-        if let bodyFailure { resources.body?.fail(bodyFailure) }
-        resources.body?.discard()
+        if discardsBody { resources.body?.discard() }
         for writer in resources.writers { writer.resume(throwing: CancellationError()) }
     }
 
     private func resumeWriters() {
-        guard let writers = resources?.writers else { return }
+        guard let writers = resources?.writers, !writers.isEmpty else { return }
         resources?.writers = []
-        for writer in writers { writer.resume() }
+        if takesTurn() {
+            for writer in writers { writer.resume() }
+        } else {
+            loop.eventLoop.execute { for writer in writers { writer.resume() } }
+        }
+    }
+
+    /// Continues with what the client sent meanwhile.
+    private func takeWaiting() {
+        if takesTurn() { return machine.takeWaiting(now: loop.now) }
+        let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
+        loop.eventLoop.execute {
+            handler.value.machine.takeWaiting(now: handler.value.loop.now)
+            handler.value.perform()
+        }
+    }
+
+    /// Whether to go on in place: a fast client with a fast writer, or with many requests, must not keep the event loop.
+    private func takesTurn() -> Bool {
+        turns &+= 1
+        return turns % Self.maximumTurns != 0
     }
 
     // MARK: - Commands of the request's task

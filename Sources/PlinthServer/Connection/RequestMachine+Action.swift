@@ -20,8 +20,8 @@ extension RequestMachine {
         case bodyFailure(any Error)
         /// A shutdown has begun.
         case bodyDrain
-        /// Forgets the request, after its body has failed with an error, or is discarded.
-        case release(bodyFailure: (any Error)?)
+        /// Forgets the request: its writers fail, and what it has not read of its body is lost if `discardsBody`.
+        case release(discardsBody: Bool)
         /// Resumes the writers that wait for room; answered with nothing.
         case resumeWriters
         /// Decides whether the writers have to wait; answered with ``RequestMachine/settleWriters(now:)``.
@@ -37,6 +37,7 @@ extension RequestMachine {
         case last(ResponseFraming?)
         /// Continues with what was received meanwhile; answered with ``RequestMachine/takeWaiting(now:)``.
         case takeWaiting
+        /// Reads, if ``RequestMachine/readIsPossible()`` still says so.
         case read
         /// Answered with ``RequestMachine/measured(_:)``: the bytes that wait for the socket.
         case measure

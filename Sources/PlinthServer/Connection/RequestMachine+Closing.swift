@@ -26,7 +26,9 @@ extension RequestMachine {
         deadline = .distantFuture
         guard let current else { return }
         // A reader of the rest of the body would wait forever: a stream's connection reads no body.
-        actions.append(.release(bodyFailure: current.hasReceivedAll ? nil : RequestBodyLost()))
+        if !current.hasReceivedAll { actions.append(.bodyFailure(RequestBodyLost())) }
+        // What has arrived can be read as long as the stream lasts.
+        actions.append(.release(discardsBody: false))
     }
 
     /// The opening is written, or never will be.
@@ -48,7 +50,7 @@ extension RequestMachine {
 
     /// Writes the end of the last response, and closes once it is written.
     mutating func endLast(_ framing: ResponseFraming, isUploading: Bool, _ now: MonotonicTime) {
-        if case .serving = phase { actions.append(.release(bodyFailure: nil)) }
+        if case .serving = phase { actions.append(.release(discardsBody: true)) }
         phase = .ending(lingers: true, isUploading: isUploading)
         waiting.removeAll()
         badInput = nil
@@ -67,7 +69,7 @@ extension RequestMachine {
 
     /// Closes a connection whose client sends too much of an unread body.
     mutating func stopServing(_ now: MonotonicTime) {
-        actions.append(.release(bodyFailure: nil))
+        actions.append(.release(discardsBody: true))
         phase = .ending(lingers: true, isUploading: true)
         waiting.removeAll()
         lastIsWritten(now: now)

@@ -120,7 +120,11 @@ extension RequestMachine {
     /// The output has room, or none.
     mutating func writabilityChanged(_ isWritable: Bool, now: MonotonicTime) {
         self.isWritable = isWritable
-        guard isWritable else { return }
+        guard isWritable else {
+            // The last response is not taken at once: from now on its timeout applies.
+            if case .waiting = phase { rearm(now) }
+            return
+        }
         switch phase {
         case .serving(let current):
             guard current.hasWaitingWriters else { return }
@@ -146,7 +150,7 @@ extension RequestMachine {
             return endLast(framing, isUploading: !current.hasReceivedAll, now)
         }
         update { $0.hasSentAll = true }
-        actions.append(.release(bodyFailure: nil))
+        actions.append(.release(discardsBody: true))
         actions.append(.end(framing))
         actions.append(.flush)
         if current.hasReceivedAll {

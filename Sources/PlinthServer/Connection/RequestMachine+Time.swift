@@ -7,6 +7,7 @@ import Plinth
 extension RequestMachine {
     /// Sets the deadline of the current state.
     mutating func rearm(_ now: MonotonicTime) {
+        lastBuffered = 0
         switch phase {
         case .left, .closed: deadline = .distantFuture
         case .ending, .handingOff: awaitOutput(now)
@@ -43,9 +44,12 @@ extension RequestMachine {
             deadline = .distantFuture
         case .serving(let current) where !current.hasWaitingWriters && !current.hasSentAll:
             awaitBody(current, now, body)
-        case .serving, .ending, .handingOff, .waiting, .lingering:
-            // A slow client that makes progress gets more time.
-            if buffered > 0, buffered < lastBuffered {
+        case .lingering:
+            deadline = .distantFuture
+            stopLingering()
+        case .serving, .ending, .handingOff, .waiting:
+            // A slow client that makes progress gets more time, and one whose progress was not watched yet.
+            if buffered > 0, buffered < lastBuffered || lastBuffered == 0 {
                 lastBuffered = buffered
                 deadline = now + limits.writeTimeout
                 return
@@ -59,12 +63,10 @@ extension RequestMachine {
         switch phase {
         case .waiting(hasPartialHead: true) where takesPart:
             refuse(HTTPError(.requestTimeout, "the head of the request did not arrive in time"), nil, now)
-        case .lingering:
-            stopLingering()
         case .handingOff:
             phase = .handingOff(.timedOut)
             actions.append(.close)
-        case .waiting, .serving, .ending, .left, .closed:
+        case .waiting, .serving, .ending, .lingering, .left, .closed:
             abandon()
             actions.append(.close)
         }

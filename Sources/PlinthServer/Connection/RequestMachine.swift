@@ -95,8 +95,11 @@ struct RequestMachine {
             performed = 0
             return nil
         }
+        // Replaced, so that what it holds is free once it is performed.
+        var action = Action.flush
+        swap(&action, &actions[performed])
         performed += 1
-        return actions[performed - 1]
+        return action
     }
 
     // MARK: - State
@@ -156,7 +159,8 @@ struct RequestMachine {
         guard case .serving = phase else { return }
         phase = .closed
         actions.append(.cancel)
-        actions.append(.release(bodyFailure: CancellationError()))
+        actions.append(.bodyFailure(CancellationError()))
+        actions.append(.release(discardsBody: true))
     }
 
     /// Closes the connection at once.

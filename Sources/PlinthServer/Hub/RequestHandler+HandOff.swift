@@ -55,7 +55,9 @@ extension RequestHandler {
             body.service.refused(stream, .serverDraining)
             return endStream(framing)
         }
-        guard let descriptor = DirectSocket(of: channel)?.duplicate(), body.service.handOff(descriptor, stream) else {
+        // A channel without a socket of its own, such as a pipe's.
+        guard let socket = DirectSocket(of: channel) else { return serve(body, framing, channel) }
+        guard let descriptor = socket.duplicate(), body.service.handOff(descriptor, stream) else {
             body.service.couldNotHandOff()
             return serve(body, framing, channel)
         }

@@ -164,7 +164,7 @@ final class HubLoopGroup: DeliveryGroup {
         }
         run { distributor, sink, now in
             if let skipped { distributor.skip(to: skipped) }
-            distributor.deliver(entries, sink, now: now)
+            distributor.deliver(entries, sink, now: now, processTime: .now())
         }
     }
 

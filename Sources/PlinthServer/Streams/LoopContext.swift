@@ -131,6 +131,9 @@ final class LoopContext: EventStreamTransport, TaskExecutor {
 
     // MARK: - On the event loop
 
+    /// Whether a round of deliveries is in progress.
+    var isInRound: Bool { local.value.rounds > 0 }
+
     /// Begins a round of deliveries: until its end, HTTP/2 connections with several streams postpone small flushes.
     func beginRound() {
         local.value.rounds += 1

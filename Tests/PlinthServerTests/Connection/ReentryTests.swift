@@ -46,6 +46,8 @@ struct ReentryTests {
     func vanishes(_ sent: Sent) async throws {
         let more: [[UInt8]] = [
             [],
+            // Requests that run, and subscribe, within the write, if they run in place.
+            sent.isHTTP2 ? HTTP2Client.get("/topics/a", stream: 3) + HTTP2Client.get("/stream", stream: 5) : [],
             sent.isHTTP2
                 ? (0..<200).flatMap { _ in HTTP2Client.frame(type: 6, flags: 0, stream: 0, Array("AAAAAAAA".utf8)) }
                 : Array("GET /stream HTTP/1.1\r\nHost: a\r\n\r\nGET /topics/a HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
@@ -53,7 +55,9 @@ struct ReentryTests {
         for handOff in [HubService.Configuration.HandOff.automatic, .never] {
             for unread in more {
                 for flush in 0..<8 {
-                    try await runsOut(sent, at: flush, unread: unread, handOff)
+                    for inPlace in [false, true] {
+                        try await runsOut(sent, at: flush, unread: unread, handOff, inPlace: inPlace)
+                    }
                 }
             }
         }
@@ -64,7 +68,8 @@ struct ReentryTests {
         _ sent: Sent,
         at flush: Int,
         unread: [UInt8],
-        _ handOff: HubService.Configuration.HandOff
+        _ handOff: HubService.Configuration.HandOff,
+        inPlace: Bool
     ) async throws {
         let begun = Recorder<Void>()
         let ended = Recorder<Void>()
@@ -80,11 +85,21 @@ struct ReentryTests {
             HubEndpoints(service).routes()
         }
         let flushed = Recorder<Void>()
-        let connection = try await TestingConnection(Chain([routes.router])) {
+        let connection = try await TestingConnection(
+            Chain([routes.router]),
+            configuration: ConnectorConfiguration(runsRequestsOnEventLoops: inPlace)
+        ) {
             VanishingClient(at: flush, unread: unread, flushed: flushed)
         }
         try await connection.receive(sent.bytes)
+        if sent == .hubStream || sent == .http2HubStream {
+            for _ in 0..<3 {
+                try await service.hub.publish(ServerSentEvent(data: "x"), to: try Topic("a"))
+                await connection.advance(by: .zero)
+            }
+        }
         // A client that has not vanished leaves when it has its response, or is asked for the body.
+        await connection.advance(by: .zero)
         if sent == .upload { try await flushed.first() } else { try await connection.isQuiet() }
         try await connection.close()
         let server = connection.server

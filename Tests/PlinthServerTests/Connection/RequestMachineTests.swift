@@ -198,7 +198,32 @@ struct RequestMachineTests {
             #expect(!connection.recorded.contains("close"))
         }
         connection.passDeadline()
-        #expect(connection.recorded.suffix(3) == ["cancel", "release", "close"])
+        #expect(connection.recorded.suffix(4) == ["cancel", "body fails: cancelled", "release", "close"])
+    }
+
+    @Test("A response that fills the output has the write timeout, not the idle one")
+    func fillsOutput() {
+        var connection = RecordedConnection()
+        connection.request()
+        connection.fillsWhenFlushed = true
+        connection.respond()
+        #expect(connection.machine.deadline == connection.now + RecordedConnection.limits.writeTimeout)
+    }
+
+    @Test("A client that still takes its response at the idle timeout gets more time")
+    func takesLate() {
+        var connection = RecordedConnection()
+        connection.request()
+        connection.respond()
+        connection.recorded = []
+        connection.buffered = 500
+        connection.passDeadline()
+        #expect(connection.recorded.isEmpty)
+        connection.buffered = 100
+        connection.passDeadline()
+        #expect(connection.recorded.isEmpty)
+        connection.passDeadline()
+        #expect(connection.recorded == ["close"])
     }
 
     @Test("A request body that still arrives does not extend the write timeout")

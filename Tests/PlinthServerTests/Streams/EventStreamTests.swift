@@ -355,6 +355,26 @@ struct EventStreamTests {
             _ = try await client.readAll()
         }
     }
+
+    @Test("A stream's ready function reads a body that has arrived; one that has not is lost")
+    func readsBody() async throws {
+        let stream = Interceptor.eventStream("prompt") { events, context in
+            do {
+                let bytes = try await context.request.body.collect(upTo: 100)
+                await events.send(String(decoding: bytes, as: UTF8.self))
+            } catch {
+                await events.send("\(error)")
+            }
+        }
+        try await withServer([routes(["/": stream])]) { server in
+            let whole = try await server.client()
+            try await whole.send("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello")
+            #expect(try await whole.readToEnd().hasSuffix("\r\n\r\n:\ndata: hello\n\n"))
+            let part = try await server.client()
+            try await part.send("POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nhe")
+            #expect(try await part.readToEnd().contains("data: the rest of the request's body is lost"))
+        }
+    }
 }
 
 #endif

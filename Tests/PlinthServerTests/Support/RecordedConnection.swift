@@ -14,6 +14,8 @@ struct RecordedConnection {
     var now = MonotonicTime(nanoseconds: 0)
     var buffered = 0
     var waitingSince: MonotonicTime?
+    /// Whether the output has no room after a flush.
+    var fillsWhenFlushed = false
     var recorded: [String] = []
     /// The request that was started last.
     private(set) var number: UInt64 = 0
@@ -42,6 +44,7 @@ struct RecordedConnection {
             case .measure: machine.measured(buffered)
             case .settleWriters: machine.settleWriters(now: now)
             case .takeWaiting: machine.takeWaiting(now: now)
+            case .flush where fillsWhenFlushed: machine.writabilityChanged(false, now: now)
             default: break
             }
             if let name = action.name { recorded.append(name) }
