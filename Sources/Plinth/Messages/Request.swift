@@ -148,26 +148,12 @@ public struct Request: Sendable {
         )
     }
 
-    /// Creates a request whose logger adds the request's ID to another one's metadata.
-    package init(
-        head: HTTPRequest,
-        version: HTTPVersion,
-        body: RequestBody,
-        remoteAddress: String?,
-        isSecure: Bool,
-        isOnLoopback: Bool,
-        loggingTo logger: Logger
-    ) {
-        self.init(
-            head: head,
-            version: version,
-            body: body,
-            remoteAddress: remoteAddress,
-            isSecure: isSecure,
-            isOnLoopback: isOnLoopback,
-            logger: logger
-        )
-        storage.properties.logsWithoutID = true
+    /// The request with a logger that adds the request's ID to another one's metadata.
+    package func logging(to logger: Logger) -> Request {
+        var request = self
+        request.change.logger = logger
+        request.change.logsWithoutID = true
+        return request
     }
 
     /// The method.

@@ -67,11 +67,16 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     // MARK: - Inputs
 
+    /// Gives the machine an input, and performs what it decides.
+    func input<Result>(_ input: (inout RequestMachine) throws -> Result) rethrows -> Result {
+        defer { perform() }
+        return try input(&machine)
+    }
+
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         loop.add(self)
-        machine.begin(now: loop.now)
-        perform()
+        input { $0.begin(now: loop.now) }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -81,19 +86,16 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        machine.connectionClosed()
-        perform()
+        input { $0.connectionClosed() }
         context.fireChannelInactive()
     }
 
     func drain() {
-        machine.drain(now: loop.now)
-        perform()
+        input { $0.drain(now: loop.now) }
     }
 
     func terminate() {
-        machine.terminate()
-        perform()
+        input { $0.terminate() }
     }
 
     func read(context: ChannelHandlerContext) {
@@ -102,31 +104,26 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     /// Called for received bytes, before they are parsed.
     func bytesArrived() {
-        machine.bytesArrived(now: loop.now)
-        perform()
+        input { $0.bytesArrived(now: loop.now) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        machine.received(unwrapInboundIn(data), now: loop.now)
-        perform()
+        input { $0.received(unwrapInboundIn(data), now: loop.now) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        machine.readCompleted(now: loop.now)
-        perform()
+        input { $0.readCompleted(now: loop.now) }
         context.fireChannelReadComplete()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        machine.writabilityChanged(context.channel.isWritable, now: loop.now)
-        perform()
+        input { $0.writabilityChanged(context.channel.isWritable, now: loop.now) }
         context.fireChannelWritabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if halfCloseIsLeaving, let event = event as? ChannelEvent, event == .inputClosed {
-            machine.inputClosed(now: loop.now)
-            perform()
+            input { $0.inputClosed(now: loop.now) }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -136,26 +133,27 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         switch error {
         case HTTPParserError.headerOverflow:
             let answer = HTTPError(.requestHeaderFieldsTooLarge, "the head of the request is longer than is accepted")
-            machine.badInput(answer, isImmediate: true, now: loop.now)
+            input { $0.badInput(answer, isImmediate: true, now: loop.now) }
         case HTTPParserError.invalidVersion:
             let answer = HTTPError(.httpVersionNotSupported, "use HTTP/1.1, or HTTP/2 with its preface")
-            machine.badInput(answer, isImmediate: true, now: loop.now)
+            input { $0.badInput(answer, isImmediate: true, now: loop.now) }
         case is HTTPParserError:
             let answer = HTTPError(.badRequest, "the request is not valid HTTP: \(error)")
-            machine.badInput(answer, isImmediate: false, now: loop.now)
+            input { $0.badInput(answer, isImmediate: false, now: loop.now) }
         default:
-            machine.connectionFailed(isSocketError: error is IOError)
+            input { $0.connectionFailed(isSocketError: error is IOError) }
         }
-        perform()
     }
 
     override func fire(now: MonotonicTime) -> MonotonicTime? {
         guard let context else { return nil }
-        machine.time(now: now, buffered: Output.bufferedBytes(context.channel), body: resources?.body?.wait)
-        perform()
+        input { $0.time(now: now, buffered: Output.bufferedBytes(context.channel), body: resources?.body?.wait) }
         // Scheduled again by `perform`, if at all.
         return nil
     }
+
+    /// The logger of the request in progress.
+    var currentLogger: Logger? { resources?.request.logger }
 
     // MARK: - Actions
 
@@ -173,10 +171,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         }
     }
 
+    // After the handler's removal there is no context, and nothing to write or close.
     private func perform(_ action: RequestMachine.Action) {
         switch action {
         case .start(let request, let current): start(request, current)
-        case .run: loop.isInRound ? runLater() : run()
+        case .run: runsInPlace && loop.isInRound ? runLater() : run()
         case .cancel: resources?.task?.cancel()
         case .bodyPart(let buffer):
             if let body = resources?.body, !body.append(Array(buffer.readableBytesView)) { machine.bodyIsFull() }
@@ -192,45 +191,31 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
                 "the body of a response is shorter than announced; the connection is cut off",
                 metadata: ["announced": "\(announced)", "written": "\(written)"]
             )
-        case .head, .bytes, .proceed, .end, .flush, .last, .read, .measure, .closeOutput, .stopUpload, .close:
-            // After the handler's removal there is no channel to perform them on.
-            if let context { perform(action, on: context) }
-        }
-    }
-
-    private func perform(_ action: RequestMachine.Action, on context: ChannelHandlerContext) {
-        let allocator = context.channel.allocator
-        switch action {
-        case .head(let response, let framing): context.write(headPart(response, framing), promise: nil)
+        case .head(let response, let framing): context?.write(headPart(response, framing), promise: nil)
         case .bytes(let bytes, let framing):
             let part = bytes.withUnsafeBytes { Output.body($0, framing, allocator) }
-            context.write(wrapOutboundOut(part), promise: nil)
-        case .proceed: context.writeAndFlush(wrapOutboundOut(Output.proceed(allocator)), promise: nil)
+            context?.write(wrapOutboundOut(part), promise: nil)
+        case .proceed: context?.writeAndFlush(wrapOutboundOut(Output.proceed(allocator)), promise: nil)
         case .end(let framing):
-            if let end = Output.end(framing, allocator) { context.write(wrapOutboundOut(end), promise: nil) }
-        case .flush: context.flush()
+            if let end = Output.end(framing, allocator) { context?.write(wrapOutboundOut(end), promise: nil) }
+        case .flush: context?.flush()
         case .last(let framing):
             // An empty write's promise succeeds once everything before it is written.
             let end = framing.flatMap { Output.end($0, allocator) } ?? Output.piece(ByteBuffer())
-            context.writeAndFlush(
+            context?.writeAndFlush(
                 wrapOutboundOut(end),
-                promise: promise { handler, _ in
-                    handler.machine.lastIsWritten(now: handler.loop.now)
-                    handler.perform()
-                }
+                promise: promise { handler, _ in handler.input { $0.lastIsWritten(now: handler.loop.now) } }
             )
         // The body may have become full since.
-        case .read: if machine.readIsPossible() { context.read() }
-        case .measure: machine.measured(Output.bufferedBytes(context.channel))
-        case .closeOutput: context.close(mode: .output, promise: nil)
-        case .stopUpload: if context.channel.isActive { Output.stopUpload(context.channel) }
-        case .close: context.close(promise: nil)
-        case .start, .run, .cancel, .bodyPart, .bodyEnd, .bodyFailure, .bodyDrain, .release, .resumeWriters,
-            .settleWriters,
-            .takeWaiting, .reportShortBody:
-            break
+        case .read: if machine.readIsPossible() { context?.read() }
+        case .measure: machine.measured(context.map { Output.bufferedBytes($0.channel) } ?? 0)
+        case .closeOutput: context?.close(mode: .output, promise: nil)
+        case .stopUpload: if let context, context.channel.isActive { Output.stopUpload(context.channel) }
+        case .close: context?.close(promise: nil)
         }
     }
+
+    private var allocator: ByteBufferAllocator { context?.channel.allocator ?? ByteBufferAllocator() }
 
     /// A promise that calls back with this handler, on its event loop.
     func promise(
@@ -243,8 +228,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
-        let allocator = context?.channel.allocator ?? ByteBufferAllocator()
-        return wrapOutboundOut(
+        wrapOutboundOut(
             Output.head(response, framing, date: loop.date(), serverName: server.serverName, allocator)
         )
     }
@@ -257,11 +241,12 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             body: body?.body ?? .empty,
             remoteAddress: peer.address,
             isSecure: isSecure,
-            isOnLoopback: peer.isOnLoopback,
-            loggingTo: server.logger
-        )
+            isOnLoopback: peer.isOnLoopback
+        ).logging(to: server.logger)
         resources = Resources(request: whole, number: current.number, body: body)
     }
+
+    private var runsInPlace: Bool { server.configuration.runsRequestsOnEventLoops }
 
     /// Runs the request once the round of deliveries has ended.
     ///
@@ -286,20 +271,15 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             number: number
         )
         let exchange = ServerExchange(commands: commands, server: server)
-        let activities = server.activities
         let request = resources.request
-        activities.enter()
+        server.activities.enter()
         let task: Task<Void, Never>
-        if server.configuration.runsRequestsOnEventLoops {
-            task = Task.immediate(executorPreference: loop) {
-                await exchange.run(request)
-                activities.leave()
-            }
+        if !runsInPlace {
+            task = Task { await exchange.run(request) }
+        } else if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) {
+            task = Task.immediate(executorPreference: loop) { await exchange.run(request) }
         } else {
-            task = Task {
-                await exchange.run(request)
-                activities.leave()
-            }
+            task = Task(executorPreference: loop) { await exchange.run(request) }
         }
         // It may have been answered, and the next one begun.
         if self.resources?.number == number { self.resources?.task = task }
@@ -314,14 +294,12 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             now: { [loop] in loop.now },
             onDemand: {
                 eventLoop.execute {
-                    handler.value.machine.bodyIsWanted(number)
-                    handler.value.perform()
+                    handler.value.input { $0.bodyIsWanted(number) }
                 }
             },
             onPauseLimit: { limit in
                 eventLoop.execute {
-                    handler.value.machine.bodyMayPause(for: limit, number, now: handler.value.loop.now)
-                    handler.value.perform()
+                    handler.value.input { $0.bodyMayPause(for: limit, number, now: handler.value.loop.now) }
                 }
             }
         )
@@ -349,8 +327,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         if takesTurn() { return machine.takeWaiting(now: loop.now) }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         loop.eventLoop.execute {
-            handler.value.machine.takeWaiting(now: handler.value.loop.now)
-            handler.value.perform()
+            handler.value.input { $0.takeWaiting(now: handler.value.loop.now) }
         }
     }
 
@@ -364,8 +341,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     func begin(_ response: Response, length: Int?, route: RouteIdentity?, _ number: UInt64) throws {
         guard let context else { throw CancellationError() }
-        let opening = try machine.respond(response, length: length, to: number)
-        perform()
+        let opening = try input { try $0.respond(response, length: length, to: number) }
         guard case .stream(let framing) = opening else { return }
         if let stream = response.body.eventStream {
             try startStream(stream, response, framing, route, number, context)
@@ -375,8 +351,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func respond(_ response: Response, _ bytes: [UInt8], _ number: UInt64) {
-        machine.respond(response, bytes, to: number, now: loop.now)
-        perform()
+        input { $0.respond(response, bytes, to: number, now: loop.now) }
     }
 
     func write(_ bytes: [UInt8], _ number: UInt64, _ continuation: CheckedContinuation<Void, any Error>) {
@@ -391,101 +366,11 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     }
 
     func end(_ number: UInt64) {
-        machine.end(number, now: loop.now)
-        perform()
+        input { $0.end(number, now: loop.now) }
     }
 
     func abort(_ number: UInt64) {
-        machine.abort(number, now: loop.now)
-        perform()
-    }
-
-    // MARK: - Streams
-
-    /// What a stream needs to know about this connection.
-    func connection(_ framing: ResponseFraming) -> StreamConnection {
-        StreamConnection(
-            framing: framing,
-            server: server,
-            loop: loop,
-            isSecure: isSecure,
-            halfCloseIsLeaving: halfCloseIsLeaving
-        )
-    }
-
-    /// Writes the head of an event stream, and hands the connection to its handler.
-    ///
-    /// - Throws: `CancellationError` if the client has left; the stream has not begun, and the caller must abandon it.
-    private func startStream(
-        _ stream: EventStream,
-        _ response: Response,
-        _ framing: ResponseFraming,
-        _ route: RouteIdentity?,
-        _ number: UInt64,
-        _ context: ChannelHandlerContext
-    ) throws {
-        let channel = context.channel
-        context.writeAndFlush(headPart(response, framing), promise: nil)
-        guard machine.serves(number), channel.isActive, let logger = resources?.request.logger else {
-            throw CancellationError()
-        }
-        let handler = ApplicationStreamHandler<Output>(
-            stream,
-            on: connection(framing),
-            logger: logger,
-            route: route
-        )
-        leave()
-        serve(handler, channel)
-    }
-
-    /// Leaves the connection to a stream.
-    func leave() {
-        machine.leave()
-        perform()
-    }
-
-    /// Keeps the connection until the opening of a stream to be handed off is written.
-    func handOff() {
-        machine.handOff(now: loop.now)
-        perform()
-    }
-
-    /// The opening is written, or never will be.
-    ///
-    /// - Returns: Why a stream that cannot begin ends.
-    func openingIsWritten() -> StreamEnd {
-        defer { perform() }
-        return machine.openingIsWritten()
-    }
-
-    /// Completes the body of a stream that did not begin.
-    func endStream(_ framing: ResponseFraming) {
-        machine.endStream(framing, now: loop.now)
-        perform()
-    }
-
-    /// Begins a stream whose head has been written, in place of this handler.
-    func serve(_ stream: StreamOutlet<Output>, _ channel: any Channel) {
-        if giveWay(to: stream, channel), !machine.hasInputClosed { stream.begin() } else { stream.leave(.clientClosed) }
-    }
-
-    /// Replaces this handler with a stream's.
-    ///
-    /// - Returns: Whether it was added, and the connection is still active.
-    private func giveWay(to handler: some ChannelHandler, _ channel: any Channel) -> Bool {
-        do {
-            try channel.pipeline.syncOperations.addHandler(handler)
-        } catch {
-            return false
-        }
-        // On HTTP/1 the connection serves only this stream from now on, and the parsers of ten thousand streams would
-        // hold most of the memory.
-        if Output.isSocket { HTTPServerChannel.removeParser(from: channel) }
-        channel.pipeline.syncOperations.removeHandler(self, promise: nil)
-        // Reading may have been held back; it resumes to detect that the client leaves.
-        channel.read()
-        return channel.isActive
+        input { $0.abort(number, now: loop.now) }
     }
 }
 

@@ -22,7 +22,7 @@ extension RequestMachine {
         case bodyDrain
         /// Forgets the request: its writers fail, and what it has not read of its body is lost if `discardsBody`.
         case release(discardsBody: Bool)
-        /// Resumes the writers that wait for room; answered with nothing.
+        /// Resumes the writers that wait for room.
         case resumeWriters
         /// Decides whether the writers have to wait; answered with ``RequestMachine/settleWriters(now:)``.
         case settleWriters

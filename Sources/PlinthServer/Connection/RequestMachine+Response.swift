@@ -67,7 +67,7 @@ extension RequestMachine {
     }
 
     /// How a response to a request is framed.
-    func framing(_ response: Response, _ current: RequestInProgress, length: Int?) -> ResponseFraming {
+    private func framing(_ response: Response, _ current: RequestInProgress, length: Int?) -> ResponseFraming {
         var framing = ResponseFraming(version: current.version, body: .unknown, keepsAlive: current.keepsAlive)
         if framing.version < .http1_1 { framing.version = .http1_0 }
         if framing.version > .http1_1, framing.version < .http2 { framing.version = .http1_1 }

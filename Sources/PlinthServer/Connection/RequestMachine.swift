@@ -148,7 +148,7 @@ struct RequestMachine {
         badInput = nil
         deadline = .distantFuture
         if case .left = phase { return }
-        // Whoever waits for the opening learns that it was not written.
+        // The opening's write fails, and `openingIsWritten()` ends the stream.
         if case .handingOff = phase { return }
         abandon()
         phase = .closed
@@ -231,7 +231,7 @@ struct RequestMachine {
     }
 
     /// Runs the request that was begun, unless it runs already: at its end, or with what came in the same read.
-    mutating func run() {
+    private mutating func run() {
         guard let current, !current.isRunning else { return }
         update { $0.isRunning = true }
         actions.append(.run)

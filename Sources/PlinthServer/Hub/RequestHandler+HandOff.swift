@@ -25,13 +25,13 @@ extension RequestHandler {
         let staysOnLoop = !body.service.usesReactor || !Output.isSocket || isSecure
         let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
         if staysOnLoop {
-            leave()
+            input { $0.leave() }
             context.write(headPart(response, framing), promise: nil)
             context.writeAndFlush(opening, promise: nil)
             return serve(body, framing, channel)
         }
         // Until the opening is written, this handler keeps the connection.
-        handOff()
+        input { $0.handOff(now: loop.now) }
         context.write(headPart(response, framing), promise: nil)
         context.writeAndFlush(
             opening,
@@ -45,7 +45,7 @@ extension RequestHandler {
         _ framing: ResponseFraming,
         _ channel: any Channel
     ) {
-        let end = openingIsWritten()
+        let end = input { $0.openingIsWritten() }
         let stream = body.stream(isChunked: framing.isChunked)
         guard case .success = result, channel.isActive else {
             body.service.refused(stream, end)
@@ -53,7 +53,7 @@ extension RequestHandler {
         }
         guard !body.service.isDraining else {
             body.service.refused(stream, .serverDraining)
-            return endStream(framing)
+            return input { $0.endStream(framing, now: loop.now) }
         }
         // A channel without a socket of its own, such as a pipe's.
         guard let socket = DirectSocket(of: channel) else { return serve(body, framing, channel) }

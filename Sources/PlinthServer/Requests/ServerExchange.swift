@@ -46,8 +46,9 @@ struct ServerExchange: Exchange {
     /// show.
     private static let pieceSize = 64 * 1024
 
-    /// Runs a request from its head to the end of its response.
+    /// Runs a request, which counts as an activity already, from its head to the end of its response.
     func run(_ request: Request) async {
+        defer { server.activities.leave() }
         let outcome = await server.chain.execute(request, on: self)
         var response = outcome.response
         if !outcome.isHeadSent, response.status.code < 200 {

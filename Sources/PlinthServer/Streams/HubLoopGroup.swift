@@ -164,6 +164,7 @@ final class HubLoopGroup: DeliveryGroup {
         }
         run { distributor, sink, now in
             if let skipped { distributor.skip(to: skipped) }
+            // Entries are published by the process's clock, which cannot be compared with the event loop's.
             distributor.deliver(entries, sink, now: now, processTime: .now())
         }
     }
