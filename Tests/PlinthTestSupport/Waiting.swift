@@ -41,6 +41,20 @@ package func wait<Result: Sendable>(
     return try await race.outcome()
 }
 
+/// Waits until a count stays the same for a moment, as when the kernel's buffers are full, which nothing reports.
+///
+/// On a busy machine the wait may end early. So a test may expect at most a bound of the result, never a minimum.
+///
+/// - Returns: The count.
+package func settled(_ count: () -> Int) async throws -> Int {
+    var last = -1
+    while count() != last {
+        last = count()
+        try await Task.sleep(for: .milliseconds(200))
+    }
+    return last
+}
+
 private final class Race<Value: Sendable>: Sendable {
     private struct State {
         var outcome: Result<Value, any Error>?

@@ -41,17 +41,22 @@ enum HTTP2Client {
 struct HTTP2Tests {
     @Test("A connection with an open stream is not idle; one without is")
     func idle() async throws {
-        let stream = Interceptor.eventStream("stream", options: .init(heartbeat: .off)) { events, _ in
-            try await events.sleep(for: .seconds(40))
-            await events.send("still here")
-        }
+        let channels = Recorder<EventChannel>()
+        let stream = Interceptor(
+            "stream",
+            enter: { context in
+                try await context.startEventStream(options: .init(heartbeat: .off)) { channels.record($0) }
+            }
+        )
         let configuration = ConnectorConfiguration(idleTimeout: .seconds(3), shutdownTimeout: .seconds(1))
         let open = try await TestingConnection(Chain([stream]), configuration: configuration)
         try await open.receive(HTTP2Client.preface + HTTP2Client.get("/", stream: 1))
         _ = try await open.written(until: ":\n")
         // Less than a minute, after which the server would expect an answer to its PING.
         for _ in 0..<41 { await open.advance(by: .seconds(1)) }
+        #expect(try await channels.first()[0].send("still here"))
         _ = try await open.written(until: "data: still here\n\n")
+        try await open.close()
 
         let idle = try await TestingConnection(Chain([stream]), configuration: configuration)
         try await idle.receive(HTTP2Client.preface)

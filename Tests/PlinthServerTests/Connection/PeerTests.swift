@@ -21,7 +21,7 @@ struct PeerTests {
     private func endless(_ ends: Recorder<StreamEnd>) -> Interceptor {
         .eventStream("endless", onDisconnect: { ends.record($0) }) { events, _ in
             await events.send("first")
-            try await Task.sleep(for: .seconds(120))
+            try await untilCancelled()
         }
     }
 
