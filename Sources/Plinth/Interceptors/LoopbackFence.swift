@@ -110,10 +110,12 @@ public struct LoopbackFence: Sendable {
 
     // MARK: - Names
 
+    private static let plainNames = ["127.0.0.1", "localhost"]
+
     /// Whether an authority is `localhost` or `127.0.0.1`, with a port or without, as nearly all are here.
     private static func isPlainlyLocal(_ authority: String) -> Bool {
         var rest = authority.utf8[...]
-        for name in ["127.0.0.1", "localhost"] where rest.starts(with: name.utf8) {
+        for name in plainNames where rest.starts(with: name.utf8) {
             rest = rest.dropFirst(name.utf8.count)
             return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(isDigit))
         }

@@ -9,6 +9,7 @@
 //
 // Arguments: the port, the seconds after which it exits, and the paths of a certificate and its key. ALPN selects HTTP/2.
 
+import Foundation
 import NIOCore
 import NIOHPACK
 import NIOHTTP2
@@ -119,21 +120,10 @@ final class FrameHandler: ChannelInboundHandler {
     }
 }
 
-extension StringProtocol {
-    /// The first place of a text; Foundation is not needed for it.
-    fileprivate func range(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
-            start = index(after: start)
-        }
-        return nil
-    }
-}
-
 let arguments = CommandLine.arguments
 guard arguments.count == 5, let port = Int(arguments[1]), let seconds = Int64(arguments[2]) else {
-    fatalError("usage: NIOFloor PORT SECONDS CERTIFICATE KEY")
+    print("usage: NIOFloor PORT SECONDS CERTIFICATE KEY")
+    exit(2)
 }
 var configuration = TLSConfiguration.makeServerConfiguration(
     certificateChain: try NIOSSLCertificate.fromPEMFile(arguments[3]).map { .certificate($0) },
