@@ -148,12 +148,10 @@ public struct Request: Sendable {
         )
     }
 
-    /// The request with a logger that adds the request's ID to another one's metadata.
-    package func logging(to logger: Logger) -> Request {
-        var request = self
-        request.change.logger = logger
-        request.change.logsWithoutID = true
-        return request
+    /// The request, whose logger's metadata gets its ID when the logger is read.
+    package consuming func loggingItsID() -> Request {
+        change.logsWithoutID = true
+        return self
     }
 
     /// The method.

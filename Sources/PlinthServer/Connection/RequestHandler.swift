@@ -68,6 +68,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     // MARK: - Inputs
 
     /// Gives the machine an input, and performs what it decides.
+    @inline(__always)
     func input<Result>(_ input: (inout RequestMachine) throws -> Result) rethrows -> Result {
         defer { perform() }
         return try input(&machine)
@@ -241,8 +242,9 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
             body: body?.body ?? .empty,
             remoteAddress: peer.address,
             isSecure: isSecure,
-            isOnLoopback: peer.isOnLoopback
-        ).logging(to: server.logger)
+            isOnLoopback: peer.isOnLoopback,
+            logger: server.logger
+        ).loggingItsID()
         resources = Resources(request: whole, number: current.number, body: body)
     }
 
