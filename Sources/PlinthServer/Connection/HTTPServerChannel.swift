@@ -58,7 +58,8 @@ struct HTTPServerChannel: ServerChildChannel {
         limits.maxHeaderFieldSize = server.configuration.maximumHeadSize
         limits.maxHeaderListSize = server.configuration.maximumHeadSize
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)
-        let handler = RequestHandler<HTTP1Output>(
+        let handler = RequestHandler(
+            output: .http1,
             server: server,
             loop: loop,
             isSecure: isSecure,
@@ -115,7 +116,8 @@ struct HTTPServerChannel: ServerChildChannel {
                 try stream.pipeline.syncOperations.addHandlers(
                     HTTP2HostCheck(),
                     HTTP2FramePayloadToHTTP1ServerCodec(),
-                    RequestHandler<HTTP2Output>(
+                    RequestHandler(
+                        output: .http2,
                         server: server,
                         loop: loop,
                         isSecure: isSecure,

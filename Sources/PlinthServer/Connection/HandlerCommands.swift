@@ -6,9 +6,9 @@ import NIOCore
 import Plinth
 
 /// Runs the commands of a request's task on the event loop of its connection.
-struct HandlerCommands<Output: ResponseOutput>: ConnectionCommands {
+struct HandlerCommands: ConnectionCommands {
     let eventLoop: any EventLoop
-    let handler: NIOLoopBound<RequestHandler<Output>>
+    let handler: NIOLoopBound<RequestHandler>
     /// The request that asks.
     let number: UInt64
 

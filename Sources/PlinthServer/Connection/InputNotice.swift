@@ -11,9 +11,9 @@ final class InputNotice: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
 
-    private let handler: RequestHandler<HTTP1Output>
+    private let handler: RequestHandler
 
-    init(_ handler: RequestHandler<HTTP1Output>) {
+    init(_ handler: RequestHandler) {
         self.handler = handler
     }
 

@@ -15,11 +15,10 @@ import Plinth
 /// Reentrancy: every method can be called within another one, since a write, a flush or a close may find the client gone,
 /// and NIO then reads the socket's remaining input and closes before the call returns. The machine's state is complete by
 /// then; what it decides is performed by the call that was first.
-final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable
-{
+final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHandler, Drainable {
     typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundIn = Output.Part
-    typealias OutboundOut = Output.Part
+    typealias OutboundIn = Never
+    typealias OutboundOut = Never
 
     /// What belongs to the request in progress, and is not a value.
     private struct Resources {
@@ -31,6 +30,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         var writers: [CheckedContinuation<Void, any Error>] = []
     }
 
+    let output: ResponseOutput
     let server: ServerContext
     let loop: LoopContext
     let isSecure: Bool
@@ -40,11 +40,13 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     private(set) var context: ChannelHandlerContext?
     private(set) var machine: RequestMachine
     private var resources: Resources?
+    /// Output for HTTP/1 that is written at the next flush, as one buffer.
+    private var unflushed = ByteBuffer()
     private var isPerforming = false
     /// How often a writer or the next request has gone on in place.
     private var turns: UInt8 = 0
     /// After as many, other connections get their turn.
-    private static var maximumTurns: UInt8 { 16 }
+    private static let maximumTurns: UInt8 = 16
     /// The client's address, and whether it came over a loopback listener: the same for all requests.
     private lazy var peer = (
         address: context?.channel.remoteAddress?.ipAddress,
@@ -52,14 +54,22 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     )
 
     /// Creates a handler for a connection or a stream; `hasInput` is whether its first bytes have been received.
-    init(server: ServerContext, loop: LoopContext, isSecure: Bool, halfCloseIsLeaving: Bool, hasInput: Bool) {
+    init(
+        output: ResponseOutput,
+        server: ServerContext,
+        loop: LoopContext,
+        isSecure: Bool,
+        halfCloseIsLeaving: Bool,
+        hasInput: Bool
+    ) {
+        self.output = output
         self.server = server
         self.loop = loop
         self.isSecure = isSecure
         self.halfCloseIsLeaving = halfCloseIsLeaving
         machine = RequestMachine(
             RequestMachine.Limits(server.configuration),
-            isSocket: Output.isSocket,
+            isSocket: output.isSocket,
             isSecure: isSecure,
             hasInput: hasInput
         )
@@ -68,7 +78,6 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
     // MARK: - Inputs
 
     /// Gives the machine an input, and performs what it decides.
-    @inline(__always)
     func input<Result>(_ input: (inout RequestMachine) throws -> Result) rethrows -> Result {
         defer { perform() }
         return try input(&machine)
@@ -148,7 +157,7 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
 
     override func fire(now: MonotonicTime) -> MonotonicTime? {
         guard let context else { return nil }
-        input { $0.time(now: now, buffered: Output.bufferedBytes(context.channel), body: resources?.body?.wait) }
+        input { $0.time(now: now, buffered: output.bufferedBytes(context.channel), body: resources?.body?.wait) }
         // Scheduled again by `perform`, if at all.
         return nil
     }
@@ -192,31 +201,21 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
                 "the body of a response is shorter than announced; the connection is cut off",
                 metadata: ["announced": "\(announced)", "written": "\(written)"]
             )
-        case .head(let response, let framing): context?.write(headPart(response, framing), promise: nil)
-        case .bytes(let bytes, let framing):
-            let part = bytes.withUnsafeBytes { Output.body($0, framing, allocator) }
-            context?.write(wrapOutboundOut(part), promise: nil)
-        case .proceed: context?.writeAndFlush(wrapOutboundOut(Output.proceed(allocator)), promise: nil)
-        case .end(let framing):
-            if let end = Output.end(framing, allocator) { context?.write(wrapOutboundOut(end), promise: nil) }
-        case .flush: context?.flush()
+        case .head(let response, let framing): write(response, framing)
+        case .bytes(let bytes, let framing): write(bytes, framing)
+        case .proceed: writeProceed()
+        case .end(let framing): writeEnd(framing)
+        case .flush: flush()
         case .last(let framing):
-            // An empty write's promise succeeds once everything before it is written.
-            let end = framing.flatMap { Output.end($0, allocator) } ?? Output.piece(ByteBuffer())
-            context?.writeAndFlush(
-                wrapOutboundOut(end),
-                promise: promise { handler, _ in handler.input { $0.lastIsWritten(now: handler.loop.now) } }
-            )
+            writeLast(framing, promise { handler, _ in handler.input { $0.lastIsWritten(now: handler.loop.now) } })
         // The body may have become full since.
         case .read: if machine.readIsPossible() { context?.read() }
-        case .measure: machine.measured(context.map { Output.bufferedBytes($0.channel) } ?? 0)
+        case .measure: machine.measured(context.map { output.bufferedBytes($0.channel) } ?? 0)
         case .closeOutput: context?.close(mode: .output, promise: nil)
-        case .stopUpload: if let context, context.channel.isActive { Output.stopUpload(context.channel) }
+        case .stopUpload: stopUpload()
         case .close: context?.close(promise: nil)
         }
     }
-
-    private var allocator: ByteBufferAllocator { context?.channel.allocator ?? ByteBufferAllocator() }
 
     /// A promise that calls back with this handler, on its event loop.
     func promise(
@@ -228,10 +227,77 @@ final class RequestHandler<Output: ResponseOutput>: LoopTimer, ChannelDuplexHand
         return promise
     }
 
-    func headPart(_ response: Response, _ framing: ResponseFraming) -> NIOAny {
-        wrapOutboundOut(
-            Output.head(response, framing, date: loop.date(), serverName: server.serverName, allocator)
-        )
+    // MARK: - Output
+
+    /// Writes the head of a response; on HTTP/1, at the next flush.
+    func write(_ response: Response, _ framing: ResponseFraming) {
+        let date = loop.date()
+        switch output {
+        case .http1:
+            HTTP1Output.writeHead(response, framing, date: date, serverName: server.serverName, to: &unflushed)
+        case .http2:
+            let head = HTTP2Output.head(response, framing, date: date, serverName: server.serverName)
+            context?.write(NIOAny(head), promise: nil)
+        }
+    }
+
+    /// Writes a piece of a body; on HTTP/1, at the next flush.
+    func write(_ bytes: [UInt8], _ framing: ResponseFraming) {
+        switch output {
+        case .http1: HTTP1Output.writeBody(bytes, framing, to: &unflushed)
+        case .http2: context?.write(NIOAny(HTTP2Output.body(ByteBuffer(bytes: bytes))), promise: nil)
+        }
+    }
+
+    private func writeProceed() {
+        switch output {
+        case .http1: unflushed.writeStaticString(HTTP1Output.proceed)
+        case .http2: context?.write(NIOAny(HTTP2Output.proceed), promise: nil)
+        }
+        flush()
+    }
+
+    private func writeEnd(_ framing: ResponseFraming) {
+        switch output {
+        case .http1: if framing.isChunked { unflushed.writeStaticString(HTTP1Output.lastChunk) }
+        case .http2: context?.write(NIOAny(HTTP2Output.end), promise: nil)
+        }
+    }
+
+    /// Flushes the last response, with its end if there is one.
+    ///
+    /// The promise succeeds once everything is written; an empty write stands for what was written before.
+    private func writeLast(_ framing: ResponseFraming?, _ promise: EventLoopPromise<Void>) {
+        switch output {
+        case .http1:
+            if let framing { writeEnd(framing) }
+            flush(promise)
+        case .http2:
+            let last = framing == nil ? HTTP2Output.body(ByteBuffer()) : HTTP2Output.end
+            guard let context else { return promise.fail(ChannelError.ioOnClosedChannel) }
+            context.writeAndFlush(NIOAny(last), promise: promise)
+        }
+    }
+
+    /// Flushes, with what is not written yet.
+    ///
+    /// - Parameter promise: Completed when all of it is written, or never will be.
+    func flush(_ promise: EventLoopPromise<Void>? = nil) {
+        guard let context else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
+        if unflushed.readableBytes > 0 || promise != nil {
+            var whole = ByteBuffer()
+            swap(&whole, &unflushed)
+            context.write(output.piece(whole), promise: promise)
+        }
+        context.flush()
+    }
+
+    private func stopUpload() {
+        guard let context, output == .http2, context.channel.isActive else { return }
+        HTTP2Output.stopUpload(context.channel)
     }
 
     private func start(_ request: HTTPRequest, _ current: RequestInProgress) {

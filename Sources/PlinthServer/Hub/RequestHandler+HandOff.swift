@@ -22,21 +22,17 @@ extension RequestHandler {
         guard let body = body as? HubStreamBody else { throw UnknownHandedOffBody() }
         let channel = context.channel
         // From here on, no other request is answered, and the client's input is ignored.
-        let staysOnLoop = !body.service.usesReactor || !Output.isSocket || isSecure
-        let opening = body.preamble.withUnsafeBytes { wrapOutboundOut(Output.body($0, framing, channel.allocator)) }
+        let staysOnLoop = !body.service.usesReactor || !output.isSocket || isSecure
+        write(response, framing)
+        write(body.preamble, framing)
         if staysOnLoop {
             input { $0.leave() }
-            context.write(headPart(response, framing), promise: nil)
-            context.writeAndFlush(opening, promise: nil)
+            flush()
             return serve(body, framing, channel)
         }
         // Until the opening is written, this handler keeps the connection.
         input { $0.handOff(now: loop.now) }
-        context.write(headPart(response, framing), promise: nil)
-        context.writeAndFlush(
-            opening,
-            promise: promise { $0.openingIsWritten($1, body, framing, channel) }
-        )
+        flush(promise { $0.openingIsWritten($1, body, framing, channel) })
     }
 
     private func openingIsWritten(
@@ -80,7 +76,7 @@ extension RequestHandler {
         // The group first, so that `endStreams` finds every stream whose start was reported.
         let group = body.service.group(of: loop)
         let request = body.service.streamRequest(stream, .eventLoop)
-        serve(HubStreamHandler<Output>(request, of: group, on: connection(framing)), channel)
+        serve(HubStreamHandler(request, of: group, on: connection(framing)), channel)
     }
 }
 

@@ -53,129 +53,179 @@ struct BodyLengthError: Error, CustomStringConvertible {
     var description: String { "the body is longer than the \(announced) bytes announced for it" }
 }
 
-/// Encodes a response for a pipeline: as bytes on HTTP/1, as parts on HTTP/2.
+/// How responses are encoded for a pipeline: as bytes on HTTP/1, as parts on HTTP/2.
 ///
-/// A new version of HTTP conforms here, is set up in ``HTTPServerChannel``, and joins `Way` in `Tests/ContractTests`.
-protocol ResponseOutput: SendableMetatype {
-    associatedtype Part: Sendable
+/// A new version of HTTP is a case here, is set up in ``HTTPServerChannel``, and joins `Way` in `Tests/ContractTests`.
+enum ResponseOutput: Sendable {
+    case http1
+    case http2
 
     /// Whether the channel is a socket's, with a socket's options. That of an HTTP/2 stream traps if asked for one.
-    static var isSocket: Bool { get }
+    var isSocket: Bool { self == .http1 }
 
-    static func head(
-        _ response: Response,
-        _ framing: ResponseFraming,
-        date: String,
-        serverName: String?,
-        _ allocator: ByteBufferAllocator
-    ) -> Part
-    static func body(_ bytes: UnsafeRawBufferPointer, _ framing: ResponseFraming, _ allocator: ByteBufferAllocator)
-        -> Part
-    /// A piece of a body that has its framing.
-    static func piece(_ buffer: ByteBuffer) -> Part
-    /// The end of the body; nil if nothing is sent.
-    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> Part?
-    /// An interim response (RFC 9110, section 15.2.1) that asks for the body.
-    static func proceed(_ allocator: ByteBufferAllocator) -> Part
-    /// Makes a client stop sending a request that has been answered.
-    static func stopUpload(_ channel: any Channel)
-}
-
-extension ResponseOutput {
     /// The number of bytes that wait for the socket; on HTTP/2, only whether there are any.
-    static func bufferedBytes(_ channel: any Channel) -> Int {
+    func bufferedBytes(_ channel: any Channel) -> Int {
         guard isSocket, let options = channel.syncOptions else { return channel.isWritable ? 0 : 1 }
         return (try? options.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// Bytes of a body that have its framing.
+    func piece(_ buffer: ByteBuffer) -> NIOAny {
+        switch self {
+        case .http1: NIOAny(buffer)
+        case .http2: NIOAny(HTTP2Output.body(buffer))
+        }
+    }
+
+    /// The end of the body; an empty write if nothing is sent.
+    func end(_ framing: ResponseFraming) -> NIOAny {
+        switch self {
+        case .http1: NIOAny(framing.isChunked ? ByteBuffer(staticString: HTTP1Output.lastChunk) : ByteBuffer())
+        case .http2: NIOAny(HTTP2Output.end)
+        }
     }
 }
 
 /// HTTP/1.0 and HTTP/1.1, as bytes (RFC 9112).
-enum HTTP1Output: ResponseOutput {
-    static var isSocket: Bool { true }
+enum HTTP1Output {
+    static let proceed: StaticString = "HTTP/1.1 100 Continue\r\n\r\n"
+    static let lastChunk: StaticString = "0\r\n\r\n"
 
-    static func head(
+    /// Appends the head of a response.
+    static func writeHead(
         _ response: Response,
         _ framing: ResponseFraming,
         date: String,
         serverName: String?,
-        _ allocator: ByteBufferAllocator
-    ) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: 512)
-        buffer.writeString(framing.version == .http1_0 ? "HTTP/1.0 " : "HTTP/1.1 ")
-        buffer.writeString("\(response.status.code) \(response.status.reasonPhrase)\r\n")
-        for field in response.headers where isPassedOn(field.name, response, framing) {
-            buffer.writeField(field.name.rawName, field.value)
+        to buffer: inout ByteBuffer
+    ) {
+        let reason = response.status.reasonPhrase
+        var size = 160 + reason.utf8.count + date.utf8.count + (serverName?.utf8.count ?? 0)
+        for field in response.headers { size += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { memory in
+            var head = HeadWriter(memory)
+            head.append(framing.version == .http1_0 ? "HTTP/1.0 " : "HTTP/1.1 ")
+            head.append(response.status.code)
+            head.append(" ")
+            head.append(reason)
+            head.append("\r\n")
+            var hasDate = false
+            var hasServer = false
+            for field in response.headers where isPassedOn(field.name, response, framing) {
+                head.append(field.name.rawName, field.value)
+                switch field.name.rawName.utf8.count {
+                case 4: hasDate = hasDate || field.name == .date
+                case 6: hasServer = hasServer || field.name == .server
+                default: break
+                }
+            }
+            switch framing.body {
+            case .none: break
+            case .length(let length):
+                head.append("Content-Length: ")
+                head.append(length)
+                head.append("\r\n")
+            case .unknown: if framing.isChunked { head.append("Transfer-Encoding: chunked\r\n") }
+            }
+            if !framing.keepsAlive {
+                head.append("Connection: close\r\n")
+            } else if framing.version == .http1_0 {
+                head.append("Connection: keep-alive\r\n")
+            }
+            if !hasDate { head.append("Date", date) }
+            if let serverName, !hasServer { head.append("Server", serverName) }
+            head.append("\r\n")
+            return head.count
         }
-        switch framing.body {
-        case .none: break
-        case .length(let length): buffer.writeField("Content-Length", "\(length)")
-        case .unknown: if framing.isChunked { buffer.writeField("Transfer-Encoding", "chunked") }
-        }
-        if !framing.keepsAlive {
-            buffer.writeField("Connection", "close")
-        } else if framing.version == .http1_0 {
-            buffer.writeField("Connection", "keep-alive")
-        }
-        if !response.headers.contains(.date) { buffer.writeField("Date", date) }
-        if let serverName, !response.headers.contains(.server) { buffer.writeField("Server", serverName) }
-        buffer.writeStaticString("\r\n")
-        return buffer
     }
 
-    static func piece(_ buffer: ByteBuffer) -> ByteBuffer { buffer }
-
-    static func body(
-        _ bytes: UnsafeRawBufferPointer,
-        _ framing: ResponseFraming,
-        _ allocator: ByteBufferAllocator
-    ) -> ByteBuffer {
+    /// Appends a piece of a body.
+    static func writeBody(_ bytes: [UInt8], _ framing: ResponseFraming, to buffer: inout ByteBuffer) {
         guard framing.isChunked else {
-            var buffer = allocator.buffer(capacity: bytes.count)
             buffer.writeBytes(bytes)
-            return buffer
+            return
         }
-        var buffer = allocator.buffer(capacity: bytes.count + 20)
         buffer.writeString(String(bytes.count, radix: 16))
         buffer.writeStaticString("\r\n")
         buffer.writeBytes(bytes)
         buffer.writeStaticString("\r\n")
-        return buffer
-    }
-
-    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> ByteBuffer? {
-        framing.isChunked ? allocator.buffer(string: "0\r\n\r\n") : nil
-    }
-
-    static func proceed(_ allocator: ByteBufferAllocator) -> ByteBuffer {
-        allocator.buffer(string: "HTTP/1.1 100 Continue\r\n\r\n")
-    }
-
-    static func stopUpload(_ channel: any Channel) {
-        // HTTP/1 has no such message; the connection is closed instead.
     }
 
     /// The connector decides the framing: an application's fields could contradict what is sent.
     ///
     /// Only a response without a body may announce the length of one.
     private static func isPassedOn(_ name: HTTPField.Name, _ response: Response, _ framing: ResponseFraming) -> Bool {
-        switch name {
-        case .contentLength: framing.body == .none && response.status != .noContent
-        case .transferEncoding, .connection: false
+        // The lengths of these names; comparing those costs less than comparing the names.
+        switch name.rawName.utf8.count {
+        case 14 where name == .contentLength: framing.body == .none && response.status != .noContent
+        case 17 where name == .transferEncoding: false
+        case 10 where name == .connection: false
         default: true
         }
     }
 }
 
+/// Writes the head of a response into memory.
+///
+/// The memory has room for everything that is appended: what no longer fits is left out, and would be a fault of
+/// ``HTTP1Output/writeHead(_:_:date:serverName:to:)``, which computes the size.
+private struct HeadWriter {
+    private let memory: UnsafeMutableRawBufferPointer
+    private(set) var count = 0
+
+    init(_ memory: UnsafeMutableRawBufferPointer) {
+        self.memory = memory
+    }
+
+    mutating func append(_ text: StaticString) {
+        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// A field line (RFC 9112, section 5).
+    mutating func append(_ name: String, _ value: String) {
+        append(name)
+        append(": ")
+        append(value)
+        append("\r\n")
+    }
+
+    /// A number that is not negative.
+    mutating func append(_ number: Int) {
+        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+            var start = digits.count
+            var rest = number.magnitude
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            append(UnsafeRawBufferPointer(rebasing: digits[start...]))
+        }
+    }
+
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress, let target = memory.baseAddress, bytes.count <= memory.count - count
+        else { return assert(bytes.isEmpty, "the size of a head was computed too small") }
+        (target + count).copyMemory(from: source, byteCount: bytes.count)
+        count += bytes.count
+    }
+}
+
 /// HTTP/2, as the parts that its codec takes (RFC 9113, section 8).
-enum HTTP2Output: ResponseOutput {
-    static var isSocket: Bool { false }
+enum HTTP2Output {
+    static let end = HTTPServerResponsePart.end(nil)
+    static let proceed = HTTPServerResponsePart.head(HTTPResponseHead(version: .http2, status: .continue))
 
     static func head(
         _ response: Response,
         _ framing: ResponseFraming,
         date: String,
-        serverName: String?,
-        _ allocator: ByteBufferAllocator
+        serverName: String?
     ) -> HTTPServerResponsePart {
         var fields = HTTPHeaders()
         for field in response.headers {
@@ -196,26 +246,9 @@ enum HTTP2Output: ResponseOutput {
         return .head(HTTPResponseHead(version: .http2, status: status, headers: fields))
     }
 
-    static func piece(_ buffer: ByteBuffer) -> HTTPServerResponsePart { .body(.byteBuffer(buffer)) }
+    static func body(_ buffer: ByteBuffer) -> HTTPServerResponsePart { .body(.byteBuffer(buffer)) }
 
-    static func body(
-        _ bytes: UnsafeRawBufferPointer,
-        _ framing: ResponseFraming,
-        _ allocator: ByteBufferAllocator
-    ) -> HTTPServerResponsePart {
-        var buffer = allocator.buffer(capacity: bytes.count)
-        buffer.writeBytes(bytes)
-        return .body(.byteBuffer(buffer))
-    }
-
-    static func end(_ framing: ResponseFraming, _ allocator: ByteBufferAllocator) -> HTTPServerResponsePart? {
-        .end(nil)
-    }
-
-    static func proceed(_ allocator: ByteBufferAllocator) -> HTTPServerResponsePart {
-        .head(HTTPResponseHead(version: .http2, status: .continue))
-    }
-
+    /// Makes a client stop sending a request that has been answered; HTTP/1 has no such message.
     static func stopUpload(_ channel: any Channel) {
         // RFC 9113, section 8.1: only with this code does a client keep the response. Closing the stream's channel would
         // reset the stream with another code.
@@ -225,15 +258,6 @@ enum HTTP2Output: ResponseOutput {
     }
 
     private static let keepAlive = HTTPField.Name("keep-alive")
-}
-
-extension ByteBuffer {
-    fileprivate mutating func writeField(_ name: String, _ value: String) {
-        writeString(name)
-        writeStaticString(": ")
-        writeString(value)
-        writeStaticString("\r\n")
-    }
 }
 
 #endif

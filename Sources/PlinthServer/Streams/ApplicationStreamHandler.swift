@@ -7,7 +7,7 @@ import NIOCore
 import Plinth
 
 /// An application's event stream on its connection: pulls from the stream's channel while the connection has room.
-final class ApplicationStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, EventStreamConnection {
+final class ApplicationStreamHandler: StreamOutlet, EventStreamConnection {
     /// The stream's channel, cached: every event reads it, and going through the stream would cost a cache miss.
     private let events: EventChannel
     private let stream: EventStream

@@ -9,7 +9,7 @@ import PlinthHub
 /// A hub's stream on its connection: over TLS or HTTP/2, or where there is no reactor.
 ///
 /// Events that the connection does not take stay in history.
-final class HubStreamHandler<Output: ResponseOutput>: StreamOutlet<Output>, HubConnection {
+final class HubStreamHandler: StreamOutlet, HubConnection {
     /// The most bytes buffered for a connection.
     private static var room: Int { 64 * 1024 }
 

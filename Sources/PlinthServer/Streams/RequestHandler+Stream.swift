@@ -10,6 +10,7 @@ extension RequestHandler {
     /// What a stream needs to know about this connection.
     func connection(_ framing: ResponseFraming) -> StreamConnection {
         StreamConnection(
+            output: output,
             framing: framing,
             server: server,
             loop: loop,
@@ -30,11 +31,12 @@ extension RequestHandler {
         _ context: ChannelHandlerContext
     ) throws {
         let channel = context.channel
-        context.writeAndFlush(headPart(response, framing), promise: nil)
+        write(response, framing)
+        flush()
         guard machine.serves(number), channel.isActive, let logger = currentLogger else {
             throw CancellationError()
         }
-        let handler = ApplicationStreamHandler<Output>(
+        let handler = ApplicationStreamHandler(
             stream,
             on: connection(framing),
             logger: logger,
@@ -45,7 +47,7 @@ extension RequestHandler {
     }
 
     /// Begins a stream whose head has been written, in place of this handler.
-    func serve(_ stream: StreamOutlet<Output>, _ channel: any Channel) {
+    func serve(_ stream: StreamOutlet, _ channel: any Channel) {
         if giveWay(to: stream, channel), !machine.hasInputClosed { stream.begin() } else { stream.leave(.clientClosed) }
     }
 
@@ -60,7 +62,7 @@ extension RequestHandler {
         }
         // On HTTP/1 the connection serves only this stream from now on, and the parsers of ten thousand streams would
         // hold most of the memory.
-        if Output.isSocket { HTTPServerChannel.removeParser(from: channel) }
+        if output.isSocket { HTTPServerChannel.removeParser(from: channel) }
         channel.pipeline.syncOperations.removeHandler(self, promise: nil)
         // Reading may have been held back; it resumes to detect that the client leaves.
         channel.read()

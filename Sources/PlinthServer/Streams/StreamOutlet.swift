@@ -8,6 +8,7 @@ import Plinth
 
 /// What a stream needs to know about its connection.
 struct StreamConnection {
+    let output: ResponseOutput
     let framing: ResponseFraming
     let server: ServerContext
     let loop: LoopContext
@@ -24,9 +25,8 @@ struct StreamConnection {
 ///
 /// Confined to its event loop. Every method can be re-entered through what it writes or closes: a write may find the
 /// client gone, and then the channel is inactive before the write returns.
-class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
+class StreamOutlet: LoopTimer, ChannelInboundHandler, RemovableChannelHandler, Drainable {
     typealias InboundIn = NIOAny
-    typealias OutboundOut = Output.Part
 
     /// The most bytes of one write to the channel, so that the progress of a slow client shows.
     private static var pieceSize: Int { 16 * 1024 }
@@ -43,6 +43,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
     /// Whether the stream is over; its end may still be in flight.
     private(set) final var isOver = false
     private var isWriting = false
+    private let output: ResponseOutput
     final let framing: ResponseFraming
     final let loop: LoopContext
     final let server: ServerContext
@@ -52,6 +53,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
     private let halfCloseIsLeaving: Bool
 
     init(_ connection: StreamConnection) {
+        output = connection.output
         framing = connection.framing
         server = connection.server
         loop = connection.loop
@@ -99,12 +101,12 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         guard !isOver else { return }
         // A connection that has already closed does not report it again.
         guard let context, context.channel.isActive else { return leave(.clientClosed) }
-        if Output.isSocket, let socket = DirectSocket(of: context.channel) {
+        if output.isSocket, let socket = DirectSocket(of: context.channel) {
             socket.limitUnsent()
             if !isSecure { self.socket = socket }
         }
         // The head may still be buffered: nothing is sent past it.
-        if socket != nil, Output.bufferedBytes(context.channel) > 0 {
+        if socket != nil, output.bufferedBytes(context.channel) > 0 {
             hold(UnsafeRawBufferPointer(start: nil, count: 0))
         }
         start()
@@ -130,12 +132,9 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         ended(end)
         guard let context else { return }
         guard end.completesBody else { return context.close(promise: nil) }
-        let allocator = context.channel.allocator
-        let last = isComplete ? nil : Output.end(framing, allocator)
-        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
         let written = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(last ?? Output.body(nothing, .empty, allocator)), promise: written)
+        context.writeAndFlush(isComplete ? output.piece(ByteBuffer()) : output.end(framing), promise: written)
         written.futureResult.whenComplete { _ in handler.value.context?.close(promise: nil) }
         // A client that does not read the end gets the write timeout of any response.
         if self.context != nil { loop.schedule(self, at: loop.now + server.configuration.writeTimeout) }
@@ -190,8 +189,8 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         var bytes = bytes
         let size = bytes.count
         if socket == nil, pending == 0, size > 0, size <= Self.pieceSize {
-            context.writeAndFlush(wrapOutboundOut(piece(bytes, context)), promise: nil)
-            guard Output.bufferedBytes(context.channel) > 0 else { return }
+            context.writeAndFlush(piece(bytes, context), promise: nil)
+            guard output.bufferedBytes(context.channel) > 0 else { return }
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
         }
         let handler = NIOLoopBound(self, eventLoop: loop.eventLoop)
@@ -203,7 +202,7 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
             let count = piece.isEmpty ? max(1, size) : piece.count
             pending += count
             let written = context.eventLoop.makePromise(of: Void.self)
-            context.write(wrapOutboundOut(self.piece(piece, context)), promise: written)
+            context.write(self.piece(piece, context), promise: written)
             written.futureResult.whenSuccess { handler.value.wrote(count) }
             start = end
         } while start < bytes.count
@@ -211,8 +210,8 @@ class StreamOutlet<Output: ResponseOutput>: LoopTimer, ChannelInboundHandler, Re
         if pending > 0, stalledSince == nil { stalledSince = loop.now }
     }
 
-    private func piece(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> Output.Part {
-        Output.piece(bytes.isEmpty ? ByteBuffer() : loop.buffer(of: bytes, context.channel.allocator))
+    private func piece(_ bytes: UnsafeRawBufferPointer, _ context: ChannelHandlerContext) -> NIOAny {
+        output.piece(bytes.isEmpty ? ByteBuffer() : loop.buffer(of: bytes, context.channel.allocator))
     }
 
     private func wrote(_ count: Int) {

@@ -46,7 +46,7 @@ private final class Reluctant: ChannelOutboundHandler {
 }
 
 /// A source that records its outlet's calls.
-private final class Source: StreamOutlet<HTTP1Output> {
+private final class Source: StreamOutlet {
     var rooms = 0
     var progress = 0
     var ends: [StreamEnd] = []
@@ -77,6 +77,7 @@ struct StreamOutletTests {
             )
             outlet = Source(
                 StreamConnection(
+                    output: .http1,
                     framing: ResponseFraming(version: .http1_1, body: .unknown, keepsAlive: false),
                     server: server,
                     loop: server.loop(of: loop),
