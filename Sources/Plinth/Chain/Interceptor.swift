@@ -6,7 +6,10 @@
 /// interceptors run in reverse order. A thrown error goes to the `error` stages, from the throwing interceptor
 /// backwards, until one handles it.
 ///
-/// All stages of a request run sequentially in one task, which is cancelled when the client disconnects.
+/// All stages of a request run sequentially. Those that wait run in one task, which is cancelled when the client
+/// disconnects. Where requests run on event loops (`ConnectorConfiguration.runsRequestsOnEventLoops`), stages that do not
+/// wait run on the connection's event loop, and before the first that waits outside of any task: a request answered by
+/// such stages alone needs none.
 ///
 /// ```swift
 /// let timing = Interceptor("timing",
@@ -21,28 +24,84 @@ public struct Interceptor: Sendable {
     /// Returning handles the error: the `leave` stages continue from there. Rethrowing the error passes it on; throwing
     /// another replaces it.
     public typealias ErrorStage = @Sendable (inout Context, ChainError) async throws -> Void
+    /// A ``Stage`` that does not wait.
+    public typealias ImmediateStage = @Sendable (inout Context) throws -> Void
+    /// An ``ErrorStage`` that does not wait.
+    public typealias ImmediateErrorStage = @Sendable (inout Context, ChainError) throws -> Void
+
+    /// A stage, by how it runs.
+    enum Form<Immediate: Sendable, Waiting: Sendable>: Sendable {
+        case immediate(Immediate)
+        case waiting(Waiting)
+    }
+
+    /// The stages, shared by all copies: a chain copies its interceptors for each request.
+    private final class Stages: Sendable {
+        let name: String
+        let enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>?
+        let leave: Form<ImmediateStage, Stage>?
+        let error: Form<ImmediateErrorStage, ErrorStage>?
+
+        init(
+            _ name: String,
+            _ enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>?,
+            _ leave: Form<ImmediateStage, Stage>?,
+            _ error: Form<ImmediateErrorStage, ErrorStage>?
+        ) {
+            self.name = name
+            self.enter = enter
+            self.leave = leave
+            self.error = error
+        }
+    }
+
+    private let stages: Stages
 
     /// The name in logs, traces and error messages.
-    public let name: String
-    /// Runs on the way in.
-    public let enter: Stage?
-    /// Runs on the way out.
-    public let leave: Stage?
-    /// Runs on the way out while an error is unhandled.
-    public let error: ErrorStage?
+    public var name: String { stages.name }
+    /// What runs on the way in; an immediate stage may return what has to wait.
+    var enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>? { stages.enter }
+    /// What runs on the way out.
+    var leave: Form<ImmediateStage, Stage>? { stages.leave }
+    /// What runs on the way out while an error is unhandled.
+    var error: Form<ImmediateErrorStage, ErrorStage>? { stages.error }
 
-    /// Creates an interceptor.
+    /// Creates an interceptor with a stage that waits.
     ///
     /// - Parameters:
     ///   - name: The name in logs, traces and error messages.
-    ///   - enter: Runs on the way in.
-    ///   - leave: Runs on the way out.
-    ///   - error: Runs on the way out while an error is unhandled.
+    ///   - enter: Runs on the way in. Default: none.
+    ///   - leave: Runs on the way out. Default: none.
+    ///   - error: Runs on the way out while an error is unhandled. Default: none.
+    @_disfavoredOverload
     public init(_ name: String, enter: Stage? = nil, leave: Stage? = nil, error: ErrorStage? = nil) {
-        self.name = name
-        self.enter = enter
-        self.leave = leave
-        self.error = error
+        stages = Stages(name, enter.map { .waiting($0) }, leave.map { .waiting($0) }, error.map { .waiting($0) })
+    }
+
+    /// Creates an interceptor whose stages do not wait; the compiler chooses it for closures without `await`.
+    ///
+    /// - Parameters:
+    ///   - name: The name in logs, traces and error messages.
+    ///   - enter: Runs on the way in. Default: none.
+    ///   - leave: Runs on the way out. Default: none.
+    ///   - error: Runs on the way out while an error is unhandled. Default: none.
+    public init(
+        _ name: String,
+        enter: ImmediateStage? = nil,
+        leave: ImmediateStage? = nil,
+        error: ImmediateErrorStage? = nil
+    ) {
+        stages = Stages(
+            name,
+            enter.map { stage in
+                .immediate { context in
+                    try stage(&context)
+                    return nil
+                }
+            },
+            leave.map { .immediate($0) },
+            error.map { .immediate($0) }
+        )
     }
 
     /// Creates a handler: the last interceptor, which answers the request.
@@ -51,10 +110,63 @@ public struct Interceptor: Sendable {
     ///   - name: The name in logs, traces and error messages.
     ///   - handle: Returns the response.
     /// - Returns: The interceptor.
-    public static func handler(
-        _ name: String,
-        _ handle: @escaping @Sendable (Request) async throws -> Response
-    ) -> Interceptor {
+    @_disfavoredOverload
+    public static func handler(_ name: String, _ handle: @escaping Route.Handler) -> Interceptor {
         Interceptor(name, enter: { context in context.response = try await handle(context.request) })
     }
+
+    /// Creates a handler that does not wait; the compiler chooses it for closures without `await`.
+    ///
+    /// - Parameters:
+    ///   - name: The name in logs, traces and error messages.
+    ///   - handle: Returns the response.
+    /// - Returns: The interceptor.
+    public static func handler(_ name: String, _ handle: @escaping Route.ImmediateHandler) -> Interceptor {
+        Interceptor(name, enter: { context in context.response = try handle(context.request) })
+    }
+
+    /// Creates a handler that decides for each request whether it has to wait.
+    ///
+    /// ```swift
+    /// let profile = Interceptor.answering("profile") { request in
+    ///     let id = try request.pathParameters.require("id")
+    ///     if let known = cache[id] { return .now(.text(known)) }
+    ///     return .later { .text(try await database.profile(id)) }
+    /// }
+    /// ```
+    ///
+    /// - Parameters:
+    ///   - name: The name in logs, traces and error messages.
+    ///   - answer: Returns the response, or what waits for it.
+    /// - Returns: The interceptor.
+    public static func answering(
+        _ name: String,
+        _ answer: @escaping @Sendable (Request) throws -> Answer
+    ) -> Interceptor {
+        Interceptor(
+            deciding: name,
+            enter: { context in
+                switch try answer(context.request) {
+                case .now(let response):
+                    context.response = response
+                    return nil
+                case .later(let response):
+                    return { context in context.response = try await response() }
+                }
+            }
+        )
+    }
+
+    /// Creates an interceptor whose `enter` stage decides whether it has to wait.
+    init(deciding name: String, enter: @escaping @Sendable (inout Context) throws -> Stage?) {
+        stages = Stages(name, .immediate(enter), nil, nil)
+    }
+}
+
+/// A handler's answer to a request.
+public enum Answer: Sendable {
+    /// The response.
+    case now(Response)
+    /// What waits for the response, in the request's task.
+    case later(@Sendable () async throws -> Response)
 }

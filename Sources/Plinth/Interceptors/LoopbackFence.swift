@@ -110,16 +110,21 @@ public struct LoopbackFence: Sendable {
 
     // MARK: - Names
 
-    private static let plainNames = ["127.0.0.1", "localhost"]
-
     /// Whether an authority is `localhost` or `127.0.0.1`, with a port or without, as nearly all are here.
     private static func isPlainlyLocal(_ authority: String) -> Bool {
-        var rest = authority.utf8[...]
-        for name in plainNames where rest.starts(with: name.utf8) {
-            rest = rest.dropFirst(name.utf8.count)
-            return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(isDigit))
+        var authority = authority
+        return authority.withUTF8 { bytes in
+            // Both names have nine bytes.
+            guard bytes.count >= 9 else { return false }
+            let name = UnsafeBufferPointer(rebasing: bytes[..<9])
+            guard isSame(name, "127.0.0.1") || isSame(name, "localhost") else { return false }
+            return bytes.count == 9
+                || (bytes[9] == UInt8(ascii: ":") && bytes[10...].allSatisfy { isDigit($0) })
         }
-        return false
+    }
+
+    private static func isSame(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
+        bytes.elementsEqual(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     // Works on bytes: case mapping must not turn non-ASCII characters into ASCII ones.

@@ -71,6 +71,23 @@ public struct RequestBody: AsyncSequence, Sendable {
         }
     }
 
+    /// Collects the whole body if all of it has arrived, without waiting.
+    ///
+    /// - Parameter limit: The maximum size in bytes.
+    /// - Returns: The bytes; nil if some are still to come, or come from a closure. Then nothing has been read.
+    /// - Throws: ``HTTPError`` with status 413 if the body exceeds `limit`. Rethrows errors of the connection.
+    public func collectNow(upTo limit: Int) throws -> [UInt8]? {
+        let whole: [UInt8]
+        switch storage {
+        case .bytes(let bytes): whole = bytes
+        case .stream:
+            guard let rest = try connection?.restNow() else { return nil }
+            whole = rest
+        }
+        guard whole.count <= limit else { throw HTTPError.contentTooLarge(limit: limit) }
+        return whole
+    }
+
     /// Iterates over the chunks of a body.
     public struct AsyncIterator: AsyncIteratorProtocol {
         var storage: Storage
@@ -99,6 +116,8 @@ public struct RequestBody: AsyncSequence, Sendable {
 package protocol RequestBodyConnection: Sendable {
     /// Returns the next chunk, or nil at the end and from then on.
     func next() async throws -> [UInt8]?
+    /// Returns the rest of the body if all of it has arrived; nil if not, and then nothing has been read.
+    func restNow() throws -> [UInt8]?
     /// Sets how long the client may be silent from now on; nil for the limit of any body.
     func mayPause(for limit: Duration?)
 }

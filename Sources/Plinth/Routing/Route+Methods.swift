@@ -3,6 +3,8 @@
 extension Route {
     /// A handler: returns the response to a request.
     public typealias Handler = @Sendable (Request) async throws -> Response
+    /// A handler that does not wait.
+    public typealias ImmediateHandler = @Sendable (Request) throws -> Response
 
     /// A route for a method, answered by interceptors.
     ///
@@ -47,6 +49,7 @@ extension Route {
     ///   - line: The line that declares the route.
     ///   - handler: Returns the response.
     /// - Returns: The route.
+    @_disfavoredOverload
     public static func on(
         _ method: HTTPRequest.Method?,
         _ path: String,
@@ -66,7 +69,43 @@ extension Route {
             fileID: fileID,
             line: line
         )
-        route.handler = handler
+        route.handler = { .handler($0, handler) }
+        return route
+    }
+
+    /// A route for a method, answered by a closure that does not wait; the compiler chooses it for closures without
+    /// `await`.
+    ///
+    /// - Parameters:
+    ///   - method: The method; nil for any.
+    ///   - path: The pattern; see ``Routes`` for the rules.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
+    /// - Returns: The route.
+    public static func on(
+        _ method: HTTPRequest.Method?,
+        _ path: String,
+        name: String? = nil,
+        interceptors: [Interceptor] = [],
+        constraints: [String: ParameterConstraint] = [:],
+        fileID: String = #fileID,
+        line: Int = #line,
+        _ handler: @escaping ImmediateHandler
+    ) -> Route {
+        var route = Route(
+            method,
+            path,
+            name: name,
+            interceptors: interceptors,
+            constraints: constraints,
+            fileID: fileID,
+            line: line
+        )
+        route.handler = { .handler($0, handler) }
         return route
     }
 
@@ -124,6 +163,7 @@ public struct RouteMethod: Sendable {
     ///   - line: The line that declares the route.
     ///   - handler: Returns the response.
     /// - Returns: The route.
+    @_disfavoredOverload
     public func callAsFunction(
         _ path: String,
         name: String? = nil,
@@ -132,6 +172,38 @@ public struct RouteMethod: Sendable {
         fileID: String = #fileID,
         line: Int = #line,
         _ handler: @escaping Route.Handler
+    ) -> Route {
+        .on(
+            method,
+            path,
+            name: name,
+            interceptors: interceptors,
+            constraints: constraints,
+            fileID: fileID,
+            line: line,
+            handler
+        )
+    }
+
+    /// A route answered by a closure that does not wait; the compiler chooses it for closures without `await`.
+    ///
+    /// - Parameters:
+    ///   - path: The pattern; see ``Routes`` for the rules.
+    ///   - name: The name of the route and its handler in URLs, logs and traces. Default: method and pattern.
+    ///   - interceptors: Interceptors that run before the handler. Default: none.
+    ///   - constraints: The constraints on parameters. Default: none.
+    ///   - fileID: The file that declares the route.
+    ///   - line: The line that declares the route.
+    ///   - handler: Returns the response.
+    /// - Returns: The route.
+    public func callAsFunction(
+        _ path: String,
+        name: String? = nil,
+        interceptors: [Interceptor] = [],
+        constraints: [String: ParameterConstraint] = [:],
+        fileID: String = #fileID,
+        line: Int = #line,
+        _ handler: @escaping Route.ImmediateHandler
     ) -> Route {
         .on(
             method,

@@ -12,11 +12,10 @@ public struct Route: Sendable {
     public var name: String?
     /// The interceptors that run for a matching request; the last one answers, unless the handler is a closure.
     public var interceptors: [Interceptor]
-    /// The handler, if the route has a closure.
+    /// Makes the handler from its name, if the route has a closure.
     ///
-    /// It becomes an interceptor once the name of the route is final: groups still change the path, and thus the
-    /// default name.
-    var handler: Handler?
+    /// Called once the name of the route is final: groups still change the path, and thus the default name.
+    var handler: (@Sendable (String) -> Interceptor)?
     /// The constraints on parameters.
     public var constraints: [String: ParameterConstraint]
     /// The file that declares the route, for error messages.

@@ -14,7 +14,7 @@ enum RouteMatch {
 
 extension RouteTable {
     /// Finds the route for a method and a path.
-    func match(_ method: HTTPRequest.Method, _ path: String) -> RouteMatch {
+    func match(_ method: HTTPRequest.Method, _ path: some StringProtocol) -> RouteMatch {
         let bytes = Array(path.utf8)
         let isEncoded = bytes.contains(UInt8(ascii: "%"))
         if !isEncoded, let route = fixedPaths[PathBytes(bytes[...])]?.route(for: method) {
@@ -22,7 +22,7 @@ extension RouteTable {
         }
         guard bytes.first == UInt8(ascii: "/") else { return .none }
         var segments: [ArraySlice<UInt8>] = []
-        segments.reserveCapacity(16)
+        segments.reserveCapacity(8)
         var start = 1
         for index in 1...bytes.count where index == bytes.count || bytes[index] == UInt8(ascii: "/") {
             segments.append(bytes[start..<index])
@@ -35,7 +35,7 @@ extension RouteTable {
                 segments[index] = decoded[...]
             }
         }
-        var walk = RouteWalk(table: self, segments: segments, method: method)
+        var walk = RouteWalk(table: self, segments: segments, path: isEncoded ? nil : bytes, method: method)
         if let route = walk.find(from: 0, at: 0) {
             return .route(route, values: walk.values(of: routes[route]))
         }
@@ -49,13 +49,16 @@ private struct RouteWalk {
     let table: RouteTable
     /// The segments of the path, decoded.
     let segments: [ArraySlice<UInt8>]
+    /// The path that the segments are slices of; nil if they were decoded one by one.
+    let path: [UInt8]?
     let method: HTTPRequest.Method
     /// The methods of routes that matched the path but not the method.
     private var otherMethods: Set<HTTPRequest.Method> = []
 
-    init(table: RouteTable, segments: [ArraySlice<UInt8>], method: HTTPRequest.Method) {
+    init(table: RouteTable, segments: [ArraySlice<UInt8>], path: [UInt8]?, method: HTTPRequest.Method) {
         self.table = table
         self.segments = segments
+        self.path = path
         self.method = method
     }
 
@@ -115,6 +118,7 @@ private struct RouteWalk {
     }
 
     private func rest(from depth: Int) -> String {
-        String(decoding: Array(segments[depth...].joined(separator: [UInt8(ascii: "/")])), as: UTF8.self)
+        if let path { return String(decoding: path[segments[depth].startIndex...], as: UTF8.self) }
+        return String(decoding: Array(segments[depth...].joined(separator: [UInt8(ascii: "/")])), as: UTF8.self)
     }
 }

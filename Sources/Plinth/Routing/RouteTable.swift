@@ -105,7 +105,7 @@ struct RouteTableBuilder {
         var hasWildcard = false
         if case .wildcard? = pattern.segments.last { hasWildcard = true }
         var interceptors = route.interceptors
-        if let handler = route.handler { interceptors.append(.handler(name, handler)) }
+        if let handler = route.handler { interceptors.append(handler(name)) }
         routes.append(
             RouteTable.Entry(
                 route: route,

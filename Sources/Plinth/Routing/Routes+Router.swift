@@ -15,7 +15,7 @@ extension Routes {
             "router",
             enter: { context in
                 context.request.routes = self
-                switch table.match(context.request.method, String(context.request.path)) {
+                switch table.match(context.request.method, context.request.path) {
                 case .route(let index, let values):
                     let entry = table.routes[index]
                     context.request.route = entry.identity

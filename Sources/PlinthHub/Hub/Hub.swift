@@ -108,35 +108,59 @@ public final class Hub: Sendable {
     ///   ``reservedTypes``; the history's error. None of the events is then in history or delivered.
     @discardableResult
     public func publish(_ events: [NewEvent]) async throws -> [EventID] {
+        let events = try accepted(events)
         guard !events.isEmpty else { return [] }
-        for (index, event) in events.enumerated() {
-            if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
-        }
-        guard let metrics else { return try await append(events) }
-        let start = MonotonicTime.now()
+        let start = metrics.map { _ in MonotonicTime.now() }
         do {
-            let ids = try await append(events)
-            metrics.published(events.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
+            let ids: [EventID]
+            if let now = try history.appendNow(events) { ids = now } else { ids = try await history.append(events) }
+            published(events, since: start)
             return ids
         } catch {
-            metrics.publishFailed()
+            metrics?.publishFailed()
             throw error
         }
+    }
+
+    /// Publishes events, all or none, if the history can take them without waiting, as one in memory does.
+    ///
+    /// - Parameter events: The events, in order.
+    /// - Returns: Their IDs, once they are in history; nil if the history has to wait. Then nothing is published, and
+    ///   ``publish(_:)-([NewEvent])`` waits.
+    /// - Throws: As ``publish(_:)-([NewEvent])``.
+    public func publishNow(_ events: [NewEvent]) throws -> [EventID]? {
+        let events = try accepted(events)
+        guard !events.isEmpty else { return [] }
+        let start = metrics.map { _ in MonotonicTime.now() }
+        do {
+            guard let ids = try history.appendNow(events) else { return nil }
+            published(events, since: start)
+            return ids
+        } catch {
+            metrics?.publishFailed()
+            throw error
+        }
+    }
+
+    private func published(_ events: [NewEvent], since start: MonotonicTime?) {
+        guard let start else { return }
+        metrics?.published(events.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
+    }
+
+    /// The events with their reconnection times clamped.
+    private func accepted(_ events: [NewEvent]) throws -> [NewEvent] {
+        let retry = options.publishedRetry
+        var events = events
+        for (index, event) in events.enumerated() {
+            if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
+            if let wanted = event.retry, !retry.contains(wanted) { events[index] = event.clampingRetry(to: retry) }
+        }
+        return events
     }
 
     /// Whether a type is one of the ``reservedTypes``, compared by bytes as clients do.
     package func isReserved(_ type: String) -> Bool {
         reservedTypes.contains { $0.utf8.elementsEqual(type.utf8) }
-    }
-
-    private func append(_ events: [NewEvent]) async throws -> [EventID] {
-        let retry = options.publishedRetry
-        var events = events
-        for (index, event) in events.enumerated() where event.retry.map({ !retry.contains($0) }) ?? false {
-            events[index] = event.clampingRetry(to: retry)
-        }
-        if let ids = try history.appendNow(events) { return ids }
-        return try await history.append(events)
     }
 
     // MARK: - Subscribing
@@ -194,18 +218,22 @@ public final class Hub: Sendable {
     /// - Returns: Its position in history.
     /// - Throws: The history's error.
     package func locate(_ start: StreamStart) async throws -> LocatedStart {
+        if let located = locateNow(start) { return located }
+        guard case .after(let id) = start else { return LocatedStart(position: nil) }
+        guard let position = try await history.locate(id) else { return LocatedStart(position: nil, unknown: id) }
+        return LocatedStart(position: position)
+    }
+
+    /// Locates the start of a stream without waiting; nil if the history has to wait.
+    package func locateNow(_ start: StreamStart) -> LocatedStart? {
         switch start {
-        case .live: return LocatedStart(position: fanOut.head)
-        case .earliest: return LocatedStart(position: nil)
+        case .live: LocatedStart(position: fanOut.head)
+        case .earliest: LocatedStart(position: nil)
         case .after(let id):
             switch history.locateNow(id) {
-            case .found(let position)?: return LocatedStart(position: position)
-            case .unknown?: return LocatedStart(position: nil, unknown: id)
-            case nil:
-                guard let position = try await history.locate(id) else {
-                    return LocatedStart(position: nil, unknown: id)
-                }
-                return LocatedStart(position: position)
+            case .found(let position)?: LocatedStart(position: position)
+            case .unknown?: LocatedStart(position: nil, unknown: id)
+            case nil: nil
             }
         }
     }

@@ -67,8 +67,10 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
             throw TopicError(.tooLong, "the name is \(utf8.count) bytes long; the limit is \(maximumLength)")
         }
         var index = 0
+        var isASCII = true
         while index < utf8.count {
             let byte = utf8[index]
+            isASCII = isASCII && byte < 0x80
             // C0, DEL; and C1, which UTF-8 writes as C2 and 80 to 9F.
             let isControl =
                 byte < 0x20 || byte == 0x7F
@@ -78,7 +80,7 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
             }
             index += 1
         }
-        guard String(validating: utf8, as: UTF8.self) != nil else {
+        guard isASCII || String(validating: utf8, as: UTF8.self) != nil else {
             throw TopicError(.notUTF8, "the name is not valid UTF-8")
         }
     }

@@ -329,28 +329,29 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         }
     }
 
-    /// Runs the request's task: on this event loop, as long as it does not wait and runs nothing that might block.
+    /// Runs the request: on this event loop, as long as it does not wait and runs nothing that might block, and without a
+    /// task as long as no stage has to wait.
     private func run() {
         guard let resources else { return }
-        let number = resources.number
-        let commands = HandlerCommands(
-            eventLoop: loop.eventLoop,
-            handler: NIOLoopBound(self, eventLoop: loop.eventLoop),
-            number: number
-        )
-        let exchange = ServerExchange(commands: commands, server: server)
+        let exchange = ServerExchange(self, number: resources.number)
         let request = resources.request
+        var rest: ChainRun?
+        if runsInPlace {
+            rest = exchange.runNow(request)
+            guard rest != nil else { return }
+        }
+        let run = { @Sendable [rest] in await exchange.run(request, rest) }
         server.activities.enter()
         let task: Task<Void, Never>
         if !runsInPlace {
-            task = Task { await exchange.run(request) }
+            task = Task(operation: run)
         } else if #available(macOS 26, iOS 26, tvOS 26, watchOS 26, visionOS 26, *) {
-            task = Task.immediate(executorPreference: loop) { await exchange.run(request) }
+            task = Task.immediate(executorPreference: loop, operation: run)
         } else {
-            task = Task(executorPreference: loop) { await exchange.run(request) }
+            task = Task(executorPreference: loop, operation: run)
         }
         // It may have been answered, and the next one begun.
-        if self.resources?.number == number { self.resources?.task = task }
+        if self.resources?.number == resources.number { self.resources?.task = task }
     }
 
     private func bodyStream(_ current: RequestInProgress) -> RequestBodyStream {

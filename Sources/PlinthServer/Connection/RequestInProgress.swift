@@ -34,6 +34,7 @@ struct RequestInProgress {
     init(
         number: UInt64,
         head: HTTPRequestHead,
+        fields: FramingFields,
         method: HTTPRequest.Method,
         bodyLength: Int?,
         isDraining: Bool
@@ -45,13 +46,13 @@ struct RequestInProgress {
         // HTTP/2 needs no field to announce a body.
         hasBody =
             bodyLength.map { $0 > 0 }
-            ?? (head.headers.contains(name: "transfer-encoding")
+            ?? (fields.transferEncoding.count > 0
                 || (version >= .http2 && method != .get && method != .head))
         // RFC 9110, section 10.1.1: not on HTTP/1.0.
-        expectsContinue = version >= .http1_1 && head.headers["expect"].contains { $0.lowercased() == "100-continue" }
+        expectsContinue = version >= .http1_1 && fields.expectsContinue
         // The parser reads nothing after a request for an upgrade or a tunnel.
         keepsAlive =
-            head.isKeepAlive && !isDraining && !head.headers.contains(name: "upgrade") && head.method != .CONNECT
+            head.isKeepAlive && !isDraining && !fields.hasUpgrade && head.method != .CONNECT
     }
 }
 

@@ -290,11 +290,12 @@ struct RequestMachine {
     }
 
     mutating func start(_ head: HTTPRequestHead, _ now: MonotonicTime) {
+        let fields = FramingFields(head.headers)
         let request: HTTPRequest
         let bodyLength: Int?
         do {
-            request = try HTTPRequest(checking: head, secure: isSecure)
-            bodyLength = try HTTPRequest.bodyLength(head, limit: limits.maximumBodySize)
+            request = try HTTPRequest(checking: head, fields, secure: isSecure)
+            bodyLength = try HTTPRequest.bodyLength(fields, limit: limits.maximumBodySize)
         } catch {
             return refuse(error, head, now)
         }
@@ -302,6 +303,7 @@ struct RequestMachine {
         let current = RequestInProgress(
             number: nextNumber,
             head: head,
+            fields: fields,
             method: request.method,
             bodyLength: bodyLength,
             isDraining: isDraining

@@ -75,18 +75,35 @@ extension HubEndpoints {
     /// - Throws: ``/Plinth/HTTPError`` for a refusal; ``AuthorizerFailure`` for any other error of the authorizer;
     ///   `CancellationError` if the client has left.
     func grant(_ request: Request) async throws -> HubGrant {
+        if let grant = try grantNow(request) { return grant }
+        return try await grantLater(request)
+    }
+
+    /// As ``grant(_:)``, without waiting; nil if the decision has to wait, for ``grantLater(_:)``.
+    func grantNow(_ request: Request) throws -> HubGrant? {
         guard let authorizer else { return .everything() }
         do {
-            if let grant = try authorizer.grantNow(for: request) { return grant }
-            return try await authorizer.grant(for: request)
-        } catch let error as HTTPError {
-            throw error
+            return try authorizer.grantNow(for: request)
         } catch {
-            // By the task, not by the error: what the authorizer waited for may fail because the client has left.
-            if Task.isCancelled { throw CancellationError() }
-            request.logger.error("the hub's authorizer failed", metadata: ["error": "\(error)"])
-            throw AuthorizerFailure()
+            throw failure(error, request)
         }
+    }
+
+    func grantLater(_ request: Request) async throws -> HubGrant {
+        guard let authorizer else { return .everything() }
+        do {
+            return try await authorizer.grant(for: request)
+        } catch {
+            throw failure(error, request)
+        }
+    }
+
+    private func failure(_ error: any Error, _ request: Request) -> any Error {
+        if error is HTTPError { return error }
+        // By the task, not by the error: what the authorizer waited for may fail because the client has left.
+        if Task.isCancelled { return CancellationError() }
+        request.logger.error("the hub's authorizer failed", metadata: ["error": "\(error)"])
+        return AuthorizerFailure()
     }
 }
 

@@ -6,30 +6,72 @@ import Plinth
 import PlinthHub
 
 extension HubEndpoints {
-    func publish(_ request: Request) async throws -> Response {
-        let topic = try topic(request)
-        let type = try eventType(request.queryParameters["type"])
-        let retry = try retryTime(request.queryParameters["retry"])
+    /// What a request publishes besides its body.
+    private struct Publication {
+        let topic: Topic
+        let type: String?
+        let retry: Duration?
+    }
+
+    func publish(_ request: Request) throws -> Answer {
+        let query = request.queryParameters
+        let publication = Publication(
+            topic: try topic(request),
+            type: try eventType(query["type"]),
+            retry: try retryTime(query["retry"])
+        )
         guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
-        _ = try await grant(request)
-        if request.isEventStream { return try await publishAll(request, topic) }
-        let bytes = try await request.body.collect(upTo: maximumEventSize)
-        guard let data = String(validating: bytes, as: UTF8.self) else {
-            throw HTTPError(.badRequest, .badField, "the body is not valid UTF-8, which an event's data must be")
+        guard try grantNow(request) != nil else {
+            return .later {
+                _ = try await grantLater(request)
+                return try await publish(publication, request)
+            }
         }
-        let event: ServerSentEvent
-        do {
-            event = try ServerSentEvent(type: type, data: data, retry: retry)
-        } catch {
-            throw HTTPError(.badRequest, .badField, "\(error)")
+        guard !request.isEventStream, let bytes = try request.body.collectNow(upTo: maximumEventSize) else {
+            return .later { try await publish(publication, request) }
         }
-        let id: EventID
+        let event = try event(publication, bytes)
         do {
-            id = try await service.hub.publish(event, to: topic)
+            if let ids = try service.hub.publishNow([event]) { return .now(published(ids)) }
         } catch {
             throw try refusal(error, request)
         }
-        return .json("{\"id\":\(JSONString.quoted(id.description))}", status: .created)
+        return .later { try await publish(event, request) }
+    }
+
+    private func publish(_ publication: Publication, _ request: Request) async throws -> Response {
+        if request.isEventStream { return try await publishAll(request, publication.topic) }
+        let bytes = try await request.body.collect(upTo: maximumEventSize)
+        return try await publish(try event(publication, bytes), request)
+    }
+
+    private func publish(_ event: NewEvent, _ request: Request) async throws -> Response {
+        do {
+            return published(try await service.hub.publish([event]))
+        } catch {
+            throw try refusal(error, request)
+        }
+    }
+
+    private func published(_ ids: [PlinthHub.EventID]) -> Response {
+        var json: [UInt8] = []
+        json.reserveCapacity(48)
+        json.append(contentsOf: "{\"id\":\"".utf8)
+        if let id = ids.first { JSONString.appendEscaped(id.utf8.span, to: &json) }
+        json.append(contentsOf: "\"}\n".utf8)
+        return .json(utf8: json, status: .created)
+    }
+
+    private func event(_ publication: Publication, _ bytes: [UInt8]) throws -> NewEvent {
+        guard let data = String(validating: bytes, as: UTF8.self) else {
+            throw HTTPError(.badRequest, .badField, "the body is not valid UTF-8, which an event's data must be")
+        }
+        do {
+            let event = try ServerSentEvent(type: publication.type, data: data, retry: publication.retry)
+            return NewEvent(event, topics: [publication.topic])
+        } catch {
+            throw HTTPError(.badRequest, .badField, "\(error)")
+        }
     }
 
     /// Why events were not published.
@@ -99,7 +141,13 @@ extension HubEndpoints {
 
 extension Request {
     /// Whether the body is an event stream.
-    fileprivate var isEventStream: Bool { MediaType(headers.value(of: .contentType))?.isEventStream ?? false }
+    fileprivate var isEventStream: Bool {
+        // Most publishers send a shorter type, such as `text/plain` or `application/json`, which need not be parsed.
+        guard let type = headers.value(of: .contentType), type.utf8.count >= "text/event-stream".utf8.count else {
+            return false
+        }
+        return MediaType(type)?.isEventStream ?? false
+    }
 }
 
 #endif

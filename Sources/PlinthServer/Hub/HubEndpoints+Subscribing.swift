@@ -6,14 +6,12 @@ import Plinth
 import PlinthHub
 
 extension HubEndpoints {
-    func subscribe(_ request: Request) async throws -> Response {
-        let selection = Selection([.exact(try topic(request))])
-        return try await stream(request, selection, try await streamGrant(request), namesTopic: false)
+    func subscribe(_ request: Request) throws -> Answer {
+        try stream(request, Selection([.exact(try topic(request))]), namesTopic: false)
     }
 
-    func subscribeToSeveral(_ request: Request) async throws -> Response {
-        let selection = Selection(try selectors(request.queryParameters, "?"))
-        return try await stream(request, selection, try await streamGrant(request), namesTopic: true)
+    func subscribeToSeveral(_ request: Request) throws -> Answer {
+        try stream(request, Selection(try selectors(request.queryParameters, "?")), namesTopic: true)
     }
 
     /// The most bytes of a subscription's form: 64 KiB.
@@ -51,7 +49,7 @@ extension HubEndpoints {
         guard request.admitsEventStream else {
             throw HTTPError(.notAcceptable, .notAcceptable, "the response is an event stream, which `Accept` excludes")
         }
-        guard let grant = try await streamGrant(request) else { return comeBackLater }
+        guard let grant = try await streamGrant({ try await grant(request) }) else { return comeBackLater }
         let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
         let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
         let selection = Selection(try selectors(form, ""))
@@ -83,6 +81,26 @@ extension HubEndpoints {
         return selectors
     }
 
+    private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) throws -> Answer {
+        do {
+            guard let grant = try grantNow(request) else {
+                return .later {
+                    let grant = try await streamGrant { try await grantLater(request) }
+                    return try await stream(request, selection, grant, namesTopic: namesTopic)
+                }
+            }
+            guard let permit = service.limit.take() else { return .now(comeBackLater) }
+            let start = start(request, FormParameters())
+            let admitted = { @Sendable (located: LocatedStart) -> Response in
+                admit(selection, start, located, grant, permit, namesTopic: namesTopic)
+            }
+            if let located = service.hub.locateNow(start) { return .now(admitted(located)) }
+            return .later { admitted(try await service.hub.locate(start)) }
+        } catch is AuthorizerFailure {
+            return .now(comeBackLater)
+        }
+    }
+
     private func stream(
         _ request: Request,
         _ selection: Selection,
@@ -92,10 +110,28 @@ extension HubEndpoints {
     ) async throws -> Response {
         guard let grant, let permit = service.limit.take() else { return comeBackLater }
         let start = start(request, form)
+        return admit(
+            selection,
+            start,
+            try await service.hub.locate(start),
+            grant,
+            permit,
+            namesTopic: namesTopic
+        )
+    }
+
+    private func admit(
+        _ selection: Selection,
+        _ start: StreamStart,
+        _ located: LocatedStart,
+        _ grant: HubGrant,
+        _ permit: StreamPermit,
+        namesTopic: Bool
+    ) -> Response {
         let stream = AdmittedStream(
             selection: selection,
             start: start,
-            located: try await service.hub.locate(start),
+            located: located,
             form: StreamForm(isChunked: false, namesTopic: namesTopic),
             attachment: grant.attachment,
             permit: permit
@@ -125,9 +161,9 @@ extension HubEndpoints {
     private static let malformed = EventID(trusted: Array("#malformed".utf8))
 
     /// The grant of a subscription; nil if the authorizer failed.
-    private func streamGrant(_ request: Request) async throws -> HubGrant? {
+    private func streamGrant(_ decide: () async throws -> HubGrant) async throws -> HubGrant? {
         do {
-            return try await grant(request)
+            return try await decide()
         } catch is AuthorizerFailure {
             return nil
         }

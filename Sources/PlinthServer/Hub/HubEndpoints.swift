@@ -74,9 +74,9 @@ public struct HubEndpoints: Sendable {
     /// - Returns: The routes, for a ``/Plinth/Routes``.
     public func routes(_ prefix: String = "") -> [Route] {
         Route.group(prefix, interceptors: [.hubErrors]) {
-            Route.post("/topics/*topic", name: "\(prefix)/topics/ publish") { try await publish($0) }
-            Route.get("/topics/*topic", name: "\(prefix)/topics/ subscribe") { try await subscribe($0) }
-            Route.get("/topics", name: "\(prefix)/topics subscribe to several") { try await subscribeToSeveral($0) }
+            Self.answered(.post, "/topics/*topic", "\(prefix)/topics/ publish") { try publish($0) }
+            Self.answered(.get, "/topics/*topic", "\(prefix)/topics/ subscribe") { try subscribe($0) }
+            Self.answered(.get, "/topics", "\(prefix)/topics subscribe to several") { try subscribeToSeveral($0) }
             Route.post("/topics", name: "\(prefix)/topics subscribe by a form") { try await subscribeByForm($0) }
             Route.delete("/topics/*topic", name: "\(prefix)/topics/ purge") { try await purge($0) }
             Route.get("/status", name: "\(prefix)/status") { try await status($0) }
@@ -84,6 +84,16 @@ public struct HubEndpoints: Sendable {
             Self.otherMethods("/topics", prefix, "GET, HEAD, OPTIONS, POST")
             Self.otherMethods("/status", prefix, "GET, HEAD, OPTIONS")
         } + page(prefix)
+    }
+
+    /// A route whose requests are mostly answered without waiting.
+    private static func answered(
+        _ method: HTTPRequest.Method,
+        _ path: String,
+        _ name: String,
+        _ answer: @escaping @Sendable (Request) throws -> Answer
+    ) -> Route {
+        .on(method, path, Interceptor.answering(name, answer), name: name)
     }
 
     /// Handles all other methods of a path like the router, but in JSON.

@@ -26,12 +26,17 @@ extension HubStatus {
 extension Response {
     /// A JSON response.
     static func json(_ text: String, status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status,
-            headers: [.contentType: "application/json", .cacheControl: "no-store", .xContentTypeOptions: "nosniff"],
-            body: .string(text + "\n")
-        )
+        json(utf8: Array((text + "\n").utf8), status: status)
     }
+
+    /// A JSON response of bytes that end with a line end.
+    static func json(utf8 bytes: [UInt8], status: HTTPResponse.Status) -> Response {
+        Response(status: status, headers: jsonFields, body: .bytes(bytes))
+    }
+
+    private static let jsonFields: HTTPFields = [
+        .contentType: "application/json", .cacheControl: "no-store", .xContentTypeOptions: "nosniff",
+    ]
 }
 
 #endif

@@ -10,23 +10,23 @@ import Plinth
 
 extension HTTPRequest {
     /// Creates the request of a parsed head; throws if it breaks a rule that the parser does not check.
-    init(checking head: HTTPRequestHead, secure: Bool) throws(HTTPError) {
-        let hosts = head.headers["host"]
-        if hosts.count > 1 { throw HTTPError(.badRequest, "the request has \(hosts.count) Host fields; send one") }
-        // RFC 9112, section 3.2: a server must refuse an HTTP/1.1 request without it.
-        if head.version == .http1_1, hosts.isEmpty {
+    init(checking head: HTTPRequestHead, _ fields: FramingFields, secure: Bool) throws(HTTPError) {
+        let host = fields.host
+        if host.count > 1 { throw HTTPError(.badRequest, "the request has \(host.count) Host fields; send one") }
+        if let host = host.first {
+            try HTTPAuthority.check(host[...], in: "the Host field")
+        } else if head.version == .http1_1 {
+            // RFC 9112, section 3.2: a server must refuse an HTTP/1.1 request without it.
             throw HTTPError(.badRequest, "the request has no Host field; HTTP/1.1 requires it")
         }
-        for host in hosts { try HTTPAuthority.check(host[...], in: "the Host field") }
-        if head.headers.contains(name: "content-length"), head.headers.contains(name: "transfer-encoding") {
+        if fields.contentLength.count > 0, fields.transferEncoding.count > 0 {
             // RFC 9112, section 6.1: a sign of request smuggling.
             throw HTTPError(.badRequest, "the request has both Content-Length and Transfer-Encoding; send one")
         }
-        let encodings = head.headers["transfer-encoding"]
-        if !encodings.isEmpty {
+        if let encoding = fields.transferEncoding.first {
             // RFC 9112, section 6.1: its framing is faulty, since HTTP/1.0 has no such thing.
             if head.version == .http1_0 { throw HTTPError(.badRequest, "HTTP/1.0 has no Transfer-Encoding") }
-            guard encodings.count == 1, encodings[0].lowercased() == "chunked" else {
+            guard fields.transferEncoding.count == 1, encoding.lowercased() == "chunked" else {
                 throw HTTPError(.notImplemented, "the transfer encoding of the request is not known here; use chunked")
             }
         }
@@ -41,7 +41,7 @@ extension HTTPRequest {
             method: method,
             scheme: secure ? "https" : "http",
             // RFC 9112, section 3.2.2: with a target in absolute form, the Host field is ignored.
-            authority: target.authority ?? hosts.first,
+            authority: target.authority ?? host.first,
             path: target.path,
             headerFields: HTTPFields(head.headers, splitCookie: false)
         )
@@ -50,11 +50,10 @@ extension HTTPRequest {
     /// The length of the body that a head announces; nil if it announces none.
     ///
     /// A body above the limit is refused before it is read.
-    static func bodyLength(_ head: HTTPRequestHead, limit: Int) throws(HTTPError) -> Int? {
-        let lengths = head.headers["content-length"]
-        guard let text = lengths.first else { return nil }
+    static func bodyLength(_ fields: FramingFields, limit: Int) throws(HTTPError) -> Int? {
+        guard let text = fields.contentLength.first else { return nil }
         let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
-        guard lengths.count == 1, !text.isEmpty, text.utf8.allSatisfy({ digits.contains($0) }) else {
+        guard fields.contentLength.count == 1, !text.isEmpty, text.utf8.allSatisfy({ digits.contains($0) }) else {
             throw HTTPError(.badRequest, "the Content-Length of the request is not a number")
         }
         // Digits that do not fit are too many bytes as well.
@@ -108,6 +107,7 @@ enum HTTPAuthority {
     }
 
     static func isValid(_ text: Substring) -> Bool {
+        if isPlain(text) { return true }
         var host = text
         if text.utf8.first == UInt8(ascii: "[") {
             guard let end = text.utf8.firstIndex(of: UInt8(ascii: "]")) else { return false }
@@ -120,6 +120,18 @@ enum HTTPAuthority {
             host = text[..<colon]
         }
         return isName(host)
+    }
+
+    /// Whether this is a name or an IPv4 address without escapes, perhaps with a port of up to four digits, as nearly
+    /// all are: found in one pass over the bytes.
+    private static func isPlain(_ text: Substring) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            let host = bytes.prefix { isNameByte($0) }
+            let port = bytes[host.endIndex...].dropFirst()
+            return host.count == bytes.count
+                || (bytes[host.endIndex] == UInt8(ascii: ":") && port.count < 5 && port.allSatisfy { isDigit($0) })
+        }
     }
 
     /// Digits, or none at all.

@@ -154,6 +154,18 @@ final class RequestBodyStream: RequestBodyConnection {
         case wait
     }
 
+    func restNow() throws -> [UInt8]? {
+        try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            if state.isLost { throw CancellationError() }
+            guard state.isEnded else { return nil }
+            // Nothing is left to ask for.
+            state.hasAsked = true
+            state.isPaused = false
+            return Self.take(&state) ?? []
+        }
+    }
+
     func next() async throws -> [UInt8]? {
         // Most bodies have arrived completely by the first read.
         switch take(nil) {

@@ -5,38 +5,28 @@
 import NIOCore
 import Plinth
 
-/// What the task of a request can request from its connection.
-///
-/// Each call hops to the connection's event loop.
-protocol ConnectionCommands: Sendable {
-    /// Writes the head of a response; the body follows piece by piece, or the stream starts.
-    func begin(_ response: Response, length: Int?, route: RouteIdentity?) async throws
-    /// Writes the head of a response whose body something else sends.
-    ///
-    /// Does not wait, since the request's task has nothing left to do.
-    func handOff(_ response: Response, route: RouteIdentity?)
-    /// Writes a piece of the body, and waits while the client does not keep up.
-    func write(_ bytes: [UInt8]) async throws
-    /// Ends the response that was begun.
-    func end()
-    /// Writes a whole response at once.
-    func respond(_ response: Response, _ bytes: [UInt8])
-    /// Closes the connection, so that the client does not take the response for complete.
-    func abort()
-}
-
 /// One request on a server's connection: runs the chain, then sends the response.
-struct ServerExchange: Exchange {
-    let commands: any ConnectionCommands
-    let server: ServerContext
+final class ServerExchange: Exchange {
+    private let handler: NIOLoopBound<RequestHandler>
+    private let eventLoop: any EventLoop
+    /// Identifies the request on its connection.
+    private let number: UInt64
+    private let server: ServerContext
+
+    /// Creates the exchange of the request that a handler has begun, on its event loop.
+    init(_ handler: RequestHandler, number: UInt64) {
+        self.handler = NIOLoopBound(handler, eventLoop: handler.loop.eventLoop)
+        self.eventLoop = handler.loop.eventLoop
+        self.number = number
+        self.server = handler.server
+    }
 
     func sendHead(_ response: Response, for request: Request) async throws {
         switch response.body.storage {
-        case .bytes(let bytes): try await commands.begin(response, length: bytes.count, route: request.route)
-        case .writer(let length, _): try await commands.begin(response, length: length, route: request.route)
-        case .file(let file):
-            try await commands.begin(response, length: try OpenedFile(file).length, route: request.route)
-        case .eventStream, .handedOff: try await commands.begin(response, length: nil, route: request.route)
+        case .bytes(let bytes): try await begin(response, bytes.count, request.route)
+        case .writer(let length, _): try await begin(response, length, request.route)
+        case .file(let file): try await begin(response, try OpenedFile(file).length, request.route)
+        case .eventStream, .handedOff: try await begin(response, nil, request.route)
         }
     }
 
@@ -46,10 +36,48 @@ struct ServerExchange: Exchange {
     /// show.
     private static let pieceSize = 64 * 1024
 
-    /// Runs a request, which counts as an activity already, from its head to the end of its response.
-    func run(_ request: Request) async {
+    /// Runs the stages up to the first that has to wait, and sends a response that needs no waiting, on the event loop.
+    ///
+    /// - Returns: What is left, for ``run(_:_:)``; nil if nothing is.
+    func runNow(_ request: Request) -> ChainRun? {
+        var run = server.chain.start(request, on: self)
+        guard run.isOver else { return run }
+        return sendNow(run.outcome(), of: request) ? nil : run
+    }
+
+    /// Runs a request that counts as an activity to the end of its response.
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - rest: What ``runNow(_:)`` left; nil if it was not called.
+    func run(_ request: Request, _ rest: ChainRun?) async {
         defer { server.activities.leave() }
-        let outcome = await server.chain.execute(request, on: self)
+        await send(await server.chain.finish(rest ?? server.chain.start(request, on: self)), of: request)
+    }
+
+    private func sendNow(_ outcome: Chain.Outcome, of request: Request) -> Bool {
+        let response = outcome.response
+        guard !outcome.isHeadSent, response.status.code >= 200 else { return false }
+        let hasBody = request.method != .head && !response.forbidsBody
+        switch response.body.storage {
+        case .bytes(let bytes) where bytes.count <= Self.pieceSize || !hasBody:
+            handler.value.respond(response, bytes, number)
+        case .eventStream(let stream) where hasBody:
+            do {
+                try handler.value.begin(response, length: nil, route: outcome.request.route, number)
+            } catch {
+                stream.abandon(.clientClosed)
+                handler.value.abort(number)
+            }
+        case .handedOff where hasBody:
+            handOff(response, outcome)
+        default:
+            return false
+        }
+        return true
+    }
+
+    private func send(_ outcome: Chain.Outcome, of request: Request) async {
         var response = outcome.response
         if !outcome.isHeadSent, response.status.code < 200 {
             request.logger.error(
@@ -64,22 +92,22 @@ struct ServerExchange: Exchange {
             switch response.body.storage {
             case .bytes(let bytes):
                 if !outcome.isHeadSent, bytes.count <= Self.pieceSize || !hasBody {
-                    commands.respond(response, bytes)
+                    respond(response, bytes)
                 } else {
-                    if !outcome.isHeadSent { try await begin(response, bytes.count, outcome) }
+                    if !outcome.isHeadSent { try await begin(response, bytes.count, outcome.request.route) }
                     if hasBody { try await write(bytes) }
-                    commands.end()
+                    end()
                 }
             case .file(let file):
                 try await send(file, response, outcome, request, hasBody: hasBody)
             case .writer(let length, let write):
-                if !outcome.isHeadSent { try await begin(response, length, outcome) }
-                if hasBody { try await write(BodyWriter(self.write)) }
-                commands.end()
+                if !outcome.isHeadSent { try await begin(response, length, outcome.request.route) }
+                if hasBody { try await write(BodyWriter { try await self.write($0) }) }
+                end()
             case .eventStream(let stream):
                 if !outcome.isHeadSent {
                     do {
-                        try await begin(response, nil, outcome)
+                        try await begin(response, nil, outcome.request.route)
                     } catch {
                         stream.abandon(.clientClosed)
                         throw error
@@ -88,14 +116,14 @@ struct ServerExchange: Exchange {
                 // With a body, the stream continues on its own.
                 if !hasBody {
                     stream.abandon(.applicationClosed)
-                    commands.end()
+                    end()
                 }
             case .handedOff:
                 if !outcome.isHeadSent {
-                    if hasBody { return commands.handOff(response, route: outcome.request.route) }
-                    try await begin(response, nil, outcome)
+                    if hasBody { return perform { [response] in self.handOff(response, outcome) } }
+                    try await begin(response, nil, outcome.request.route)
                 }
-                if !hasBody { commands.end() }
+                if !hasBody { end() }
             }
         } catch {
             if !(error is CancellationError) {
@@ -104,19 +132,8 @@ struct ServerExchange: Exchange {
                     metadata: ["request-id": "\(request.id)", "error": "\(error)"]
                 )
             }
-            commands.abort()
+            perform { self.handler.value.abort(self.number) }
         }
-    }
-
-    private func write(_ bytes: [UInt8]) async throws {
-        guard bytes.count > Self.pieceSize else { return try await commands.write(bytes) }
-        for start in stride(from: 0, to: bytes.count, by: Self.pieceSize) {
-            try await commands.write(Array(bytes[start..<min(start + Self.pieceSize, bytes.count)]))
-        }
-    }
-
-    private func begin(_ response: Response, _ length: Int?, _ outcome: Chain.Outcome) async throws {
-        try await commands.begin(response, length: length, route: outcome.request.route)
     }
 
     private func send(
@@ -135,14 +152,59 @@ struct ServerExchange: Exchange {
                 metadata: ["request-id": "\(request.id)", "error": "\(error)"]
             )
             let failed = HTTPError(.internalServerError).response
-            if case .bytes(let bytes) = failed.body.storage { commands.respond(failed, bytes) }
+            if case .bytes(let bytes) = failed.body.storage { respond(failed, bytes) }
             return
         }
-        if !outcome.isHeadSent { try await begin(response, file.length, outcome) }
+        if !outcome.isHeadSent { try await begin(response, file.length, outcome.request.route) }
         if hasBody {
-            while let piece = try await file.next(on: server.threadPool) { try await commands.write(piece) }
+            while let piece = try await file.next(on: server.threadPool) { try await write(piece) }
         }
-        commands.end()
+        end()
+    }
+
+    // MARK: - On the event loop, from the request's task
+
+    /// Writes the head of a response; the body follows piece by piece, or the stream starts.
+    private func begin(_ response: Response, _ length: Int?, _ route: RouteIdentity?) async throws {
+        if eventLoop.inEventLoop {
+            return try handler.value.begin(response, length: length, route: route, number)
+        }
+        try await eventLoop.submit {
+            try self.handler.value.begin(response, length: length, route: route, self.number)
+        }.get()
+    }
+
+    /// Writes the head of a response whose body something else sends.
+    ///
+    /// The task does not wait for it, since it has nothing left to do.
+    private func handOff(_ response: Response, _ outcome: Chain.Outcome) {
+        // It fails only if the connection is gone; then there is nothing to serve.
+        try? handler.value.begin(response, length: nil, route: outcome.request.route, number)
+    }
+
+    /// Writes a part of the body piece by piece, each once the client keeps up.
+    private func write(_ bytes: [UInt8]) async throws {
+        for start in stride(from: 0, to: max(1, bytes.count), by: Self.pieceSize) {
+            let isWhole = bytes.count <= Self.pieceSize
+            let piece = isWhole ? bytes : Array(bytes[start..<min(start + Self.pieceSize, bytes.count)])
+            try await withCheckedThrowingContinuation { continuation in
+                perform { self.handler.value.write(piece, self.number, continuation) }
+            }
+        }
+    }
+
+    /// Ends the response that was begun.
+    private func end() {
+        perform { self.handler.value.end(self.number) }
+    }
+
+    /// Writes a whole response at once.
+    private func respond(_ response: Response, _ bytes: [UInt8]) {
+        perform { self.handler.value.respond(response, bytes, self.number) }
+    }
+
+    private func perform(_ command: @escaping @Sendable () -> Void) {
+        if eventLoop.inEventLoop { command() } else { eventLoop.execute(command) }
     }
 }
 

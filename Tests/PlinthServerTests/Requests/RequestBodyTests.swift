@@ -114,6 +114,8 @@ struct RequestBodyTests {
             return try await iterator.next()
         }
 
+        func restNow() throws -> [UInt8]? { nil }
+
         func mayPause(for limit: Duration?) { body.mayPause(for: limit) }
     }
 
