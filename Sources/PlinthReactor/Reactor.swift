@@ -18,6 +18,12 @@ package final class Reactor: DeliveryGroup {
     let logger: Logger
     let poller: Poller
     let state: Mutex<ReactorState>
+    private let currentTurn: CurrentTurn
+
+    /// Returns what runs a closure at the end of the calling thread's turn; nil if the thread has no turns.
+    ///
+    /// A turn handles everything that has happened since the one before, and does not wait, as an event loop's does.
+    package typealias CurrentTurn = @Sendable () -> (@Sendable (@escaping @Sendable () -> Void) -> Void)?
 
     /// Creates a reactor; ``start()`` starts its thread.
     ///
@@ -26,14 +32,18 @@ package final class Reactor: DeliveryGroup {
     ///   - options: The options of all streams.
     ///   - head: A position in history: all events after it are passed to ``enqueue(_:)``.
     ///   - logger: Receives failures.
+    ///   - currentTurn: Postpones wake-ups of the reactor's thread, so that it is woken once for all events that a turn
+    ///     publishes. Default: none has turns.
     /// - Throws: ``ReactorError`` if the system has no descriptors left.
     package init(
         history: any History,
         options: StreamOptions,
         head: Position,
-        logger: Logger
+        logger: Logger,
+        currentTurn: @escaping CurrentTurn = { nil }
     ) throws(ReactorError) {
         self.logger = logger
+        self.currentTurn = currentTurn
         state = Mutex(ReactorState(ReactorState.Plan(history: history, options: options, head: head)))
         poller = try Poller.open()
     }
@@ -63,7 +73,12 @@ package final class Reactor: DeliveryGroup {
     }
 
     package func enqueue(_ entries: [HistoryEntry]) {
-        if state.withLock({ $0.add(entries) }) { poller.wake() }
+        let atEnd = currentTurn()
+        guard state.withLock({ $0.add(entries, isPostponed: atEnd != nil) }) else { return }
+        guard let atEnd else { return poller.wake() }
+        atEnd { [self] in
+            if state.withLock({ $0.keepPromise() }) { poller.wake() }
+        }
     }
 
     /// Takes ownership of a connected socket whose response head has been written.

@@ -60,6 +60,8 @@ struct ReactorState {
     var isDraining = false
     /// Whether the thread checks ``work`` before it next waits, and so need not be woken.
     private var isAwake = true
+    /// Whether the thread will be woken for entries at the end of a publisher's turn.
+    private var isPromised = false
     private var work = Work()
     /// Sockets handed off whose owners have not been notified of their end.
     private(set) var open = 0
@@ -113,10 +115,22 @@ struct ReactorState {
 
     // MARK: - From other threads; each returns whether to wake the thread
 
-    mutating func add(_ entries: [HistoryEntry]) -> Bool {
+    /// - Parameters:
+    ///   - entries: Events in order.
+    ///   - isPostponed: Whether the caller wakes the thread later, if ``keepPromise()`` then still says so.
+    mutating func add(_ entries: [HistoryEntry], isPostponed: Bool) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
         work.entries.add(entries)
-        return wakes()
+        guard isPostponed else { return wakes() }
+        guard !isAwake, !isPromised else { return false }
+        isPromised = true
+        return true
+    }
+
+    /// Whether the thread still has to be woken for what was added: other work may have woken it.
+    mutating func keepPromise() -> Bool {
+        isPromised = false
+        return !work.isEmpty && wakes()
     }
 
     /// - Returns: Nil if the socket is refused.

@@ -93,9 +93,9 @@ package struct ChainRun: Sendable {
             }
         case .leave:
             switch interceptor.leave {
-            case .immediate(let stage): try stage(&context)
+            case .immediate(let stage): return try stage(&context)
             case .waiting(let stage): return stage
-            case nil: break
+            case nil: return nil
             }
         case .error:
             guard let failure else { return nil }
@@ -105,8 +105,8 @@ package struct ChainRun: Sendable {
             // Passed on.
             case nil: throw failure
             }
+            return nil
         }
-        return nil
     }
 
     /// Takes note of how a stage ended.

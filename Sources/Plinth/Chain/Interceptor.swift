@@ -29,6 +29,9 @@ public struct Interceptor: Sendable {
     /// An ``ErrorStage`` that does not wait.
     public typealias ImmediateErrorStage = @Sendable (inout Context, ChainError) throws -> Void
 
+    /// A stage that does not wait; it returns what has to, if anything.
+    typealias DecidingStage = @Sendable (inout Context) throws -> Stage?
+
     /// A stage, by how it runs.
     enum Form<Immediate: Sendable, Waiting: Sendable>: Sendable {
         case immediate(Immediate)
@@ -38,14 +41,14 @@ public struct Interceptor: Sendable {
     /// The stages, shared by all copies: a chain copies its interceptors for each request.
     private final class Stages: Sendable {
         let name: String
-        let enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>?
-        let leave: Form<ImmediateStage, Stage>?
+        let enter: Form<DecidingStage, Stage>?
+        let leave: Form<DecidingStage, Stage>?
         let error: Form<ImmediateErrorStage, ErrorStage>?
 
         init(
             _ name: String,
-            _ enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>?,
-            _ leave: Form<ImmediateStage, Stage>?,
+            _ enter: Form<DecidingStage, Stage>?,
+            _ leave: Form<DecidingStage, Stage>?,
             _ error: Form<ImmediateErrorStage, ErrorStage>?
         ) {
             self.name = name
@@ -59,10 +62,10 @@ public struct Interceptor: Sendable {
 
     /// The name in logs, traces and error messages.
     public var name: String { stages.name }
-    /// What runs on the way in; an immediate stage may return what has to wait.
-    var enter: Form<@Sendable (inout Context) throws -> Stage?, Stage>? { stages.enter }
+    /// What runs on the way in.
+    var enter: Form<DecidingStage, Stage>? { stages.enter }
     /// What runs on the way out.
-    var leave: Form<ImmediateStage, Stage>? { stages.leave }
+    var leave: Form<DecidingStage, Stage>? { stages.leave }
     /// What runs on the way out while an error is unhandled.
     var error: Form<ImmediateErrorStage, ErrorStage>? { stages.error }
 
@@ -93,15 +96,22 @@ public struct Interceptor: Sendable {
     ) {
         stages = Stages(
             name,
-            enter.map { stage in
-                .immediate { context in
-                    try stage(&context)
-                    return nil
-                }
-            },
-            leave.map { .immediate($0) },
+            enter.map { .immediate(Self.deciding($0)) },
+            leave.map { .immediate(Self.deciding($0)) },
             error.map { .immediate($0) }
         )
+    }
+
+    private static func deciding(_ stage: @escaping ImmediateStage) -> DecidingStage {
+        { context in
+            try stage(&context)
+            return nil
+        }
+    }
+
+    /// Creates an interceptor whose stages decide for each request whether they have to wait.
+    init(deciding name: String, enter: DecidingStage? = nil, leave: DecidingStage? = nil) {
+        stages = Stages(name, enter.map { .immediate($0) }, leave.map { .immediate($0) }, nil)
     }
 
     /// Creates a handler: the last interceptor, which answers the request.
@@ -155,11 +165,6 @@ public struct Interceptor: Sendable {
                 }
             }
         )
-    }
-
-    /// Creates an interceptor whose `enter` stage decides whether it has to wait.
-    init(deciding name: String, enter: @escaping @Sendable (inout Context) throws -> Stage?) {
-        stages = Stages(name, .immediate(enter), nil, nil)
     }
 }
 

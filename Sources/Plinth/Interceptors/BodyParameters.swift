@@ -15,18 +15,25 @@ extension Interceptor {
     /// - Returns: The interceptor `body-parameters`.
     public static func bodyParameters(limit: Int = 1_048_576, count: Int = 1_000) -> Interceptor {
         Interceptor(
-            "body-parameters",
+            deciding: "body-parameters",
             enter: { context in
-                guard let type = MediaType(context.request.headers[.contentType]) else { return }
-                guard type.isForm || type.isJSON else { return }
-                let bytes = try await context.request.collectBody(upTo: limit)
-                context.request.body = RequestBody(bytes: bytes)
-                guard type.isForm else { return }
-                context.request.values[FormParametersKey.self] = try FormParameters(
-                    decoding: bytes,
-                    limit: count,
-                    place: "the form"
-                )
+                guard let type = MediaType(context.request.headers[.contentType]) else { return nil }
+                guard type.isForm || type.isJSON else { return nil }
+                let take = { @Sendable (bytes: [UInt8], context: inout Context) throws in
+                    context.request.body = RequestBody(bytes: bytes)
+                    guard type.isForm else { return }
+                    context.request.values[FormParametersKey.self] = try FormParameters(
+                        decoding: bytes,
+                        limit: count,
+                        place: "the form"
+                    )
+                }
+                try context.request.checkLength(upTo: limit)
+                if let bytes = try context.request.body.collectNow(upTo: limit) {
+                    try take(bytes, &context)
+                    return nil
+                }
+                return { try take(try await $0.request.body.collect(upTo: limit), &$0) }
             }
         )
     }
@@ -44,9 +51,13 @@ extension Request {
 
     /// Collects the body, rejecting it before reading if `Content-Length` exceeds the limit.
     package func collectBody(upTo limit: Int) async throws -> [UInt8] {
+        try checkLength(upTo: limit)
+        return try await body.collect(upTo: limit)
+    }
+
+    fileprivate func checkLength(upTo limit: Int) throws {
         if let length = headers[.contentLength].flatMap({ Int($0) }), length > limit {
             throw HTTPError.contentTooLarge(limit: limit)
         }
-        return try await body.collect(upTo: limit)
     }
 }

@@ -10,11 +10,27 @@ extension Interceptor {
     ///
     /// - Parameter respond: Returns the response, usually with status 404.
     /// - Returns: The interceptor.
-    public static func notFound(_ respond: @escaping @Sendable (Request) async throws -> Response) -> Interceptor {
+    @_disfavoredOverload
+    public static func notFound(_ respond: @escaping Route.Handler) -> Interceptor {
+        Interceptor(
+            deciding: "not-found",
+            leave: { context in
+                guard context.response == nil else { return nil }
+                return { $0.response = try await respond($0.request) }
+            }
+        )
+    }
+
+    /// Answers if no other interceptor set a response, without waiting; the compiler chooses it for closures without
+    /// `await`.
+    ///
+    /// - Parameter respond: Returns the response, usually with status 404.
+    /// - Returns: The interceptor.
+    public static func notFound(_ respond: @escaping Route.ImmediateHandler) -> Interceptor {
         Interceptor(
             "not-found",
             leave: { context in
-                if context.response == nil { context.response = try await respond(context.request) }
+                if context.response == nil { context.response = try respond(context.request) }
             }
         )
     }

@@ -11,6 +11,7 @@ import Darwin
 #endif
 public import Logging
 import NIOCore
+import NIOPosix
 import Plinth
 public import PlinthHub
 #if os(Linux)
@@ -321,7 +322,13 @@ public final class HubService: Service {
         (0..<configuration.reactors).compactMap { _ in
             do {
                 let reactor = try hub.add { head in
-                    try Reactor(history: hub.history, options: hub.options, head: head, logger: logger)
+                    try Reactor(
+                        history: hub.history,
+                        options: hub.options,
+                        head: head,
+                        logger: logger,
+                        currentTurn: Self.currentTurn
+                    )
                 }
                 do {
                     try reactor.start()
@@ -335,6 +342,13 @@ public final class HubService: Service {
                 return nil
             }
         }
+    }
+
+    /// Runs a closure when the event loop that this thread is has handled what it has read; nil on any other thread.
+    @Sendable
+    private static func currentTurn() -> (@Sendable (@escaping @Sendable () -> Void) -> Void)? {
+        guard let loop = MultiThreadedEventLoopGroup.currentEventLoop else { return nil }
+        return { loop.execute($0) }
     }
 
     private func takeGroups() -> (loops: [HubLoopGroup], reactors: [Reactor]) {

@@ -67,7 +67,8 @@ final class Fixture: Sendable {
         _ options: StreamOptions = StreamOptions(heartbeat: nil),
         limits: HistoryLimits = .defaultOfTopic,
         starts: Bool = true,
-        history: (MemoryHistory) -> any History = { $0 }
+        history: (MemoryHistory) -> any History = { $0 },
+        currentTurn: @escaping Reactor.CurrentTurn = { nil }
     ) async throws {
         let memory = MemoryHistory(topic: limits)
         var options = options
@@ -76,7 +77,8 @@ final class Fixture: Sendable {
             history: history(memory),
             options: options,
             head: .zero,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            currentTurn: currentTurn
         )
         let published = Published()
         _ = try await memory.open { entries in

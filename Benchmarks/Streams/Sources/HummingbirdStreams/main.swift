@@ -5,6 +5,7 @@
 //   GET /scoped, /topics/bench     writes events from an AsyncStream
 //   GET /ticker                    writes an event of 100 bytes per second, with an ID
 //   POST /publish, /topics/bench   sends the body as an event to every stream
+//   GET /answer                    is a small JSON answer
 // Arguments: the port, and the seconds after which it exits; then, for TLS with HTTP/1.1 and HTTP/2 by ALPN, the paths
 // of a certificate and its key.
 
@@ -87,6 +88,14 @@ for path in ["publish", "topics/bench"] as [RouterPath] {
         return Response(status: .noContent)
     }
 }
+
+/// A small JSON answer.
+struct Item: ResponseEncodable {
+    var id = 1
+    var name = "a name of some length"
+    var isOpen = true
+}
+router.get("answer") { _, _ in Item() }
 
 let arguments = CommandLine.arguments
 let port = arguments.count > 1 ? Int(arguments[1]) ?? 8932 : 8932

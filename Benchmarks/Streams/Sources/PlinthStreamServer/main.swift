@@ -6,8 +6,10 @@
 //   GET /ticker    a closure per stream sends an event of 100 bytes per second, with an ID, and sleeps on the stream's timer
 //   GET /sleeper   the same with Task.sleep
 //   POST /publish  sends the body as an event to every stream
-// Arguments: the port, and the seconds after which it exits.
+// Arguments: the port, and the seconds after which it exits; then, for requests in place of streams, `answers` or
+// `answers-in-place`: GET /answer is a small JSON answer through the default stack, on the thread pool or the event loops.
 
+import Foundation
 import Plinth
 import PlinthServer
 import Synchronization
@@ -101,13 +103,33 @@ let byPath = Interceptor(
     }
 )
 
+/// A small JSON answer, as Hummingbird's server sends it.
+struct Item: Encodable {
+    var id = 1
+    var name = "a name of some length"
+    var isOpen = true
+}
+let routes = try Routes {
+    Route.get("/answer") { _ in
+        Response(
+            headers: [.contentType: "application/json; charset=utf-8"],
+            body: .bytes(Array(try JSONEncoder().encode(Item())))
+        )
+    }
+}
+
 let port = CommandLine.arguments.count > 1 ? Int(CommandLine.arguments[1]) ?? 8931 : 8931
 let seconds = CommandLine.arguments.count > 2 ? Int(CommandLine.arguments[2]) ?? 600 : 600
+let kind = CommandLine.arguments.count > 3 ? CommandLine.arguments[3] : "streams"
 var logger = Logger(label: "bench")
 logger.logLevel = .warning
 let connector = Connector(
-    Chain([byPath]),
-    configuration: ConnectorConfiguration(addresses: [.tcp(port: port)], backlog: 4096),
+    kind == "streams" ? Chain([byPath]) : Chain.default(routes),
+    configuration: ConnectorConfiguration(
+        addresses: [.tcp(port: port)],
+        backlog: 4096,
+        runsRequestsOnEventLoops: kind == "answers-in-place"
+    ),
     logger: logger
 )
 try await withThrowingTaskGroup(of: Void.self) { group in
