@@ -52,28 +52,33 @@ extension Interceptor {
     ///
     /// A field that the response already has is kept, so that a handler can relax it for its page.
     public static func secureHeaders(_ headers: SecureHeaders = SecureHeaders()) -> Interceptor {
-        let fields: [(HTTPField.Name, String)] = [
+        let fields = [
             (.contentSecurityPolicy, headers.contentSecurityPolicy),
             (.xContentTypeOptions, headers.contentTypeOptions),
             (HTTPField.Name("X-Frame-Options"), headers.frameOptions),
             (HTTPField.Name("Referrer-Policy"), headers.referrerPolicy),
             (HTTPField.Name("Cross-Origin-Opener-Policy"), headers.crossOriginOpenerPolicy),
             (HTTPField.Name("Cross-Origin-Resource-Policy"), headers.crossOriginResourcePolicy),
-        ].compactMap { name, value in name.flatMap { name in value.map { (name, $0) } } }
+        ].compactMap { name, value in name.flatMap { name in value.map { HTTPField(name: name, value: $0) } } }
+        let transport = headers.strictTransportSecurity.map { HTTPField(name: .strictTransportSecurity, value: $0) }
         return Interceptor(
             "secure-headers",
             leave: { context in
                 guard !context.isResponseSent, context.response != nil else { return }
-                for (name, value) in fields where context.response?.headers.contains(name) == false {
-                    context.response?.headers[name] = value
-                }
-                if let transport = headers.strictTransportSecurity,
-                    headers.isTransportSecure || context.request.isSecure,
-                    context.response?.headers.contains(.strictTransportSecurity) == false
-                {
-                    context.response?.headers[.strictTransportSecurity] = transport
+                context.response?.headers.append(missing: fields)
+                if let transport, headers.isTransportSecure || context.request.isSecure {
+                    context.response?.headers.append(missing: [transport])
                 }
             }
         )
+    }
+}
+
+extension HTTPFields {
+    /// Appends fields, which have different names, except those whose name is there.
+    fileprivate mutating func append(missing fields: [HTTPField]) {
+        let given = count
+        reserveCapacity(given + fields.count)
+        for field in fields where !prefix(given).contains(where: { $0.name == field.name }) { append(field) }
     }
 }
