@@ -76,8 +76,8 @@ public struct ConnectorConfiguration: Sendable {
     /// Whether requests run on their connection's event loop instead of Swift's thread pool.
     ///
     /// This saves two thread switches for each request, and one that does not wait is answered in the read that brought
-    /// it. But a request that blocks or computes for long then delays all connections of its event loop. It suits
-    /// services whose requests do neither, such as a hub.
+    /// it, without a task (<doc:/Plinth/AnsweringAtOnce>). But a request that blocks or computes for long then delays all
+    /// connections of its event loop. It suits services whose requests do neither, such as a hub.
     ///
     /// Default: false.
     public var runsRequestsOnEventLoops: Bool
