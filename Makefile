@@ -36,7 +36,7 @@ browser:
 	@Scripts/swiftpm.sh Examples build
 	@Tests/BrowserTests/run.py --examples "$(SCRATCH)/debug"
 
-## make lint       checks formatting, documentation comments, and the guides' code blocks
+## make lint       checks formatting, documentation comments, the guides' code blocks, and the charts
 lint:
 	@Scripts/lint.sh
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Checks Swift formatting and documentation comments, license tags, and code blocks in documents.
+# Checks Swift formatting and documentation comments, license tags, code blocks in documents, and charts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,3 +23,4 @@ if [ -n "$untagged" ]; then
 fi
 
 Scripts/check-snippets.py
+Benchmarks/charts.py --check

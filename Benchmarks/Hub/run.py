@@ -6,7 +6,7 @@
 
 Builds all of them (release) and runs each scenario in interleaved rounds with a fresh server each time: the floor, then
 Plinth, then the others. Prints Markdown: first the median of each round's ratio to the floor, since the machine's speed
-changes between rounds; then medians. The raw figures go to SCRATCH/hub.json. Run on an otherwise idle machine.
+changes between rounds; then medians. The raw figures go to SCRATCH/hub.json, from which charts.py draws. Run on an otherwise idle machine.
 
 Scenario tls has two more floors: tlsfloor.c, over TLS and HTTP/1.1, and NIOFloor, the same through NIO's handlers, which also
 has HTTP/2. There hubload measures one process per server, of nginx its only worker.
@@ -210,6 +210,8 @@ def problem(text, server="plinth"):
 
 
 TICKS = os.sysconf("SC_CLK_TCK")
+with open("/proc/cpuinfo") as f:
+    CPU_NAME = re.search(r"model name\s*: (.*)|$", f.read())[1]
 
 
 def processes():
@@ -291,7 +293,8 @@ def record(scenario, variant, number, result):
     results.setdefault(scenario, {}).setdefault(variant, {})[number] = result
     say(f"round {number}: {scenario}: {variant}: {json.dumps(result)}")
     with open(os.path.join(scratch, "hub.json"), "w") as f:
-        json.dump({"rounds": a.rounds, "small": a.small, "results": results, "problems": problems + of_others}, f, indent=1)
+        json.dump({"cpu": CPU_NAME, "cores": os.cpu_count(), "rounds": a.rounds, "small": a.small, "results": results,
+                   "problems": problems + of_others}, f, indent=1)
     return result
 
 

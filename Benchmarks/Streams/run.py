@@ -5,9 +5,10 @@
     Benchmarks/Streams/run.py [--shared ../shared] [--streams 10000] [--seconds 20] [--rounds 3]
 
 Builds the servers (release) and sseload, runs each case in interleaved rounds with a fresh server each time, and prints
-medians as Markdown. Run on an otherwise idle machine. Every process that it starts has a time limit.
+medians as Markdown. The raw figures go to SCRATCH/streams.json, from which charts.py draws. Run on an otherwise idle
+machine. Every process that it starts has a time limit.
 """
-import argparse, json, os, signal, statistics, subprocess, sys, tempfile, time, urllib.request
+import argparse, json, os, re, signal, statistics, subprocess, sys, tempfile, time, urllib.request
 
 here = os.path.dirname(os.path.abspath(__file__))
 root = os.path.dirname(os.path.dirname(here))
@@ -86,6 +87,8 @@ def run(case, port):
             process.kill()
 
 
+with open("/proc/cpuinfo") as f:
+    cpu = re.search(r"model name\s*: (.*)|$", f.read())[1]
 results = {}
 port = 8940
 for number in range(a.rounds):
@@ -95,6 +98,9 @@ for number in range(a.rounds):
         port += 1
         r = run(case, port)
         results.setdefault(case[0], []).append(r)
+        with open(os.path.join(a.scratch, "streams.json"), "w") as f:
+            rounds = {name: dict(enumerate(rs, 1)) for name, rs in results.items()}
+            json.dump({"cpu": cpu, "cores": os.cpu_count(), "results": {"streams": rounds}}, f, indent=1)
         print(f"round {number + 1}: {case[0]}: {json.dumps(r)}", file=sys.stderr, flush=True)
 
 

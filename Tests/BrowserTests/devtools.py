@@ -162,7 +162,7 @@ class Page:
         };
     """
 
-    def __init__(self, browser, url, size=(1280, 800), dark=False, phone=False, context=None, script=""):
+    def __init__(self, browser, url, size=(1280, 800), dark=False, phone=False, scale=None, context=None, script=""):
         self.browser = browser
         self.errors = []
         self.events = []
@@ -176,7 +176,7 @@ class Page:
             self.call(f"{domain}.enable")
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            {"width": size[0], "height": size[1], "deviceScaleFactor": 2 if phone else 1, "mobile": phone},
+            {"width": size[0], "height": size[1], "deviceScaleFactor": scale or (2 if phone else 1), "mobile": phone},
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", {"features": [scheme]})

@@ -356,6 +356,23 @@ for _ in range(2): threading.Thread(target=run, args=(sys.argv[1], time.monotoni
                     self.assertGreaterEqual(min(heights), 44)
                 self.assertClean(page)
 
+    def test_the_picture_for_the_readme(self):
+        def price(n):
+            return json.dumps({"order": 7, "price": 12.5 + n, "currency": "EUR"})
+
+        self.watch("news")
+        self.watch("weather")
+        page = self.watch("orders/7", size=(1080, 600), scale=1.5)
+        for n in range(4):
+            self.publish("orders/7", price(n), type="price-changed")
+            self.publish("weather", f"{21.5 + n / 10}", type="reading")
+            self.publish("orders/12", "shipped")
+        self.publish("news", "Harbour reopens after the storm", type="headline")
+        page.wait("document.querySelectorAll('#list li').length == 4", "the topics are listed")
+        page.wait("document.querySelectorAll('#events li.event').length == 4", "the events are shown")
+        page.screenshot(self.output("hub-page.png"))
+        self.assertClean(page)
+
     def test_a_phone_goes_from_the_topics_to_one_and_back(self):
         self.publish("news", "1")
         page = self.open(self.server.url, size=(390, 844), phone=True)
