@@ -183,33 +183,14 @@ public final class Connector: Service {
             await AcceptNotice.add(to: channel, isLimited: configuration.maximumConnections != nil, logger: logger)
             didListen(index, BoundAddress(channel.localAddress))
         }
-        let bind: BindAddress
-        switch address.socket {
-        case .tcp(let host, let port): bind = .hostname(host, port: port)
-        case .unix(let path): bind = .unixDomainSocket(path: path)
-        case .inherited(let descriptor):
-            return InheritedListener(
-                descriptor: descriptor,
-                childChannel: childChannel,
-                group: group,
-                logger: logger,
-                maximumConnections: configuration.maximumConnections,
-                onRunning: onRunning
-            )
-        }
-        return Server(
-            childChannelSetup: childChannel,
-            configuration: ServerConfiguration(
-                address: bind,
-                serverName: nil,
-                backlog: configuration.backlog,
-                availableConnectionsDelegate: configuration.maximumConnections.map {
-                    MaximumAvailableConnections($0, logger: logger)
-                }
-            ),
-            onServerRunning: onRunning,
-            eventLoopGroup: group,
-            logger: logger
+        return Listener(
+            address: address.socket,
+            backlog: configuration.backlog,
+            childChannel: childChannel,
+            group: group,
+            logger: logger,
+            maximumConnections: configuration.maximumConnections,
+            onRunning: onRunning
         )
     }
 

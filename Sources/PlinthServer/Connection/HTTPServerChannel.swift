@@ -9,10 +9,9 @@ import NIOHTTP1
 import NIOHTTP2
 import Plinth
 
-/// Sets up the pipeline of a connection that Hummingbird's server has accepted.
+/// Sets up the pipeline of a connection that has been accepted; from then on, its handlers run the connection.
 ///
-/// From then on, its handlers run the connection. The server's task for it ends at once, so that an open event stream
-/// needs no task.
+/// Conforms to Hummingbird's protocol, so that Hummingbird's TLS can be put in front.
 struct HTTPServerChannel: ServerChildChannel {
     struct Value: ServerChildChannelValue {
         let channel: any Channel

@@ -9,9 +9,12 @@ import NIOExtras
 import NIOPosix
 import ServiceLifecycle
 
-/// Listens on a socket opened by systemd or a parent process, which Hummingbird's server cannot do.
-struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
-    let descriptor: CInt
+/// Listens on one address, and sets up each connection that it accepts.
+///
+/// A connection's setup is a callback on its event loop: a task for each would cost more than the rest of accepting it.
+struct Listener<ChildChannel: ServerChildChannel>: Service {
+    let address: ListenAddress.Socket
+    let backlog: Int
     let childChannel: ChildChannel
     let group: any EventLoopGroup
     let logger: Logger
@@ -20,7 +23,9 @@ struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
 
     func run() async throws {
         let quiescing = ServerQuiescingHelper(group: group)
-        let channel = try await ServerBootstrap(group: group)
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: CInt(clamping: backlog))
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     if let maximumConnections {
@@ -37,8 +42,14 @@ struct InheritedListener<ChildChannel: ServerChildChannel>: Service {
             .childChannelInitializer { channel in
                 childChannel.setup(channel: channel, logger: logger).map { _ in }
             }
-            .withBoundSocket(descriptor)
-            .get()
+        let channel =
+            switch address {
+            case .tcp(let host, let port): try await bootstrap.bind(host: host, port: port).get()
+            case .unix(let path):
+                try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            // Opened by systemd or a parent process.
+            case .inherited(let descriptor): try await bootstrap.withBoundSocket(descriptor).get()
+            }
         let closed = group.any().makePromise(of: Void.self)
         await onRunning(channel)
         await withTaskCancellationHandler {
