@@ -33,7 +33,7 @@ package final class Reactor: DeliveryGroup {
     ///   - head: A position in history: all events after it are passed to ``enqueue(_:)``.
     ///   - logger: Receives failures.
     ///   - currentTurn: Postpones wake-ups of the reactor's thread, so that it is woken once for all events that a turn
-    ///     publishes. Default: none has turns.
+    ///     publishes, and all sockets that it hands off. Default: no thread has turns.
     /// - Throws: ``ReactorError`` if the system has no descriptors left.
     package init(
         history: any History,
@@ -74,7 +74,11 @@ package final class Reactor: DeliveryGroup {
 
     package func enqueue(_ entries: [HistoryEntry]) {
         let atEnd = currentTurn()
-        guard state.withLock({ $0.add(entries, isPostponed: atEnd != nil) }) else { return }
+        if state.withLock({ $0.add(entries, isPostponed: atEnd != nil) }) { wake(atEnd) }
+    }
+
+    /// Wakes the thread, at the end of the caller's turn if it has turns.
+    private func wake(_ atEnd: (@Sendable (@escaping @Sendable () -> Void) -> Void)?) {
         guard let atEnd else { return poller.wake() }
         atEnd { [self] in
             if state.withLock({ $0.keepPromise() }) { poller.wake() }
@@ -93,11 +97,12 @@ package final class Reactor: DeliveryGroup {
     package func handOff(_ descriptor: CInt, _ request: StreamRequest) {
         guard descriptor >= 0 else { return request.onEnd(.writeFailed) }
         let handOff = ReactorState.HandOff(socket: StreamSocket(descriptor: descriptor), request: request)
-        guard let wakes = state.withLock({ $0.add(handOff) }) else {
+        let atEnd = currentTurn()
+        guard let wakes = state.withLock({ $0.add(handOff, isPostponed: atEnd != nil) }) else {
             handOff.socket.close()
             return request.onEnd(.serverDraining)
         }
-        if wakes { poller.wake() }
+        if wakes { wake(atEnd) }
     }
 
     /// Ends streams gracefully: completes the event being written, then the body.

@@ -60,7 +60,7 @@ struct ReactorState {
     var isDraining = false
     /// Whether the thread checks ``work`` before it next waits, and so need not be woken.
     private var isAwake = true
-    /// Whether the thread will be woken for entries at the end of a publisher's turn.
+    /// Whether the thread will be woken for entries and sockets at the end of a caller's turn.
     private var isPromised = false
     private var work = Work()
     /// Sockets handed off whose owners have not been notified of their end.
@@ -121,6 +121,10 @@ struct ReactorState {
     mutating func add(_ entries: [HistoryEntry], isPostponed: Bool) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
         work.entries.add(entries)
+        return wakes(isPostponed: isPostponed)
+    }
+
+    private mutating func wakes(isPostponed: Bool) -> Bool {
         guard isPostponed else { return wakes() }
         guard !isAwake, !isPromised else { return false }
         isPromised = true
@@ -134,11 +138,11 @@ struct ReactorState {
     }
 
     /// - Returns: Nil if the socket is refused.
-    mutating func add(_ handOff: HandOff) -> Bool? {
+    mutating func add(_ handOff: HandOff, isPostponed: Bool) -> Bool? {
         guard isOpen, !isDraining else { return nil }
         work.handOffs.append(handOff)
         open += 1
-        return wakes()
+        return wakes(isPostponed: isPostponed)
     }
 
     mutating func add(_ answer: Answer) -> Bool {

@@ -190,6 +190,7 @@ public final class Connector: Service {
             group: group,
             logger: logger,
             maximumConnections: configuration.maximumConnections,
+            acknowledgementTimeout: configuration.acknowledgementTimeout,
             onRunning: onRunning
         )
     }

@@ -32,7 +32,9 @@ struct TurnTests {
         let turn = Turn()
         let fixture = try await Fixture(currentTurn: { { turn.atEnd($0) } })
         let subscriber = try await fixture.subscribe()
-        // The thread may be awake for the hand-off and take the events by itself; in the end it waits for the turn.
+        // The hand-off, too, waits for a turn's end, unless the thread is awake and takes it by itself.
+        turn.end()
+        // In the end the thread waits for the turn.
         try await wait(for: "a promised wake-up") {
             while turn.count == 0 {
                 try fixture.publish()
@@ -58,7 +60,7 @@ struct TurnTests {
                 await Task.yield()
             }
         }
-        // Answered by the thread, which then has the events, too.
+        // Answered by the thread, which then has the socket and the events, too.
         _ = await fixture.reactor.countBehind()
         let expected = fixture.expected()
         #expect(try await subscriber.client.read(expected.count) == expected)

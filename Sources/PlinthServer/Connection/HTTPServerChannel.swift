@@ -23,8 +23,9 @@ struct HTTPServerChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let loop = server.loop(of: channel.eventLoop)
-            if let timeout = server.configuration.acknowledgementTimeout { channel.setAcknowledgementTimeout(timeout) }
-            channel.setKeepAlive()
+            #if !os(Linux)
+            channel.setLiveness(acknowledgementTimeout: server.configuration.acknowledgementTimeout)
+            #endif
             // Most requests fit; a buffer of NIO's usual 2 kB would stay with each open stream.
             try channel.syncOptions?.setOption(
                 .recvAllocator,
@@ -150,37 +151,6 @@ struct HTTPServerChannel: ServerChildChannel {
                 keepalive: .init(pingInterval: .seconds(60), ackTimeout: .seconds(20))
             )
         )
-    }
-}
-
-extension Channel {
-    /// Enables TCP keep-alive (RFC 9293, section 3.8.4).
-    ///
-    /// On Linux, the kernel probes a silent peer after 60 s, then every 15 s, four times. An upload may be silent for
-    /// longer than any timeout of the connector.
-    fileprivate func setKeepAlive() {
-        try? syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
-        #if os(Linux)
-        // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT; a Unix socket has none of them, and needs none.
-        for (name, value) in [(4, 60), (5, 15), (6, 4)] as [(CInt, SocketOptionValue)] {
-            try? syncOptions?.setOption(
-                ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: name)),
-                value: value
-            )
-        }
-        #endif
-    }
-
-    /// `TCP_USER_TIMEOUT` (RFC 5482), where there is one.
-    fileprivate func setAcknowledgementTimeout(_ timeout: Duration) {
-        #if os(Linux)
-        let milliseconds = min(max(timeout.clampedNanoseconds / 1_000_000, 1), Int64(Int32.max))
-        // A Unix socket has no such option, and needs none.
-        try? syncOptions?.setOption(
-            ChannelOptions.Types.SocketOption(level: .tcp, name: .init(rawValue: 18)),
-            value: SocketOptionValue(milliseconds)
-        )
-        #endif
     }
 }
 

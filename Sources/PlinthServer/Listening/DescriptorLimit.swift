@@ -28,16 +28,27 @@ enum DescriptorLimit {
     }
 
     /// The number of descriptors that connections never get.
-    static var reserve: Int { max(8, min(64, current / 8)) }
+    static var reserve: Int { reserve(of: current) }
+
+    private static func reserve(of limit: Int) -> Int { max(8, min(64, limit / 8)) }
 
     /// No connection is accepted while the next descriptor is this or higher.
-    static var acceptBound: Int { max(1, current - reserve) }
+    static var acceptBound: Int {
+        let limit = current
+        return max(1, limit - reserve(of: limit))
+    }
 
     /// No stream is handed off with this descriptor or a higher one; it stays on its event loop.
-    static var handOffBound: Int { max(1, current - 2 * reserve) }
+    static var handOffBound: Int {
+        let limit = current
+        return max(1, limit - 2 * reserve(of: limit))
+    }
 
     /// The most streams; the rest is for listeners, publishers, files and the hand-off itself.
-    static var streams: Int { max(1, current - max(32, min(256, current / 32))) }
+    static var streams: Int {
+        let limit = current
+        return max(1, limit - max(32, min(256, limit / 32)))
+    }
 
     /// The lowest free descriptor, which the process would get next; nil if none is free.
     static var next: Int? {

@@ -19,6 +19,7 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
     let group: any EventLoopGroup
     let logger: Logger
     let maximumConnections: Int?
+    let acknowledgementTimeout: Duration?
     let onRunning: @Sendable (any Channel) async -> Void
 
     func run() async throws {
@@ -28,6 +29,9 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    #if os(Linux)
+                    channel.setLiveness(acknowledgementTimeout: acknowledgementTimeout)
+                    #endif
                     if let maximumConnections {
                         try channel.pipeline.syncOperations.addHandler(
                             AvailableConnectionsChannelHandler(

@@ -128,6 +128,46 @@ struct ListeningTests {
         }
     }
 
+    @Test("An accepted connection probes a silent peer, and gives up unacknowledged bytes", arguments: [true, false])
+    func liveness(isInherited: Bool) async throws {
+        let addresses: [ListenAddress] =
+            isInherited ? [.inherited(descriptor: try listeningDescriptor())] : [.tcp(port: 0)]
+        try await withServer(
+            [answering("x")],
+            configure: {
+                $0.acknowledgementTimeout = .seconds(7)
+                $0.addresses = addresses
+            }
+        ) { server in
+            let client = try await server.client()
+            #expect(try await client.get("/").body == "x")
+            let port = try #require(client.localPort)
+            let accepted = try #require((0..<20_000).first { remotePort($0) == port })
+            #expect(option(accepted, SOL_SOCKET, SO_KEEPALIVE) == 1)
+            // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT, TCP_NODELAY.
+            for (name, value) in [(4, 60), (5, 15), (6, 4), (18, 7000), (1, 1)] as [(CInt, CInt)] {
+                #expect(option(accepted, CInt(IPPROTO_TCP), name) == value)
+            }
+        }
+    }
+
+    /// The port at the other end of a connection of this process; nil if the descriptor is none.
+    private func remotePort(_ descriptor: CInt) -> Int? {
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &size) }
+        }
+        guard result == 0, address.sin_family == sa_family_t(AF_INET) else { return nil }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    private func option(_ descriptor: CInt, _ level: CInt, _ name: CInt) -> CInt? {
+        var value: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        return getsockopt(descriptor, level, name, &value, &size) == 0 ? value : nil
+    }
+
     // MARK: - TLS
 
     @Test("An encrypted key needs its password, which errors do not reveal")
