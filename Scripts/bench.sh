@@ -19,6 +19,8 @@ echo "== chain and routes"
 swift run -c release --package-path Benchmarks/Chain --scratch-path "$work/chain" || status=1
 echo "== event streams, beside a Hummingbird handler"
 Benchmarks/Streams/run.py --scratch "$work/streams" || status=1
+echo "== a small JSON answer, beside Hummingbird, NIO, nginx and Go"
+Benchmarks/Requests/run.py --scratch "$work/requests" --streams "$work/streams/release" || status=1
 echo "== hub, beside the kernel's floor, nchan and a Hummingbird handler"
 Benchmarks/Hub/run.py --scratch "$work/hub" || status=1
 echo "== client, beside curl"

@@ -118,6 +118,7 @@ struct ReactorState {
     /// - Parameters:
     ///   - entries: Events in order.
     ///   - isPostponed: Whether the caller wakes the thread later, if ``keepPromise()`` then still says so.
+    /// - Returns: Whether the caller wakes the thread, now or later.
     mutating func add(_ entries: [HistoryEntry], isPostponed: Bool) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
         work.entries.add(entries)
@@ -137,7 +138,7 @@ struct ReactorState {
         return !work.isEmpty && wakes()
     }
 
-    /// - Returns: Nil if the socket is refused.
+    /// - Returns: Whether the caller wakes the thread, as for entries; nil if the socket is refused.
     mutating func add(_ handOff: HandOff, isPostponed: Bool) -> Bool? {
         guard isOpen, !isDraining else { return nil }
         work.handOffs.append(handOff)

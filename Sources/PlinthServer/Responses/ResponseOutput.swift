@@ -60,7 +60,9 @@ enum ResponseOutput: Sendable {
     case http1
     case http2
 
-    /// Whether the channel is a socket's, with a socket's options. That of an HTTP/2 stream traps if asked for one.
+    /// Whether the channel is a socket's, with a socket's options.
+    ///
+    /// That of an HTTP/2 stream traps if asked for one.
     var isSocket: Bool { self == .http1 }
 
     /// The number of bytes that wait for the socket; on HTTP/2, only whether there are any.
