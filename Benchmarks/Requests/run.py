@@ -135,10 +135,14 @@ class Running:
         self.port = free_port()
         begin = time.monotonic()
         self.process = subprocess.Popen(self.command(self.port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not answers(self.port):
-            if self.process.poll() is not None or time.monotonic() - begin > 20:
-                sys.exit(f"{self.command(self.port)[0]} does not answer")
-            time.sleep(0.002)
+        try:
+            while not answers(self.port):
+                if self.process.poll() is not None or time.monotonic() - begin > 20:
+                    sys.exit(f"{self.command(self.port)[0]} does not answer")
+                time.sleep(0.002)
+        except BaseException:
+            self.__exit__()
+            raise
         self.started = (time.monotonic() - begin) * 1000
         return self
 

@@ -18,12 +18,7 @@ package final class Reactor: DeliveryGroup {
     let logger: Logger
     let poller: Poller
     let state: Mutex<ReactorState>
-    private let currentTurn: CurrentTurn
-
-    /// Returns what runs a closure at the end of the calling thread's turn; nil if the thread has no turns.
-    ///
-    /// A turn handles everything that has happened since the one before, and does not wait, as an event loop's does.
-    package typealias CurrentTurn = @Sendable () -> (@Sendable (@escaping @Sendable () -> Void) -> Void)?
+    private let currentTurn: @Sendable () -> Turn?
 
     /// Creates a reactor; ``start()`` starts its thread.
     ///
@@ -32,15 +27,14 @@ package final class Reactor: DeliveryGroup {
     ///   - options: The options of all streams.
     ///   - head: A position in history: all events after it are passed to ``enqueue(_:)``.
     ///   - logger: Receives failures.
-    ///   - currentTurn: Postpones wake-ups of the reactor's thread, so that it is woken once for all events that a turn
-    ///     publishes, and all sockets that it hands off. Default: no thread has turns.
+    ///   - currentTurn: The calling thread's turn; nil if it has none. Default: no thread has one.
     /// - Throws: ``ReactorError`` if the system has no descriptors left.
     package init(
         history: any History,
         options: StreamOptions,
         head: Position,
         logger: Logger,
-        currentTurn: @escaping CurrentTurn = { nil }
+        currentTurn: @escaping @Sendable () -> Turn? = { nil }
     ) throws(ReactorError) {
         self.logger = logger
         self.currentTurn = currentTurn
@@ -73,15 +67,15 @@ package final class Reactor: DeliveryGroup {
     }
 
     package func enqueue(_ entries: [HistoryEntry]) {
-        let atEnd = currentTurn()
-        if state.withLock({ $0.add(entries, isPostponed: atEnd != nil) }) { wake(atEnd) }
+        let turn = currentTurn()
+        if state.withLock({ $0.add(entries, in: turn?.id) }) { wake(turn) }
     }
 
-    /// Wakes the thread, at the end of the caller's turn if it has turns.
-    private func wake(_ atEnd: (@Sendable (@escaping @Sendable () -> Void) -> Void)?) {
-        guard let atEnd else { return poller.wake() }
-        atEnd { [self] in
-            if state.withLock({ $0.keepPromise() }) { poller.wake() }
+    /// Wakes the thread, at the end of the caller's turn if it has one.
+    private func wake(_ turn: Turn?) {
+        guard let turn else { return poller.wake() }
+        turn.atEnd { [self] in
+            if state.withLock({ $0.keepPromise(turn.id) }) { poller.wake() }
         }
     }
 
@@ -97,12 +91,12 @@ package final class Reactor: DeliveryGroup {
     package func handOff(_ descriptor: CInt, _ request: StreamRequest) {
         guard descriptor >= 0 else { return request.onEnd(.writeFailed) }
         let handOff = ReactorState.HandOff(socket: StreamSocket(descriptor: descriptor), request: request)
-        let atEnd = currentTurn()
-        guard let wakes = state.withLock({ $0.add(handOff, isPostponed: atEnd != nil) }) else {
+        let turn = currentTurn()
+        guard let wakes = state.withLock({ $0.add(handOff, in: turn?.id) }) else {
             handOff.socket.close()
             return request.onEnd(.serverDraining)
         }
-        if wakes { wake(atEnd) }
+        if wakes { wake(turn) }
     }
 
     /// Ends streams gracefully: completes the event being written, then the body.

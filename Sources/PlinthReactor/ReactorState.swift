@@ -60,8 +60,8 @@ struct ReactorState {
     var isDraining = false
     /// Whether the thread checks ``work`` before it next waits, and so need not be woken.
     private var isAwake = true
-    /// Whether the thread will be woken for entries and sockets at the end of a caller's turn.
-    private var isPromised = false
+    /// The turns at whose end the thread will be woken, if it still has to be; one for each event loop at most.
+    private var promises: [Turn.ID] = []
     private var work = Work()
     /// Sockets handed off whose owners have not been notified of their end.
     private(set) var open = 0
@@ -117,33 +117,35 @@ struct ReactorState {
 
     /// - Parameters:
     ///   - entries: Events in order.
-    ///   - isPostponed: Whether the caller wakes the thread later, if ``keepPromise()`` then still says so.
-    /// - Returns: Whether the caller wakes the thread, now or later.
-    mutating func add(_ entries: [HistoryEntry], isPostponed: Bool) -> Bool {
+    ///   - turn: The caller's turn, at whose end it wakes the thread if ``keepPromise(_:)`` then still says so; nil if
+    ///     it wakes it now.
+    /// - Returns: Whether the caller wakes the thread, now or then.
+    mutating func add(_ entries: [HistoryEntry], in turn: Turn.ID?) -> Bool {
         guard isOpen, !entries.isEmpty else { return false }
         work.entries.add(entries)
-        return wakes(isPostponed: isPostponed)
+        return wakes(in: turn)
     }
 
-    private mutating func wakes(isPostponed: Bool) -> Bool {
-        guard isPostponed else { return wakes() }
-        guard !isAwake, !isPromised else { return false }
-        isPromised = true
+    /// A turn does not rely on another one's promise: that one may last.
+    private mutating func wakes(in turn: Turn.ID?) -> Bool {
+        guard let turn else { return wakes() }
+        guard !isAwake, !promises.contains(turn) else { return false }
+        promises.append(turn)
         return true
     }
 
     /// Whether the thread still has to be woken for what was added: other work may have woken it.
-    mutating func keepPromise() -> Bool {
-        isPromised = false
+    mutating func keepPromise(_ turn: Turn.ID) -> Bool {
+        promises.removeAll { $0 == turn }
         return !work.isEmpty && wakes()
     }
 
     /// - Returns: Whether the caller wakes the thread, as for entries; nil if the socket is refused.
-    mutating func add(_ handOff: HandOff, isPostponed: Bool) -> Bool? {
+    mutating func add(_ handOff: HandOff, in turn: Turn.ID?) -> Bool? {
         guard isOpen, !isDraining else { return nil }
         work.handOffs.append(handOff)
         open += 1
-        return wakes(isPostponed: isPostponed)
+        return wakes(in: turn)
     }
 
     mutating func add(_ answer: Answer) -> Bool {

@@ -45,7 +45,7 @@ public final class Connector: Service {
     ///   - configuration: Addresses and limits. Default: the defaults of ``ConnectorConfiguration``.
     ///   - logger: Receives log messages. Default: a logger labelled `plinth`.
     ///   - metricsFactory: Creates the metrics. Default: the factory bootstrapped in the process.
-    ///   - eventLoopGroup: Runs the connections. Default: NIO's shared group.
+    ///   - eventLoopGroup: Runs the connections; a group of NIO's own event loops. Default: NIO's shared group.
     public init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
@@ -161,7 +161,13 @@ public final class Connector: Service {
             throw ConnectorError(.listen, "the configuration has no address to listen on")
         }
         return try configuration.addresses.enumerated().map { index, address in
-            let plain = HTTPServerChannel(server: server, isSecure: address.tls != nil)
+            #if os(Linux)
+            var setsOptions = false
+            if case .inherited = address.socket { setsOptions = true }
+            #else
+            let setsOptions = true
+            #endif
+            let plain = HTTPServerChannel(server: server, isSecure: address.tls != nil, setsOptions: setsOptions)
             guard let identity = address.tls else { return makeListener(address, index, plain) }
             var tls = identity.configuration
             tls.applicationProtocols = NIOHTTP2SupportedALPNProtocols
@@ -179,11 +185,7 @@ public final class Connector: Service {
         _ index: Int,
         _ childChannel: ChildChannel
     ) -> any Service {
-        let onRunning: @Sendable (any Channel) async -> Void = { [self] channel in
-            await AcceptNotice.add(to: channel, isLimited: configuration.maximumConnections != nil, logger: logger)
-            didListen(index, BoundAddress(channel.localAddress))
-        }
-        return Listener(
+        Listener(
             address: address.socket,
             backlog: configuration.backlog,
             childChannel: childChannel,
@@ -191,11 +193,12 @@ public final class Connector: Service {
             logger: logger,
             maximumConnections: configuration.maximumConnections,
             acknowledgementTimeout: configuration.acknowledgementTimeout,
-            onRunning: onRunning
+            onRunning: { [self] channel in didListen(index, BoundAddress(channel.localAddress)) }
         )
     }
 
     private func didListen(_ index: Int, _ address: BoundAddress) {
+        logger.info("listening", metadata: ["address": "\(address)"])
         let all: [BoundAddress]? = listening.withLock { listening in
             listening.bound[index] = address
             guard listening.bound.count == configuration.addresses.count else { return nil }

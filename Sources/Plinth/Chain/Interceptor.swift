@@ -69,7 +69,7 @@ public struct Interceptor: Sendable {
     /// What runs on the way out while an error is unhandled.
     var error: Form<ImmediateErrorStage, ErrorStage>? { stages.error }
 
-    /// Creates an interceptor with a stage that waits.
+    /// Creates an interceptor with a stage that waits; all its stages count as waiting.
     ///
     /// - Parameters:
     ///   - name: The name in logs, traces and error messages.

@@ -31,8 +31,8 @@ extension Request {
     /// Without ``Interceptor/queryParameters(limit:)`` in the chain, each access decodes up to 1,000 parameters and
     /// skips malformed ones.
     public var queryParameters: FormParameters {
-        guard let query else { return FormParameters() }
         if let decoded = values[QueryParametersKey.self] { return decoded }
+        guard let query else { return FormParameters() }
         return FormParameters(lenientlyDecoding: query.utf8, limit: 1_000)
     }
 }

@@ -15,7 +15,7 @@ extension Interceptor {
     public static func requestLog(level: Logger.Level = .info) -> Interceptor {
         Interceptor(
             "request-log",
-            enter: { if $0.request.logLevel <= level { $0.values[RequestStart.self] = .now } },
+            enter: { $0.values[RequestStart.self] = .now },
             leave: { log($0, $0.response?.status ?? .notFound, level) },
             error: { context, error in
                 log(context, error.status, level)

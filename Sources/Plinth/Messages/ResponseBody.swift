@@ -78,7 +78,7 @@ public struct ResponseBody: Sendable {
         length: Int? = nil,
         _ write: @escaping @Sendable (BodyWriter) async throws -> Void
     ) -> ResponseBody {
-        ResponseBody(storage: .writer(length: length, write))
+        ResponseBody(storage: .writer(length: length.map { max(0, $0) }, write))
     }
 
     /// An event stream.

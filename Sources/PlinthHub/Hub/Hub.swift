@@ -219,9 +219,10 @@ public final class Hub: Sendable {
     /// - Throws: The history's error.
     package func locate(_ start: StreamStart) async throws -> LocatedStart {
         if let located = locateNow(start) { return located }
+        // Only an ID has to wait; the others have been located.
         guard case .after(let id) = start else { return LocatedStart(position: nil) }
-        guard let position = try await history.locate(id) else { return LocatedStart(position: nil, unknown: id) }
-        return LocatedStart(position: position)
+        let position = try await history.locate(id)
+        return LocatedStart(position: position, unknown: position == nil ? id : nil)
     }
 
     /// Locates the start of a stream without waiting; nil if the history has to wait.

@@ -19,13 +19,16 @@ struct HTTPServerChannel: ServerChildChannel {
 
     let server: ServerContext
     let isSecure: Bool
+    /// Whether connections may lack the options of their listening socket: they do where they do not inherit them, and
+    /// those that were established before the socket got them.
+    let setsOptions: Bool
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         channel.eventLoop.makeCompletedFuture {
             let loop = server.loop(of: channel.eventLoop)
-            #if !os(Linux)
-            channel.setLiveness(acknowledgementTimeout: server.configuration.acknowledgementTimeout)
-            #endif
+            if setsOptions {
+                channel.setConnectionOptions(acknowledgementTimeout: server.configuration.acknowledgementTimeout)
+            }
             // Most requests fit; a buffer of NIO's usual 2 kB would stay with each open stream.
             try channel.syncOptions?.setOption(
                 .recvAllocator,

@@ -8,7 +8,7 @@ import NIOHTTP1
 import NIOHTTPTypesHTTP1
 import Plinth
 
-/// Performs on a channel what a ``RequestMachine`` decides, and runs a task for each request.
+/// Performs on a channel what a ``RequestMachine`` decides, and runs its requests.
 ///
 /// If a response is an event stream, a ``StreamOutlet`` replaces this handler, or a reactor takes the socket.
 ///
@@ -26,6 +26,8 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         let number: UInt64
         let body: RequestBodyStream?
         var task: Task<Void, Never>?
+        /// Whether the task is cancelled, even if it has not begun.
+        var isCancelled = false
         /// Writers of the response that wait for the socket to take more.
         var writers: [CheckedContinuation<Void, any Error>] = []
     }
@@ -186,7 +188,9 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         switch action {
         case .start(let request, let current): start(request, current)
         case .run: runsInPlace && loop.isInRound ? runLater() : run()
-        case .cancel: resources?.task?.cancel()
+        case .cancel:
+            resources?.isCancelled = true
+            resources?.task?.cancel()
         case .bodyPart(let buffer):
             if let body = resources?.body, !body.append(Array(buffer.readableBytesView)) { machine.bodyIsFull() }
         case .bodyEnd: resources?.body?.end()
@@ -335,7 +339,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         guard let resources else { return }
         let exchange = ServerExchange(self, number: resources.number)
         let request = resources.request
-        var rest: ChainRun?
+        var rest: ServerExchange.Rest?
         if runsInPlace {
             rest = exchange.runNow(request)
             guard rest != nil else { return }
@@ -351,7 +355,9 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
             task = Task(executorPreference: loop, operation: run)
         }
         // It may have been answered, and the next one begun.
-        if self.resources?.number == resources.number { self.resources?.task = task }
+        guard self.resources?.number == resources.number else { return }
+        self.resources?.task = task
+        if self.resources?.isCancelled == true { task.cancel() }
     }
 
     private func bodyStream(_ current: RequestInProgress) -> RequestBodyStream {
@@ -406,7 +412,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         return turns % Self.maximumTurns != 0
     }
 
-    // MARK: - Commands of the request's task
+    // MARK: - Commands of the request's exchange
 
     func begin(_ response: Response, length: Int?, route: RouteIdentity?, _ number: UInt64) throws {
         guard let context else { throw CancellationError() }

@@ -344,11 +344,11 @@ public final class HubService: Service {
         }
     }
 
-    /// Runs a closure when the event loop that this thread is has handled what it has read; nil on any other thread.
+    /// The turn of the event loop that runs on this thread, which ends when it has handled what it has read.
     @Sendable
-    private static func currentTurn() -> (@Sendable (@escaping @Sendable () -> Void) -> Void)? {
+    private static func currentTurn() -> Turn? {
         guard let loop = MultiThreadedEventLoopGroup.currentEventLoop else { return nil }
-        return { loop.execute($0) }
+        return Turn(id: ObjectIdentifier(loop)) { loop.execute($0) }
     }
 
     private func takeGroups() -> (loops: [HubLoopGroup], reactors: [Reactor]) {

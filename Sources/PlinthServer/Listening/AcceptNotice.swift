@@ -21,21 +21,16 @@ final class AcceptNotice: ChannelDuplexHandler {
     private var wantsRead = false
     private var quietUntil = NIODeadline.uptimeNanoseconds(0)
 
-    private init(_ logger: Logger) {
+    init(_ logger: Logger) {
         self.logger = logger
     }
 
-    /// Adds the handler to a listener's pipeline.
+    /// How many connections are accepted in one read of the listener.
     ///
-    /// With a connection limit, accepts one per read so that it cannot overshoot. Otherwise accepts at most 16 per
-    /// read, and at most half of the reserved descriptors.
-    static func add(to channel: any Channel, isLimited: Bool, logger: Logger) async {
-        let atOnce = isLimited ? 1 : UInt(min(16, DescriptorLimit.reserve / 2))
-        try? await channel.setOption(.maxMessagesPerRead, value: atOnce).get()
-        try? await channel.eventLoop.submit {
-            // Before the handler that backs off after an error, which does not forward it.
-            try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger), position: .first)
-        }.get()
+    /// With a connection limit one, so that it cannot overshoot; otherwise at most 16, and at most half of the reserved
+    /// descriptors.
+    static func maximumAtOnce(isLimited: Bool) -> UInt {
+        isLimited ? 1 : UInt(min(16, DescriptorLimit.reserve / 2))
     }
 
     func read(context: ChannelHandlerContext) {

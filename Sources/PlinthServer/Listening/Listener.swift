@@ -20,18 +20,23 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
     let logger: Logger
     let maximumConnections: Int?
     let acknowledgementTimeout: Duration?
-    let onRunning: @Sendable (any Channel) async -> Void
+    let onRunning: @Sendable (any Channel) -> Void
 
     func run() async throws {
         let quiescing = ServerQuiescingHelper(group: group)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: CInt(clamping: backlog))
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(
+                .maxMessagesPerRead,
+                value: AcceptNotice.maximumAtOnce(isLimited: maximumConnections != nil)
+            )
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     #if os(Linux)
-                    channel.setLiveness(acknowledgementTimeout: acknowledgementTimeout)
+                    channel.setConnectionOptions(acknowledgementTimeout: acknowledgementTimeout)
                     #endif
+                    try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger))
                     if let maximumConnections {
                         try channel.pipeline.syncOperations.addHandler(
                             AvailableConnectionsChannelHandler(
@@ -55,7 +60,7 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
             case .inherited(let descriptor): try await bootstrap.withBoundSocket(descriptor).get()
             }
         let closed = group.any().makePromise(of: Void.self)
-        await onRunning(channel)
+        onRunning(channel)
         await withTaskCancellationHandler {
             await withGracefulShutdownHandler {
                 try? await channel.closeFuture.get()

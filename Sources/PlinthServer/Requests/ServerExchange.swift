@@ -39,10 +39,17 @@ final class ServerExchange: Exchange {
     /// Runs the stages up to the first that has to wait, and sends a response that needs no waiting, on the event loop.
     ///
     /// - Returns: What is left, for ``run(_:_:)``; nil if nothing is.
-    func runNow(_ request: Request) -> ChainRun? {
+    func runNow(_ request: Request) -> Rest? {
         var run = server.chain.start(request, on: self)
-        guard run.isOver else { return run }
-        return sendNow(run.outcome(), of: request) ? nil : run
+        guard run.isOver else { return .stages(run) }
+        let outcome = run.outcome()
+        return sendNow(outcome, of: request) ? nil : .response(outcome)
+    }
+
+    /// What is left of a request.
+    enum Rest: Sendable {
+        case stages(ChainRun)
+        case response(Chain.Outcome)
     }
 
     /// Runs a request that counts as an activity to the end of its response.
@@ -50,9 +57,13 @@ final class ServerExchange: Exchange {
     /// - Parameters:
     ///   - request: The request.
     ///   - rest: What ``runNow(_:)`` left; nil if it was not called.
-    func run(_ request: Request, _ rest: ChainRun?) async {
+    func run(_ request: Request, _ rest: Rest?) async {
         defer { server.activities.leave() }
-        await send(await server.chain.finish(rest ?? server.chain.start(request, on: self)), of: request)
+        switch rest {
+        case .stages(let run): await send(await server.chain.finish(run), of: request)
+        case .response(let outcome): await send(outcome, of: request)
+        case nil: await send(await server.chain.execute(request, on: self), of: request)
+        }
     }
 
     private func sendNow(_ outcome: Chain.Outcome, of request: Request) -> Bool {
@@ -162,7 +173,7 @@ final class ServerExchange: Exchange {
         end()
     }
 
-    // MARK: - On the event loop, from the request's task
+    // MARK: - On the event loop, from the request's task or in its place
 
     /// Writes the head of a response; the body follows piece by piece, or the stream starts.
     private func begin(_ response: Response, _ length: Int?, _ route: RouteIdentity?) async throws {
@@ -174,9 +185,9 @@ final class ServerExchange: Exchange {
         }.get()
     }
 
-    /// Writes the head of a response whose body something else sends.
+    /// Writes the head of a response whose body something else sends, on the event loop.
     ///
-    /// The task does not wait for it, since it has nothing left to do.
+    /// A task does not wait for it, since it has nothing left to do.
     private func handOff(_ response: Response, _ outcome: Chain.Outcome) {
         // It fails only if the connection is gone; then there is nothing to serve.
         try? handler.value.begin(response, length: nil, route: outcome.request.route, number)

@@ -31,11 +31,6 @@ struct ResponseFraming: Sendable, Equatable {
     var isChunked: Bool { body == .unknown && version == .http1_1 }
 }
 
-extension ResponseFraming {
-    /// The framing of an empty write.
-    static let empty = ResponseFraming(version: .http1_0, body: .unknown, keepsAlive: false)
-}
-
 extension Response {
     /// Whether the status allows no body, whatever the request was (RFC 9110, section 6.4.1).
     var forbidsBody: Bool { status == .noContent || status == .notModified || status.code < 200 }
@@ -177,10 +172,6 @@ private struct HeadWriter {
 
     init(_ memory: UnsafeMutableRawBufferPointer) {
         self.memory = memory
-    }
-
-    mutating func append(_ text: StaticString) {
-        append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     mutating func append(_ text: String) {

@@ -68,7 +68,7 @@ final class Fixture: Sendable {
         limits: HistoryLimits = .defaultOfTopic,
         starts: Bool = true,
         history: (MemoryHistory) -> any History = { $0 },
-        currentTurn: @escaping Reactor.CurrentTurn = { nil }
+        currentTurn: @escaping @Sendable () -> Turn? = { nil }
     ) async throws {
         let memory = MemoryHistory(topic: limits)
         var options = options

@@ -129,9 +129,15 @@ struct ListeningTests {
     }
 
     @Test("An accepted connection probes a silent peer, and gives up unacknowledged bytes", arguments: [true, false])
-    func liveness(isInherited: Bool) async throws {
-        let addresses: [ListenAddress] =
-            isInherited ? [.inherited(descriptor: try listeningDescriptor())] : [.tcp(port: 0)]
+    func options(isInherited: Bool) async throws {
+        var addresses = [ListenAddress.tcp(port: 0)]
+        var early: RawClient?
+        if isInherited {
+            let descriptor = try listeningDescriptor()
+            addresses = [.inherited(descriptor: descriptor)]
+            // As the connection that makes systemd start a service: established before the service has its socket.
+            early = try await RawClient.connect(port: try #require(localPort(descriptor)))
+        }
         try await withServer(
             [answering("x")],
             configure: {
@@ -139,7 +145,8 @@ struct ListeningTests {
                 $0.addresses = addresses
             }
         ) { server in
-            let client = try await server.client()
+            let client: RawClient
+            if let early { client = early } else { client = try await server.client() }
             #expect(try await client.get("/").body == "x")
             let port = try #require(client.localPort)
             let accepted = try #require((0..<20_000).first { remotePort($0) == port })
@@ -148,7 +155,17 @@ struct ListeningTests {
             for (name, value) in [(4, 60), (5, 15), (6, 4), (18, 7000), (1, 1)] as [(CInt, CInt)] {
                 #expect(option(accepted, CInt(IPPROTO_TCP), name) == value)
             }
+            client.close()
         }
+    }
+
+    private func localPort(_ descriptor: CInt) -> Int? {
+        var address = sockaddr_in()
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+        }
+        return result == 0 ? Int(UInt16(bigEndian: address.sin_port)) : nil
     }
 
     /// The port at the other end of a connection of this process; nil if the descriptor is none.

@@ -42,7 +42,10 @@ struct TestingConnection {
         if let client { try await loop.executeInContext { try channel.pipeline.syncOperations.addHandler(client()) } }
         try await channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).get()
         try await loop.executeInContext {
-            _ = HTTPServerChannel(server: server, isSecure: false).setup(channel: channel, logger: logger)
+            _ = HTTPServerChannel(server: server, isSecure: false, setsOptions: false).setup(
+                channel: channel,
+                logger: logger
+            )
         }
     }
 
