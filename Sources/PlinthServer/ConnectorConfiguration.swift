@@ -76,7 +76,7 @@ public struct ConnectorConfiguration: Sendable {
     /// Whether requests run on their connection's event loop instead of Swift's thread pool.
     ///
     /// This saves two thread switches for each request, and one that does not wait is answered in the read that brought
-    /// it, without a task (<doc:/Plinth/AnsweringAtOnce>). But a request that blocks or computes for long then delays all
+    /// it, without a task; see ``/Plinth/Interceptor``. But a request that blocks or computes for long then delays all
     /// connections of its event loop. It suits services whose requests do neither, such as a hub.
     ///
     /// Default: false.

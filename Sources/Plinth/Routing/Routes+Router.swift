@@ -6,7 +6,7 @@ extension Routes {
     /// It sets ``Request/route`` and ``Request/pathParameters``. The route's interceptors run after those already
     /// queued, so the router comes last in a chain. It answers 405 and `OPTIONS` itself, as described in ``Routes``,
     /// and throws an ``HTTPError`` with status 400 for a malformed path. If no route matches, it leaves the response
-    /// unset, for ``Interceptor/notFound(_:)``.
+    /// unset, for ``Interceptor/notFound()``.
     public var router: Interceptor {
         // No capture list: a closure with one does not inherit its caller's isolation (as of Swift 6.3), and hops to
         // the global executor and back if the chain runs on another one.
