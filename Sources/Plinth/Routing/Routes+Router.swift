@@ -8,8 +8,6 @@ extension Routes {
     /// and throws an ``HTTPError`` with status 400 for a malformed path. If no route matches, it leaves the response
     /// unset, for ``Interceptor/notFound()``.
     public var router: Interceptor {
-        // No capture list: a closure with one does not inherit its caller's isolation (as of Swift 6.3), and hops to
-        // the global executor and back if the chain runs on another one.
         let table = table
         return Interceptor(
             "router",
