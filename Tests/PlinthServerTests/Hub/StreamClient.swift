@@ -117,12 +117,14 @@ final class StreamClient: Sendable {
             if state.withLock({ isEnough($0) }) { return true }
             if state.withLock({ $0.isOver }) { return false }
             let count = recv(raw.descriptor, &buffer, buffer.count, 0)
+            let error = count < 0 ? errno : 0
             if count > 0 {
                 try take(Array(buffer[..<count]))
-            } else if count == 0 || errno != EAGAIN {
-                let isReset = count < 0
+            } else if error != EAGAIN {
                 state.withLock { $0.isOver = true }
-                if isReset { throw RawClient.Failure(description: "the connection was reset after \(shown)") }
+                if error != 0 {
+                    throw RawClient.Failure(description: "the connection failed (errno \(error)) after \(shown)")
+                }
             } else {
                 let now = DispatchTime.now()
                 guard deadline > now else { return false }

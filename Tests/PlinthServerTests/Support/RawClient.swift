@@ -174,9 +174,10 @@ final class RawClient: Sendable {
 
     // MARK: - Reading
 
-    enum Ending: Sendable {
+    enum Ending: Sendable, Equatable {
         case end
-        case reset
+        /// Reset by the peer, unless the number of the error says otherwise.
+        case reset(errno: CInt)
     }
 
     /// Reads up to and including a text.
@@ -270,7 +271,8 @@ final class RawClient: Sendable {
                 return .bytes
             }
             if count == 0 { return .ended(.end) }
-            if errno != EAGAIN { return .ended(.reset) }
+            let error = errno
+            if error != EAGAIN { return .ended(.reset(errno: error)) }
             if !wait(for: POLLIN, until: deadline) { return .nothing }
         }
     }
