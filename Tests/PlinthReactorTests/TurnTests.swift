@@ -37,12 +37,7 @@ struct TurnTests {
         // The hand-off, too, waits for a turn's end, unless the thread is awake and takes it by itself.
         loop.endTurn()
         // In the end the thread waits for the turn.
-        try await wait(for: "a promised wake-up") {
-            repeat {
-                try fixture.publish()
-                await Task.yield()
-            } while loop.count == 0
-        }
+        try await promise(of: loop, fixture)
         try fixture.publish(10)
         #expect(loop.count == 1)
         loop.endTurn()
@@ -56,12 +51,7 @@ struct TurnTests {
         let loop = Loop()
         let fixture = try await Fixture(currentTurn: { loop.turn })
         let subscriber = try await fixture.subscribe()
-        try await wait(for: "a promised wake-up") {
-            repeat {
-                try fixture.publish()
-                await Task.yield()
-            } while loop.count == 0
-        }
+        try await promise(of: loop, fixture)
         // Answered by the thread, which then has the socket and the events, too.
         _ = await fixture.reactor.countBehind()
         let expected = fixture.expected()
@@ -77,12 +67,7 @@ struct TurnTests {
         let current = Mutex(stalled)
         let fixture = try await Fixture(currentTurn: { current.withLock { $0 }.turn })
         let subscriber = try await fixture.subscribe()
-        try await wait(for: "a promised wake-up") {
-            repeat {
-                try fixture.publish()
-                await Task.yield()
-            } while stalled.count == 0
-        }
+        try await promise(of: stalled, fixture)
         current.withLock { $0 = other }
         try fixture.publish()
         #expect(other.count == 1)
@@ -90,6 +75,16 @@ struct TurnTests {
         let expected = fixture.expected()
         #expect(try await subscriber.client.read(expected.count) == expected)
         await fixture.finish([subscriber])
+    }
+
+    /// Publishes until the reactor's thread sleeps, and its wake-up is promised for the end of a loop's turn.
+    private func promise(of loop: Loop, _ fixture: Fixture) async throws {
+        try await wait(for: "a promised wake-up") {
+            repeat {
+                try fixture.publish()
+                await Task.yield()
+            } while loop.count == 0
+        }
     }
 }
 

@@ -174,4 +174,14 @@ public enum Answer: Sendable {
     case now(Response)
     /// What waits for the response, in the request's task.
     case later(@Sendable () async throws -> Response)
+
+    /// The response, awaited if it has to be.
+    package var response: Response {
+        get async throws {
+            switch self {
+            case .now(let response): response
+            case .later(let response): try await response()
+            }
+        }
+    }
 }

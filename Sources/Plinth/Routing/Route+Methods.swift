@@ -60,7 +60,7 @@ extension Route {
         line: Int = #line,
         _ handler: @escaping Handler
     ) -> Route {
-        var route = Route(
+        Route(
             method,
             path,
             name: name,
@@ -69,8 +69,7 @@ extension Route {
             fileID: fileID,
             line: line
         )
-        route.handler = { .handler($0, handler) }
-        return route
+        .answered { .handler($0, handler) }
     }
 
     /// A route for a method, answered by a closure that does not wait; the compiler chooses it for closures without
@@ -96,7 +95,7 @@ extension Route {
         line: Int = #line,
         _ handler: @escaping ImmediateHandler
     ) -> Route {
-        var route = Route(
+        Route(
             method,
             path,
             name: name,
@@ -105,7 +104,13 @@ extension Route {
             fileID: fileID,
             line: line
         )
-        route.handler = { .handler($0, handler) }
+        .answered { .handler($0, handler) }
+    }
+
+    /// The route with a handler, made from its final name.
+    private func answered(by handler: @escaping @Sendable (String) -> Interceptor) -> Route {
+        var route = self
+        route.handler = handler
         return route
     }
 

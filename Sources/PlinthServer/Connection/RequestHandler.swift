@@ -43,7 +43,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
     private(set) var machine: RequestMachine
     private var resources: Resources?
     /// Output for HTTP/1 that is written at the next flush, as one buffer.
-    private var unflushed = ByteBuffer()
+    var unflushed = ByteBuffer()
     private var isPerforming = false
     /// How often a writer or the next request has gone on in place.
     private var turns: UInt8 = 0
@@ -229,79 +229,6 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
         let promise = loop.eventLoop.makePromise(of: Void.self)
         promise.futureResult.whenComplete { completed(handler.value, $0) }
         return promise
-    }
-
-    // MARK: - Output
-
-    /// Writes the head of a response; on HTTP/1, at the next flush.
-    func write(_ response: Response, _ framing: ResponseFraming) {
-        let date = loop.date()
-        switch output {
-        case .http1:
-            HTTP1Output.writeHead(response, framing, date: date, serverName: server.serverName, to: &unflushed)
-        case .http2:
-            let head = HTTP2Output.head(response, framing, date: date, serverName: server.serverName)
-            context?.write(NIOAny(head), promise: nil)
-        }
-    }
-
-    /// Writes a piece of a body; on HTTP/1, at the next flush.
-    func write(_ bytes: [UInt8], _ framing: ResponseFraming) {
-        switch output {
-        case .http1: HTTP1Output.writeBody(bytes, framing, to: &unflushed)
-        case .http2: context?.write(NIOAny(HTTP2Output.body(ByteBuffer(bytes: bytes))), promise: nil)
-        }
-    }
-
-    private func writeProceed() {
-        switch output {
-        case .http1: unflushed.writeStaticString(HTTP1Output.proceed)
-        case .http2: context?.write(NIOAny(HTTP2Output.proceed), promise: nil)
-        }
-        flush()
-    }
-
-    private func writeEnd(_ framing: ResponseFraming) {
-        switch output {
-        case .http1: if framing.isChunked { unflushed.writeStaticString(HTTP1Output.lastChunk) }
-        case .http2: context?.write(NIOAny(HTTP2Output.end), promise: nil)
-        }
-    }
-
-    /// Flushes the last response, with its end if there is one.
-    ///
-    /// The promise succeeds once everything is written; an empty write stands for what was written before.
-    private func writeLast(_ framing: ResponseFraming?, _ promise: EventLoopPromise<Void>) {
-        switch output {
-        case .http1:
-            if let framing { writeEnd(framing) }
-            flush(promise)
-        case .http2:
-            let last = framing == nil ? HTTP2Output.body(ByteBuffer()) : HTTP2Output.end
-            guard let context else { return promise.fail(ChannelError.ioOnClosedChannel) }
-            context.writeAndFlush(NIOAny(last), promise: promise)
-        }
-    }
-
-    /// Flushes, with what is not written yet.
-    ///
-    /// - Parameter promise: Completed when all of it is written, or never will be.
-    func flush(_ promise: EventLoopPromise<Void>? = nil) {
-        guard let context else {
-            promise?.fail(ChannelError.ioOnClosedChannel)
-            return
-        }
-        if unflushed.readableBytes > 0 || promise != nil {
-            var whole = ByteBuffer()
-            swap(&whole, &unflushed)
-            context.write(output.piece(whole), promise: promise)
-        }
-        context.flush()
-    }
-
-    private func stopUpload() {
-        guard let context, output == .http2, context.channel.isActive else { return }
-        HTTP2Output.stopUpload(context.channel)
     }
 
     private func start(_ request: HTTPRequest, _ current: RequestInProgress) {

@@ -53,7 +53,7 @@ extension HubEndpoints {
         let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
         let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
         let selection = Selection(try selectors(form, ""))
-        return try await stream(request, selection, grant, namesTopic: true, form: form)
+        return try await stream(request, selection, grant, namesTopic: true, form: form).response
     }
 
     /// The selectors in a query or a form.
@@ -83,60 +83,40 @@ extension HubEndpoints {
 
     private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) throws -> Answer {
         do {
-            guard let grant = try grantNow(request) else {
-                return .later {
-                    let grant = try await streamGrant { try await grantLater(request) }
-                    return try await stream(request, selection, grant, namesTopic: namesTopic)
-                }
+            if let grant = try grantNow(request) {
+                return stream(request, selection, grant, namesTopic: namesTopic)
             }
-            guard let permit = service.limit.take() else { return .now(comeBackLater) }
-            let start = start(request, FormParameters())
-            let admitted = { @Sendable (located: LocatedStart) -> Response in
-                admit(selection, start, located, grant, permit, namesTopic: namesTopic)
-            }
-            if let located = service.hub.locateNow(start) { return .now(admitted(located)) }
-            return .later { admitted(try await service.hub.locate(start)) }
         } catch is AuthorizerFailure {
             return .now(comeBackLater)
+        }
+        return .later {
+            guard let grant = try await streamGrant({ try await grantLater(request) }) else { return comeBackLater }
+            return try await stream(request, selection, grant, namesTopic: namesTopic).response
         }
     }
 
     private func stream(
         _ request: Request,
         _ selection: Selection,
-        _ grant: HubGrant?,
+        _ grant: HubGrant,
         namesTopic: Bool,
         form: FormParameters = FormParameters()
-    ) async throws -> Response {
-        guard let grant, let permit = service.limit.take() else { return comeBackLater }
+    ) -> Answer {
+        guard let permit = service.limit.take() else { return .now(comeBackLater) }
         let start = start(request, form)
-        return admit(
-            selection,
-            start,
-            try await service.hub.locate(start),
-            grant,
-            permit,
-            namesTopic: namesTopic
-        )
-    }
-
-    private func admit(
-        _ selection: Selection,
-        _ start: StreamStart,
-        _ located: LocatedStart,
-        _ grant: HubGrant,
-        _ permit: StreamPermit,
-        namesTopic: Bool
-    ) -> Response {
-        let stream = AdmittedStream(
-            selection: selection,
-            start: start,
-            located: located,
-            form: StreamForm(isChunked: false, namesTopic: namesTopic),
-            attachment: grant.attachment,
-            permit: permit
-        )
-        return .handedOff(HubStreamBody(service, stream))
+        let admit = { @Sendable (located: LocatedStart) -> Response in
+            let stream = AdmittedStream(
+                selection: selection,
+                start: start,
+                located: located,
+                form: StreamForm(isChunked: false, namesTopic: namesTopic),
+                attachment: grant.attachment,
+                permit: permit
+            )
+            return .handedOff(HubStreamBody(service, stream))
+        }
+        if let located = service.hub.locateNow(start) { return .now(admit(located)) }
+        return .later { admit(try await service.hub.locate(start)) }
     }
 
     /// Where a stream begins.

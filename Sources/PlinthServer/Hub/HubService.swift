@@ -261,6 +261,7 @@ public final class HubService: Service {
 
     /// Logs, at most every 10 s, that a hand-off failed; the stream stays on its event loop.
     func couldNotHandOff() {
+        // By the process's clock: any event loop may call, and the log is for people.
         let now = MonotonicTime.now()
         let complains = groups.withLock { groups in
             guard

@@ -53,7 +53,7 @@ final class AcceptNotice: ChannelDuplexHandler {
     private func pause(_ context: ChannelHandlerContext, _ error: (any Error)?) {
         isPaused = true
         lookAgain(context)
-        let now = NIODeadline.now()
+        let now = context.eventLoop.now
         guard now >= quietUntil else { return }
         quietUntil = now + .minutes(1)
         var metadata: Logger.Metadata = ["limit": "\(DescriptorLimit.current)"]

@@ -141,6 +141,7 @@ struct ListeningTests {
         try await withServer(
             [answering("x")],
             configure: {
+                // Read back from the socket; nothing waits for it.
                 $0.acknowledgementTimeout = .seconds(7)
                 $0.addresses = addresses
             }
