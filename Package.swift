@@ -72,6 +72,7 @@ let package = Package(
             dependencies: [
                 "PlinthEvents", "PlinthStreams",
                 .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
             ]
@@ -165,7 +166,7 @@ let package = Package(
         // Shared by tests and probes: processes, waiting, seeded random numbers.
         .target(
             name: "PlinthTestSupport",
-            dependencies: [.product(name: "Logging", package: "swift-log")],
+            dependencies: ["PlinthHub", .product(name: "Logging", package: "swift-log")],
             path: "Tests/PlinthTestSupport"
         ),
         .testTarget(name: "PlinthEventsTests", dependencies: ["PlinthEvents", "PlinthTestSupport"]),

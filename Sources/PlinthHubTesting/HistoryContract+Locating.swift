@@ -50,13 +50,13 @@ extension HistoryContract {
         let ids = try await append([event("1", "a"), event("2", "b")], to: subject)
         let foreign = try await append([event("1", "a"), event("2", "b"), event("3", "a")], to: other)
         for id in foreign {
-            let position = try await subject.history.locate(id)
+            let position = try await subject.history.locate(id).position
             try expect(position == nil, "\(id) of another history is located at \(position ?? .zero)")
         }
         let last = try await position(of: ids[1], in: subject)
         for distance in [1, 2, 1_000_000] as [UInt64] {
             let future = subject.history.id(at: Position(last.number + distance))
-            let position = try await subject.history.locate(future)
+            let position = try await subject.history.locate(future).position
             try expect(position == nil, "\(future), of a future event, is located at \(position ?? .zero)")
         }
         var malformed = ["x", "é", "-", "earliest", "*", "18446744073709551616", "99999999999999999999999"]
@@ -66,13 +66,13 @@ extension HistoryContract {
         }
         for text in malformed {
             let id = try unwrap(EventID(utf8: Array(text.utf8)), "not a valid ID: \(text)")
-            let position = try await subject.history.locate(id)
+            let position = try await subject.history.locate(id).position
             try expect(position == nil, "\(text.debugDescription) is located at \(position ?? .zero)")
         }
         if !abilities.acceptsIDs {
             // Without chosen IDs, only assigned IDs are located.
             let upper = EventID(trusted: Array(ids[0].description.uppercased().utf8))
-            let position = try await subject.history.locate(upper)
+            let position = try await subject.history.locate(upper).position
             try expect(upper == ids[0] || position == nil, "\(upper) is mistaken for \(ids[0])")
         }
     }

@@ -215,8 +215,13 @@ extension HistoryContract {
         for text in ["x", "earliest"] { if let id = EventID(utf8: Array(text.utf8)) { ids.append(id) } }
         for id in ids {
             guard let now = history.locateNow(id) else { continue }
-            let later = try await history.locate(id).map { Located.found($0) } ?? .unknown
+            let later = try await history.locate(id)
             try expect(now == later, "\(id) is \(now) without waiting, \(later) after waiting")
+        }
+        for selection in [Selection([.all]), Selection([.exact(try topic("ended"))])] {
+            guard let now = history.endsNow(of: selection) else { continue }
+            let later = try await history.ends(of: selection)
+            try expect(now == later, "\(now) ended without waiting, \(later) after waiting")
         }
         for position in [nil, corpus.subject.start, corpus.published[10].position] {
             for limit in [ReadLimit(), ReadLimit(events: 3), ReadLimit(work: 4)] {

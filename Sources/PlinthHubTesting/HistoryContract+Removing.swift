@@ -3,7 +3,9 @@
 import PlinthHub
 
 extension HistoryContract {
-    /// Purging removes a topic's events from all of their topics, and readers that need one receive a gap.
+    /// Purging removes a topic's events from this topic, and readers of the topic that need one receive a gap.
+    ///
+    /// An event leaves history with its last topic.
     ///
     /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func purgesTopics() async throws {
@@ -24,11 +26,17 @@ extension HistoryContract {
         try expect(nobody == 0, "purging a topic without events removed \(nobody)")
 
         let all = try await subject.history.read(after: nil, selection: Selection([.all]), limit: ReadLimit())
-        try expect(
-            all.entries.map(\.id) == [ids[1], ids[3], ids[5]],
-            "\(all.entries.map(\.id)) held, not \([ids[1], ids[3], ids[5]])"
+        let left = [ids[1], ids[2], ids[3], ids[5]]
+        try expect(all.entries.map(\.id) == left, "\(all.entries.map(\.id)) held, not \(left)")
+        let both = all.entries.first { $0.id == ids[2] }
+        try expect(both?.topics == [try topic("b")], "an event of a and b has \(both?.topics ?? []) after purging a")
+        let others = try await subject.history.read(
+            after: nil,
+            selection: Selection([.exact(try topic("a"))]),
+            limit: ReadLimit()
         )
-        let wanted: [(String, [Int])] = [("a", [0, 2, 4]), ("b", [2]), ("c", [])]
+        try expect(others.entries.isEmpty, "\(others.entries.map(\.id)) held of the topic that was purged")
+        let wanted: [(String, [Int])] = [("a", [0, 2, 4]), ("b", []), ("c", [])]
         for (name, gone) in wanted {
             let selection = Selection([.exact(try topic(name))])
             for (index, position) in ([subject.start] + positions).enumerated() {
@@ -57,10 +65,9 @@ extension HistoryContract {
         )
         try expect(batch.entries.map(\.id) == more, "\(batch.entries.map(\.id)) after purging, not \(more)")
         let located = try await subject.history.locate(ids[0])
-        try expect(
-            located == positions[0],
-            "the ID of a purged event is located at \(located?.description ?? "no place")"
-        )
+        try expect(located == .trimmed(positions[0]), "the ID of a purged event is \(located)")
+        let held = try await subject.history.locate(ids[2])
+        try expect(held == .found(positions[2]), "the ID of an event that one of its topics still has is \(held)")
     }
 
     /// After trimming, each read reports the position up to which its events are missing; no loss goes unreported.
@@ -125,6 +132,9 @@ extension HistoryContract {
         try expect(some.bytes > 0, "no bytes for 3 events")
         _ = try await subject.history.purge(try topic("b"))
         let rest = try await subject.history.statistics()
-        try expect(rest.events == 2 && rest.topics == 1, "\(rest) for 2 events and 1 topic")
+        try expect(rest.events == 3 && rest.topics == 2, "\(rest) for 3 events and 2 topics")
+        _ = try await append(AppendRequest([], ending: try topic("a")), to: subject)
+        let ended = try await subject.history.statistics()
+        try expect(ended.endedTopics == 1, "\(ended) for 1 ended topic")
     }
 }

@@ -39,6 +39,21 @@ public struct HistoryContract: Sendable {
         /// Default: nil, if a failure cannot be provoked.
         public var failNextAppend: (@Sendable (_ history: any History) async throws -> Void)?
 
+        /// Creates a history with other quotas than usual.
+        ///
+        /// Default: nil, for a history whose quotas cannot be set.
+        public var makeBounded: (@Sendable (_ quotas: HistoryQuotas) async throws -> any History)?
+
+        /// Advances the time by which a history's events and keys age.
+        ///
+        /// Default: nil, if its time cannot be advanced.
+        public var advance: (@Sendable (_ history: any History, _ time: Duration) async throws -> Void)?
+
+        /// Opens what a history holds anew, as after a restart; the first one is not used any more.
+        ///
+        /// Default: nil, for a history that is lost with its process.
+        public var reopen: (@Sendable (_ history: any History) async throws -> any History)?
+
         /// How long to wait for a delivery before it counts as missing.
         ///
         /// Default: 30 s.
@@ -95,6 +110,38 @@ public struct HistoryContract: Sendable {
         Rule("purgesTopics") { try await $0.purgesTopics() },
         Rule("saysWhatIsMissingAfterTrimming") { try await $0.saysWhatIsMissingAfterTrimming() },
         Rule("countsWhatItHolds") { try await $0.countsWhatItHolds() },
+        Rule("readsVisibleEventsOnly") { try await $0.readsVisibleEventsOnly() },
+        Rule("keepsTimes") { try await $0.keepsTimes() },
+        Rule("endsTopics") { try await $0.endsTopics() },
+        Rule("refusesEventsOfEndedTopics") { try await $0.refusesEventsOfEndedTopics() },
+        Rule("endsTopicsOnce") { try await $0.endsTopicsOnce() },
+        Rule("endsWithEventsOrNotAtAll") { try await $0.endsWithEventsOrNotAtAll() },
+        Rule("namesEnds") { try await $0.namesEnds() },
+        Rule("keepsEndsWhenTrimming") { try await $0.keepsEndsWhenTrimming() },
+        Rule("opensPurgedTopicsAgain") { try await $0.opensPurgedTopicsAgain() },
+        Rule("boundsEnds") { try await $0.boundsEnds() },
+        Rule("takesNumbersOnce") { try await $0.takesNumbersOnce() },
+        Rule("takesTheRestOfAKnownBatch") { try await $0.takesTheRestOfAKnownBatch() },
+        Rule("refusesHoles") { try await $0.refusesHoles() },
+        Rule("fencesOlderEpochs") { try await $0.fencesOlderEpochs() },
+        Rule("keepsProducersApart") { try await $0.keepsProducersApart() },
+        Rule("keepsProducersOfPurgedTopics") { try await $0.keepsProducersOfPurgedTopics() },
+        Rule("numbersEnds") { try await $0.numbersEnds() },
+        Rule("tellsProducers") { try await $0.tellsProducers() },
+        Rule("checksInOrder") { try await $0.checksInOrder() },
+        Rule("takesNumbersOnceWhenRequestsRace") { try await $0.takesNumbersOnceWhenRequestsRace() },
+        Rule("forgetsNumbersOfFailures") { try await $0.forgetsNumbersOfFailures() },
+        Rule("boundsProducers") { try await $0.boundsProducers() },
+        Rule("answersKeysAgain") { try await $0.answersKeysAgain() },
+        Rule("refusesReusedKeys") { try await $0.refusesReusedKeys() },
+        Rule("keepsKeysApart") { try await $0.keepsKeysApart() },
+        Rule("keepsNoFailures") { try await $0.keepsNoFailures() },
+        Rule("takesKeysOnceWhenRequestsRace") { try await $0.takesKeysOnceWhenRequestsRace() },
+        Rule("boundsKeys") { try await $0.boundsKeys() },
+        Rule("forgetsOldKeys") { try await $0.forgetsOldKeys() },
+        Rule("appliesLimitsOfTopics") { try await $0.appliesLimitsOfTopics() },
+        Rule("appliesAgesOfTopics") { try await $0.appliesAgesOfTopics() },
+        Rule("beginsAnEpochWhenOpenedAgain") { try await $0.beginsAnEpochWhenOpenedAgain() },
     ]
 
     let abilities: Abilities
@@ -170,10 +217,41 @@ public struct HistoryContract: Sendable {
 
     /// Appends as the hub does: without waiting if possible.
     func append(_ events: [NewEvent], to subject: Subject, rule: String = #function) async throws -> [EventID] {
-        let now = try subject.history.appendNow(events)
-        let ids = if let now { now } else { try await subject.history.append(events) }
+        let ids = try await append(AppendRequest(events), to: subject).ids
         try expect(ids.count == events.count, "append returned \(ids.count) IDs for \(events.count) events", rule: rule)
         return ids
+    }
+
+    /// Appends as the hub does: without waiting if possible.
+    func append(_ request: AppendRequest, to subject: Subject) async throws -> AppendResult {
+        let now = try subject.history.appendNow(request)
+        if let now { return now }
+        return try await subject.history.append(request)
+    }
+
+    /// Expects a request to be refused with a code.
+    @discardableResult
+    func expectRefusal(
+        _ code: HistoryError.Code,
+        of request: AppendRequest,
+        by subject: Subject,
+        _ what: String,
+        rule: String = #function
+    ) async throws -> HistoryError {
+        let result: AppendResult
+        do {
+            result = try await append(request, to: subject)
+        } catch let error as HistoryError {
+            try expect(error.code == code, "\(what) was refused as \(error.code), not \(code)", rule: rule)
+            return error
+        }
+        throw violation(rule, "\(what) was answered with \(result), not refused as \(code)")
+    }
+
+    /// All entries that a selection includes.
+    func all(_ subject: Subject, _ selectors: TopicSelector...) async throws -> [HistoryEntry] {
+        let selection = Selection(selectors.isEmpty ? [.all] : selectors)
+        return try await subject.history.read(after: nil, selection: selection, limit: .none).entries
     }
 
     func expect(
@@ -199,7 +277,7 @@ public struct HistoryContract: Sendable {
 
     /// The position of an ID that the history has to locate.
     func position(of id: EventID, in subject: Subject, rule: String = #function) async throws -> Position {
-        try unwrap(await subject.history.locate(id), "its own ID \(id) is not located", rule: rule)
+        try unwrap(await subject.history.locate(id).position, "its own ID \(id) is not located", rule: rule)
     }
 
     func positions(of ids: [EventID], in subject: Subject, rule: String = #function) async throws -> [Position] {

@@ -10,17 +10,13 @@ extension Reactor {
     /// Reads history, and queues the answer for the reactor's thread.
     @concurrent
     func read(_ history: any History, _ request: Distributor.ReadRequest) async {
-        var batch: HistoryBatch?
+        var result: HistoryAnswer?
         do {
-            batch = try await history.read(
-                after: request.position,
-                selection: request.selection,
-                limit: ReadLimit()
-            )
+            result = try await history.answer(request)
         } catch {
             logger.debug("history read failed", metadata: ["error": "\(error)"])
         }
-        let answer = ReactorState.Answer(request: request, batch: batch)
+        let answer = ReactorState.Answer(request: request, result: result)
         if state.withLock({ $0.add(answer) }) { poller.wake() }
     }
 }

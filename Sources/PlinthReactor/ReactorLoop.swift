@@ -86,7 +86,7 @@ struct ReactorLoop {
         deliver(entries)
         settle()
         reads.didAnswer(work.answers.count)
-        for answer in work.answers { distributor.didRead(answer.request, answer.batch, sockets, now: now) }
+        for answer in work.answers { distributor.didRead(answer.request, answer.result, sockets, now: now) }
         for command in work.commands { perform(command) }
         settle()
     }

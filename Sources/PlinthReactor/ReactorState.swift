@@ -40,7 +40,7 @@ struct ReactorState {
     struct Answer {
         let request: Distributor.ReadRequest
         /// Nil if the read failed.
-        let batch: HistoryBatch?
+        let result: HistoryAnswer?
     }
 
     /// Work queued for the thread.

@@ -4,11 +4,12 @@
 
 import PlinthHub
 import PlinthReactor
+import PlinthTestSupport
 import Synchronization
 import Testing
 
 /// A history that answers reads only after ``open(fails:)``.
-final class SlowHistory: History {
+final class SlowHistory: MemoryBackedHistory {
     private struct State {
         var isOpen = false
         var fails = false
@@ -20,7 +21,7 @@ final class SlowHistory: History {
 
     struct Failure: Error {}
 
-    private let memory: MemoryHistory
+    let memory: MemoryHistory
     private let state = Mutex(State())
 
     init(_ memory: MemoryHistory) {
@@ -76,23 +77,15 @@ final class SlowHistory: History {
         if fails { throw Failure() }
         return try await memory.read(after: position, selection: selection, limit: ReadLimit(events: 7))
     }
-
-    func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
-        try await memory.open(deliver: deliver)
-    }
-
-    func append(_ events: [NewEvent]) async throws -> [EventID] { try await memory.append(events) }
-    func locate(_ id: EventID) async throws -> Position? { try await memory.locate(id) }
-    func id(at position: Position) -> EventID { memory.id(at: position) }
-    func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
-    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
 }
 
 @Suite("Asynchronous history")
 struct AsynchronousHistoryTests {
-    private func make() async throws -> (Fixture, SlowHistory) {
+    private func make(
+        _ options: StreamOptions = StreamOptions(heartbeat: nil)
+    ) async throws -> (Fixture, SlowHistory) {
         let made = Mutex<SlowHistory?>(nil)
-        let fixture = try await Fixture { memory in
+        let fixture = try await Fixture(options) { memory in
             let slow = SlowHistory(memory)
             made.withLock { $0 = slow }
             return slow
@@ -127,9 +120,11 @@ struct AsynchronousHistoryTests {
         await fixture.finish(subscribers + [live, next])
     }
 
-    @Test("A failed history read ends the stream")
+    @Test("A stream ends if history has not answered within its timeout")
     func failure() async throws {
-        let (fixture, history) = try await make()
+        var options = StreamOptions(heartbeat: nil)
+        options.historyTimeout = .zero
+        let (fixture, history) = try await make(options)
         try fixture.publish(10)
         #expect(await fixture.reactor.countBehind() == 0)
         let subscriber = try await fixture.subscribe()

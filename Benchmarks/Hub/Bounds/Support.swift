@@ -94,7 +94,7 @@ extension Hub {
         let stream = began(selection, start, .reactor, attachment: nil)
         let request = StreamRequest(
             selection: selection,
-            start: try await locate(start),
+            start: await locate(start, selection),
             form: StreamForm(isChunked: true, namesTopic: true)
         ) { [self] end in ended(stream, end) }
         reactor.handOff(descriptor, request)

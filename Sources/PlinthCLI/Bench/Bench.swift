@@ -2,6 +2,7 @@
 
 #if Command && Client
 import ArgumentParser
+import PlinthStreams
 
 /// `plinth bench`: measures a hub under load.
 struct Bench: AsyncParsableCommand {

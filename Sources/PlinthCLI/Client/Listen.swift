@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import HTTPTypes
 import PlinthClient
+import PlinthStreams
 
 /// `plinth listen`: prints the events of a stream as they arrive.
 struct Listen: AsyncParsableCommand {

@@ -3,6 +3,7 @@
 #if Command && Server
 import Configuration
 import Foundation
+import PlinthStreams
 
 /// The settings of `plinth serve`: the command line overrides the environment, which overrides the file.
 struct ServeSettings {

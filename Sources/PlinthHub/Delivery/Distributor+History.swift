@@ -32,6 +32,12 @@ extension Distributor {
     mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         var turns = 0
         while states[slot].phase == .behind {
+            if !waits.isEmpty, let query = waits[slot]?.query { return ask(slot, nil, query, now) }
+            if !untold.isEmpty, let ends = untold.removeValue(forKey: slot) {
+                tell(ends, slot, sink, now)
+                continue
+            }
+            if hasEnded(slot) { return end(slot, .topicsEnded, sink, now: now) }
             let position = Position(states[slot].position)
             if position >= head, !states[slot].isFromEarliest, details[slot].unknown == nil {
                 states[slot].phase = .live
@@ -45,15 +51,37 @@ extension Distributor {
             let after = states[slot].isFromEarliest ? nil : position
             tally.reads += 1
             guard let batch = history.readNow(after: after, selection: selection, limit: ReadLimit()) else {
-                states[slot].phase = .reading
-                let generation = states[slot].generation
-                requests.append(
-                    ReadRequest(slot: slot, generation: generation, position: after, selection: selection)
-                )
-                return
+                return ask(slot, after, nil, now)
             }
+            if !waits.isEmpty { waits[slot] = nil }
             take(batch, slot, sink, now)
         }
+    }
+
+    /// Asks a history that answers later.
+    private mutating func ask(_ slot: Int, _ position: Position?, _ start: StartQuery?, _ now: MonotonicTime) {
+        guard let selection = details[slot].selection else { return }
+        states[slot].phase = .reading
+        var wait = waits[slot] ?? Wait()
+        wait.since = wait.since ?? now
+        wait.askAgain = .distantFuture
+        waits[slot] = wait
+        let deadline = answerDeadline(slot)
+        if deadline < details[slot].due { schedule(slot, at: deadline, now) }
+        requests.append(
+            ReadRequest(
+                slot: slot,
+                generation: states[slot].generation,
+                position: position,
+                start: start,
+                selection: selection
+            )
+        )
+    }
+
+    /// When a subscriber's stream ends if history has not answered by then.
+    func answerDeadline(_ slot: Int) -> MonotonicTime {
+        waits[slot]?.since?.advanced(by: historyTimeout) ?? .distantFuture
     }
 
     /// Whether a subscriber waits for the result of a read; false if the stream has ended since.
@@ -62,25 +90,82 @@ extension Distributor {
             && states[request.slot].generation == request.generation
     }
 
-    /// Takes the result of a read.
+    /// Takes history's answer.
     ///
     /// - Parameters:
     ///   - request: The request.
-    ///   - batch: The result; nil if history cannot be read, which ends the stream.
+    ///   - answer: The answer; nil if history cannot answer now: it is asked again, until
+    ///     ``StreamOptions/historyTimeout``.
     ///   - sink: The connections.
     ///   - now: The time.
     package mutating func didRead(
         _ request: ReadRequest,
-        _ batch: HistoryBatch?,
+        _ answer: HistoryAnswer?,
         _ sink: some StreamSink,
         now: MonotonicTime
     ) {
         let slot = request.slot
         guard isAwaited(request) else { return }
+        guard let answer else {
+            states[slot].phase = .pausing
+            let askAgain = now.advanced(by: Self.pause)
+            waits[slot]?.askAgain = askAgain
+            return schedule(slot, at: min(askAgain, details[slot].due), now)
+        }
         states[slot].phase = .behind
-        guard let batch else { return end(slot, .historyFailed, sink, now: now) }
-        take(batch, slot, sink, now)
+        waits[slot] = nil
+        switch answer {
+        case .located(let start): begin(slot, start)
+        case .batch(let batch): take(batch, slot, sink, now)
+        }
         proceed(slot, sink, now: now)
+    }
+
+    /// How long a subscriber waits before it asks a history again that failed to answer: one second.
+    private static let pause: Int64 = 1_000_000_000
+
+    // MARK: - Ends of topics
+
+    /// Tells a subscriber of topics that had ended when it began.
+    private mutating func tell(_ ends: [TopicEnd], _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
+        let id = history.id(at: Position(states[slot].position))
+        run.begin(states[slot].form)
+        for end in ends {
+            let entry = HistoryEntry(.end(of: end.topic), position: end.position, id: id, time: now)
+            run.append(entry, for: details[slot].selection)
+        }
+        run.forget()
+        let bytes = run.withBytes { Array($0) }
+        switch bytes.withUnsafeBytes({ sink.write($0, to: slot) }) {
+        case .took(let taken):
+            tally.bytes += taken
+            tally.delivered += ends.count
+            if taken > 0 { states[slot].lastWrite = now }
+            guard taken < bytes.count else { return }
+            states[slot].phase = .blocked
+            keep(slot, bytes, taken..<bytes.count)
+            stalls(slot, now)
+        case .failed(let reason): remove(slot, reason)
+        }
+    }
+
+    /// Records the ends among events that a subscriber has received, and the topics that were opened again.
+    mutating func pass(_ slot: Int, _ entries: some Sequence<HistoryEntry>) {
+        for entry in entries where entry.position.number <= states[slot].position {
+            if entry.isEnd {
+                endedTopics[slot, default: []].formUnion(entry.topics)
+            } else if !endedTopics.isEmpty {
+                endedTopics[slot]?.subtract(entry.topics)
+            }
+        }
+    }
+
+    /// Whether all that a subscriber receives has ended.
+    func hasEnded(_ slot: Int) -> Bool {
+        guard !endedTopics.isEmpty, let ended = endedTopics[slot], let selection = details[slot].selection,
+            selection.isExact
+        else { return false }
+        return ended.count >= selection.names
     }
 
     mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
@@ -97,7 +182,7 @@ extension Distributor {
             let after = batch.entries.first.map { Position($0.position.number - 1) } ?? batch.through
             run.append(gap.frame(type: gapType, id: history.id(at: after)), position: after.number)
         }
-        for entry in batch.entries { run.append(entry) }
+        for entry in batch.entries { run.append(entry, for: details[slot].selection) }
         tally.replayed += batch.entries.count
         details[slot].unknown = nil
         states[slot].isFromEarliest = false
@@ -106,8 +191,10 @@ extension Distributor {
             return
         }
         switch write(slot, run, sink, now) {
-        case .all: states[slot].position = max(states[slot].position, batch.through.number)
-        case .some: break
+        case .all:
+            states[slot].position = max(states[slot].position, batch.through.number)
+            pass(slot, batch.entries)
+        case .some: pass(slot, batch.entries)
         // Nothing was written, not even a gap: the same read is repeated.
         case .none:
             (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before

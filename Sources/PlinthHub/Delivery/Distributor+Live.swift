@@ -41,6 +41,8 @@ extension Distributor {
         head = last.position
         for (slot, reason) in failed { remove(slot, reason) }
         failed.removeAll(keepingCapacity: true)
+        for slot in finished { end(slot, .topicsEnded, sink, now: now) }
+        finished.removeAll(keepingCapacity: true)
     }
 
     /// Makes live subscribers read from history up to a position, in place of delivery.
@@ -70,7 +72,7 @@ extension Distributor {
     ) {
         if index.hasOthers(node) { pairOthers(of: node, pending) }
         guard let single = index.nodes[node]?.single, !single.isEmpty else { return }
-        if pending.contains(where: { entries[Int($0)].isRestricted }) {
+        if pending.contains(where: { entries[Int($0)].isRestricted || entries[Int($0)].isEnd }) {
             for slot in single { pair(slot, pending) }
         } else {
             deliver(pending, of: entries, to: single, sink, now)
@@ -110,7 +112,7 @@ extension Distributor {
     ) {
         for form in Self.formsOfOneTopic {
             run.begin(form)
-            for number in pending { run.append(entries[Int(number)]) }
+            for number in pending { run.append(entries[Int(number)], for: nil) }
             let first = run.firstPosition
             let last = run.lastPosition
             var others = 0
@@ -159,6 +161,8 @@ extension Distributor {
             var end = start
             run.begin(states[slot].form)
             var last: Int32 = -1
+            let selection = details[slot].selection
+            passing.removeAll(keepingCapacity: true)
             while end < pairs.count, pairs[end].slot == slot {
                 let number = pairs[end].entry
                 end += 1
@@ -166,13 +170,20 @@ extension Distributor {
                 last = number
                 let entry = entries[Int(number)]
                 guard entry.position.number > states[slot].position else { continue }
-                if entry.isRestricted, !(details[slot].selection?.allows(entry.topics) ?? false) { continue }
-                run.append(entry)
+                if entry.isRestricted, !(selection?.allows(entry.publishedTopics) ?? false) { continue }
+                run.append(entry, for: selection)
+                if entry.isEnd || (!endedTopics.isEmpty && endedTopics[slot] != nil) { passing.append(entry) }
             }
             start = end
             guard states[slot].phase == .live, !run.isEmpty else { continue }
-            if case .failed(let reason) = write(slot, run, sink, now) { failed.append((slot, reason)) }
+            if case .failed(let reason) = write(slot, run, sink, now) {
+                failed.append((slot, reason))
+            } else if !passing.isEmpty {
+                pass(slot, passing)
+                if hasEnded(slot) { finished.append(slot) }
+            }
         }
+        passing.removeAll(keepingCapacity: passing.capacity <= 1024)
         pairs.removeAll(keepingCapacity: pairs.capacity <= 64 * 1024)
     }
 

@@ -26,6 +26,15 @@ extension Distributor {
         count == 0 ? nil : wheel.untilNext(now: now)
     }
 
+    /// When a subscriber that waits for history must look again.
+    private func untilAnswered(_ slot: Int) -> MonotonicTime {
+        switch states[slot].phase {
+        case .reading: answerDeadline(slot)
+        case .pausing: min(answerDeadline(slot), waits[slot]?.askAgain ?? .distantFuture)
+        default: .distantFuture
+        }
+    }
+
     /// - Returns: When the subscriber's next timer is due; nil if it was removed.
     private mutating func tick(_ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) -> MonotonicTime? {
         let expires = details[slot].expires
@@ -42,12 +51,21 @@ extension Distributor {
                 return nil
             }
             return states[slot].phase == .blocked ? min(deadline, expires) : deadline
-        case .behind, .reading:
-            return min(timing.heartbeatDue(after: states[slot].lastWrite, spread: slot), expires)
+        case .behind: return min(timing.heartbeatDue(after: states[slot].lastWrite, spread: slot), expires)
+        case .reading, .pausing:
+            guard now < answerDeadline(slot) else {
+                end(slot, .historyFailed, sink, now: now)
+                return states[slot].phase == .free ? nil : timing.writeDeadline(since: now)
+            }
+            if states[slot].phase == .pausing, now >= waits[slot]?.askAgain ?? now {
+                states[slot].phase = .behind
+                unfinished.append(slot)
+            }
         case .live: break
         }
         let due = timing.heartbeatDue(after: states[slot].lastWrite, spread: slot)
-        guard now >= due else { return min(due, expires) }
+        let other = min(expires, untilAnswered(slot))
+        guard now >= due else { return min(due, other) }
         let bytes = states[slot].form.isChunked ? heartbeat.chunked : heartbeat.bare
         switch bytes.withUnsafeBytes({ sink.write($0, to: slot) }) {
         case .took(let taken):
@@ -55,13 +73,13 @@ extension Distributor {
             tally.bytes += taken
             if taken > 0 { states[slot].lastWrite = now }
             guard taken == bytes.count else {
+                if states[slot].phase == .live { states[slot].position = max(states[slot].position, head.number) }
                 states[slot].phase = .blocked
-                states[slot].position = max(states[slot].position, head.number)
                 keep(slot, bytes, taken..<bytes.count)
                 stalls(slot, now)
                 return timing.writeDeadline(since: now)
             }
-            return min(timing.heartbeatDue(after: now, spread: slot), expires)
+            return min(timing.heartbeatDue(after: now, spread: slot), other)
         case .failed(let reason):
             remove(slot, reason)
             return nil

@@ -10,11 +10,13 @@
 /// A state machine without I/O, clock or lock. Its owner, one thread, passes in events, times and connection events,
 /// and acts on ``requests``, ``unfinished`` and ``ended`` after each call.
 package struct Distributor {
-    /// A read of a history that answers later, through ``didRead(_:_:_:now:)``.
+    /// A question to a history that answers later, through ``didRead(_:_:_:now:)``.
     package struct ReadRequest: Sendable {
         package let slot: Int
         package let generation: UInt32
+        /// What is asked for: events after a position, or the start, if it has not been located.
         package let position: Position?
+        package let start: StartQuery?
         package let selection: Selection
     }
 
@@ -32,6 +34,8 @@ package struct Distributor {
         case behind
         /// Waits for history to answer.
         case reading
+        /// Waits until it asks history again, which failed to answer.
+        case pausing
         /// Waits for room in its connection.
         case blocked
         /// Waits for its connection to take the last bytes.
@@ -73,10 +77,22 @@ package struct Distributor {
         var end = StreamEnd.clientClosed
     }
 
+    /// The state of a subscriber whose question history has not answered.
+    struct Wait {
+        /// What it has not answered about the start; nil if it was asked for events.
+        var query: StartQuery?
+        /// Since when it has not answered; nil before it is asked.
+        var since: MonotonicTime?
+        /// When to ask it again.
+        var askAgain = MonotonicTime.distantFuture
+    }
+
     let history: any History
     let timing: StreamTiming
     let gapType: String
     let gapPolicy: StreamOptions.GapPolicy
+    /// How long history may fail to answer, in nanoseconds.
+    let historyTimeout: Int64
     /// The heartbeat, in both forms.
     let heartbeat: (chunked: [UInt8], bare: [UInt8])
     /// Draws each stream's reconnection time.
@@ -85,6 +101,12 @@ package struct Distributor {
     var head: Position
     var states: ContiguousArray<State> = []
     var details: ContiguousArray<Details> = []
+    // Of few subscribers, by slot.
+    var waits: [Int: Wait] = [:]
+    /// Ends of before the start that the subscriber has not been told of.
+    var untold: [Int: [TopicEnd]] = [:]
+    /// The topics that have ended, as far as the subscriber has been told.
+    var endedTopics: [Int: Set<Topic>] = [:]
     private var free: [Int32] = []
     var index = TopicIndex()
     var wheel = TimerWheel()
@@ -107,6 +129,8 @@ package struct Distributor {
     var touched: [Int] = []
     var pairs: [Pair] = []
     var failed: [(Int, StreamEnd)] = []
+    var finished: [Int] = []
+    var passing: [HistoryEntry] = []
 
     /// An event of the round for a subscriber whose events are delivered separately.
     struct Pair: Comparable {
@@ -132,6 +156,7 @@ package struct Distributor {
         )
         gapType = options.gapType
         gapPolicy = options.gapPolicy
+        historyTimeout = max(0, options.historyTimeout.clampedNanoseconds)
         heartbeat = FrameRun.heartbeat(options.heartbeatBlock)
         self.options = options
     }
@@ -159,20 +184,29 @@ package struct Distributor {
             details.append(Details())
         }
         count += 1
-        states[slot].position = start.position?.number ?? 0
-        states[slot].isFromEarliest = start.position == nil
         states[slot].lastWrite = now
         states[slot].phase = .behind
         states[slot].form = form
         states[slot].generation &+= 1
         details[slot].selection = selection
-        details[slot].unknown = start.unknown
-        details[slot].startsWithOldest = start.startsWithOldest
+        begin(slot, start)
         details[slot].expires = timing.expiry(of: now)
         details[slot].place = index.add(slot, selection)
         schedule(slot, at: min(timing.heartbeatDue(after: now, spread: slot), details[slot].expires), now)
         unfinished.append(slot)
         return slot
+    }
+
+    /// Sets where a subscriber begins.
+    mutating func begin(_ slot: Int, _ start: LocatedStart) {
+        states[slot].position = start.position?.number ?? 0
+        states[slot].isFromEarliest = start.position == nil
+        details[slot].unknown = start.unknown
+        details[slot].startsWithOldest = start.startsWithOldest
+        if let query = start.query { waits[slot] = Wait(query: query) }
+        guard !start.ended.isEmpty else { return }
+        endedTopics[slot] = Set(start.ended.map(\.topic))
+        if start.tellsEnds { untold[slot] = start.ended }
     }
 
     /// Removes a subscriber whose connection is gone.
@@ -185,6 +219,11 @@ package struct Distributor {
         }
         states[slot].phase = .free
         details[slot] = Details()
+        if !waits.isEmpty { waits[slot] = nil }
+        if !endedTopics.isEmpty {
+            endedTopics[slot] = nil
+            untold[slot] = nil
+        }
         free.append(Int32(slot))
         count -= 1
         ended.append(Ended(slot: slot, reason: reason))
@@ -194,7 +233,7 @@ package struct Distributor {
     package mutating func end(_ slot: Int, _ reason: StreamEnd, _ sink: some StreamSink, now: MonotonicTime) {
         guard states.indices.contains(slot), states[slot].phase != .free, states[slot].phase != .ending else { return }
         details[slot].end = reason
-        let last = farewell(isChunked: states[slot].form.isChunked)
+        let last = farewell(reason, isChunked: states[slot].form.isChunked)
         if details[slot].restStart < details[slot].restEnd {
             // The connection is blocked: the rest of an event precedes the end.
             details[slot].rest = Array(details[slot].rest[details[slot].restStart..<details[slot].restEnd]) + last
@@ -212,7 +251,10 @@ package struct Distributor {
 
     /// The end of a body, preceded by a reconnection time drawn for the stream: clients of streams that end together
     /// must not reconnect together, and a publisher's event may have given all of them the same time.
-    private func farewell(isChunked: Bool) -> [UInt8] {
+    ///
+    /// After the last topic's end nothing follows.
+    private func farewell(_ reason: StreamEnd, isChunked: Bool) -> [UInt8] {
+        guard reason != .topicsEnded else { return isChunked ? ChunkFraming.lastChunk : [] }
         let retry = EventFrame(text: options.retryBlock())
         return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? ChunkFraming.lastChunk : [])
     }

@@ -9,8 +9,8 @@ import PlinthEvents
 struct FrameRun {
     private var form = StreamForm(isChunked: true, namesTopic: false)
     private var single: EventFrame?
-    /// The last event whose frame with its topic was encoded: subscribers of one round share it.
-    private var named: HistoryEntry?
+    /// The last event whose frame with a topic was encoded: subscribers of one round share it.
+    private var named: (entry: HistoryEntry, topic: Topic)?
     private var namedFrame: EventFrame?
     private var bytes: [UInt8] = []
     /// The end and position of each frame.
@@ -45,11 +45,19 @@ struct FrameRun {
         namedFrame = nil
     }
 
-    mutating func append(_ entry: HistoryEntry) {
+    /// Appends an event.
+    ///
+    /// - Parameters:
+    ///   - entry: The event.
+    ///   - selection: What the subscribers receive, if the form names topics.
+    mutating func append(_ entry: HistoryEntry, for selection: Selection?) {
         guard form.namesTopic else { return append(entry.frame, position: entry.position.number) }
-        if named === entry, let namedFrame { return append(namedFrame, position: entry.position.number) }
-        let frame = entry.frameWithTopic
-        named = entry
+        let topic = selection.map(entry.topic) ?? entry.topics[0]
+        if let named, named.entry === entry, named.topic == topic, let namedFrame {
+            return append(namedFrame, position: entry.position.number)
+        }
+        let frame = entry.frame(naming: topic)
+        named = (entry, topic)
         namedFrame = frame
         append(frame, position: entry.position.number)
     }

@@ -39,7 +39,7 @@ public struct HubGap: Sendable, Hashable {
 
 extension HubGap {
     /// A JSON object with `requested`, `oldest` and `through`: IDs, or null.
-    var data: String {
+    package var data: String {
         "{\"requested\":\(JSONString.quoted(requested.description)),\"oldest\":\(JSONString.quoted(oldest?.description)),"
             + "\"through\":\(JSONString.quoted(through?.description))}"
     }

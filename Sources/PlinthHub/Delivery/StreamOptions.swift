@@ -43,15 +43,23 @@ public struct StreamOptions: Sendable {
     ///
     /// Default: ``GapPolicy/tell``.
     public var gapPolicy: GapPolicy
+    /// How long a history may fail to answer a stream that is behind, before the stream ends.
+    ///
+    /// Meanwhile the stream stays open, with heartbeats, and asks again every second.
+    ///
+    /// Default: 60 s.
+    public var historyTimeout = Duration.seconds(60)
     /// The type of the event that reports a gap.
     ///
     /// Publishers cannot publish events of this type. It must not be empty, contain a line break, or be `message`, the
-    /// type of events without one; ``Hub`` throws ``HubError`` otherwise.
+    /// type of events without one, or `end`; ``Hub`` throws ``HubError`` otherwise.
     ///
     /// Default: `gap`.
     public var gapType: String
     /// Draws a number from a range, both ends included; tests replace it.
     package var random: @Sendable (ClosedRange<Int64>) -> Int64 = { .random(in: $0) }
+    /// Waits; tests replace it.
+    package var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
     /// Creates options.
     ///
@@ -88,15 +96,15 @@ public struct StreamOptions: Sendable {
 extension StreamOptions {
     /// The types of the hub's own events.
     ///
-    /// - Throws: ``HubError`` if one of them is not a valid type or is `message`, or if both are the same.
+    /// - Throws: ``HubError`` if one of them is not a valid type or is `message` or `end`, or if both are the same.
     func reservedTypes() throws -> [String] {
         try Self.check("gapType", gapType)
-        guard let heartbeatEvent else { return [gapType] }
+        guard let heartbeatEvent else { return [gapType, TopicEnd.eventType] }
         try Self.check("heartbeatEvent", heartbeatEvent)
         if heartbeatEvent.utf8.elementsEqual(gapType.utf8) {
             throw HubError.badOption("heartbeatEvent", "it is also the type of gaps; choose another")
         }
-        return [gapType, heartbeatEvent]
+        return [gapType, TopicEnd.eventType, heartbeatEvent]
     }
 
     private static func check(_ name: String, _ type: String) throws {
@@ -107,6 +115,9 @@ extension StreamOptions {
         }
         if type.utf8.elementsEqual("message".utf8) {
             throw HubError.badOption(name, "`message` is the type of events without one; choose another")
+        }
+        if type.utf8.elementsEqual(TopicEnd.eventType.utf8) {
+            throw HubError.badOption(name, "`end` is the type of the ends of topics; choose another")
         }
     }
 }

@@ -17,11 +17,62 @@ package struct LocatedStart: Sendable, Hashable {
     /// The ID that the subscriber asked for, if the history does not know it: a gap is reported.
     package var unknown: EventID?
 
-    /// Whether the subscriber asked to begin with the oldest event held.
-    var startsWithOldest: Bool { position == nil && unknown == nil }
+    /// The named topics that had ended at or before the position.
+    package var ended: [TopicEnd]
+    /// Whether the subscriber is told of these ends: it begins live, and does not know them.
+    package var tellsEnds: Bool
+    /// What history has not answered yet; nil if the start is located.
+    package var query: StartQuery?
 
-    package init(position: Position?, unknown: EventID? = nil) {
+    /// Whether the subscriber asked to begin with the oldest event held.
+    var startsWithOldest: Bool { position == nil && unknown == nil && query?.id == nil }
+
+    /// Whether a client that resumes here has everything: all that it asks for are topics whose ends it knows.
+    ///
+    /// - Parameter selection: What it asks for.
+    /// - Returns: Whether it does.
+    package func isPastAllEnds(of selection: Selection) -> Bool {
+        query == nil && !tellsEnds && selection.isExact && !ended.isEmpty && ended.count >= selection.names
+    }
+
+    package init(
+        position: Position?,
+        unknown: EventID? = nil,
+        ended: [TopicEnd] = [],
+        tellsEnds: Bool = false,
+        query: StartQuery? = nil
+    ) {
         self.position = position
         self.unknown = unknown
+        self.ended = ended
+        self.tellsEnds = tellsEnds
+        self.query = query
+    }
+}
+
+/// What a history is asked about a start.
+package struct StartQuery: Sendable, Hashable {
+    /// The ID to resume after; nil to begin at ``position``.
+    package let id: EventID?
+    /// The position at which a live stream begins.
+    package let position: Position?
+
+    package init(after id: EventID) {
+        self.id = id
+        position = nil
+    }
+
+    package init(live position: Position) {
+        id = nil
+        self.position = position
+    }
+
+    /// The start, if history has not answered.
+    package var unanswered: LocatedStart { LocatedStart(position: position, tellsEnds: id == nil, query: self) }
+
+    /// The start as history located it.
+    func start(_ located: Located?, _ ends: [TopicEnd]) -> LocatedStart {
+        guard let position = position ?? located?.position else { return LocatedStart(position: nil, unknown: id) }
+        return LocatedStart(position: position, ended: ends.filter { $0.position <= position }, tellsEnds: id == nil)
     }
 }

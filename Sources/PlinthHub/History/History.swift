@@ -7,10 +7,13 @@
 /// contract:
 ///
 /// - An appended event is in history before ``append(_:)`` returns, and before it is delivered. If ``append(_:)``
-///   throws, the event is never delivered.
+///   throws, the event is never delivered, unless the error's code is ``HistoryError/Code/outcomeUnknown``.
 /// - Positions increase in one order across all topics; they need not be consecutive. `deliver` is called in that
 ///   order, once for each event, and leaves none out.
 /// - ``read(after:selection:limit:)`` leaves nothing out without reporting it.
+/// - An end is an entry like an event: it has a position, and is delivered and read. Nothing is appended to its topic
+///   after it, and limits and age do not remove it, until the topic is purged or the end is dropped at a bound.
+/// - An event whose producer's number or whose key was taken before is not appended again.
 public protocol History: Sendable {
     /// Opens the history; called once, before any other method.
     ///
@@ -22,30 +25,58 @@ public protocol History: Sendable {
 
     /// Appends events, all or none.
     ///
-    /// - Parameter events: One or more events, in order.
-    /// - Returns: Their IDs in the same order, once the events are in history.
-    /// - Throws: If the events are not in history and never will be.
-    func append(_ events: [NewEvent]) async throws -> [EventID]
+    /// Checks in this order: a kept answer to the key; the producer's epoch; events taken before; ended topics; missing
+    /// events of the producer; quotas. `ProducerState.order(of:count:after:)` has the rules of producers.
+    ///
+    /// - Parameter request: The events, one or more, and how to tell a repetition.
+    /// - Returns: The answer, once the events are in history. If it repeats an earlier answer, what that one answered
+    ///   is as durable as if it had been appended now.
+    /// - Throws: ``HistoryError`` with the reason. After any error but ``HistoryError/Code/outcomeUnknown``, the events
+    ///   are not in history and never will be.
+    func append(_ request: AppendRequest) async throws -> AppendResult
 
     /// Appends events if that requires no waiting.
     ///
-    /// - Parameter events: One or more events, in order.
-    /// - Returns: Their IDs; nil if appending has to wait: the hub then calls ``append(_:)``. Default: nil.
+    /// - Parameter request: The events, one or more, and how to tell a repetition.
+    /// - Returns: The answer; nil if appending has to wait: the hub then calls ``append(_:)``. Default: nil.
     /// - Throws: As ``append(_:)``.
-    func appendNow(_ events: [NewEvent]) throws -> [EventID]?
+    func appendNow(_ request: AppendRequest) throws -> AppendResult?
 
     /// Finds the position of an ID.
     ///
     /// - Parameter id: The last ID that a client has seen.
-    /// - Returns: Its position, whether or not the event is still held; nil if the ID is not from this history.
-    /// - Throws: If the position cannot be determined.
-    func locate(_ id: EventID) async throws -> Position?
+    /// - Returns: Whether the ID is known, and its position.
+    /// - Throws: If that cannot be determined now; the hub asks again.
+    func locate(_ id: EventID) async throws -> Located
 
     /// Finds the position of an ID if that requires no waiting.
     ///
     /// - Parameter id: The last ID that a client has seen.
     /// - Returns: The result of ``locate(_:)``; nil if that has to wait. Default: nil.
     func locateNow(_ id: EventID) -> Located?
+
+    /// The ends of the topics that a selection names.
+    ///
+    /// - Parameter selection: The subscriber's selection; its patterns do not count.
+    /// - Returns: The end of each named topic that has ended and that the subscriber may be told of, in any order.
+    /// - Throws: If that cannot be determined now; the hub asks again.
+    func ends(of selection: Selection) async throws -> [TopicEnd]
+
+    /// The ends of the topics that a selection names, if that requires no waiting.
+    ///
+    /// - Parameter selection: The subscriber's selection; its patterns do not count.
+    /// - Returns: The result of ``ends(of:)``; nil if that has to wait. Default: nil.
+    func endsNow(of selection: Selection) -> [TopicEnd]?
+
+    /// What is known of a producer in a topic.
+    ///
+    /// - Parameters:
+    ///   - id: The producer.
+    ///   - subject: Who publishes.
+    ///   - topic: The topic.
+    /// - Returns: Its state; nil if there is none.
+    /// - Throws: If the history cannot be read now.
+    func producer(_ id: ProducerID, of subject: HubSubject?, in topic: Topic) async throws -> ProducerState?
 
     /// Reads events after a position.
     ///
@@ -54,7 +85,7 @@ public protocol History: Sendable {
     ///   - selection: The events to return.
     ///   - limit: The limits of the read.
     /// - Returns: Events in order, and how far the read went. At least one event, unless none is included up to there.
-    /// - Throws: If the history cannot be read now.
+    /// - Throws: If the history cannot be read now; the hub asks again.
     func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch
 
     /// Reads events after a position if that requires no waiting.
@@ -69,14 +100,23 @@ public protocol History: Sendable {
     /// The ID that stands for a position, for streams that report a position without an event.
     func id(at position: Position) -> EventID
 
-    /// Removes the events of a topic.
+    /// Removes the events, the end and the limits of a topic; its producers and the kept answers stay.
     ///
     /// To readers that still need them, they are missing like any event that is no longer held.
     ///
-    /// - Parameter topic: The topic. An event that also has other topics is removed from all of them.
-    /// - Returns: The number of events removed.
-    /// - Throws: If the events could not be removed.
+    /// - Parameter topic: The topic. An event that also has other topics stays in history for them.
+    /// - Returns: The number of entries removed from the topic; its end is one.
+    /// - Throws: If they could not be removed.
     func purge(_ topic: Topic) async throws -> Int
+
+    /// Sets the limits of one topic, which replace those that it had of its own, and applies them.
+    ///
+    /// - Parameters:
+    ///   - limits: The limits.
+    ///   - topic: The topic; it needs no event, and may have ended.
+    /// - Returns: Whether the topic had no limits of its own before.
+    /// - Throws: ``HistoryError`` with the code `quota` if too many topics have limits of their own.
+    func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool
 
     /// What the history holds.
     func statistics() async throws -> HistoryStatistics
@@ -87,9 +127,11 @@ public protocol History: Sendable {
 
 extension History {
     /// Returns nil: appending has to wait.
-    public func appendNow(_ events: [NewEvent]) throws -> [EventID]? { nil }
+    public func appendNow(_ request: AppendRequest) throws -> AppendResult? { nil }
     /// Returns nil: locating has to wait.
     public func locateNow(_ id: EventID) -> Located? { nil }
+    /// Returns nil: reading the ends has to wait.
+    public func endsNow(of selection: Selection) -> [TopicEnd]? { nil }
     /// Returns nil: reading has to wait.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? { nil }
     /// Does nothing.
@@ -98,10 +140,20 @@ extension History {
 
 /// The result of locating an ID.
 public enum Located: Sendable, Hashable {
-    /// The ID's position, whether or not the event is still held.
+    /// The ID's position.
     case found(Position)
+    /// The position of an ID whose event is no longer held.
+    case trimmed(Position)
     /// The ID is not known to this history, or no longer is.
     case unknown
+
+    /// The ID's position, whether or not its event is held; nil if the ID is unknown.
+    public var position: Position? {
+        switch self {
+        case .found(let position), .trimmed(let position): position
+        case .unknown: nil
+        }
+    }
 }
 
 /// The limits of one read.
@@ -166,8 +218,18 @@ public struct HistoryStatistics: Sendable, Hashable {
     public var events: Int
     /// The approximate number of bytes.
     public var bytes: Int
+    /// The number of ended topics.
+    public var endedTopics = 0
+    /// The number of ended topics that were dropped at a bound since the history was opened.
+    public var droppedEnds = 0
+    /// The number of producers, each with its topic.
+    public var producers = 0
+    /// The number of idempotency keys remembered.
+    public var keys = 0
+    /// The bytes of these keys with their answers.
+    public var keyBytes = 0
 
-    /// Creates statistics.
+    /// Creates statistics; everything else is 0.
     ///
     /// - Parameters:
     ///   - topics: The number of topics with at least one event.

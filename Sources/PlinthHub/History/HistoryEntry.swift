@@ -8,13 +8,17 @@ public final class HistoryEntry: Sendable {
     public let position: Position
     /// When it was published, as ``published``.
     package let time: MonotonicTime
-    /// Its topics, one or more.
-    public let topics: [Topic]
+    /// The topics that it was published to; first those that still have it.
+    let publishedTopics: [Topic]
     /// The event as streams of one topic send it.
     package let frame: EventFrame
     /// Whether to deliver it only to subscribers authorized for one of its topics.
     public let isRestricted: Bool
+    /// Whether it is the end of its topic.
+    public let isEnd: Bool
     private let idLength: UInt16
+    /// The number of topics that still have it.
+    private let held: UInt16
 
     /// Creates the entry of an event.
     ///
@@ -33,8 +37,10 @@ public final class HistoryEntry: Sendable {
     ) {
         self.position = position
         self.time = time
-        self.topics = topics ?? event.topics
+        publishedTopics = topics ?? event.topics
+        held = UInt16(clamping: publishedTopics.count)
         isRestricted = event.isRestricted
+        isEnd = event.isEnd
         idLength = UInt16(clamping: id.utf8.count)
         frame = EventFrame(fields: event.encoded, id: id.utf8)
     }
@@ -55,6 +61,38 @@ public final class HistoryEntry: Sendable {
         self.init(event, position: position, id: id, time: MonotonicTime(published))
     }
 
+    /// The same event, held by the first of its topics only.
+    private init(_ entry: HistoryEntry, publishedTopics: [Topic], held: Int) {
+        position = entry.position
+        time = entry.time
+        self.publishedTopics = publishedTopics
+        self.held = UInt16(clamping: held)
+        frame = entry.frame
+        isRestricted = entry.isRestricted
+        isEnd = entry.isEnd
+        idLength = entry.idLength
+    }
+
+    /// The same event without one of its topics; nil if it has no other.
+    ///
+    /// A topic that is purged or trimmed loses its events, which stay in history for their other topics. Who may
+    /// receive a restricted event is still decided by all topics that it was published to.
+    ///
+    /// - Parameter topic: The topic.
+    /// - Returns: The entry; nil without another topic.
+    public func removing(_ topic: Topic) -> HistoryEntry? {
+        let topics = self.topics
+        let rest = topics.filter { $0 != topic }
+        guard !rest.isEmpty, rest.count < topics.count else { return rest.isEmpty ? nil : self }
+        let gone = [topic] + publishedTopics.dropFirst(topics.count)
+        return HistoryEntry(self, publishedTopics: rest + gone, held: rest.count)
+    }
+
+    /// The topics that have it, one or more, in the order of publishing.
+    public var topics: [Topic] {
+        Int(held) == publishedTopics.count ? publishedTopics : Array(publishedTopics.prefix(Int(held)))
+    }
+
     /// When the event was published.
     public var published: ContinuousClock.Instant { time.instant }
 
@@ -67,14 +105,19 @@ public final class HistoryEntry: Sendable {
     /// Its memory in bytes as the system's allocator counts it, without its topics' names.
     public var size: Int {
         var size = Self.overhead + Allocation.array(frame.bytes)
-        if topics.count > 1 { size += Allocation.array(topics) }
+        if publishedTopics.count > 1 { size += Allocation.array(publishedTopics) }
         return size
     }
 
-    /// The event as streams of several topics send it: a tab and its first topic follow its ID.
+    /// The event as streams of several topics send it: a tab and a topic follow its ID.
     ///
-    /// Encoded on each access: history stores an event once.
-    package var frameWithTopic: EventFrame { frame.naming(topics[0], idLength: Int(idLength)) }
+    /// Encoded by each call: history stores an event once.
+    package func frame(naming topic: Topic) -> EventFrame { frame.naming(topic, idLength: Int(idLength)) }
+
+    /// The topic that a subscriber's stream names: the first, in the order of publishing, that it receives.
+    package func topic(for selection: Selection) -> Topic {
+        topics.count == 1 ? topics[0] : topics.first(where: selection.wants) ?? topics[0]
+    }
 
     /// The event, with its ID.
     ///
@@ -83,10 +126,10 @@ public final class HistoryEntry: Sendable {
 
     /// The event as a stream sends it.
     ///
-    /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
+    /// - Parameter topic: The topic that follows the ID, after a tab; nil for the ID alone.
     /// - Returns: The event.
-    package func event(namesTopic: Bool) -> ServerSentEvent {
-        Self.event(namesTopic ? frameWithTopic : frame)
+    package func event(naming topic: Topic?) -> ServerSentEvent {
+        Self.event(topic.map(frame(naming:)) ?? frame)
     }
 
     private static func event(_ frame: EventFrame) -> ServerSentEvent {

@@ -90,7 +90,7 @@ private struct TopicAnswers {
     private var known: [(topics: [Topic], isWanted: Bool)] = []
 
     mutating func includes(_ entry: HistoryEntry, _ selection: Selection, work: inout Int) -> Bool {
-        wants(entry.topics, selection, work: &work) && (!entry.isRestricted || selection.allows(entry.topics))
+        wants(entry.topics, selection, work: &work) && (!entry.isRestricted || selection.allows(entry.publishedTopics))
     }
 
     mutating func wants(_ topics: [Topic], _ selection: Selection, work: inout Int) -> Bool {

@@ -15,18 +15,21 @@ public final class MemoryHistory: History {
     /// - Parameters:
     ///   - topic: The limits of each topic. Default: 10,000 events, 16 MiB.
     ///   - total: The limits of all topics together. Default: 1,000,000 events, 256 MiB.
+    ///   - quotas: How much is remembered besides events: ended topics, producers, keys. Default: the defaults.
     ///   - acceptsIDs: Whether publishers may choose IDs. An ID that is used again is located at its first use.
     ///     Default: false.
     public convenience init(
         topic: HistoryLimits = .defaultOfTopic,
         total: HistoryLimits = .defaultInTotal,
+        quotas: HistoryQuotas = HistoryQuotas(),
         acceptsIDs: Bool = false
     ) {
         self.init(
             topic: topic,
             total: total,
+            quotas: quotas,
             acceptsIDs: acceptsIDs,
-            epoch: UInt64.random(in: 0..<(1 << 40)),
+            token: HistoryEpochs.randomToken(),
             now: { MonotonicTime.now() }
         )
     }
@@ -34,11 +37,14 @@ public final class MemoryHistory: History {
     package init(
         topic: HistoryLimits = .defaultOfTopic,
         total: HistoryLimits = .defaultInTotal,
+        quotas: HistoryQuotas = HistoryQuotas(),
         acceptsIDs: Bool = false,
-        epoch: UInt64,
+        token: [UInt8],
         now: @escaping @Sendable () -> MonotonicTime
     ) {
-        state = Mutex(MemoryHistoryState(topic: topic, total: total, acceptsIDs: acceptsIDs, epoch: epoch))
+        state = Mutex(
+            MemoryHistoryState(topic: topic, total: total, quotas: quotas, acceptsIDs: acceptsIDs, token: token)
+        )
         self.now = now
     }
 
@@ -50,30 +56,62 @@ public final class MemoryHistory: History {
         }
     }
 
-    /// Appends events, all or none; throws ``HistoryError`` if a chosen ID is not accepted or is reserved.
-    public func append(_ events: [NewEvent]) async throws -> [EventID] {
-        try appendNow(events) ?? []
+    /// Appends events, all or none; throws ``HistoryError`` if the request is refused.
+    public func append(_ request: AppendRequest) async throws -> AppendResult {
+        try take(request)
     }
 
-    /// Appends events without waiting; throws ``HistoryError`` if a chosen ID is not accepted or is reserved.
-    public func appendNow(_ events: [NewEvent]) throws -> [EventID]? {
+    /// Appends events without waiting; throws ``HistoryError`` if the request is refused.
+    public func appendNow(_ request: AppendRequest) throws -> AppendResult? {
+        try take(request)
+    }
+
+    private func take(_ request: AppendRequest) throws -> AppendResult {
         let now = self.now()
+        // Outside the lock: it reads every byte.
+        let digest = request.key == nil ? 0 : request.digest
         // Delivered under the lock, to keep the order.
         return try state.withLock { state in
-            let (entries, ids) = try state.append(events, now: now)
-            state.deliver?(entries)
-            return ids
+            let (entries, result) = try state.append(request, digest: digest, now: now)
+            if !entries.isEmpty { state.deliver?(entries) }
+            return result
         }
     }
 
     /// Finds the position of an ID.
-    public func locate(_ id: EventID) async throws -> Position? {
+    public func locate(_ id: EventID) async throws -> Located {
         state.withLock { $0.locate(id) }
     }
 
     /// Finds the position of an ID without waiting.
     public func locateNow(_ id: EventID) -> Located? {
-        state.withLock { $0.locate(id) }.map { .found($0) } ?? .unknown
+        state.withLock { $0.locate(id) }
+    }
+
+    /// The ends of the topics that a selection names.
+    public func ends(of selection: Selection) async throws -> [TopicEnd] {
+        state.withLock { $0.ends(of: selection) }
+    }
+
+    /// The ends of the topics that a selection names, without waiting.
+    public func endsNow(of selection: Selection) -> [TopicEnd]? {
+        state.withLock { $0.ends(of: selection) }
+    }
+
+    /// What is known of a producer in a topic.
+    public func producer(_ id: ProducerID, of subject: HubSubject?, in topic: Topic) async throws -> ProducerState? {
+        state.withLock { $0.producer(id, of: subject, in: topic) }
+    }
+
+    /// Sets the limits of one topic; throws ``HistoryError`` with the code `quota` at the bound.
+    public func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool {
+        let now = self.now()
+        return try state.withLock { try $0.setLimits(limits, of: topic, now: now) }
+    }
+
+    /// Begins an epoch, as a history does that is opened again; for tests.
+    package func beginEpoch(_ token: [UInt8], hole: UInt64 = 0) {
+        state.withLock { $0.beginEpoch(token, hole: hole) }
     }
 
     /// Reads events after a position.
@@ -107,7 +145,7 @@ public final class MemoryHistory: History {
         state.withLock { $0.id(at: position) }
     }
 
-    /// Removes the events of a topic.
+    /// Removes the events, the end and the limits of a topic.
     public func purge(_ topic: Topic) async throws -> Int {
         state.withLock { $0.purge(topic) }
     }
@@ -122,23 +160,4 @@ public final class MemoryHistory: History {
         let now = self.now()
         state.withLock { $0.expire(now: now) }
     }
-}
-
-/// The reason why a history refused an event.
-public struct HistoryError: Error, Hashable, CustomStringConvertible {
-    /// The reason.
-    public struct Code: Sendable, Hashable, CustomStringConvertible {
-        /// The code as text.
-        public let description: String
-
-        /// The publisher chose an ID, and this history assigns IDs itself.
-        public static let idNotAccepted = Code(description: "id-not-accepted")
-        /// The chosen ID is reserved.
-        public static let idReserved = Code(description: "id-reserved")
-    }
-
-    /// The reason.
-    public let code: Code
-    /// The reason in words.
-    public let description: String
 }

@@ -5,8 +5,8 @@ import DequeModule
 /// The events of a ``MemoryHistory``, and a record of removals.
 ///
 /// One log holds all events in order. A removed event leaves an empty slot, and the log is compacted when there are
-/// many. Each topic also lists its own events. Removals are remembered as one position for each topic with events, and
-/// one for all other topics.
+/// many. Each topic also lists its own events. Ends have a list of their own, which no limit trims. Removals are
+/// remembered as one position for each topic with events, and one for all other topics.
 ///
 /// Byte counts include all of that: entries, names, and the capacity of logs and tables.
 struct MemoryHistoryState {
@@ -15,20 +15,24 @@ struct MemoryHistoryState {
         var entry: HistoryEntry?
     }
 
-    private let topicLimits: HistoryLimits
     private let totalLimits: HistoryLimits
     /// In nanoseconds.
     private let maximumAge: Int64?
     private let acceptsIDs: Bool
-    /// The prefix of every ID of this history.
-    private let prefix: [UInt8]
+    private var epochs: HistoryEpochs
     var deliver: (@Sendable ([HistoryEntry]) -> Void)?
 
     private var log: Deque<Slot> = []
+    /// The position of the last event.
+    private(set) var head = Position.zero
     private var next: UInt64 = 1
     /// The most slots that the log has had since its capacity was last reduced.
     private var most = 0
     private var topics = TopicLogs()
+    private var limits: TopicLimitTable
+    private var ended: EndedTopics
+    private var producers: KnownProducers
+    private var answers: KeptAnswers
     /// The last event removed from a topic that has no events left.
     private var forgotten: UInt64 = 0
     /// The last event removed from any topic.
@@ -36,82 +40,215 @@ struct MemoryHistoryState {
     /// The number of events removed so far.
     private var removals = 0
     private var count = 0
+    /// The ended topics that were dropped at the bound.
+    private var droppedEnds = 0
     /// The bytes of all entries.
     private var bytes = 0
     /// The first uses of IDs chosen by publishers, while their events are held.
     private var chosen: [EventID: UInt64] = [:]
 
-    init(topic: HistoryLimits, total: HistoryLimits, acceptsIDs: Bool, epoch: UInt64) {
-        topicLimits = topic
+    init(topic: HistoryLimits, total: HistoryLimits, quotas: HistoryQuotas, acceptsIDs: Bool, token: [UInt8]) {
         totalLimits = total
-        maximumAge = [topic.age, total.age].compactMap { $0?.clampedNanoseconds }.min()
+        maximumAge = total.age?.clampedNanoseconds
+        limits = TopicLimitTable(usual: topic, maximum: quotas.limitedTopics)
+        ended = EndedTopics(quotas)
+        producers = KnownProducers(quotas)
+        answers = KeptAnswers(quotas)
         self.acceptsIDs = acceptsIDs
-        prefix = Array(String(epoch, radix: 36).utf8) + [0x2D]
+        epochs = HistoryEpochs(token: token)
     }
 
-    /// The position of the last event.
-    var head: Position { Position(next - 1) }
-
-    /// The memory of all that is held, in bytes.
+    /// The memory of all events, in bytes.
     private var held: Int { bytes + topics.held }
 
-    var statistics: HistoryStatistics { HistoryStatistics(topics: topics.count, events: count, bytes: held) }
+    var statistics: HistoryStatistics {
+        var statistics = HistoryStatistics(topics: topics.count, events: count, bytes: held + ended.bytes)
+        statistics.endedTopics = ended.count
+        statistics.droppedEnds = droppedEnds
+        statistics.producers = producers.count
+        statistics.keys = answers.count
+        statistics.keyBytes = answers.bytes
+        return statistics
+    }
 
     /// The topics and events that the tables have capacity for; for tests.
     var tableRoom: Int { topics.room + max(most, log.count) }
 
     // MARK: - IDs
 
-    func id(at position: Position) -> EventID {
-        var id: [UInt8] = []
-        id.reserveCapacity(prefix.count + 20)
-        id.append(contentsOf: prefix)
-        id.appendDecimal(position.number)
-        return EventID(trusted: id)
+    func id(at position: Position) -> EventID { epochs.id(at: position) }
+
+    mutating func beginEpoch(_ token: [UInt8], hole: UInt64) {
+        epochs.begin(token: token, after: head.number, hole: hole)
+        next = head.number &+ hole &+ 1
     }
 
-    func locate(_ id: EventID) -> Position? {
-        if let chosen = chosen[id] { return Position(chosen) }
-        guard id.utf8.starts(with: prefix), let number = UInt64(decimal: id.utf8.dropFirst(prefix.count)),
-            number < next
-        else { return nil }
-        return Position(number)
+    func locate(_ id: EventID) -> Located {
+        if let chosen = chosen[id] { return .found(Position(chosen)) }
+        guard let position = epochs.position(of: id, head: head) else { return .unknown }
+        guard position > .zero, position.number <= max(lastRemoved, forgotten) else { return .found(position) }
+        return isHeld(position) ? .found(position) : .trimmed(position)
+    }
+
+    private func isHeld(_ position: Position) -> Bool {
+        let index = log.index(after: position.number - 1) { $0.position }
+        if index < log.count, log[index].position == position.number { return log[index].entry != nil }
+        return !ended.ends(after: position.number - 1, through: position.number).isEmpty
     }
 
     // MARK: - Appending
 
+    /// Appends events, or recognises them.
+    ///
+    /// - Parameters:
+    ///   - request: The request.
+    ///   - digest: Its digest, if it has a key.
+    ///   - now: The time.
+    /// - Returns: The entries to be delivered, and the answer.
+    /// - Throws: Why the request is refused; nothing was changed.
     mutating func append(
-        _ events: [NewEvent],
+        _ request: AppendRequest,
+        digest: UInt128,
         now: MonotonicTime
-    ) throws(HistoryError) -> (entries: [HistoryEntry], ids: [EventID]) {
-        for event in events {
+    ) throws(HistoryError) -> (entries: [HistoryEntry], result: AppendResult) {
+        for event in request.events {
             if let id = event.requestedID { try check(id) }
         }
         expire(now: now)
+        if request.producer == nil, request.key == nil, ended.isEmpty, request.endedTopic == nil {
+            return add(request.events[...], repeated: 0, by: request.subject, now: now)
+        }
+        let key = request.key.map { KeptAnswers.Key(subject: request.subject, key: $0) }
+        if let key, let kept = answers[key] {
+            guard kept.digest == digest else { throw .keyReused }
+            let id = kept.chosenID ?? id(at: Position(kept.position))
+            let (count, repeated) = (Int(kept.count), Int(kept.repeated))
+            return ([], AppendResult(ids: [], count: count, repeated: repeated, lastID: id, isReplayed: true))
+        }
+        let producer = producer(of: request)
+        let order = producer.map { producer in
+            ProducerState.order(of: producer.stamp, count: request.events.count, after: state(of: producer.key))
+        }
+        var repeated = 0
+        switch order {
+        case .fenced(let epoch)?: throw .producerFenced(epoch: epoch)
+        case .repeated?:
+            guard let key = producer?.key, let state = producers[key] else { break }
+            producers.touch(key, now: now)
+            let last = id(at: Position(state.last))
+            return ([], AppendResult(ids: [], repeated: request.events.count, lastID: last))
+        case .next(let known)?: repeated = known
+        case .hole?, nil: break
+        }
+        let events = request.events[repeated...]
+        if let end = end(among: events) {
+            guard events.count == 1, events.first?.isEnd ?? false else { throw .topicEnded(end) }
+            let result = AppendResult(ids: [], repeated: request.events.count, lastID: end.id)
+            keep(result, position: end.position, key, digest, now)
+            return ([], result)
+        }
+        if case .hole(let expected, let isKnown)? = order {
+            throw .sequenceHole(expected: expected, isKnown: isKnown)
+        }
+        try makeRoom(request, producer?.key, key, now)
+        let (entries, result) = add(events, repeated: repeated, by: request.subject, now: now)
+        if let producer {
+            let last = producer.stamp.sequence + UInt64(request.events.count - 1)
+            producers.set(
+                KnownProducers.State(epoch: producer.stamp.epoch, sequence: last, last: head.number, active: now),
+                for: producer.key
+            )
+        }
+        keep(result, position: head, key, digest, now)
+        return (entries, result)
+    }
+
+    private func producer(of request: AppendRequest) -> (stamp: ProducerStamp, key: KnownProducers.Key)? {
+        guard let stamp = request.producer, let topic = request.events.first?.topics.first else { return nil }
+        return (stamp, KnownProducers.Key(topic: topic, subject: request.subject, id: stamp.id))
+    }
+
+    private func state(of key: KnownProducers.Key) -> ProducerState? {
+        producers[key].map {
+            ProducerState(epoch: $0.epoch, sequence: $0.sequence, lastID: id(at: Position($0.last)))
+        }
+    }
+
+    func producer(_ id: ProducerID, of subject: HubSubject?, in topic: Topic) -> ProducerState? {
+        state(of: KnownProducers.Key(topic: topic, subject: subject, id: id))
+    }
+
+    /// The end of the first topic that has ended.
+    private func end(among events: ArraySlice<NewEvent>) -> TopicEnd? {
+        guard !ended.isEmpty else { return nil }
+        for event in events {
+            for topic in event.topics { if let end = ended[topic]?.topicEnd { return end } }
+        }
+        return nil
+    }
+
+    /// Makes room for what a request adds besides events.
+    private mutating func makeRoom(
+        _ request: AppendRequest,
+        _ producer: KnownProducers.Key?,
+        _ key: KeptAnswers.Key?,
+        _ now: MonotonicTime
+    ) throws(HistoryError) {
+        if let producer, producers[producer] == nil, !producers.hasRoom(for: request.subject, now: now) {
+            throw HistoryError(.quota, "too many producers have been active within the last hour; try again later")
+        }
+        if let key, !answers.hasRoom(for: key) {
+            throw HistoryError(.notTaken, "too many idempotency keys are remembered; try again later, or without one")
+        }
+        guard request.endedTopic != nil else { return }
+        switch ended.room(for: request.subject) {
+        case .free: break
+        case .none:
+            throw HistoryError(.quota, "too many topics have ended, and all of them hold events; purge some")
+        case .dropping(let topic):
+            droppedEnds += 1
+            removeEnd(of: topic)
+        }
+    }
+
+    private mutating func keep(
+        _ result: AppendResult,
+        position: Position,
+        _ key: KeptAnswers.Key?,
+        _ digest: UInt128,
+        _ now: MonotonicTime
+    ) {
+        guard let key, answers.hasRoom(for: key) else { return }
+        answers.keep(
+            KeptAnswers.Answer(
+                digest: digest,
+                count: Int32(clamping: result.count),
+                repeated: Int32(clamping: result.repeated),
+                chosenID: acceptsIDs ? result.lastID : nil,
+                position: position.number,
+                time: now
+            ),
+            for: key
+        )
+    }
+
+    private mutating func add(
+        _ events: ArraySlice<NewEvent>,
+        repeated: Int,
+        by subject: HubSubject?,
+        now: MonotonicTime
+    ) -> (entries: [HistoryEntry], result: AppendResult) {
         var entries: [HistoryEntry] = []
         entries.reserveCapacity(events.count)
         var ids: [EventID] = []
         ids.reserveCapacity(events.count)
         for event in events {
             let position = Position(next)
-            next += 1
+            next &+= 1
+            head = position
             let id = event.requestedID ?? id(at: position)
             if event.requestedID != nil, chosen[id] == nil { chosen[id] = position.number }
-            let numbers = event.topics.map { topics.number(making: $0, forgotten: forgotten) }
-            let entry = HistoryEntry(
-                event,
-                topics: numbers.count == 1 ? topics[numbers[0]].topics : numbers.flatMap { topics[$0].topics },
-                position: position,
-                id: id,
-                time: now
-            )
-            log.append(Slot(position: position.number, entry: entry))
-            most = max(most, log.count)
-            count += 1
-            bytes += entry.size
-            // Added to all of its topics before any is trimmed: trimming may remove it again.
-            for number in numbers { topics.append(entry, to: number) }
-            for topic in entry.topics { trim(topic) }
+            let entry = event.isEnd ? end(event, position, id, by: subject, now) : add(event, position, id, now)
             entries.append(entry)
             ids.append(id)
         }
@@ -119,27 +256,93 @@ struct MemoryHistoryState {
             if let entry = slot.entry { remove(entry) }
             dropEmptySlots()
         }
-        return (entries, ids)
+        let last = ids.last ?? id(at: head)
+        return (entries, AppendResult(ids: ids, repeated: repeated, lastID: last))
+    }
+
+    private mutating func add(
+        _ event: NewEvent,
+        _ position: Position,
+        _ id: EventID,
+        _ now: MonotonicTime
+    ) -> HistoryEntry {
+        let numbers = event.topics.map { topics.number(making: $0, forgotten: forgotten) }
+        let entry = HistoryEntry(
+            event,
+            topics: numbers.count == 1 ? topics[numbers[0]].topics : numbers.flatMap { topics[$0].topics },
+            position: position,
+            id: id,
+            time: now
+        )
+        log.append(Slot(position: position.number, entry: entry))
+        most = max(most, log.count)
+        count += 1
+        bytes += entry.size
+        // Added to all of its topics before any is trimmed: trimming may remove it again.
+        for number in numbers { topics.append(entry, to: number) }
+        for topic in entry.topics {
+            trim(topic)
+            limits.hasEvent(topic, at: now)
+        }
+        return entry
+    }
+
+    private mutating func end(
+        _ event: NewEvent,
+        _ position: Position,
+        _ id: EventID,
+        by subject: HubSubject?,
+        _ now: MonotonicTime
+    ) -> HistoryEntry {
+        let entry = HistoryEntry(event, position: position, id: id, time: now)
+        ended.add(entry, by: subject)
+        if topics.number(of: entry.topics[0]) == nil { ended.isWithoutEvents(entry.topics[0]) }
+        return entry
     }
 
     private func check(_ id: EventID) throws(HistoryError) {
         guard acceptsIDs else {
-            throw HistoryError(code: .idNotAccepted, description: "this history assigns IDs; publish without one")
+            throw HistoryError(.idNotAccepted, "this history assigns IDs; publish without one")
         }
-        guard !id.isReserved, !id.utf8.starts(with: prefix) else {
-            throw HistoryError(code: .idReserved, description: "the ID \(id) is reserved; choose another")
+        guard !id.isReserved, !epochs.claims(id) else {
+            throw HistoryError(.idReserved, "the ID \(id) is reserved; choose another")
         }
     }
 
     private mutating func trim(_ topic: Topic) {
+        let (events, bytes) = limits.sizes(of: topic)
         while let number = topics.number(of: topic), let oldest = topics[number].entries.first,
-            topics[number].entries.count > topicLimits.events || topics[number].bytes > topicLimits.bytes
+            topics[number].entries.count > events || topics[number].bytes > bytes
         {
-            remove(oldest)
+            remove(oldest, from: topic)
         }
     }
 
+    /// Sets the limits of one topic, and applies them.
+    ///
+    /// - Returns: Whether it had none of its own before.
+    mutating func setLimits(_ own: TopicLimits, of topic: Topic, now: MonotonicTime) throws(HistoryError) -> Bool {
+        let isNew = try limits.set(own, of: topic)
+        trim(topic)
+        expire(topic, now: now)
+        dropEmptySlots()
+        return isNew
+    }
+
     // MARK: - Reading
+
+    /// The ends of the topics that a selection names, and may be told of.
+    func ends(of selection: Selection) -> [TopicEnd] {
+        guard !ended.isEmpty else { return [] }
+        var ends: [TopicEnd] = []
+        selection.forEachName { topic in
+            guard let entry = ended[topic], selection.includes(entry.topics, isRestricted: entry.isRestricted),
+                let end = entry.topicEnd
+            else { return }
+            ends.append(end)
+        }
+        return ends
+    }
 
     /// Reads the events of one topic from its own list: the cost does not grow with the log.
     mutating func read(
@@ -154,8 +357,11 @@ struct MemoryHistoryState {
         let number = topics.number(of: topic)
         let removed = number.map { topics[$0].removed } ?? forgotten
         if removed > after { reading.misses(removed) }
-        guard let number else { return }
-        for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
+        if let number {
+            for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
+        }
+        // An end follows all events of its topic.
+        if let end = ended[topic], end.position.number > after { _ = reading.take(end) }
     }
 
     /// A part of the log, to be examined outside the lock.
@@ -198,11 +404,26 @@ struct MemoryHistoryState {
         part.removals = removals
         let start = log.index(after: after) { $0.position }
         let end = min(log.count, start + Self.partSize)
-        for index in start..<end { if let entry = log[index].entry { part.entries.append(entry) } }
         if end < log.count {
             part.hasMore = true
             part.through = log[end - 1].position
         }
+        var ends = ended.ends(after: after, through: part.through)
+        if ends.count > Self.partSize {
+            ends = ends.prefix(Self.partSize)
+            part.hasMore = true
+            part.through = ends.last?.position.number ?? part.through
+        }
+        for index in start..<end {
+            let slot = log[index]
+            guard slot.position <= part.through else { break }
+            while let first = ends.first, first.position.number < slot.position {
+                part.entries.append(first)
+                ends.removeFirst()
+            }
+            if let entry = slot.entry { part.entries.append(entry) }
+        }
+        part.entries.append(contentsOf: ends)
         // The common case: nothing was removed since.
         guard lastRemoved > after, known != removals else { return part }
         if selection.isExact, selection.table.names <= Self.maximumLookups {
@@ -228,23 +449,93 @@ struct MemoryHistoryState {
 
     // MARK: - Removing
 
+    /// Removes the events, the end and the limits of a topic.
     mutating func purge(_ topic: Topic) -> Int {
-        guard let number = topics.number(of: topic) else { return 0 }
-        let entries = Array(topics[number].entries.entries(after: 0))
-        for entry in entries { remove(entry) }
+        limits.remove(topic)
+        var removed = 0
+        while let number = topics.number(of: topic), let entry = topics[number].entries.first {
+            remove(entry, from: topic)
+            removed += 1
+        }
+        if removeEnd(of: topic) { removed += 1 }
         dropEmptySlots()
-        return entries.count
+        return removed
+    }
+
+    /// Removes a topic's end: the topic is new.
+    ///
+    /// - Returns: Whether it had ended.
+    @discardableResult
+    private mutating func removeEnd(of topic: Topic) -> Bool {
+        guard let end = ended.remove(topic) else { return false }
+        let position = end.position.number
+        removals += 1
+        lastRemoved = max(lastRemoved, position)
+        if let number = topics.number(of: topic) {
+            topics.lost(position, in: number)
+        } else {
+            forgotten = max(forgotten, position)
+        }
+        return true
     }
 
     mutating func expire(now: MonotonicTime) {
-        guard let maximumAge else { return }
-        // The log is ordered by time.
-        while let slot = log.first {
-            if let entry = slot.entry {
-                guard now.nanoseconds - entry.time.nanoseconds > maximumAge else { return }
-                remove(entry)
+        answers.expire(now: now)
+        if let maximumAge {
+            // The log is ordered by time.
+            while let slot = log.first {
+                if let entry = slot.entry {
+                    guard now.nanoseconds - entry.time.nanoseconds > maximumAge else { break }
+                    remove(entry)
+                }
+                dropEmptySlots()
             }
-            dropEmptySlots()
+        }
+        while let topic = limits.nextDue(now: now) { expire(topic, now: now) }
+        guard let usual = limits.usualAge else { return }
+        // So is the age of most topics looked at in order; topics with an age of their own are passed over.
+        while true {
+            let index = log.index(after: limits.expiredThrough) { $0.position }
+            guard index < log.count else { break }
+            let position = log[index].position
+            if let entry = log[index].entry {
+                guard now.nanoseconds - entry.time.nanoseconds > usual else { break }
+                for topic in entry.topics where !limits.hasAge(topic) { remove(position, from: topic) }
+            }
+            limits.expiredThrough = position
+        }
+        dropEmptySlots()
+    }
+
+    /// Removes the events of a topic that are too old.
+    private mutating func expire(_ topic: Topic, now: MonotonicTime) {
+        guard let age = limits.age(of: topic) else { return }
+        while let number = topics.number(of: topic), let oldest = topics[number].entries.first {
+            guard now.nanoseconds - oldest.time.nanoseconds > age else {
+                return limits.hasEvent(topic, at: oldest.time)
+            }
+            remove(oldest, from: topic)
+        }
+    }
+
+    /// Removes the event at a position from one of its topics.
+    private mutating func remove(_ position: UInt64, from topic: Topic) {
+        let index = log.index(after: position - 1) { $0.position }
+        guard index < log.count, log[index].position == position, let entry = log[index].entry else { return }
+        remove(entry, from: topic)
+    }
+
+    /// Removes an event from one of its topics; it leaves history with its last.
+    private mutating func remove(_ entry: HistoryEntry, from topic: Topic) {
+        guard entry.topics.count > 1, let rest = entry.removing(topic) else { return remove(entry) }
+        let position = entry.position.number
+        log[log.index(after: position - 1) { $0.position }].entry = rest
+        removals += 1
+        lastRemoved = max(lastRemoved, position)
+        bytes += rest.size - entry.size
+        leave(entry, topic)
+        for other in rest.topics {
+            if let number = topics.number(of: other) { topics.replace(entry, by: rest, in: number) }
         }
     }
 
@@ -261,12 +552,16 @@ struct MemoryHistoryState {
             let id = entry.id
             if chosen[id] == position { chosen[id] = nil }
         }
-        for topic in entry.topics {
-            guard let number = topics.number(of: topic) else { continue }
-            if let removed = topics.remove(entry, from: number) { forgotten = max(forgotten, removed) }
-        }
+        for topic in entry.topics { leave(entry, topic) }
         // Otherwise one old event would retain the slots of all events removed after it.
         if log.count > 2 * count + 1024 { log = Deque(log.lazy.filter { $0.entry != nil }) }
+    }
+
+    private mutating func leave(_ entry: HistoryEntry, _ topic: Topic) {
+        guard let number = topics.number(of: topic) else { return }
+        guard let removed = topics.remove(entry, from: number) else { return }
+        forgotten = max(forgotten, removed)
+        if !ended.isEmpty { ended.isWithoutEvents(topic) }
     }
 
     private mutating func dropEmptySlots() {
@@ -280,7 +575,7 @@ struct MemoryHistoryState {
 
 extension Deque {
     /// The index of the first element with a number greater than `number`; the elements are in increasing order.
-    fileprivate func index(after number: UInt64, _ key: (Element) -> UInt64) -> Int {
+    func index(after number: UInt64, _ key: (Element) -> UInt64) -> Int {
         var low = 0
         var high = count
         while low < high {

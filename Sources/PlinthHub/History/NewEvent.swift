@@ -6,10 +6,13 @@ public import PlinthEvents
 ///
 /// The publisher encodes it, outside all locks; the history only adds its ID.
 public struct NewEvent: Sendable {
-    /// One or more topics, without duplicates; streams of several topics name the first.
+    /// One or more topics, without duplicates; a stream of several topics names the first that it
+    /// receives.
     public let topics: [Topic]
     /// Whether to deliver it only to subscribers authorized for one of its topics.
     public let isRestricted: Bool
+    /// Whether it is the end of its topic.
+    public let isEnd: Bool
     /// The ID chosen by its publisher; nil if the history assigns one.
     public let requestedID: EventID?
     /// Its type; nil for `message`.
@@ -32,13 +35,23 @@ public struct NewEvent: Sendable {
     ///
     /// - Parameters:
     ///   - event: Its type, data and reconnection time. Its own ID is ignored: the history assigns IDs.
-    ///   - topics: One or more topics.
+    ///   - topics: 1 to 65,535 topics.
     ///   - isRestricted: Whether to deliver it only to subscribers authorized for one of its topics. Default: false.
     ///   - requestedID: The ID chosen by its publisher, for a history that accepts it. Default: nil.
     public init(
         _ event: ServerSentEvent,
         topics: [Topic],
         isRestricted: Bool = false,
+        requestedID: EventID? = nil
+    ) {
+        self.init(event, topics: topics, isRestricted: isRestricted, isEnd: false, requestedID: requestedID)
+    }
+
+    init(
+        _ event: ServerSentEvent,
+        topics: [Topic],
+        isRestricted: Bool,
+        isEnd: Bool,
         requestedID: EventID? = nil
     ) {
         let event = event.withID(nil)
@@ -58,6 +71,7 @@ public struct NewEvent: Sendable {
             retry: event.retry,
             topics: topics,
             isRestricted: isRestricted,
+            isEnd: isEnd,
             requestedID: requestedID
         )
     }
@@ -68,14 +82,16 @@ public struct NewEvent: Sendable {
         retry: Duration? = nil,
         topics: [Topic],
         isRestricted: Bool,
+        isEnd: Bool = false,
         requestedID: EventID?
     ) {
-        precondition(!topics.isEmpty, "an event has at least one topic")
+        precondition((1...Int(UInt16.max)).contains(topics.count), "an event has 1 to 65,535 topics")
         self.encoded = encoded
         self.type = type
         self.retry = retry
         self.topics = topics.count == 1 ? topics : topics.uniqued()
         self.isRestricted = isRestricted
+        self.isEnd = isEnd
         self.requestedID = requestedID
     }
 

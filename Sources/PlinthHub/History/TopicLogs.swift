@@ -97,6 +97,18 @@ struct TopicLogs {
         return removed
     }
 
+    /// Replaces an event by itself with fewer topics.
+    mutating func replace(_ entry: HistoryEntry, by rest: HistoryEntry, in number: Int) {
+        logs[number].entries.replace(entry, by: rest)
+        logs[number].bytes += rest.size - entry.size
+    }
+
+    /// Records that a topic with events has lost an entry that is not among them.
+    mutating func lost(_ position: UInt64, in number: Int) {
+        logs[number].removed = max(logs[number].removed, position)
+        list(number)
+    }
+
     private mutating func hold(_ bytes: Int, _ number: Int) {
         logs[number].held += bytes
         held += bytes
@@ -201,6 +213,11 @@ struct EntryList {
             let index = index(after: entry.position.number - 1)
             if index < items.count, items[index] === entry { items.remove(at: index) }
         }
+    }
+
+    mutating func replace(_ entry: HistoryEntry, by other: HistoryEntry) {
+        let index = index(after: entry.position.number - 1)
+        if index < items.count, items[index] === entry { items[index] = other }
     }
 
     /// Removes the free places at the front, and releases capacity that is no longer needed.

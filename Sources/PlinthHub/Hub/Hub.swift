@@ -30,7 +30,7 @@ public final class Hub: Sendable {
     package let history: any History
     /// The options of all streams.
     public let options: StreamOptions
-    /// The types of the hub's own events, which ``publish(_:)`` refuses: ``StreamOptions/gapType`` and, if set,
+    /// The types of the hub's own events, which publishing refuses: ``StreamOptions/gapType``, `end` and, if set,
     /// ``StreamOptions/heartbeatEvent``.
     ///
     /// A client can rely on an event of such a type to come from the hub and not from a publisher.
@@ -109,54 +109,99 @@ public final class Hub: Sendable {
     ///   ``reservedTypes``; the history's error. None of the events is then in history or delivered.
     @discardableResult
     public func publish(_ events: [NewEvent]) async throws -> [EventID] {
-        if let ids = try publishNow(events) { return ids }
-        let events = try accepted(events)
+        guard !events.isEmpty else { return [] }
+        return try await publish(AppendRequest(events)).ids
+    }
+
+    /// Publishes what a request holds, all or none, unless it repeats what was published before.
+    ///
+    /// - Parameter request: Events, an end, and how to tell a repetition.
+    /// - Returns: The answer, once the events are in history.
+    /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if an event has one of the
+    ///   ``reservedTypes``, and `badRequest` if the request contradicts itself; the history's error, a
+    ///   ``HistoryError`` if the request is refused. None of the events is then in history or delivered, unless the
+    ///   error's code is ``HistoryError/Code/outcomeUnknown``.
+    @discardableResult
+    public func publish(_ request: AppendRequest) async throws -> AppendResult {
+        let request = try accepted(request)
+        if let result = try appendNow(request) { return result }
         let start = metrics.map { _ in MonotonicTime.now() }
         do {
-            let ids = try await history.append(events)
-            published(events, since: start)
-            return ids
+            let result = try await history.append(request)
+            published(result, since: start)
+            return result
         } catch {
             metrics?.publishFailed()
             throw error
         }
     }
 
-    /// Publishes events, all or none, if the history can take them without waiting, as one in memory does.
+    /// Publishes what a request holds if the history can take it without waiting, as one in memory does.
     ///
-    /// - Parameter events: The events, in order.
-    /// - Returns: Their IDs, once they are in history; nil if the history has to wait. Then nothing is published, and
-    ///   ``publish(_:)-([NewEvent])`` waits.
-    /// - Throws: As ``publish(_:)-([NewEvent])``.
-    public func publishNow(_ events: [NewEvent]) throws -> [EventID]? {
-        let events = try accepted(events)
-        guard !events.isEmpty else { return [] }
+    /// - Parameter request: Events, an end, and how to tell a repetition.
+    /// - Returns: The answer, once the events are in history; nil if the history has to wait. Then nothing is
+    ///   published, and ``publish(_:)-(AppendRequest)`` waits.
+    /// - Throws: As ``publish(_:)-(AppendRequest)``.
+    public func publishNow(_ request: AppendRequest) throws -> AppendResult? {
+        try appendNow(accepted(request))
+    }
+
+    private func appendNow(_ request: AppendRequest) throws -> AppendResult? {
         let start = metrics.map { _ in MonotonicTime.now() }
         do {
-            guard let ids = try history.appendNow(events) else { return nil }
-            published(events, since: start)
-            return ids
+            guard let result = try history.appendNow(request) else { return nil }
+            published(result, since: start)
+            return result
         } catch {
             metrics?.publishFailed()
             throw error
         }
+    }
+
+    /// Ends a topic: its subscribers receive an event of type `end`, and nothing can be published to it any more.
+    ///
+    /// - Parameters:
+    ///   - topic: The topic.
+    ///   - isRestricted: Whether to tell only subscribers authorized for the topic. Default: false.
+    /// - Returns: The answer; for a topic that had ended, it adds nothing.
+    /// - Throws: The history's error.
+    @discardableResult
+    public func end(_ topic: Topic, isRestricted: Bool = false) async throws -> AppendResult {
+        try await publish(AppendRequest([], ending: topic, isEndRestricted: isRestricted))
     }
 
     /// By the process's clock: what metrics report is how long it really took, and nothing is decided by it.
-    private func published(_ events: [NewEvent], since start: MonotonicTime?) {
+    private func published(_ result: AppendResult, since start: MonotonicTime?) {
         guard let start else { return }
-        metrics?.published(events.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
+        metrics?.published(result.ids.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
     }
 
-    /// The events with their reconnection times clamped.
-    private func accepted(_ events: [NewEvent]) throws -> [NewEvent] {
+    /// The request with the reconnection times of its events clamped.
+    private func accepted(_ request: AppendRequest) throws -> AppendRequest {
         let retry = options.publishedRetry
-        var events = events
-        for (index, event) in events.enumerated() {
+        var request = request
+        for (index, event) in request.events.enumerated() where !event.isEnd {
             if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
-            if let wanted = event.retry, !retry.contains(wanted) { events[index] = event.clampingRetry(to: retry) }
+            if let wanted = event.retry, !retry.contains(wanted) {
+                request.events[index] = event.clampingRetry(to: retry)
+            }
         }
-        return events
+        guard !request.events.isEmpty else { throw HubError.badRequest("there is nothing to publish") }
+        guard request.producer != nil || request.events.contains(where: \.isEnd) else { return request }
+        let topics = request.events[0].topics
+        guard topics.count == 1, request.events.allSatisfy({ $0.topics == topics }) else {
+            throw HubError.badRequest("a request with a producer or an end has events of one topic")
+        }
+        guard request.events.dropLast().allSatisfy({ !$0.isEnd }) else {
+            throw HubError.badRequest("nothing follows the end of a topic")
+        }
+        if let stamp = request.producer {
+            let (last, overflow) = stamp.sequence.addingReportingOverflow(UInt64(request.events.count - 1))
+            guard !overflow, last <= ProducerStamp.maximumNumber, stamp.epoch <= ProducerStamp.maximumNumber else {
+                throw HubError.badRequest("a producer's numbers go up to \(ProducerStamp.maximumNumber)")
+            }
+        }
+        return request
     }
 
     /// Whether a type is one of the ``reservedTypes``, compared by bytes as clients do.
@@ -195,48 +240,93 @@ public final class Hub: Sendable {
         from start: StreamStart = .live,
         _ body: (HubUpdates) async throws -> Result
     ) async throws -> Result {
-        let located = try await locate(start)
-        let stream = began(selection, start, .process, attachment: nil)
+        let located = await locate(start, selection)
+        return try await subscribe(selection, start, located, attachment: nil) { local in
+            try await body(
+                HubUpdates(history: history, selection: selection, start: located, local: local, options: options)
+            )
+        }
+    }
+
+    /// Subscribes within this process, for as long as a closure runs.
+    func subscribe<Result>(
+        _ selection: Selection,
+        _ start: StreamStart,
+        _ located: LocatedStart,
+        attachment: (any Sendable)?,
+        _ body: (LocalGroup.Subscription) async throws -> Result
+    ) async throws -> Result {
+        let stream = began(selection, start, .process, attachment: attachment)
         let subscription = local.add(selection)
         defer {
             local.remove(subscription)
             ended(stream, .clientClosed)
         }
-        return try await body(
-            HubUpdates(
-                history: history,
-                selection: selection,
-                start: located,
-                local: subscription,
-                gapPolicy: options.gapPolicy
-            )
-        )
+        return try await body(subscription)
+    }
+
+    // MARK: - Marks
+
+    /// The ID of the last event delivered, also of an empty hub: subscribing after it misses nothing from here on.
+    ///
+    /// An application reads the mark, then its state, and hands both to a page, which subscribes after the mark.
+    /// Whatever was acknowledged before lies at or before the mark.
+    public func mark() -> EventID { history.id(at: fanOut.head) }
+
+    /// Whether all of these topics have ended.
+    ///
+    /// - Parameter selection: The topics.
+    /// - Returns: Whether all are exact and have ended; false with a pattern.
+    /// - Throws: The history's error.
+    public func haveEnded(_ selection: Selection) async throws -> Bool {
+        guard selection.isExact, selection.names > 0 else { return false }
+        let now = history.endsNow(of: selection)
+        let ends = if let now { now } else { try await history.ends(of: selection) }
+        return ends.count >= selection.names
     }
 
     /// Locates the start of a stream in history.
     ///
-    /// - Parameter start: The requested start.
-    /// - Returns: Its position in history.
-    /// - Throws: The history's error.
-    package func locate(_ start: StreamStart) async throws -> LocatedStart {
-        if let located = locateNow(start) { return located }
-        // Only an ID has to wait; the others have been located.
-        guard case .after(let id) = start else { return LocatedStart(position: nil) }
-        let position = try await history.locate(id)
-        return LocatedStart(position: position, unknown: position == nil ? id : nil)
+    /// - Parameters:
+    ///   - start: The requested start.
+    ///   - selection: The events that it receives.
+    /// - Returns: Its position in history; what history has yet to answer, if it cannot now.
+    package func locate(_ start: StreamStart, _ selection: Selection) async -> LocatedStart {
+        guard let query = query(start) else { return LocatedStart(position: nil) }
+        if let located = history.locateNow(query, selection) { return located }
+        return (try? await history.locate(query, selection)) ?? query.unanswered
+    }
+
+    /// As ``locate(_:_:)``, but waits for history no longer than a time, even for one that does not return.
+    package func locate(_ start: StreamStart, _ selection: Selection, within patience: Duration) async -> LocatedStart {
+        guard let query = query(start) else { return LocatedStart(position: nil) }
+        let first = FirstResult<LocatedStart>()
+        let pause = options.pause
+        let history = self.history
+        let asking = Task { first.set((try? await history.locate(query, selection)) ?? query.unanswered) }
+        let waiting = Task {
+            try? await pause(patience)
+            first.set(query.unanswered)
+        }
+        defer {
+            asking.cancel()
+            waiting.cancel()
+        }
+        return await first.value()
     }
 
     /// Locates the start of a stream without waiting; nil if the history has to wait.
-    package func locateNow(_ start: StreamStart) -> LocatedStart? {
+    package func locateNow(_ start: StreamStart, _ selection: Selection) -> LocatedStart? {
+        guard let query = query(start) else { return LocatedStart(position: nil) }
+        return history.locateNow(query, selection)
+    }
+
+    /// What history is asked about a start; nil if nothing.
+    private func query(_ start: StreamStart) -> StartQuery? {
         switch start {
-        case .live: LocatedStart(position: fanOut.head)
-        case .earliest: LocatedStart(position: nil)
-        case .after(let id):
-            switch history.locateNow(id) {
-            case .found(let position)?: LocatedStart(position: position)
-            case .unknown?: LocatedStart(position: nil, unknown: id)
-            case nil: nil
-            }
+        case .live: StartQuery(live: fanOut.head)
+        case .earliest: nil
+        case .after(let id): StartQuery(after: id)
         }
     }
 
@@ -276,6 +366,10 @@ public final class Hub: Sendable {
             events: held.events,
             bytes: held.bytes,
             published: fanOut.published,
+            mark: mark(),
+            endedTopics: held.endedTopics,
+            producers: held.producers,
+            keys: held.keys,
             uptime: .nanoseconds(MonotonicTime.now().nanoseconds - start.nanoseconds),
             top: topics
         )
@@ -283,14 +377,35 @@ public final class Hub: Sendable {
 
     // MARK: - Operating
 
-    /// Removes a topic's events from history; live subscribers stay subscribed.
+    /// Removes a topic's events, its end and its limits; live subscribers stay subscribed.
+    ///
+    /// The topic can be published to again. Its producers and the kept answers to keys stay.
     ///
     /// - Parameter topic: The topic.
-    /// - Returns: The number of events removed.
+    /// - Returns: The number of entries removed; an end is one.
     /// - Throws: The history's error.
     @discardableResult
     public func purge(_ topic: Topic) async throws -> Int {
         try await history.purge(topic)
+    }
+
+    /// Sets the limits of one topic, in place of those that it had of its own.
+    ///
+    /// - Parameters:
+    ///   - limits: The limits, applied at once.
+    ///   - topic: The topic; it needs no event, and may have ended.
+    /// - Returns: Whether it had no limits of its own before.
+    /// - Throws: The history's error.
+    @discardableResult
+    public func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool {
+        try await history.setLimits(limits, of: topic)
+    }
+
+    /// Removes what is too old, and reports what is held to the metrics; called every second.
+    package func keepHouse() async {
+        await history.expire()
+        guard let metrics, let held = try? await history.statistics() else { return }
+        metrics.holds(held)
     }
 
     // MARK: - For servers of streams

@@ -12,6 +12,8 @@ public struct HubError: Error, Hashable, CustomStringConvertible {
         /// A subscriber within the process needs events that are no longer held, and the hub's gap policy is
         /// ``StreamOptions/GapPolicy/close``.
         public static let lagged = Code(description: "lagged")
+        /// A request contradicts itself: events of several topics with a producer, say.
+        public static let badRequest = Code(description: "bad-field")
         /// One of the hub's options is invalid.
         public static let badOptions = Code(description: "bad-options")
     }
@@ -37,6 +39,10 @@ extension HubError {
             index: index,
             option: nil
         )
+    }
+
+    static func badRequest(_ reason: String) -> HubError {
+        HubError(code: .badRequest, message: reason, index: nil, option: nil)
     }
 
     static let lagged = HubError(

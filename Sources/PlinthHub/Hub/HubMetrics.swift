@@ -10,6 +10,11 @@ import Synchronization
 /// | `plinth_hub_events_published_total` | counter | |
 /// | `plinth_hub_publish_failures_total` | counter | |
 /// | `plinth_hub_publish_duration` | timer | |
+/// | `plinth_hub_ended_topics` | meter | |
+/// | `plinth_hub_ended_topics_dropped` | meter | |
+/// | `plinth_hub_producers` | meter | |
+/// | `plinth_hub_keys` | meter | |
+/// | `plinth_hub_key_bytes` | meter | |
 /// | `plinth_hub_subscribers` | meter | `transport` |
 /// | `plinth_hub_streams_ended_total` | counter | `reason` |
 /// | `plinth_hub_events_delivered_total` | counter | `transport` |
@@ -52,6 +57,11 @@ final class HubMetrics: Sendable {
     private let published: Counter
     private let failures: Counter
     private let duration: Metrics.Timer
+    private let endedTopics: Meter
+    private let droppedEnds: Meter
+    private let producers: Meter
+    private let keys: Meter
+    private let keyBytes: Meter
     private let transports: [HubStream.Transport: TransportMetrics]
     private let ends: [StreamEnd: Counter]
 
@@ -63,6 +73,12 @@ final class HubMetrics: Sendable {
         published = Counter(label: "plinth_hub_events_published_total", factory: factory)
         failures = Counter(label: "plinth_hub_publish_failures_total", factory: factory)
         duration = Metrics.Timer(label: "plinth_hub_publish_duration", factory: factory)
+        func meter(_ name: String) -> Meter { Meter(label: "plinth_hub_\(name)", factory: factory) }
+        endedTopics = meter("ended_topics")
+        droppedEnds = meter("ended_topics_dropped")
+        producers = meter("producers")
+        keys = meter("keys")
+        keyBytes = meter("key_bytes")
         transports = Dictionary(
             uniqueKeysWithValues: [HubStream.Transport.process, .reactor, .eventLoop].map {
                 ($0, TransportMetrics($0, factory))
@@ -88,6 +104,14 @@ final class HubMetrics: Sendable {
     }
 
     func publishFailed() { failures.increment() }
+
+    func holds(_ held: HistoryStatistics) {
+        endedTopics.set(held.endedTopics)
+        droppedEnds.set(held.droppedEnds)
+        producers.set(held.producers)
+        keys.set(held.keys)
+        keyBytes.set(held.keyBytes)
+    }
 
     func began(_ transport: HubStream.Transport) { transports[transport]?.subscribers.increment() }
 

@@ -22,6 +22,14 @@ public struct HubStatus: Sendable, Hashable {
     public let bytes: Int
     /// The number of events since the hub started.
     public let published: Int
+    /// The ID of the last event delivered: ``Hub/mark()``.
+    public let mark: EventID
+    /// The number of ended topics.
+    public let endedTopics: Int
+    /// The number of producers, each with its topic.
+    public let producers: Int
+    /// The number of idempotency keys remembered.
+    public let keys: Int
     /// The time since the hub started.
     public let uptime: Duration
     /// The topics with the latest events, as many as requested.

@@ -8,6 +8,10 @@ public enum HubUpdate: Sendable {
     case event(HubEvent)
     /// Events that the subscriber needs are no longer held; the oldest event held follows.
     case gap(HubGap)
+    /// A topic has ended.
+    ///
+    /// The end of a topic that had ended before a live subscription began has the ID at which it began.
+    case end(TopicEnd)
 }
 
 /// An event of a hub.
@@ -24,7 +28,9 @@ public struct HubEvent: Sendable {
     public let entry: HistoryEntry
 }
 
-/// The updates of one subscription within the process, in order and without end.
+/// The updates of one subscription within the process, in order.
+///
+/// They end when all topics of the subscription are exact and have ended, and never otherwise.
 ///
 /// To be iterated by one task. Nothing is queued: history is read again when the events of the previous read are used
 /// up. A slow subscriber thus costs no memory, and receives a gap if history moves past it.
@@ -36,7 +42,7 @@ public struct HubUpdates: AsyncSequence, Sendable {
     let selection: Selection
     let start: LocatedStart
     let local: LocalGroup.Subscription
-    let gapPolicy: StreamOptions.GapPolicy
+    let options: StreamOptions
 
     /// An iterator over the updates.
     public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(self) }
@@ -44,53 +50,39 @@ public struct HubUpdates: AsyncSequence, Sendable {
     /// Reads updates.
     public struct AsyncIterator: AsyncIteratorProtocol {
         private let updates: HubUpdates
-        private var position: Position?
-        private var unknown: EventID?
-        /// Whether it began with the oldest event and has not caught up yet.
-        private var startsWithOldest: Bool
+        private var reader: HistoryReader
         private var entries: [HistoryEntry] = []
         private var next = 0
 
         init(_ updates: HubUpdates) {
             self.updates = updates
-            position = updates.start.position
-            unknown = updates.start.unknown
-            startsWithOldest = updates.start.startsWithOldest
+            reader = HistoryReader(updates.history, updates.selection, updates.start, updates.options)
         }
 
         /// Waits for the next update.
         ///
-        /// - Returns: The update; never nil.
-        /// - Throws: `CancellationError` if the task is cancelled; the history's error; ``HubError`` with the code
-        ///   `lagged` at a gap, if the hub's gap policy is ``StreamOptions/GapPolicy/close``.
+        /// - Returns: The update; nil if all topics have ended.
+        /// - Throws: `CancellationError` if the task is cancelled; the history's error, if it has failed for
+        ///   ``StreamOptions/historyTimeout``; ``HubError`` with the code `lagged` at a gap, if the hub's gap policy is
+        ///   ``StreamOptions/GapPolicy/close``.
         public mutating func next() async throws -> HubUpdate? {
             while true {
                 if next < entries.count {
                     defer { next += 1 }
-                    return .event(HubEvent(entry: entries[next]))
+                    let entry = entries[next]
+                    return entry.topicEnd.map { .end($0) } ?? .event(HubEvent(entry: entry))
                 }
                 try Task.checkCancellation()
+                if reader.hasEnded { return nil }
                 let head = updates.local.group.willRead(updates.local)
-                let batch = try await read()
-                let gap = HubGap(before: batch, after: position, unknown: unknown, in: updates.history)
-                if gap != nil, updates.gapPolicy.ends(startsWithOldest: startsWithOldest) { throw HubError.lagged }
-                entries = batch.entries
+                let (gap, entries) = try await reader.read()
+                self.entries = entries
                 next = 0
-                position = batch.through
-                unknown = nil
                 if let gap { return .gap(gap) }
-                if entries.isEmpty, batch.through >= head {
-                    startsWithOldest = false
+                if entries.isEmpty, !reader.hasEnded, reader.isAt(head) {
                     try await updates.local.group.waitForMore(updates.local)
                 }
             }
-        }
-
-        private func read() async throws -> HistoryBatch {
-            let limit = ReadLimit()
-            let (history, selection) = (updates.history, updates.selection)
-            if let batch = history.readNow(after: position, selection: selection, limit: limit) { return batch }
-            return try await history.read(after: position, selection: selection, limit: limit)
         }
     }
 }
@@ -98,9 +90,9 @@ public struct HubUpdates: AsyncSequence, Sendable {
 extension HubEvent {
     /// The event as a stream sends it.
     ///
-    /// - Parameter namesTopic: Whether a tab and the topic follow the ID.
+    /// - Parameter topic: The topic that follows the ID, after a tab; nil for the ID alone.
     /// - Returns: The event.
-    package func sent(namesTopic: Bool) -> ServerSentEvent {
-        entry.event(namesTopic: namesTopic)
+    package func sent(naming topic: Topic?) -> ServerSentEvent {
+        entry.event(naming: topic)
     }
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The topics that a subscriber wants, and those whose restricted events it may receive.
+/// The topics that a subscriber wants, those that it may see, and those whose restricted events it may receive.
 ///
-/// An event is included if any of its topics is wanted and, for a restricted event, any of its topics is allowed. The
-/// same test applies to live events, replay, gaps and counts.
+/// An event is included if any of its topics is wanted and visible and, for a restricted event, any of its topics is
+/// allowed. The same test applies to live events, replay, gaps, ends and counts.
 ///
 /// Names and patterns are kept in one table: about 50 bytes per segment and name, plus its text.
 public final class Selection: Sendable {
+    /// The topics that the subscriber may see.
+    public let visible: [TopicSelector]
     /// The topics whose restricted events the subscriber may receive.
     public let allowed: [TopicSelector]
     /// The topic, if exactly one is wanted, as by nearly all subscribers.
@@ -22,10 +24,18 @@ public final class Selection: Sendable {
     ///
     /// - Parameters:
     ///   - wanted: The topics to receive; with none, nothing is received.
+    ///   - visible: The topics that the subscriber may see; it receives nothing of others, and is not told of them.
+    ///     Default: all.
     ///   - allowed: The topics whose restricted events may be received. Default: all.
-    public init(_ wanted: [TopicSelector], allowed: [TopicSelector] = [.all]) {
+    public init(
+        _ wanted: [TopicSelector],
+        visible: [TopicSelector] = [.all],
+        allowed: [TopicSelector] = [.all]
+    ) {
+        self.visible = visible
         self.allowed = allowed
-        isAllowedAll = allowed.contains { if case .all = $0.kind { true } else { false } }
+        let wanted = Self.visibleOnly(wanted, visible)
+        isAllowedAll = allowed.contains(where: \.isAll)
         if let first = wanted.first, case .exact(let topic) = first.kind,
             wanted.allSatisfy({ if case .exact(let other) = $0.kind { other == topic } else { false } })
         {
@@ -59,13 +69,34 @@ public final class Selection: Sendable {
         self.isAll = isAll
     }
 
-    /// The wanted selectors, without duplicates and in no particular order.
+    /// The selectors of the topics that are both wanted and visible, so that nothing else has to ask what is visible.
+    private static func visibleOnly(_ wanted: [TopicSelector], _ visible: [TopicSelector]) -> [TopicSelector] {
+        if visible.contains(where: \.isAll) { return wanted }
+        if wanted.contains(where: \.isAll) { return visible }
+        return wanted.compactMap { selector in
+            switch selector.kind {
+            case .exact(let topic): visible.contains { $0.matches(topic) } ? selector : nil
+            case .all: nil
+            case .matching(let matcher): .matching(VisibleMatcher(matcher: matcher, visible: visible))
+            }
+        }
+    }
+
+    /// The wanted selectors, without duplicates and in no particular order; what is not visible is left out.
     public var wanted: [TopicSelector] {
         if let only { return [.exact(only)] }
         var wanted: [TopicSelector] = isAll ? [.all] : []
         table.forEachName { wanted.append(.exact($0)) }
         table.forEachPattern { if !isAll || $0 != .everything { wanted.append(.pattern($0)) } }
         return wanted + matchers.map { .matching($0) }
+    }
+
+    /// The number of exact topics.
+    var names: Int { only != nil ? 1 : table.names }
+
+    /// Calls a closure with each exact topic.
+    func forEachName(_ body: (Topic) -> Void) {
+        if let only { body(only) } else { table.forEachName(body) }
     }
 
     /// Whether all wanted selectors are exact.
@@ -106,8 +137,25 @@ public final class Selection: Sendable {
         topics.contains(where: wants) && (!isRestricted || allows(topics))
     }
 
+    /// Whether the subscriber receives an entry of history.
+    public func includes(_ entry: HistoryEntry) -> Bool {
+        entry.topics.contains(where: wants) && (!entry.isRestricted || allows(entry.publishedTopics))
+    }
+
     /// Whether the subscriber may receive a restricted event of these topics.
     func allows(_ topics: [Topic]) -> Bool {
         isAllowedAll || topics.contains { topic in allowed.contains { $0.matches(topic) } }
+    }
+}
+
+/// Matches the topics of another matcher that are visible.
+private struct VisibleMatcher: TopicMatcher {
+    let matcher: any TopicMatcher
+    let visible: [TopicSelector]
+
+    var description: String { matcher.description }
+
+    func matches(_ topic: Topic) -> Bool {
+        matcher.matches(topic) && visible.contains { $0.matches(topic) }
     }
 }

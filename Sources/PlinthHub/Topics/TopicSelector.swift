@@ -44,6 +44,9 @@ public struct TopicSelector: Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether it is ``all``.
+    var isAll: Bool { if case .all = kind { true } else { false } }
+
     func matches(_ topic: Topic) -> Bool {
         switch kind {
         case .exact(let exact): exact == topic

@@ -11,34 +11,47 @@ struct EventUpload {
     /// Why an upload stopped.
     struct Failure: Error, CustomStringConvertible {
         let description: String
-        let status: HTTPResponse.Status
-        /// The error's code.
-        let code: String
-        let headers: HTTPFields
+        let refusal: HubRefusal
+
+        init(_ description: String, _ refusal: HubRefusal) {
+            self.description = description
+            self.refusal = refusal
+        }
 
         init(_ description: String, _ error: HTTPError) {
-            self.description = description
-            status = error.status
-            code = error.jsonCode
-            headers = error.headers
+            self.init(description, HubRefusal(http: error))
         }
     }
 
     private let topic: Topic
+    private let producer: ProducerStamp?
+    private let subject: HubSubject?
     private let isReserved: (String) -> Bool
     private var parser: ServerSentEventParser
     private(set) var failure: Failure?
     private var count = 0
+    /// The events that history had taken before.
+    private var repeated = 0
     private var lastID: PlinthHub.EventID?
 
     /// Creates the upload of a request.
     ///
     /// - Parameters:
     ///   - topic: The topic of its events.
+    ///   - producer: The producer's number of its first event; nil if the publisher does not number them.
+    ///   - subject: Who publishes.
     ///   - maximumEventSize: The most bytes of an event's data.
     ///   - isReserved: Whether a type is reserved for the hub's own events; an event of such a type ends the upload.
-    init(topic: Topic, maximumEventSize: Int, isReserved: @escaping (String) -> Bool) {
+    init(
+        topic: Topic,
+        producer: ProducerStamp?,
+        subject: HubSubject?,
+        maximumEventSize: Int,
+        isReserved: @escaping (String) -> Bool
+    ) {
         self.topic = topic
+        self.producer = producer
+        self.subject = subject
         self.isReserved = isReserved
         // A line also has its field's name.
         let line = maximumEventSize.addingReportingOverflow(16)
@@ -99,28 +112,47 @@ struct EventUpload {
         }
     }
 
-    /// The failure if history refuses the next events.
-    func refused(_ error: HTTPError) -> Failure {
-        Failure("event \(count + 1) or a later one: \(error.message)", error)
+    /// The append of the next events.
+    func request(_ events: [NewEvent], ends: Bool = false) -> AppendRequest {
+        var stamp = producer
+        // A number beyond the largest is refused when it is appended.
+        stamp?.sequence &+= UInt64(count + repeated)
+        return AppendRequest(events, ending: ends ? topic : nil, producer: stamp, subject: subject)
     }
 
-    mutating func accepted(_ ids: [PlinthHub.EventID]) {
-        count += ids.count
-        if let last = ids.last { lastID = last }
+    /// The failure if history refuses the next events.
+    func refused(_ refusal: HubRefusal) -> Failure {
+        Failure("event \(count + repeated + 1) or a later one: \(refusal.error.message)", refusal)
     }
+
+    mutating func accepted(_ result: AppendResult) {
+        count += result.count
+        repeated += result.repeated
+        lastID = result.lastID
+    }
+
+    /// Whether history had taken everything before.
+    var isRepeated: Bool { count == 0 && repeated > 0 }
 
     /// The response's body: the number of events published, the ID of the last, and the error.
     func report(_ failure: Failure?) -> String {
-        let id = JSONString.quoted(lastID?.description)
-        let reason =
-            failure.map { ",\"error\":\(JSONString.quoted($0.description)),\"code\":\(JSONString.quoted($0.code))" }
-            ?? ""
-        return "{\"id\":\(id),\"count\":\(count)\(reason)}"
+        var json = ""
+        let members = failure?.refusal.members ?? []
+        // The end of a topic that has ended takes the place of the last ID.
+        if !members.contains(where: { $0.name == "id" }) { json = "\"id\":\(JSONString.quoted(lastID?.description))," }
+        json += "\"count\":\(count)"
+        if producer != nil || repeated > 0 { json += ",\"repeated\":\(repeated)" }
+        if let failure {
+            json += ",\"error\":\(JSONString.quoted(failure.description))"
+            json += ",\"code\":\(JSONString.quoted(failure.refusal.error.jsonCode))"
+        }
+        for member in members { json += ",\"\(member.name)\":\(member.json)" }
+        return "{\(json)}"
     }
 
     /// Records a failure at the event after those published and `events` more.
     private mutating func fail(after events: Int, _ error: HTTPError) {
-        failure = Failure("event \(count + events + 1): \(error.message)", error)
+        failure = Failure("event \(count + repeated + events + 1): \(error.message)", error)
     }
 
     /// The event; nil if its type or data is not UTF-8, which is refused, not repaired, as in any other body.

@@ -3,6 +3,7 @@
 #if Server
 
 public import Plinth
+public import PlinthHub
 
 /// Decides which requests may publish, subscribe, purge or read a hub's status.
 ///
@@ -43,6 +44,10 @@ public struct HubGrant: Sendable {
     ///
     /// Streams carry it to the hub's observer, in ``/PlinthHub/HubStream/attachment``.
     public var attachment: (any Sendable)?
+    /// Who makes the request, by whom producers, idempotency keys and ended topics are counted.
+    ///
+    /// Default: nil, an anonymous request.
+    public var subject: HubSubject?
 
     private init(attachment: (any Sendable)?) {
         self.attachment = attachment

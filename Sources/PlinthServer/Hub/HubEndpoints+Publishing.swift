@@ -2,64 +2,147 @@
 
 #if Server
 
+import HTTPTypes
 import Plinth
 import PlinthHub
 
 extension HubEndpoints {
     /// What a request publishes besides its body.
     private struct Publication {
-        let topic: Topic
-        let type: String?
-        let retry: Duration?
+        var topics: [Topic]
+        var type: String?
+        var retry: Duration?
+        /// Whether the topic ends after the body.
+        var ends = false
+        var producer: ProducerStamp?
+        var key: IdempotencyKey?
+
+        /// Whether the answer counts events.
+        var counts: Bool { ends || producer != nil }
     }
 
     func publish(_ request: Request) throws -> Answer {
+        try publish(try publication(request, [try topic(request)]), request)
+    }
+
+    /// Publishes one event to several topics.
+    func publishToSeveral(_ request: Request) throws -> Answer {
         let query = request.queryParameters
-        let publication = Publication(
-            topic: try topic(request),
-            type: try eventType(query["type"]),
-            retry: try retryTime(query["retry"])
-        )
+        guard query["match"] == nil else { throw HTTPError(.badRequest, .badSelector, Self.matchInQuery) }
+        var topics: [Topic] = []
+        for (name, value) in query where name == "topic" {
+            let topic = try Self.checked("topic", .badTopic, value) { try Topic($0) }
+            if !topics.contains(topic) { topics.append(topic) }
+            guard topics.count <= Self.maximumTopicsOfEvent else {
+                throw HTTPError(
+                    .badRequest,
+                    .badSelector,
+                    "an event may have at most \(Self.maximumTopicsOfEvent) topics; publish it more than once"
+                )
+            }
+        }
+        return try publish(try publication(request, topics), request)
+    }
+
+    /// The most topics of one event: 64.
+    private static let maximumTopicsOfEvent = 64
+
+    static let matchInQuery =
+        "`match` is not allowed in the query of a POST; to subscribe, send it in a form in the body, or use GET"
+
+    private func publication(_ request: Request, _ topics: [Topic]) throws -> Publication {
+        var publication = Publication(topics: topics)
+        // Most publishers send neither.
+        if request.hasQuery {
+            let query = request.queryParameters
+            publication.type = try eventType(query["type"])
+            publication.retry = try retryTime(query["retry"])
+            publication.ends = try ends(query["end"])
+        }
+        publication.producer = try request.producerStamp()
+        publication.key = try request.idempotencyKey()
+        try check(publication, request)
         guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
-        guard try grantNow(request) != nil else {
+        return publication
+    }
+
+    private func check(_ publication: Publication, _ request: Request) throws {
+        func refuse(_ reason: String) -> HTTPError { HTTPError(.badRequest, .badField, reason) }
+        let isSeveral = publication.topics.count > 1
+        if isSeveral, publication.ends { throw refuse("`end` ends one topic; the request has several") }
+        if isSeveral, publication.producer != nil { throw refuse("a producer publishes to one topic at a time") }
+        if publication.key != nil, publication.producer != nil {
+            throw refuse("a producer's numbers need no Idempotency-Key; send one or the other")
+        }
+        guard isSeveral || publication.key != nil, request.isEventStream else { return }
+        if isSeveral { throw refuse("an event stream is published to one topic; the request has several") }
+        throw refuse("an Idempotency-Key stands for one event, not for an event stream; use Producer-ID")
+    }
+
+    private func publish(_ publication: Publication, _ request: Request) throws -> Answer {
+        guard let grant = try grantNow(request) else {
             return .later {
-                _ = try await grantLater(request)
-                return try await publish(publication, request)
+                let grant = try await grantLater(request)
+                return try await publish(publication, request, grant)
             }
         }
         guard !request.isEventStream, let bytes = try request.body.collectNow(upTo: maximumEventSize) else {
-            return .later { try await publish(publication, request) }
+            return .later { try await publish(publication, request, grant) }
         }
-        let event = try event(publication, bytes)
+        let append = try append(publication, bytes, grant)
         do {
-            if let ids = try service.hub.publishNow([event]) { return .now(published(ids)) }
+            if let result = try service.hub.publishNow(append) { return .now(published(result, publication)) }
         } catch {
             throw try refusal(error, request)
         }
-        return .later { try await publish(event, request) }
+        return .later { try await publish(append, publication, request) }
     }
 
-    private func publish(_ publication: Publication, _ request: Request) async throws -> Response {
-        if request.isEventStream { return try await publishAll(request, publication.topic) }
+    private func publish(_ publication: Publication, _ request: Request, _ grant: HubGrant) async throws -> Response {
+        if request.isEventStream { return try await publishAll(request, publication, grant) }
         let bytes = try await request.body.collect(upTo: maximumEventSize)
-        return try await publish(try event(publication, bytes), request)
+        return try await publish(try append(publication, bytes, grant), publication, request)
     }
 
-    private func publish(_ event: NewEvent, _ request: Request) async throws -> Response {
+    private func publish(
+        _ append: AppendRequest,
+        _ publication: Publication,
+        _ request: Request
+    ) async throws -> Response {
         do {
-            return published(try await service.hub.publish([event]))
+            return published(try await service.hub.publish(append), publication)
         } catch {
             throw try refusal(error, request)
         }
     }
 
-    private func published(_ ids: [PlinthHub.EventID]) -> Response {
+    private func published(_ result: AppendResult, _ publication: Publication) -> Response {
         var json: [UInt8] = []
         json.reserveCapacity(48)
         json.append(contentsOf: "{\"id\":\"".utf8)
-        if let id = ids.first { JSONString.appendEscaped(id.utf8.span, to: &json) }
-        json.append(contentsOf: "\"}\n".utf8)
-        return .json(utf8: json, status: .created)
+        JSONString.appendEscaped(result.lastID.utf8.span, to: &json)
+        json.append(0x22)
+        if publication.counts {
+            json.append(contentsOf: ",\"count\":\(result.count)".utf8)
+            if publication.producer != nil || result.repeated > 0 {
+                json.append(contentsOf: ",\"repeated\":\(result.repeated)".utf8)
+            }
+        }
+        json.append(contentsOf: "}\n".utf8)
+        var response = Response.json(utf8: json, status: result.count > 0 ? .created : .ok)
+        if result.isReplayed { response.headers[.idempotentReplayed] = "true" }
+        return response
+    }
+
+    private func append(_ publication: Publication, _ bytes: [UInt8], _ grant: HubGrant) throws -> AppendRequest {
+        let event = publication.ends && bytes.isEmpty ? nil : try event(publication, bytes)
+        return AppendRequest(
+            event.map { [$0] } ?? [],
+            ending: publication.ends ? publication.topics[0] : nil,
+            producer: publication.producer,
+            key: publication.key,
+            subject: grant.subject
+        )
     }
 
     private func event(_ publication: Publication, _ bytes: [UInt8]) throws -> NewEvent {
@@ -68,7 +151,7 @@ extension HubEndpoints {
         }
         do {
             let event = try ServerSentEvent(type: publication.type, data: data, retry: publication.retry)
-            return NewEvent(event, topics: [publication.topic])
+            return NewEvent(event, topics: publication.topics)
         } catch {
             throw HTTPError(.badRequest, .badField, "\(error)")
         }
@@ -77,11 +160,11 @@ extension HubEndpoints {
     /// Why events were not published.
     ///
     /// - Throws: `CancellationError`, if the client has left.
-    private func refusal(_ error: any Error, _ request: Request) throws -> HTTPError {
+    private func refusal(_ error: any Error, _ request: Request) throws -> HubRefusal {
         if error is CancellationError { throw error }
-        if let error = HTTPError(hub: error) { return error }
+        if let refusal = HubRefusal(error) { return refusal }
         request.logger.error("publishing to history failed", metadata: ["error": "\(error)"])
-        return .notTaken
+        return HubRefusal(http: .notTaken)
     }
 
     private func eventType(_ text: String?) throws -> String? {
@@ -99,40 +182,56 @@ extension HubEndpoints {
         return .milliseconds(min(Int64(text) ?? .max, 1 << 53 - 1))
     }
 
+    private func ends(_ text: String?) throws -> Bool {
+        guard let text else { return false }
+        guard text.isEmpty || text == "true" else {
+            throw HTTPError(.badRequest, .badField, "`end` has no value but `true`; leave it out to end nothing")
+        }
+        return true
+    }
+
+    // MARK: - Event streams
+
     /// Publishes each event of an event stream, in order; reads the stream no faster than history takes its events.
-    private func publishAll(_ request: Request, _ topic: Topic) async throws -> Response {
+    private func publishAll(
+        _ request: Request,
+        _ publication: Publication,
+        _ grant: HubGrant
+    ) async throws -> Response {
         let hub = service.hub
-        var upload = EventUpload(topic: topic, maximumEventSize: maximumEventSize, isReserved: hub.isReserved)
+        var upload = EventUpload(
+            topic: publication.topics[0],
+            producer: publication.producer,
+            subject: grant.subject,
+            maximumEventSize: maximumEventSize,
+            isReserved: hub.isReserved
+        )
         let pause = uploadIdleTimeout ?? .seconds(Int64.max)
         request.body.mayPause(for: pause)
         do {
             for try await bytes in request.body {
                 let events = upload.parse(bytes)
-                if !events.isEmpty { upload.accepted(try await append(events, of: upload, request)) }
+                if !events.isEmpty { try await append(upload.request(events), to: &upload, request) }
                 if let failure = upload.failure { throw failure }
                 request.body.mayPause(for: upload.isWithinEvent ? nil : pause)
             }
             upload.finish()
             if let failure = upload.failure { throw failure }
+            // The end is an append of its own: it needs the whole body.
+            if publication.ends { try await append(upload.request([], ends: true), to: &upload, request) }
         } catch let failure as EventUpload.Failure {
-            return report(upload, failure)
+            return failure.refusal.response(upload.report(failure))
         } catch let error as HTTPError {
-            return report(upload, EventUpload.Failure(error.message, error))
+            let failure = EventUpload.Failure(error.message, HubRefusal(http: error))
+            return failure.refusal.response(upload.report(failure))
         }
-        return .json(upload.report(nil), status: .created)
-    }
-
-    /// The response to a failed upload: the events published, and the error.
-    private func report(_ upload: EventUpload, _ failure: EventUpload.Failure) -> Response {
-        var response = Response.json(upload.report(failure), status: failure.status)
-        response.headers.append(contentsOf: failure.headers)
-        return response
+        return .json(upload.report(nil), status: upload.isRepeated ? .ok : .created)
     }
 
     /// Publishes events of an upload.
-    private func append(_ events: [NewEvent], of upload: EventUpload, _ request: Request) async throws -> [EventID] {
+    private func append(_ append: AppendRequest, to upload: inout EventUpload, _ request: Request) async throws {
         do {
-            return try await service.hub.publish(events)
+            upload.accepted(try await service.hub.publish(append))
         } catch {
             throw upload.refused(try refusal(error, request))
         }

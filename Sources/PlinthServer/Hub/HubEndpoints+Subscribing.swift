@@ -7,57 +7,62 @@ import PlinthHub
 
 extension HubEndpoints {
     func subscribe(_ request: Request) throws -> Answer {
-        try stream(request, Selection([.exact(try topic(request))]), namesTopic: false)
+        try subscribe(request, Selection([.exact(try topic(request))]), namesTopic: false)
+    }
+
+    /// Publishes to the topics of the query, or subscribes to those of a form.
+    func postToSeveral(_ request: Request) throws -> Answer {
+        if request.hasQuery, request.queryParameters["topic"] != nil { return try publishToSeveral(request) }
+        return .later { try await subscribeByForm(request) }
     }
 
     func subscribeToSeveral(_ request: Request) throws -> Answer {
-        try stream(request, Selection(try selectors(request.queryParameters, "?")), namesTopic: true)
+        try subscribe(request, Selection(try selectors(request.queryParameters, "?")), namesTopic: true)
+    }
+
+    private func subscribe(_ request: Request, _ selection: Selection, namesTopic: Bool) throws -> Answer {
+        if request.hasQuery, let wait = try Self.wait(request.queryParameters) {
+            return .later {
+                let grant = try await grant(request)
+                return try await poll(request, selection, grant, for: wait)
+            }
+        }
+        return try stream(request, selection, namesTopic: namesTopic)
     }
 
     /// The most bytes of a subscription's form: 64 KiB.
     private static let maximumFormSize = 64 << 10
 
     /// Subscribes to more topics than fit in a URL.
-    ///
-    /// `topic` in the query of a `POST` is reserved for publishing to several topics.
-    func subscribeByForm(_ request: Request) async throws -> Response {
+    private func subscribeByForm(_ request: Request) async throws -> Response {
         let query = request.queryParameters
-        guard query["match"] == nil else {
-            throw HTTPError(
-                .badRequest,
-                .badSelector,
-                "`match` is not allowed in the query of a POST; to subscribe, send it in a form in the body, or use GET"
-            )
-        }
-        guard query["topic"] == nil else {
-            throw HTTPError(
-                .methodNotAllowed,
-                .methodNotAllowed,
-                "with `topic` in the query, this path allows GET, HEAD, OPTIONS; to publish, use POST topics/NAME; to "
-                    + "subscribe, send the topics in a form in the body",
-                headers: [.allow: "GET, HEAD, OPTIONS"]
-            )
-        }
+        guard query["match"] == nil else { throw HTTPError(.badRequest, .badSelector, Self.matchInQuery) }
+        let wait = try Self.wait(query)
         guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
         guard MediaType(request.headers[.contentType])?.isForm ?? false else {
             throw HTTPError(
                 .unsupportedMediaType,
                 .mediaType,
-                "to subscribe, send an application/x-www-form-urlencoded body; to publish, use POST topics/NAME"
+                "to subscribe, send an application/x-www-form-urlencoded body; to publish, use POST topics/NAME, or "
+                    + "name the topics in the query"
             )
         }
-        guard request.admitsEventStream else {
+        // Its presence, and not `Accept`, chooses the form of the answer.
+        guard wait != nil || request.admitsEventStream else {
             throw HTTPError(.notAcceptable, .notAcceptable, "the response is an event stream, which `Accept` excludes")
         }
         guard let grant = try await streamGrant({ try await grant(request) }) else { return comeBackLater }
         let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
         let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
         let selection = Selection(try selectors(form, ""))
+        if let wait = try wait ?? Self.wait(form) {
+            return try await poll(request, selection, grant, for: wait, form: form)
+        }
         return try await stream(request, selection, grant, namesTopic: true, form: form).response
     }
 
     /// The selectors in a query or a form.
-    private func selectors(_ parameters: FormParameters, _ mark: String) throws -> [TopicSelector] {
+    func selectors(_ parameters: FormParameters, _ mark: String) throws -> [TopicSelector] {
         var wanted = StreamSelectors(maximumTopics: maximumTopics, maximumPatterns: maximumPatterns)
         do {
             for (name, value) in parameters {
@@ -102,9 +107,13 @@ extension HubEndpoints {
         namesTopic: Bool,
         form: FormParameters = FormParameters()
     ) -> Answer {
-        guard let permit = service.limit.take() else { return .now(comeBackLater) }
         let start = start(request, form)
         let admit = { @Sendable (located: LocatedStart) -> Response in
+            // The client has all that there will ever be: this ends an `EventSource` for good.
+            if located.isPastAllEnds(of: selection) {
+                return Response(status: .noContent, headers: [.cacheControl: "no-store"])
+            }
+            guard let permit = service.limit.take() else { return comeBackLater }
             let stream = AdmittedStream(
                 selection: selection,
                 start: start,
@@ -115,16 +124,19 @@ extension HubEndpoints {
             )
             return .handedOff(HubStreamBody(service, stream))
         }
-        if let located = service.hub.locateNow(start) { return .now(admit(located)) }
-        return .later { admit(try await service.hub.locate(start)) }
+        if let located = service.hub.locateNow(start, selection) { return .now(admit(located)) }
+        return .later { admit(await service.hub.locate(start, selection, within: Self.patience)) }
     }
+
+    /// How long a stream waits to be located in a history that does not answer, before it opens and waits as a stream.
+    private static let patience = Duration.seconds(1)
 
     /// Where a stream begins.
     ///
     /// A stream of several topics appends a tab and the topic to each ID; both are ignored here. An invalid ID counts
     /// as one unknown to history, and yields a gap event: after an error a browser would give up for good, and a live
     /// stream would miss events silently.
-    private func start(_ request: Request, _ form: FormParameters) -> StreamStart {
+    func start(_ request: Request, _ form: FormParameters) -> StreamStart {
         switch request.resumePoint(form: form) {
         case .none: return .live
         case .malformed: return .after(Self.malformed)

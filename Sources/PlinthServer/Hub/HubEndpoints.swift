@@ -11,17 +11,23 @@ import PlinthHub
 /// |---|---|
 /// | `POST topics/{topic}`, with `?type=` and `?retry=` | 201 and `{"id":…}` once the body is in history as an event |
 /// | the same with `Content-Type: text/event-stream` | 201, `{"id":…,"count":…}`: each event of the body is published |
+/// | the same with `?end` | 201, `{"id":…,"count":…}`: the topic ends after the body; an empty body only ends it |
+/// | `POST topics?topic=a&topic=b` | 201 and `{"id":…}`: one event of several topics |
 /// | `GET topics/{topic}` | the stream of a topic |
 /// | `GET topics?topic=…&match=…` | one stream of several topics and patterns; a tab and the topic follow each ID |
 /// | `POST topics` with these in a form | the same, for more topics than fit in a URL |
-/// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events are removed from history |
+/// | a subscription with `?wait=30s` | 200 and JSON, once there is an event: a long-poll |
+/// | `HEAD topics/{topic}`, `HEAD topics?…` | 200 and `Last-Event-ID`, the hub's mark; `Topic-Ended: true` |
+/// | `PUT topics/{topic}` | 201 or 200: the topic's own limits, `{"events":…,"bytes":…,"age":"1h"}` |
+/// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events, its end and its limits are removed |
 /// | `GET status`, with `?top=` | the hub's counts, and its most recent topics |
 /// | `GET` of the prefix itself | the page |
 ///
 /// A stream begins after the ID in the `Last-Event-ID` header or in the query's `last-event-id` (in any of the
 /// spellings of ``/Plinth/Request/lastEventID``), with the oldest event held if the ID is `earliest`, and without an ID
-/// with the next event published. An ID of no event, even an invalid one, yields a gap event. Errors are JSON:
-/// `{"error":…,"code":…}`; <doc:HubOverHTTP> lists the codes.
+/// with the next event published. An ID of no event, even an invalid one, yields a gap event. A client that has all of
+/// topics that have ended gets 204. `Producer-ID`, `Producer-Epoch` and `Producer-Sequence`, or `Idempotency-Key`, make
+/// a publish safe to repeat. Errors are JSON: `{"error":…,"code":…}`; <doc:HubOverHTTP> lists the codes.
 ///
 /// A ``HubAuthorizer`` decides which requests may do what; without one, every request may do everything.
 public struct HubEndpoints: Sendable {
@@ -77,10 +83,13 @@ public struct HubEndpoints: Sendable {
             Self.answered(.post, "/topics/*topic", "\(prefix)/topics/ publish") { try publish($0) }
             Self.answered(.get, "/topics/*topic", "\(prefix)/topics/ subscribe") { try subscribe($0) }
             Self.answered(.get, "/topics", "\(prefix)/topics subscribe to several") { try subscribeToSeveral($0) }
-            Route.post("/topics", name: "\(prefix)/topics subscribe by a form") { try await subscribeByForm($0) }
+            Self.answered(.post, "/topics", "\(prefix)/topics post to several") { try postToSeveral($0) }
+            Route.on(.head, "/topics/*topic", name: "\(prefix)/topics/ mark") { try await mark($0) }
+            Route.on(.head, "/topics", name: "\(prefix)/topics mark of several") { try await markOfSeveral($0) }
+            Route.put("/topics/*topic", name: "\(prefix)/topics/ limits") { try await setLimits($0) }
             Route.delete("/topics/*topic", name: "\(prefix)/topics/ purge") { try await purge($0) }
             Route.get("/status", name: "\(prefix)/status") { try await status($0) }
-            Self.otherMethods("/topics/*topic", prefix, "DELETE, GET, HEAD, OPTIONS, POST")
+            Self.otherMethods("/topics/*topic", prefix, "DELETE, GET, HEAD, OPTIONS, POST, PUT")
             Self.otherMethods("/topics", prefix, "GET, HEAD, OPTIONS, POST")
             Self.otherMethods("/status", prefix, "GET, HEAD, OPTIONS")
         } + page(prefix)
@@ -109,25 +118,7 @@ public struct HubEndpoints: Sendable {
         }
     }
 
-    // MARK: - Operating
-
-    private func purge(_ request: Request) async throws -> Response {
-        let topic = try topic(request)
-        _ = try await grant(request)
-        return .json("{\"removed\":\(try await service.hub.purge(topic))}")
-    }
-
-    private func status(_ request: Request) async throws -> Response {
-        var top = 0
-        if let text = request.queryParameters["top"] {
-            guard let number = Int(text), (0...1000).contains(number) else {
-                throw HTTPError(.badRequest, .badField, "`top` is not a number from 0 to 1000")
-            }
-            top = number
-        }
-        _ = try await grant(request)
-        return .json(try await service.hub.status(top: top).json)
-    }
+    // MARK: - Syntax
 
     func topic(_ request: Request) throws -> Topic {
         try Self.checked("topic", .badTopic, try request.pathParameters.require("topic")) { try Topic($0) }
@@ -152,6 +143,9 @@ public struct HubEndpoints: Sendable {
 }
 
 extension Request {
+    /// Whether the request has a query, which most have not.
+    var hasQuery: Bool { query != nil }
+
     /// Whether the request declares no body, not even an empty one, which is a mistake where a body is required.
     ///
     /// RFC 9110, section 8.6: a POST should always declare its length. In HTTP/2 the frames do.

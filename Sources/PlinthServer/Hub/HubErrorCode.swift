@@ -15,6 +15,11 @@ enum HubErrorCode: String, CaseIterable {
     case badID = "bad-id"
     case badField = "bad-field"
     case typeReserved = "type-reserved"
+    case topicEnded = "topic-ended"
+    case sequenceHole = "sequence-hole"
+    case producerUnknown = "producer-unknown"
+    case producerFenced = "producer-fenced"
+    case keyReused = "key-reused"
     case unauthorized
     case forbidden
     case notFound = "not-found"
@@ -27,7 +32,9 @@ enum HubErrorCode: String, CaseIterable {
     case hostForeign = "host-foreign"
     case originForeign = "origin-foreign"
     case rateLimit = "rate-limit"
+    case streamsLimit = "streams-limit"
     case notTaken = "not-taken"
+    case outcomeUnknown = "outcome-unknown"
     case unavailable
     case failed
 
@@ -56,17 +63,6 @@ extension HTTPError {
         self.init(status, message, code: code.rawValue, headers: headers)
     }
 
-    /// The response to a hub's error; nil if the client must not see the error.
-    init?(hub error: any Error) {
-        switch error {
-        case let error as HTTPError: self = error
-        case let error as AuthorizerFailure: self = error.response
-        case let error as HistoryError: self.init(.badRequest, .badID, error.description)
-        case let error as HubError: self.init(.badRequest, error.message, code: error.code.description)
-        default: return nil
-        }
-    }
-
     static func typeReserved(_ type: String) -> HTTPError {
         HTTPError(
             .badRequest,
@@ -85,16 +81,6 @@ extension HTTPError {
         )
     }
 
-    /// The error as JSON: its message and its code.
-    var json: Response {
-        var response = Response.json(
-            "{\"error\":\(JSONString.quoted(message)),\"code\":\(JSONString.quoted(jsonCode))}",
-            status: status
-        )
-        response.headers.append(contentsOf: headers)
-        return response
-    }
-
     var jsonCode: String { code ?? HubErrorCode(status).rawValue }
 }
 
@@ -103,8 +89,8 @@ extension Interceptor {
     static let hubErrors = Interceptor(
         "hub-errors",
         error: { context, error in
-            guard let error = HTTPError(hub: error.cause) else { throw error }
-            context.response = error.json
+            guard let refusal = HubRefusal(error.cause) else { throw error }
+            context.response = refusal.response
         }
     )
 
@@ -118,11 +104,14 @@ extension Interceptor {
             "hub-error-responses",
             leave: { context in
                 guard context.response == nil else { return }
-                context.response = HTTPError(.notFound, .notFound, "no route matches this request").json
+                context.response =
+                    HubRefusal(
+                        http: HTTPError(.notFound, .notFound, "no route matches this request")
+                    ).response
             },
             error: { context, error in
-                guard let error = HTTPError(hub: error.cause) else { throw error }
-                context.response = error.json
+                guard let refusal = HubRefusal(error.cause) else { throw error }
+                context.response = refusal.response
             }
         )
     }

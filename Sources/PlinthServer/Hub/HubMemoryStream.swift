@@ -138,12 +138,8 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
 
     /// Reads history asynchronously.
     private func read(_ request: Distributor.ReadRequest) async {
-        let batch = try? await hub.history.read(
-            after: request.position,
-            selection: request.selection,
-            limit: ReadLimit()
-        )
-        run { state, now in state.distributor.didRead(request, batch, state.sink, now: now) }
+        let answer = try? await hub.history.answer(request)
+        run { state, now in state.distributor.didRead(request, answer, state.sink, now: now) }
     }
 }
 

@@ -88,6 +88,9 @@ public final class HubService: Service {
         #endif
         var next = 0
         var isDraining = false
+        /// The times that long-polls wait.
+        var waits: [Int: Task<Void, Never>] = [:]
+        var nextWait = 0
         var lastComplaint = MonotonicTime(nanoseconds: .min)
     }
 
@@ -160,7 +163,7 @@ public final class HubService: Service {
         while !Task.isCancelled {
             // Real time, by which events age. Cancellation ends the sleep at once.
             try? await Task.sleep(for: .seconds(1))
-            await hub.history.expire()
+            await hub.keepHouse()
             report()
         }
     }
@@ -179,6 +182,7 @@ public final class HubService: Service {
             groups.isDraining = true
             return groups
         }
+        for wait in groups.waits.values { wait.cancel() }
         for group in groups.loops.values { group.drain() }
         for stream in groups.memory.values { stream.drain() }
         #if os(Linux)
@@ -212,6 +216,25 @@ public final class HubService: Service {
 
     /// Whether a shutdown has begun to end the streams.
     var isDraining: Bool { groups.withLock { $0.isDraining } }
+
+    /// Waits for a time, or until a shutdown begins.
+    func wait(for time: Duration) async {
+        let pause = hub.options.pause
+        let wait = Task { _ = try? await pause(time) }
+        let number = groups.withLock { groups -> Int? in
+            if groups.isDraining { return nil }
+            groups.nextWait += 1
+            groups.waits[groups.nextWait] = wait
+            return groups.nextWait
+        }
+        guard let number else { return wait.cancel() }
+        await withTaskCancellationHandler {
+            await wait.value
+        } onCancel: {
+            wait.cancel()
+        }
+        groups.withLock { $0.waits[number] = nil }
+    }
 
     /// Takes ownership of a socket whose head has been written.
     ///

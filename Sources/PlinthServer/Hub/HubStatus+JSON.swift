@@ -12,7 +12,8 @@ extension HubStatus {
         let seconds = (uptime / .milliseconds(1)).rounded() / 1000
         var text =
             "{\"topics\":\(topics),\"subscribers\":\(subscribers),\"events\":\(events),"
-            + "\"bytes\":\(bytes),\"uptime\":\(seconds),\"published\":\(published)"
+            + "\"bytes\":\(bytes),\"mark\":\(JSONString.quoted(mark.description)),\"endedTopics\":\(endedTopics),"
+            + "\"producers\":\(producers),\"keys\":\(keys),\"uptime\":\(seconds),\"published\":\(published)"
         if !top.isEmpty {
             let rows = top.map { row in
                 "{\"topic\":\(JSONString.quoted(row.topic.name)),\"subscribers\":\(row.subscribers),\"published\":\(row.published)}"

@@ -223,14 +223,10 @@ final class HubLoopGroup: DeliveryGroup {
     private func read(_ request: Distributor.ReadRequest) {
         let history = self.history
         Task {
-            let batch = try? await history.read(
-                after: request.position,
-                selection: request.selection,
-                limit: ReadLimit()
-            )
+            let answer = try? await history.answer(request)
             loop.eventLoop.execute {
                 self.local.value.reads.didAnswer(1)
-                self.run { distributor, sink, now in distributor.didRead(request, batch, sink, now: now) }
+                self.run { distributor, sink, now in distributor.didRead(request, answer, sink, now: now) }
             }
         }
     }

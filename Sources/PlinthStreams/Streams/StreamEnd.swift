@@ -7,7 +7,7 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
     private enum Kind: UInt8 {
         case clientClosed, writeFailed, timedOut, lagged, serverDraining, expired
         case applicationClosed, applicationFailed
-        case ended, historyFailed
+        case ended, historyFailed, topicsEnded
     }
 
     private let kind: Kind
@@ -44,12 +44,15 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
 
     /// The application or an operator ended the stream.
     public static let ended = StreamEnd(.ended)
-    /// Reading the history failed.
+    /// The history did not answer in time.
     public static let historyFailed = StreamEnd(.historyFailed)
+    /// All topics of the stream have ended, and the client has been told.
+    public static let topicsEnded = StreamEnd(.topicsEnded)
 
     /// The reasons for which a hub's stream can end.
     package static let ofHubs: [StreamEnd] = [
         .clientClosed, .writeFailed, .timedOut, .lagged, .serverDraining, .expired, .ended, .historyFailed,
+        .topicsEnded,
     ]
 
     /// Whether the server completes the body and waits until the client has received it.
@@ -73,6 +76,7 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
         case .applicationFailed: "application-failed"
         case .ended: "ended"
         case .historyFailed: "history-failed"
+        case .topicsEnded: "topics-ended"
         }
     }
 }

@@ -7,11 +7,12 @@ import Testing
 
 @testable import PlinthHub
 
-/// Compares what subscribers read with what was published, under random publishes, joins, stalls, leaves, trims and
-/// purges.
+/// Compares what subscribers read with what was published, under random publishes, joins, stalls, leaves, trims, purges,
+/// ends, limits of topics and new epochs.
 ///
 /// Every subscriber must see a strictly increasing sequence without gaps or duplicates from its start on, or an event
-/// that reports a gap if history was trimmed. A gap may be needless, but must not skip events that are held.
+/// that reports a gap if history was trimmed. A gap may be needless, but must not skip events that are held. When all of
+/// its topics have ended, its stream ends, and nothing follows.
 @Suite("Delivery model")
 struct DistributorModelTests {
     /// More than a million steps in total in the optimised tests, which CI also runs.
@@ -61,20 +62,9 @@ private final class ModelSink: StreamSink {
 }
 
 /// A history whose answers arrive when the model decides.
-private final class LateHistory: History {
+private final class LateHistory: MemoryBackedHistory {
     let memory: MemoryHistory
     init(_ memory: MemoryHistory) { self.memory = memory }
-    func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
-        try await memory.open(deliver: deliver)
-    }
-    func append(_ events: [NewEvent]) async throws -> [EventID] { try await memory.append(events) }
-    func locate(_ id: EventID) async throws -> Position? { try await memory.locate(id) }
-    func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
-        try await memory.read(after: position, selection: selection, limit: limit)
-    }
-    func id(at position: Position) -> EventID { memory.id(at: position) }
-    func purge(_ topic: Topic) async throws -> Int { try await memory.purge(topic) }
-    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
 }
 
 private struct Model {
@@ -82,6 +72,7 @@ private struct Model {
         let topics: [Topic]
         let isRestricted: Bool
         let data: String
+        var isEnd = false
     }
 
     struct Reader {
@@ -98,7 +89,13 @@ private struct Model {
         var isUnknown: Bool
         var decoder = ChunkDecoder()
         var parser = ServerSentEventParser()
-        var hasEnded = false
+        /// The topics whose ends it was told, or knew when it began.
+        var told: Set<Topic> = []
+        /// Whether it may be told of ends of before its start.
+        var isTold = false
+
+        /// Whether everything that it receives has ended.
+        var isOver: Bool { selection.isExact && !told.isEmpty && told.count >= selection.names }
     }
 
     let seed: UInt64
@@ -108,7 +105,12 @@ private struct Model {
     let history: any History
     var distributor: Distributor
     let sink = ModelSink()
-    var published: [Published] = []
+    var published: [UInt64: Published] = [:]
+    /// The positions published, in order.
+    var order: [UInt64] = []
+    var number = 0
+    var ended: Set<Topic> = []
+    var epochs = 0
     var readers: [Int: Reader] = [:]
     /// Appended, not yet delivered.
     var pending: [HistoryEntry] = []
@@ -149,7 +151,7 @@ private struct Model {
                 age: ages.randomElement(using: &random) ?? nil
             ),
             total: HistoryLimits(events: Int.random(in: 20...120, using: &random)),
-            epoch: 77,
+            token: Array("77".utf8),
             now: { box.now }
         )
         history = answersLater ? LateHistory(memory) : memory
@@ -184,7 +186,13 @@ private struct Model {
         case 60..<70: if readers.count < 40 { join() }
         case 70..<92: giveRoom()
         case 92..<94: leave()
-        case 94: try await purge()
+        case 94:
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0: try end()
+            case 1: try await limit()
+            case 2: beginEpoch()
+            default: try await purge()
+            }
         case 95: if Bool.random(using: &random) { skip() } else { distributor.tick(sink, now: now) }
         default: answer()
         }
@@ -195,16 +203,60 @@ private struct Model {
 
     mutating func publish() throws {
         var events: [NewEvent] = []
+        var made: [Published] = []
         for _ in 0..<Int.random(in: 1...3, using: &random) {
             let count = Int.random(in: 0..<10, using: &random) == 0 ? 2 : 1
-            let topics = Array(self.topics.shuffled(using: &random).prefix(count))
+            let topics = Array(self.topics.filter { !ended.contains($0) }.shuffled(using: &random).prefix(count))
+            guard !topics.isEmpty else { return }
             let isRestricted = Int.random(in: 0..<8, using: &random) == 0
-            let data = "\(published.count + 1) " + String(repeating: "x", count: Int.random(in: 0..<60, using: &random))
-            published.append(Published(topics: topics, isRestricted: isRestricted, data: data))
+            number += 1
+            let data = "\(number) " + String(repeating: "x", count: Int.random(in: 0..<60, using: &random))
+            made.append(Published(topics: topics, isRestricted: isRestricted, data: data))
             events.append(NewEvent(ServerSentEvent(data: data), topics: topics, isRestricted: isRestricted))
         }
-        _ = try memory.appendNow(events)
-        pending += entries.take()
+        append(AppendRequest(events), made)
+    }
+
+    /// Ends a topic, sometimes with an event.
+    mutating func end() throws {
+        guard let topic = topics.filter({ !ended.contains($0) }).randomElement(using: &random) else { return }
+        let isRestricted = Int.random(in: 0..<8, using: &random) == 0
+        let data = "{\"topic\":\"\(topic.name)\"}"
+        var made = [Published(topics: [topic], isRestricted: isRestricted, data: data, isEnd: true)]
+        var events: [NewEvent] = []
+        if Bool.random(using: &random) {
+            made.insert(Published(topics: [topic], isRestricted: false, data: "last"), at: 0)
+            events.append(NewEvent(ServerSentEvent(data: "last"), topics: [topic]))
+        }
+        append(AppendRequest(events, ending: topic, isEndRestricted: isRestricted), made)
+        ended.insert(topic)
+    }
+
+    mutating func append(_ request: AppendRequest, _ made: [Published]) {
+        #expect(throws: Never.self) { try memory.appendNow(request) }
+        let new = entries.take()
+        for (entry, made) in zip(new, made) {
+            published[entry.position.number] = made
+            order.append(entry.position.number)
+        }
+        pending += new
+    }
+
+    mutating func limit() async throws {
+        let topic = topics[Int.random(in: 0..<topics.count, using: &random)]
+        let ages: [Duration?] = [nil, .seconds(1), .seconds(5)]
+        let limits = TopicLimits(
+            events: Int.random(in: 0...20, using: &random),
+            age: ages.randomElement(using: &random) ?? nil
+        )
+        let memory = self.memory
+        _ = try await memory.setLimits(limits, of: topic)
+    }
+
+    mutating func beginEpoch() {
+        guard epochs < 200 else { return }
+        epochs += 1
+        memory.beginEpoch(Array("e\(epochs)".utf8), hole: [0, 3, 1 << 32].randomElement(using: &random) ?? 0)
     }
 
     mutating func bringOut() {
@@ -236,13 +288,19 @@ private struct Model {
         let allowed: [TopicSelector] = Bool.random(using: &random) ? [.all] : [.exact(topics[1])]
         let selection = Selection(selectors, allowed: allowed)
         let form = StreamForm(isChunked: Bool.random(using: &random), namesTopic: selection.only == nil)
-        var start = LocatedStart(position: nil)
+        var query: StartQuery?
         switch Int.random(in: 0..<5, using: &random) {
         case 0: break
-        case 1: start.unknown = EventID(utf8: Array("other-\"5".utf8))
-        case 2: start.position = Position(UInt64.random(in: 0...UInt64(published.count), using: &random))
-        default: start.position = distributor.head
+        case 1: query = EventID(utf8: Array("other-\"5".utf8)).map { StartQuery(after: $0) }
+        case 2:
+            let position = Position(order.randomElement(using: &random) ?? 0)
+            query = StartQuery(after: memory.id(at: position))
+        default: query = StartQuery(live: distributor.head)
         }
+        // Sometimes the history has not located it yet.
+        let isLate = answersLater && Bool.random(using: &random)
+        let located = query.flatMap { memory.locateNow($0, selection) } ?? LocatedStart(position: nil)
+        let start = isLate ? query?.unanswered ?? located : located
         let slot = distributor.add(selection, start, form, now: now)
         sink.room[slot] = Int.random(in: 0..<400, using: &random)
         sink.received[slot] = []
@@ -250,9 +308,11 @@ private struct Model {
         readers[slot] = Reader(
             selection: selection,
             form: form,
-            isEarliest: start.position == nil && start.unknown == nil,
-            position: start.position?.number ?? 0,
-            isUnknown: start.unknown != nil
+            isEarliest: located.position == nil && located.unknown == nil,
+            position: located.position?.number ?? 0,
+            isUnknown: located.unknown != nil,
+            told: located.tellsEnds ? [] : Set(located.ended.map(\.topic)),
+            isTold: located.tellsEnds
         )
     }
 
@@ -275,6 +335,7 @@ private struct Model {
         let topic = topics[Int.random(in: 0..<topics.count, using: &random)]
         let memory = self.memory
         _ = try await memory.purge(topic)
+        ended.remove(topic)
     }
 
     /// Answers one of the pending reads.
@@ -283,16 +344,24 @@ private struct Model {
         distributor.requests = []
         guard let index = asked.indices.randomElement(using: &random) else { return }
         let request = asked.remove(at: index)
+        // History fails to answer now and then, and is asked again.
+        guard Int.random(in: 0..<20, using: &random) > 0 else {
+            return distributor.didRead(request, nil, sink, now: now)
+        }
+        if let query = request.start {
+            let located = memory.locateNow(query, request.selection)
+            return distributor.didRead(request, located.map { .located($0) }, sink, now: now)
+        }
         let limit = ReadLimit(events: 5, bytes: 500, work: 10)
         let batch = memory.readNow(after: request.position, selection: request.selection, limit: limit)
-        distributor.didRead(request, batch, sink, now: now)
+        distributor.didRead(request, batch.map { .batch($0) }, sink, now: now)
     }
 
     mutating func settle() throws {
         for (slot, reader) in readers where reader.isEarliest && distributor.states[slot].isFromEarliest {
             // It begins with what is held at its first read; it never asked for what is missing then.
             let held = Set(heldPositions(reader.selection))
-            readers[slot]?.excuse = (held, UInt64(published.count))
+            readers[slot]?.excuse = (held, order.last ?? 0)
         }
         if !distributor.unfinished.isEmpty { distributor.proceed(sink, now: now) }
         for slot in readers.keys { try check(slot) }
@@ -310,6 +379,10 @@ private struct Model {
             if round < 3 { isIdle = false }
             if isIdle { break }
             while !asked.isEmpty { answer() }
+            // Those that history failed to answer ask again.
+            now = now + .milliseconds(1100)
+            entries.now = now
+            distributor.tick(sink, now: now)
             for slot in readers.keys.sorted() {
                 sink.room[slot] = 1 << 20
                 distributor.isWritable(slot, sink, now: now)
@@ -318,8 +391,11 @@ private struct Model {
         }
         #expect(distributor.behind == 0, "seed \(seed): a subscriber stays behind")
         for (slot, reader) in readers where !sink.isBroken.contains(slot) {
-            let missing = missed(reader, upTo: UInt64(published.count) + 1).filter { !reader.isExcused($0) }
+            let missing = missed(reader, upTo: .max).filter { !reader.isExcused($0) }
             guard missing.isEmpty else { throw Violation(description: "reader \(slot) never received \(missing)") }
+            guard !reader.isOver else {
+                throw Violation(description: "reader \(slot) stays, though all its topics have ended")
+            }
         }
     }
 
@@ -327,9 +403,9 @@ private struct Model {
 
     /// The events between the reader's position and another that it should have received.
     func missed(_ reader: Reader, upTo position: UInt64) -> [UInt64] {
-        guard position > reader.position + 1 else { return [] }
-        return ((reader.position + 1)..<position).filter { number in
-            let event = published[Int(number - 1)]
+        let start = order.partitioningIndex { $0 > reader.position }
+        return order[start...].prefix { $0 < position }.filter { number in
+            guard let event = published[number] else { return false }
             return reader.selection.includes(event.topics, isRestricted: event.isRestricted)
         }
     }
@@ -362,6 +438,13 @@ private struct Model {
                 continue
             }
             guard !reader.isUnknown else { throw Violation(description: "an unknown ID, but no gap reported") }
+            if event.type == "end", reader.isTold, number == reader.position {
+                // The end of a topic that had ended before the stream began.
+                guard let topic = topics.first(where: { event.data == "{\"topic\":\"\($0.name)\"}" }),
+                    reader.told.insert(topic).inserted
+                else { throw Violation(description: "an end that was told before: \(event)") }
+                continue
+            }
             guard number > reader.position else {
                 throw Violation(
                     description: "position \(number) after \(reader.position) for \(reader.selection.wanted)"
@@ -370,25 +453,52 @@ private struct Model {
             let missing = missed(reader, upTo: number).filter { !reader.isExcused($0) }
             guard missing.isEmpty else {
                 throw Violation(
-                    description: "reader \(slot) of \(reader.selection.wanted) received \(number) without \(missing)"
+                    description:
+                        "reader \(slot) of \(reader.selection.wanted) received \(number) without \(missing): \(missing.map { published[$0] })"
                 )
             }
-            let original = published[Int(number - 1)]
-            guard reader.selection.includes(original.topics, isRestricted: original.isRestricted),
-                event.data == original.data
-            else { throw Violation(description: "an event that is not for this reader, or not as published: \(event)") }
-            if reader.form.namesTopic, parts.last.map(String.init) != original.topics[0].name {
-                throw Violation(description: "no topic in \(event)")
+            guard let original = published[number] else {
+                throw Violation(description: "an event that was never published: \(event)")
             }
+            guard reader.selection.includes(original.topics, isRestricted: original.isRestricted),
+                event.data == original.data, (event.type == "end") == original.isEnd
+            else { throw Violation(description: "an event that is not for this reader, or not as published: \(event)") }
+            if reader.form.namesTopic {
+                // A topic that was purged since is not named.
+                let named = original.topics.first { $0.name == parts.last.map(String.init) }
+                guard named.map(reader.selection.wants) ?? false else {
+                    throw Violation(description: "no topic that is wanted in \(event)")
+                }
+            }
+            if original.isEnd { reader.told.formUnion(original.topics) } else { reader.told.subtract(original.topics) }
+            reader.isTold = false
             reader.position = number
             reader.isEarliest = false
         }
         readers[slot] = reader
+        // Opened again in the same round, a topic may have events after its end.
+        let phase = distributor.states[slot].phase
+        guard !reader.isOver || phase == .free || phase == .ending else {
+            throw Violation(description: "reader \(slot) is \(phase), though all its topics have ended")
+        }
     }
 
     func heldPositions(_ selection: Selection) -> [UInt64] {
         let limit = ReadLimit(events: .max, bytes: .max, work: .max)
         return memory.readNow(after: nil, selection: selection, limit: limit)?.entries.map(\.position.number) ?? []
+    }
+}
+
+extension [UInt64] {
+    /// The index of the first element that satisfies a predicate, which all after it satisfy too.
+    fileprivate func partitioningIndex(_ isAfter: (UInt64) -> Bool) -> Int {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import PlinthEvents
+import PlinthTestSupport
 import Testing
 
 @testable import PlinthHub
@@ -230,14 +231,10 @@ struct DistributorTests {
         // Events published meanwhile are not lost.
         try delivery.publish(event("3", "a"))
         #expect(delivery.sink.take(slot).text == "")
-        func answer(_ request: Distributor.ReadRequest) throws -> HistoryBatch {
-            try #require(
-                delivery.memory.readNow(
-                    after: request.position,
-                    selection: request.selection,
-                    limit: ReadLimit(events: 2)
-                )
-            )
+        func answer(_ request: Distributor.ReadRequest) throws -> HistoryAnswer {
+            let limit = ReadLimit(events: 2)
+            let batch = delivery.memory.readNow(after: request.position, selection: request.selection, limit: limit)
+            return .batch(try #require(batch))
         }
         delivery.distributor.didRead(request, try answer(request), delivery.sink, now: delivery.now)
         #expect(delivery.sink.take(slot).text == sent("1", 1) + sent("2", 2))
@@ -253,7 +250,48 @@ struct DistributorTests {
         #expect(delivery.sink.take(slot).text == "")
         let third = try #require(delivery.distributor.requests.last)
         delivery.distributor.didRead(third, nil, delivery.sink, now: delivery.now)
-        #expect(delivery.takeEnded() == ["\(slot) client-closed", "\(slot) history-failed"])
+        #expect(delivery.takeEnded() == ["\(slot) client-closed"])
+    }
+
+    @Test("A history that fails is asked again every second, with heartbeats meanwhile")
+    func asksAgain() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .milliseconds(700)), isLate: true)
+        try delivery.append(event("1", "a"))
+        let slot = delivery.add(try exact("a"), from: LocatedStart(position: nil))
+        for _ in 0..<5 {
+            let request = try #require(delivery.distributor.requests.last)
+            delivery.distributor.requests = []
+            delivery.distributor.didRead(request, nil, delivery.sink, now: delivery.now)
+            #expect(delivery.distributor.unfinished.isEmpty)
+            delivery.advance(by: .milliseconds(900))
+            #expect(delivery.sink.take(slot).text == ":\n")
+            delivery.advance(by: .milliseconds(200))
+            delivery.proceed()
+        }
+        let request = try #require(delivery.distributor.requests.last)
+        let batch = delivery.memory.readNow(after: nil, selection: request.selection, limit: ReadLimit())
+        delivery.distributor.didRead(request, .batch(try #require(batch)), delivery.sink, now: delivery.now)
+        #expect(delivery.sink.take(slot).text.hasSuffix(sent("1", 1)))
+        #expect(delivery.takeEnded() == [])
+    }
+
+    @Test("A history that does not answer ends the stream after its timeout", arguments: [true, false])
+    func answersNever(fails: Bool) async throws {
+        var options = StreamOptions(heartbeat: nil)
+        options.historyTimeout = .seconds(3)
+        var delivery = try await Delivery(options: options, isLate: true)
+        let slot = delivery.add(try exact("a"), from: LocatedStart(position: nil))
+        for _ in 0..<4 {
+            if fails, let request = delivery.distributor.requests.last {
+                delivery.distributor.requests = []
+                delivery.distributor.didRead(request, nil, delivery.sink, now: delivery.now)
+            }
+            #expect(delivery.distributor.ended.isEmpty)
+            delivery.advance(by: .milliseconds(1010))
+            delivery.proceed()
+        }
+        #expect(delivery.sink.take(slot).text == Delivery.bareFarewell)
+        #expect(delivery.takeEnded() == ["\(slot) history-failed"])
     }
 
     // MARK: - Ends

@@ -7,7 +7,9 @@ import Testing
 @Suite("History reads")
 struct HistoryReadsTests {
     private static func requests(_ slots: Range<Int>) -> [Distributor.ReadRequest] {
-        slots.map { Distributor.ReadRequest(slot: $0, generation: 1, position: nil, selection: Selection([.all])) }
+        slots.map {
+            Distributor.ReadRequest(slot: $0, generation: 1, position: nil, start: nil, selection: Selection([.all]))
+        }
     }
 
     @Test("At most 64 reads begin at once, and the others follow in order")

@@ -73,7 +73,7 @@ struct EventFrameTests {
     }
 
     @Test(
-        "A frame with its topic adds only a tab and the first topic after the ID",
+        "A frame with its topic adds only a tab and the topic after the ID",
         arguments: [1, 12, 230, 4080, 70_000]
     )
     func withTopic(size: Int) throws {
@@ -81,7 +81,7 @@ struct EventFrameTests {
         let name = "häuser/7 und/8"
         let new = try event(data, name, "second")
         let entry = HistoryEntry(new, position: Position(1), id: eventID("1-1"), time: MonotonicTime(nanoseconds: 0))
-        let frame = entry.frameWithTopic
+        let frame = entry.frame(naming: entry.topics[0])
         let body = "data: \(data)\nid: 1-1\t\(name)\n\n"
         let chunk = String(body.utf8.count, radix: 16) + "\r\n" + body + "\r\n"
         #expect(Array(frame.bytes[frame.bare]) == Array(body.utf8))
@@ -118,7 +118,7 @@ struct EventFrameTests {
         let entry = try Self.entry("x")
         func address() -> UnsafeRawPointer? {
             run.begin(StreamForm(isChunked: true, namesTopic: true))
-            run.append(entry)
+            run.append(entry, for: nil)
             return run.withBytes { $0.baseAddress }
         }
         let first = address()
@@ -128,7 +128,7 @@ struct EventFrameTests {
             let other = try Self.entry("y")
             kept = other
             run.begin(StreamForm(isChunked: true, namesTopic: true))
-            run.append(other)
+            run.append(other, for: nil)
         }
         #expect(kept != nil)
         run.forget()
@@ -140,7 +140,7 @@ struct EventFrameTests {
         let entry = try Self.entry("data", id: text)
         #expect(entry.id == eventID(text))
         #expect(entry.event.id == text)
-        #expect(entry.event(namesTopic: true).id == "\(text)\ta")
+        #expect(entry.event(naming: entry.topics[0]).id == "\(text)\ta")
     }
 
     @Test(
@@ -172,7 +172,7 @@ struct EventFrameTests {
                     id: eventID("1-\(number)"),
                     time: MonotonicTime(nanoseconds: 0)
                 )
-                run.append(entry)
+                run.append(entry, for: nil)
                 bytes += entry.frame.bytes[entry.frame.range(isChunked: isChunked)]
                 ends.append(bytes.count)
             }

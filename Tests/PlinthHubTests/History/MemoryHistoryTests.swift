@@ -25,7 +25,7 @@ struct MemoryHistoryTests {
             ("1-18446744073709551615", nil), ("1-x", nil), ("11-1", nil), ("1-1\u{FEFF}", nil), ("earliest", nil),
         ]
         for (text, number) in known {
-            let position = try await memory.locate(eventID(text))
+            let position = try await memory.locate(eventID(text)).position
             #expect(position == number.map(Position.init), "\(text)")
             #expect(memory.locateNow(eventID(text)) == number.map { .found(Position($0)) } ?? .unknown, "\(text)")
         }
@@ -37,8 +37,8 @@ struct MemoryHistoryTests {
         let two = MemoryHistory()
         let id = try #require(try await one.append([event("1", "a")]).first)
         _ = try await two.append([event("1", "a")])
-        #expect(try await one.locate(id) == Position(1))
-        #expect(try await two.locate(id) == nil)
+        #expect(try await one.locate(id).position == Position(1))
+        #expect(try await two.locate(id).position == nil)
     }
 
     @Test(
@@ -221,12 +221,13 @@ struct MemoryHistoryTests {
         var state = MemoryHistoryState(
             topic: HistoryLimits(events: 2),
             total: HistoryLimits(),
+            quotas: HistoryQuotas(),
             acceptsIDs: false,
-            epoch: 1
+            token: [0x31]
         )
-        _ = try state.append([event("quiet", "quiet")], now: clock.now)
+        _ = try state.append(AppendRequest([event("quiet", "quiet")]), digest: 0, now: clock.now)
         let busy = try event("busy", "busy")
-        for _ in 0..<50_000 { _ = try state.append([busy], now: clock.now) }
+        for _ in 0..<50_000 { _ = try state.append(AppendRequest([busy]), digest: 0, now: clock.now) }
         #expect(state.statistics.events == 3)
         #expect((3..<2000).contains(state.slots), "\(state.slots) slots for 3 events")
         var read: [String] = []
@@ -280,15 +281,15 @@ struct MemoryHistoryTests {
     func chosen() async throws {
         let memory = MemoryHistory.make(total: HistoryLimits(events: 4), acceptsIDs: true)
         _ = try memory.appendNow([event("1", "a", id: "x"), event("2", "a", id: "y"), event("3", "a", id: "x")])
-        #expect(try await memory.locate(eventID("x")) == Position(1))
-        #expect(try await memory.locate(eventID("y")) == Position(2))
-        #expect(try await memory.locate(memory.id(at: Position(2))) == Position(2))
+        #expect(try await memory.locate(eventID("x")).position == Position(1))
+        #expect(try await memory.locate(eventID("y")).position == Position(2))
+        #expect(try await memory.locate(memory.id(at: Position(2))).position == Position(2))
         _ = try memory.appendNow([event("4", "a"), event("5", "a")])
         // What followed its first use is no longer known: a gap, not a wrong position.
-        #expect(try await memory.locate(eventID("x")) == nil)
-        #expect(try await memory.locate(eventID("y")) == Position(2))
+        #expect(try await memory.locate(eventID("x")).position == nil)
+        #expect(try await memory.locate(eventID("y")).position == Position(2))
         _ = try await memory.purge(topic("a"))
-        #expect(try await memory.locate(eventID("y")) == nil)
+        #expect(try await memory.locate(eventID("y")).position == nil)
     }
 
     // MARK: - Counted memory
@@ -322,12 +323,15 @@ struct MemoryHistoryTests {
         var state = MemoryHistoryState(
             topic: HistoryLimits(),
             total: HistoryLimits(age: .seconds(1)),
+            quotas: HistoryQuotas(),
             acceptsIDs: false,
-            epoch: 1
+            token: [0x31]
         )
-        for number in 0..<20_000 { _ = try state.append([event("x", "topic/\(number)")], now: clock.now) }
+        for number in 0..<20_000 {
+            _ = try state.append(AppendRequest([event("x", "topic/\(number)")]), digest: 0, now: clock.now)
+        }
         clock.advance(by: .seconds(2))
-        _ = try state.append([event("x", "topic/1")], now: clock.now)
+        _ = try state.append(AppendRequest([event("x", "topic/1")]), digest: 0, now: clock.now)
         #expect(state.statistics.topics == 1)
         #expect(state.statistics.bytes < 1000)
         // The capacity of the tables, which is not counted one by one.

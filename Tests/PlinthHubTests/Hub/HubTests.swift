@@ -14,6 +14,7 @@ private func told(_ update: HubUpdate?) -> String {
     switch update {
     case .event(let event): event.event.data
     case .gap(let gap): "gap \(gap.requested) \(gap.oldest?.description ?? "-") \(gap.through?.description ?? "-")"
+    case .end(let end): "end of \(end.topic)"
     case nil: "end"
     }
 }
@@ -71,7 +72,7 @@ struct HubTests {
     func reservedType() async throws {
         let history = MemoryHistory.make()
         let hub = try await Hub(history: history, options: StreamOptions(gapType: "lost"), observer: nil)
-        #expect(hub.reservedTypes == ["lost"])
+        #expect(hub.reservedTypes == ["lost", "end"])
         let forged = ServerSentEvent(type: "lost", data: "{}")
         let single = await #expect(throws: HubError.self) { try await hub.publish(forged, to: topic("a")) }
         #expect(single?.code == .typeReserved)
@@ -91,7 +92,7 @@ struct HubTests {
     @Test("The heartbeat type is reserved, valid, and different from the gap type")
     func reservedHeartbeat() async throws {
         let hub = try await Hub(options: StreamOptions(heartbeatEvent: "tick"))
-        #expect(hub.reservedTypes == ["gap", "tick"])
+        #expect(hub.reservedTypes == ["gap", "end", "tick"])
         for type in ["gap", "tick"] {
             let error = await #expect(throws: HubError.self) {
                 try await hub.publish(ServerSentEvent(type: type, data: ""), to: topic("a"))

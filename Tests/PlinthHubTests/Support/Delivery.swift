@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import PlinthEvents
+import PlinthTestSupport
 import Synchronization
 
 @testable import PlinthHub

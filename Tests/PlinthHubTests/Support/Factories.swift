@@ -42,7 +42,7 @@ extension MemoryHistory {
         acceptsIDs: Bool = false,
         clock: TestClock = TestClock()
     ) -> MemoryHistory {
-        MemoryHistory(topic: topic, total: total, acceptsIDs: acceptsIDs, epoch: 1, now: { clock.now })
+        MemoryHistory(topic: topic, total: total, acceptsIDs: acceptsIDs, token: [0x31], now: { clock.now })
     }
 
     /// The data of the events read.

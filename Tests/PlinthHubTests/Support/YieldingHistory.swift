@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import PlinthEvents
+import PlinthTestSupport
 import Synchronization
 
 @testable import PlinthHub
@@ -8,7 +9,7 @@ import Synchronization
 /// A history that never answers without waiting, and yields before each answer.
 ///
 /// It counts reads, and can be made to fail.
-final class YieldingHistory: History {
+final class YieldingHistory: MemoryBackedHistory {
     struct Failure: Error {}
 
     let memory: MemoryHistory
@@ -23,18 +24,18 @@ final class YieldingHistory: History {
         await Task.yield()
         return try await memory.open(deliver: deliver)
     }
-    func append(_ events: [NewEvent]) async throws -> [EventID] {
+    func append(_ request: AppendRequest) async throws -> AppendResult {
         await Task.yield()
         let isToFail = failures.withLock { failures in
             defer { failures = max(0, failures - 1) }
             return failures > 0
         }
         if isToFail { throw Failure() }
-        let ids = try await memory.append(events)
+        let result = try await memory.append(request)
         await Task.yield()
-        return ids
+        return result
     }
-    func locate(_ id: EventID) async throws -> Position? {
+    func locate(_ id: EventID) async throws -> Located {
         await Task.yield()
         return try await memory.locate(id)
     }
@@ -45,11 +46,8 @@ final class YieldingHistory: History {
         await Task.yield()
         return batch
     }
-    func id(at position: Position) -> EventID { memory.id(at: position) }
     func purge(_ topic: Topic) async throws -> Int {
         await Task.yield()
         return try await memory.purge(topic)
     }
-    func statistics() async throws -> HistoryStatistics { try await memory.statistics() }
-    func expire() async { await memory.expire() }
 }

@@ -6,6 +6,7 @@ import Logging
 import PlinthEvents
 import PlinthHub
 import PlinthReactor
+import PlinthTestSupport
 import Synchronization
 import Testing
 

@@ -21,6 +21,11 @@ struct HubErrorTests {
 
     private static let form = "Content-Type: application/x-www-form-urlencoded\r\n"
     private static let stream = "Content-Type: text/event-stream\r\n"
+    private static let json = "Content-Type: application/json\r\n"
+
+    private static func producer(_ sequence: Int) -> String {
+        "Producer-ID: p\r\nProducer-Epoch: 0\r\nProducer-Sequence: \(sequence)\r\n"
+    }
 
     /// A request for each code that a request can cause: method, target, fields, body.
     static let requests: [(code: String, String, String, String, String?)] = [
@@ -37,9 +42,27 @@ struct HubErrorTests {
         ("type-reserved", "POST", "/topics/a?type=gap", "", "x"),
         ("type-reserved", "POST", "/topics/a", stream, "event: gap\ndata\n\n"),
         ("not-found", "GET", "/nothing", "", nil), ("not-found", "POST", "/topics/", "", "x"),
-        ("method-not-allowed", "PUT", "/topics/a", "", "x"), ("method-not-allowed", "DELETE", "/topics", "", nil),
+        ("method-not-allowed", "PATCH", "/topics/a", "", "x"), ("method-not-allowed", "DELETE", "/topics", "", nil),
         ("method-not-allowed", "POST", "/status", "", "x"),
-        ("method-not-allowed", "POST", "/topics?topic=a", form, "x"),
+        ("bad-field", "POST", "/topics/a?end=no", "", "x"), ("bad-field", "GET", "/topics/a?wait=61", "", nil),
+        ("bad-field", "GET", "/topics?topic=a&wait=soon", "", nil),
+        ("bad-field", "POST", "/topics?topic=a&topic=b&end", "", "x"),
+        ("bad-field", "POST", "/topics?topic=a&topic=b", stream, "data: x\n\n"),
+        ("bad-field", "POST", "/topics?topic=a&topic=b", producer(0), "x"),
+        ("bad-field", "POST", "/topics/a", "Producer-ID: p\r\n", "x"),
+        ("bad-field", "POST", "/topics/a", "Producer-ID: p\r\nProducer-Epoch: 0\r\nProducer-Sequence: -1\r\n", "x"),
+        ("bad-field", "POST", "/topics/a", producer(9_007_199_254_740_992), "x"),
+        ("bad-field", "POST", "/topics/a", "Idempotency-Key: \(String(repeating: "k", count: 256))\r\n", "x"),
+        ("bad-field", "POST", "/topics/a", stream + "Idempotency-Key: k\r\n", "data: x\n\n"),
+        ("bad-field", "POST", "/topics/a", producer(0) + "Idempotency-Key: k\r\n", "x"),
+        ("bad-field", "PUT", "/topics/a", json, "[]"), ("bad-field", "PUT", "/topics/a", json, #"{"events":-1}"#),
+        ("bad-field", "PUT", "/topics/a", json, #"{"age":"soon"}"#),
+        ("bad-field", "PUT", "/topics/a", json, #"{"x":1}"#),
+        ("media-type", "PUT", "/topics/a", "", "{}"), ("length-required", "PUT", "/topics/a", json, nil),
+        ("bad-topic", "PUT", "/topics/*", json, "{}"), ("type-reserved", "POST", "/topics/a?type=end", "", "x"),
+        ("type-reserved", "POST", "/topics?topic=a&type=end", "", "x"),
+        ("type-reserved", "POST", "/topics/a", stream, "event: end\ndata\n\n"),
+        ("producer-unknown", "POST", "/topics/a", producer(1), "x"),
         ("not-acceptable", "POST", "/topics", form + "Accept: text/html\r\n", "topic=a"),
         ("length-required", "POST", "/topics/a", "", nil), ("length-required", "POST", "/topics", form, nil),
         ("too-large", "POST", "/topics/a", "", String(repeating: "x", count: 1001)),
@@ -54,6 +77,7 @@ struct HubErrorTests {
     /// Codes that need more than a request; other tests cover them.
     static let others: Set<String> = [
         "bad-id", "unauthorized", "forbidden", "rate-limit", "timeout", "failed", "not-taken", "unavailable",
+        "outcome-unknown", "topic-ended", "sequence-hole", "producer-fenced", "key-reused", "streams-limit",
     ]
 
     private static func table() throws -> [Row] {
@@ -91,17 +115,20 @@ struct HubErrorTests {
     @Test("Errors that need more than a request have the documented statuses")
     func errors() async throws {
         let statuses = Dictionary(uniqueKeysWithValues: try Self.table().map { ($0.code, $0.status) })
-        let id = HistoryError(code: .idReserved, description: "")
+        let history: [HistoryError.Code] = [
+            .idReserved, .idNotAccepted, .topicEnded, .sequenceHole, .producerFenced, .keyReused, .quota, .notTaken,
+            .outcomeUnknown,
+        ]
         let statusErrors = [
             .unauthorized, .forbidden, .requestTimeout, .tooManyRequests, .internalServerError, .serviceUnavailable,
         ].map { HTTPError($0) }
-        for error in [id, HTTPError.notTaken] as [any Error] + statusErrors {
-            let answer = try #require(HTTPError(hub: error))
+        for error in history.map({ HistoryError($0, "") }) + [HTTPError.notTaken] as [any Error] + statusErrors {
+            let answer = try #require(HubRefusal(error)).error
             #expect(answer.status.code == statuses[answer.jsonCode], "\(error)")
             #expect(Self.others.contains(answer.jsonCode), "\(error)")
         }
-        #expect(HTTPError(hub: CancellationError()) == nil)
-        #expect(HTTPError.notTaken.json.headers[.retryAfter] == "1")
+        #expect(HubRefusal(CancellationError()) == nil)
+        #expect(HubRefusal(http: .notTaken).response.headers[.retryAfter] == "1")
     }
 
     @Test("A body that does not arrive in time is 408 with a code")

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DequeModule
+
+/// The answers that a ``MemoryHistoryState`` keeps under idempotency keys.
+struct KeptAnswers {
+    struct Key: Hashable {
+        let subject: HubSubject?
+        let key: IdempotencyKey
+    }
+
+    struct Answer {
+        /// The request's ``AppendRequest/digest``.
+        let digest: UInt128
+        let count: Int32
+        let repeated: Int32
+        /// The last ID: chosen by the publisher, or that of the position.
+        let chosenID: EventID?
+        let position: UInt64
+        let time: MonotonicTime
+    }
+
+    private let maximum: Int
+    private let maximumPerSubject: Int
+    private let age: Int64
+    private var answers: [Key: Answer] = [:]
+    /// All keys, the oldest first.
+    private var order: Deque<Key> = []
+    private var bytesOf: [HubSubject: Int] = [:]
+    /// The bytes of all keys with their answers.
+    private(set) var bytes = 0
+
+    init(_ quotas: HistoryQuotas) {
+        maximum = max(0, quotas.keyBytes)
+        maximumPerSubject = max(0, quotas.keyBytesPerSubject)
+        age = max(0, quotas.keyAge.clampedNanoseconds)
+    }
+
+    var count: Int { answers.count }
+
+    subscript(key: Key) -> Answer? { answers[key] }
+
+    /// The memory of an answer: a place in both tables, averaged over their growth, and the key's bytes.
+    static func size(_ key: Key) -> Int {
+        let places = MemoryLayout<(Key, Answer)>.stride * 2 + MemoryLayout<Key>.stride * 3 / 2
+        return places + Allocation.size(Allocation.arrayHead + key.key.bytes.count)
+    }
+
+    func hasRoom(for key: Key) -> Bool {
+        let size = Self.size(key)
+        guard bytes + size <= maximum else { return false }
+        return key.subject.map { bytesOf[$0, default: 0] + size <= maximumPerSubject } ?? true
+    }
+
+    mutating func keep(_ answer: Answer, for key: Key) {
+        answers[key] = answer
+        order.append(key)
+        add(Self.size(key), key)
+    }
+
+    /// Drops the answers that are too old.
+    mutating func expire(now: MonotonicTime) {
+        while let key = order.first, let answer = answers[key], now.nanoseconds - answer.time.nanoseconds >= age {
+            order.removeFirst()
+            answers[key] = nil
+            add(-Self.size(key), key)
+        }
+        // Neither shrinks by itself.
+        if answers.isEmpty, answers.capacity > 1024 {
+            answers = [:]
+            order = []
+        }
+    }
+
+    private mutating func add(_ size: Int, _ key: Key) {
+        bytes += size
+        guard let subject = key.subject else { return }
+        let left = bytesOf[subject, default: 0] + size
+        bytesOf[subject] = left == 0 ? nil : left
+    }
+}

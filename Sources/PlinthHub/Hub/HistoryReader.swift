@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads history for a subscriber within the process: gaps, ends and failures mean to it what they mean to a stream.
+struct HistoryReader {
+    private let history: any History
+    private let selection: Selection
+    private let options: StreamOptions
+    private var start: LocatedStart
+    private(set) var position: Position?
+    private var unknown: EventID?
+    /// Whether it began with the oldest event and has not caught up yet.
+    private var startsWithOldest = false
+    /// Ends of before the start that the subscriber has not been told of.
+    private var untold: [TopicEnd] = []
+    /// The topics that have ended, as far as the subscriber has been told.
+    private var ended: Set<Topic> = []
+
+    init(_ history: any History, _ selection: Selection, _ start: LocatedStart, _ options: StreamOptions) {
+        self.history = history
+        self.selection = selection
+        self.options = options
+        self.start = start
+        if start.query == nil { begin(start) }
+    }
+
+    private mutating func begin(_ start: LocatedStart) {
+        self.start = start
+        position = start.position
+        unknown = start.unknown
+        startsWithOldest = start.startsWithOldest
+        ended = Set(start.ended.map(\.topic))
+        untold = start.tellsEnds ? start.ended : []
+    }
+
+    /// Whether all that the subscriber receives has ended, and it has been told.
+    var hasEnded: Bool {
+        start.query == nil && untold.isEmpty && selection.isExact && !ended.isEmpty && ended.count >= selection.names
+    }
+
+    /// Whether everything up to a position has been read.
+    func isAt(_ head: Position) -> Bool { start.query == nil && (position ?? .zero) >= head }
+
+    /// Reads the next events.
+    ///
+    /// - Returns: The gap before them, if any, and the events; none if there is nothing more up to ``position``.
+    /// - Throws: The history's error, if it has failed for ``StreamOptions/historyTimeout``; ``HubError`` at a gap, if
+    ///   the gap policy closes.
+    mutating func read() async throws -> (gap: HubGap?, entries: [HistoryEntry]) {
+        if let query = start.query {
+            let (history, selection) = (history, selection)
+            begin(try await answer { try await history.locate(query, selection) })
+        }
+        if !untold.isEmpty { return (nil, tellEnds()) }
+        let batch = try await batch()
+        let gap = HubGap(before: batch, after: position, unknown: unknown, in: history)
+        if gap != nil, options.gapPolicy.ends(startsWithOldest: startsWithOldest) { throw HubError.lagged }
+        if batch.entries.isEmpty, gap == nil { startsWithOldest = false }
+        position = batch.through
+        unknown = nil
+        for entry in batch.entries {
+            if entry.isEnd { ended.formUnion(entry.topics) } else { ended.subtract(entry.topics) }
+        }
+        return (gap, batch.entries)
+    }
+
+    private mutating func tellEnds() -> [HistoryEntry] {
+        let position = position ?? .zero
+        let id = history.id(at: position)
+        defer { untold = [] }
+        return untold.map { HistoryEntry(.end(of: $0.topic), position: position, id: id, time: .now()) }
+    }
+
+    private func batch() async throws -> HistoryBatch {
+        let limit = ReadLimit()
+        let (history, selection, position) = (history, selection, position)
+        if let batch = history.readNow(after: position, selection: selection, limit: limit) { return batch }
+        return try await answer { try await history.read(after: position, selection: selection, limit: limit) }
+    }
+
+    /// Asks history again, every second, for as long as it fails to answer.
+    private func answer<Answer: Sendable>(_ ask: @Sendable () async throws -> Answer) async throws -> Answer {
+        let deadline = MonotonicTime.now() + options.historyTimeout
+        while true {
+            do {
+                return try await ask()
+            } catch {
+                try Task.checkCancellation()
+                guard MonotonicTime.now() < deadline else { throw error }
+                try await options.pause(.seconds(1))
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if Server
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+import HTTPTypes
+import Plinth
+import PlinthHub
+
+/// Marks, limits of topics, purges and the status.
+extension HubEndpoints {
+    /// Answers `HEAD` of a topic: the hub's mark, whether the topic has ended, and a producer's state.
+    func mark(_ request: Request) async throws -> Response {
+        let topic = try topic(request)
+        let producer = try request.producerID()
+        let grant = try await grant(request)
+        var headers = try await mark(of: Selection([.exact(topic)]))
+        if let producer,
+            let state = try await service.hub.history.producer(producer, of: grant.subject, in: topic)
+        {
+            headers[.producerEpoch] = "\(state.epoch)"
+            headers[.producerSequence] = "\(state.sequence)"
+        }
+        return Response(headers: headers)
+    }
+
+    /// Answers `HEAD` of several topics.
+    func markOfSeveral(_ request: Request) async throws -> Response {
+        let selection = Selection(try selectors(request.queryParameters, "?"))
+        _ = try await grant(request)
+        return Response(headers: try await mark(of: selection))
+    }
+
+    private func mark(of selection: Selection) async throws -> HTTPFields {
+        // The mark last: whoever resumes after it knows the ends told here.
+        let haveEnded = try await service.hub.haveEnded(selection)
+        var headers: HTTPFields = [
+            .contentType: "text/event-stream; charset=UTF-8",
+            .cacheControl: "no-store",
+            .lastEventID: service.hub.mark().description,
+        ]
+        if haveEnded { headers[.topicEnded] = "true" }
+        return headers
+    }
+
+    // MARK: - Limits
+
+    /// The most bytes of a topic's limits in JSON: 4 KiB.
+    private static let maximumLimitsSize = 4096
+
+    /// Sets the limits of a topic.
+    func setLimits(_ request: Request) async throws -> Response {
+        let topic = try topic(request)
+        guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
+        guard MediaType(request.headers[.contentType])?.isJSON ?? false else {
+            throw HTTPError(.unsupportedMediaType, .mediaType, "send the limits as JSON, with Content-Type: \(json)")
+        }
+        _ = try await grant(request)
+        let bytes = try await request.collectBody(upTo: Self.maximumLimitsSize)
+        let limits = try Self.limits(bytes)
+        let isNew = try await service.hub.setLimits(limits, of: topic)
+        return .json(limits.json, status: isNew ? .created : .ok)
+    }
+
+    private var json: String { "application/json" }
+
+    private enum Limit: Decodable {
+        case number(Int)
+        case text(String)
+
+        init(from decoder: any Decoder) throws {
+            let value = try decoder.singleValueContainer()
+            if let number = try? value.decode(Int.self) {
+                self = .number(number)
+            } else {
+                self = .text(try value.decode(String.self))
+            }
+        }
+    }
+
+    private static func limits(_ bytes: [UInt8]) throws -> TopicLimits {
+        func refuse(_ reason: String) -> HTTPError {
+            HTTPError(.badRequest, .badField, "the limits \(reason); an example: {\"events\":1000,\"age\":\"1h\"}")
+        }
+        guard let members = try? JSONDecoder().decode([String: Limit].self, from: Data(bytes)) else {
+            throw refuse("are not a JSON object of numbers and times")
+        }
+        var limits = TopicLimits()
+        for (name, value) in members {
+            switch (name, value) {
+            case ("events", .number(let number)) where number >= 0: limits.events = number
+            case ("bytes", .number(let number)) where number >= 0: limits.bytes = number
+            case ("age", .text(let text)):
+                guard let age = TimeText.duration(text) else { throw refuse("have an `age` that is no time") }
+                limits.age = age
+            case ("events", _), ("bytes", _): throw refuse("have `\(name)` that is no number from 0")
+            case ("age", _): throw refuse("have an `age` that is no text")
+            default: throw refuse("have a member \(name.debugDescription), which is not `events`, `bytes` or `age`")
+            }
+        }
+        return limits
+    }
+
+    // MARK: - Purge and status
+
+    func purge(_ request: Request) async throws -> Response {
+        let topic = try topic(request)
+        _ = try await grant(request)
+        return .json("{\"removed\":\(try await service.hub.purge(topic))}")
+    }
+
+    func status(_ request: Request) async throws -> Response {
+        var top = 0
+        if let text = request.queryParameters["top"] {
+            guard let number = Int(text), (0...1000).contains(number) else {
+                throw HTTPError(.badRequest, .badField, "`top` is not a number from 0 to 1000")
+            }
+            top = number
+        }
+        _ = try await grant(request)
+        return .json(try await service.hub.status(top: top).json)
+    }
+}
+
+extension TopicLimits {
+    /// The limits as a JSON object.
+    fileprivate var json: String {
+        var members: [String] = []
+        if let events { members.append("\"events\":\(events)") }
+        if let bytes { members.append("\"bytes\":\(bytes)") }
+        if let age { members.append("\"age\":\"\(age.wholeMilliseconds)ms\"") }
+        return "{\(members.joined(separator: ","))}"
+    }
+}
+
+#endif
