@@ -16,6 +16,7 @@ func publishAndSubscribe() async throws {
             switch update {
             case .event(let event): print(event.id, event.event.data)
             case .gap(let gap): print("some events after \(gap.requested) are no longer held")
+            case .end(let end): print("\(end.topic) has ended")
             }
         }
     }

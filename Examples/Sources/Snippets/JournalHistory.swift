@@ -7,32 +7,53 @@ import Synchronization
 
 /// The history of the article "WritingAHistory": a journal in a file, read when the history is opened.
 ///
-/// It keeps everything and does not sync: it survives a restart of the process, not a power cut.
+/// It does not sync: it survives a restart of the process, not a power cut.
 final class JournalHistory: History {
     /// A line of the journal.
-    private struct Record: Codable {
+    private enum Line: Codable {
+        /// One append: it is written whole or not at all.
+        case append(Append)
+        case purge(topic: String)
+        case limits(topic: String, events: Int?, bytes: Int?, milliseconds: Int64?)
+    }
+
+    fileprivate struct Append: Codable {
+        var events: [Event]
+        var published: Date
+        var producer: Producer?
+        var key: [UInt8]?
+        var subject: [String?]?
+        /// The events at the beginning of the request that were known.
+        var repeated: Int
+    }
+
+    fileprivate struct Event: Codable {
         var topics: [String]
         var isRestricted = false
+        var isEnd = false
         var type: String?
         var data = ""
         var retryMilliseconds: Int64?
-        var published: Date
-        /// The line removes the events of its topics.
-        var isPurge = false
     }
 
-    /// A publisher chose an ID.
-    struct IDNotAccepted: Error {}
+    fileprivate struct Producer: Codable {
+        var id: [UInt8]
+        var epoch: UInt64
+        var sequence: UInt64
+    }
 
     private struct State {
         var entries: [HistoryEntry] = []
         var head: UInt64 = 0
-        /// The last position removed by a purge.
-        var purged: UInt64 = 0
+        /// The last position removed.
+        var removed: UInt64 = 0
+        var limits: [Topic: TopicLimits] = [:]
+        var ledger = AppendLedger()
         var deliver: (@Sendable ([HistoryEntry]) -> Void)?
     }
 
     private let file: FileHandle
+    let path: String
     private let epoch: String
     private let state = Mutex(State())
 
@@ -40,56 +61,82 @@ final class JournalHistory: History {
     init(path: String) throws {
         if !FileManager.default.fileExists(atPath: path) { try Data().write(to: URL(fileURLWithPath: path)) }
         file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        self.path = path
         epoch = URL(fileURLWithPath: path).lastPathComponent
     }
 
     func open(deliver: @escaping @Sendable ([HistoryEntry]) -> Void) async throws -> Position {
         let lines = try file.readToEnd()?.split(separator: 0x0A) ?? []
         return try state.withLock { state in
-            for line in lines { try apply(JSONDecoder().decode(Record.self, from: line), to: &state) }
+            for line in lines { try apply(JSONDecoder().decode(Line.self, from: line), to: &state) }
             state.deliver = deliver
             return Position(state.head)
         }
     }
 
-    func append(_ events: [NewEvent]) async throws -> [EventID] {
-        guard events.allSatisfy({ $0.requestedID == nil }) else { throw IDNotAccepted() }
-        let records = events.map { event in
-            Record(
-                topics: event.topics.map(\.description),
-                isRestricted: event.isRestricted,
-                type: event.type,
-                data: event.event.data,
-                retryMilliseconds: event.retry.map { Int64($0 / .milliseconds(1)) },
-                published: .now
-            )
+    // MARK: - Appending
+
+    func append(_ request: AppendRequest) async throws -> AppendResult {
+        guard request.events.allSatisfy({ $0.requestedID == nil }) else {
+            throw HistoryError(.idNotAccepted, "the journal assigns IDs; publish without one")
         }
         return try state.withLock { state in
-            try write(records)
-            let entries = events.map { event in
-                state.head += 1
-                return HistoryEntry(event, position: Position(state.head), id: id(at: Position(state.head)))
+            switch try state.ledger.check(request, id: id(at:)) {
+            case .answer(let result): return result
+            case .append(let repeated, let dropping):
+                if let dropping { try write(.purge(topic: dropping.name)) }
+                try write(.append(Append(request, repeated: repeated)))
+                if let dropping { purge(dropping, &state) }
+                let entries = add(Array(request.events[repeated...]), published: .now, to: &state)
+                let result = state.ledger.record(entries, of: request, repeated: repeated)
+                // Under the lock, so that deliveries keep the order of positions.
+                state.deliver?(entries)
+                return result
             }
-            state.entries += entries
-            // Under the lock, so that deliveries keep the order of positions.
-            state.deliver?(entries)
-            return entries.map(\.id)
         }
     }
 
-    func locate(_ id: EventID) async throws -> Position? {
+    private func add(
+        _ events: [NewEvent],
+        published: ContinuousClock.Instant,
+        to state: inout State
+    ) -> [HistoryEntry] {
+        let entries = events.map { event in
+            state.head += 1
+            let position = Position(state.head)
+            return HistoryEntry(event, position: position, id: id(at: position), published: published)
+        }
+        state.entries += entries
+        for topic in state.limits.keys { trim(topic, &state) }
+        return entries
+    }
+
+    // MARK: - Reading
+
+    func locate(_ id: EventID) async throws -> Located {
         let parts = id.description.split(separator: "-", omittingEmptySubsequences: false)
-        guard let last = parts.last, let number = UInt64(last) else { return nil }
+        guard let last = parts.last, let number = UInt64(last) else { return .unknown }
         let position = Position(number)
-        let head = state.withLock { $0.head }
-        return number <= head && self.id(at: position) == id ? position : nil
+        return state.withLock { state in
+            guard number <= state.head, self.id(at: position) == id else { return .unknown }
+            let isHeld = number == 0 || state.entries.contains { $0.position == position }
+            return isHeld ? .found(position) : .trimmed(position)
+        }
+    }
+
+    func ends(of selection: Selection) async throws -> [TopicEnd] {
+        state.withLock { $0.ledger.ends(of: selection) }
+    }
+
+    func producer(_ producer: ProducerID, of subject: HubSubject?, in topic: Topic) async throws -> ProducerState? {
+        state.withLock { $0.ledger.producer(producer, of: subject, in: topic, id: id(at:)) }
     }
 
     func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
         state.withLock { state in
             let start = position ?? .zero
             var batch = HistoryBatch(entries: [], through: max(start, Position(state.head)), missingThrough: nil)
-            if state.purged > start.number { batch.missingThrough = Position(state.purged) }
+            if state.removed > start.number { batch.missingThrough = Position(state.removed) }
             var bytes = 0
             for entry in state.entries where entry.position > start {
                 guard batch.work < max(1, limit.work) else {
@@ -97,7 +144,7 @@ final class JournalHistory: History {
                     break
                 }
                 batch.work += 1
-                guard selection.includes(entry.topics, isRestricted: entry.isRestricted) else { continue }
+                guard selection.includes(entry) else { continue }
                 let isFull = batch.entries.count >= limit.events || bytes + entry.size > limit.bytes
                 if isFull, !batch.entries.isEmpty {
                     batch.through = Position(entry.position.number - 1)
@@ -112,29 +159,97 @@ final class JournalHistory: History {
 
     func id(at position: Position) -> EventID { EventID(trusted: Array("\(epoch)-\(position)".utf8)) }
 
-    func purge(_ topic: Topic) async throws -> Int {
-        try state.withLock { state in
-            let record = Record(topics: [topic.description], published: .now, isPurge: true)
-            try write([record])
-            return try apply(record, to: &state)
-        }
-    }
-
     func statistics() async throws -> HistoryStatistics {
         state.withLock { state in
-            HistoryStatistics(
-                topics: Set(state.entries.flatMap(\.topics)).count,
-                events: state.entries.count,
-                bytes: state.entries.reduce(0) { $0 + $1.size }
-            )
+            let events = state.entries.filter { !$0.isEnd }
+            var statistics = state.ledger.statistics
+            statistics.topics = Set(events.flatMap(\.topics)).count
+            statistics.events = events.count
+            statistics.bytes = state.entries.reduce(0) { $0 + $1.size }
+            return statistics
         }
     }
 
-    /// Writes all lines, or throws and leaves the journal as it was.
-    private func write(_ records: [Record]) throws {
+    // MARK: - Removing
+
+    func purge(_ topic: Topic) async throws -> Int {
+        try state.withLock { state in
+            try write(.purge(topic: topic.name))
+            return purge(topic, &state)
+        }
+    }
+
+    func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool {
+        try state.withLock { state in
+            let milliseconds = limits.age.map { Int64($0 / .milliseconds(1)) }
+            let line = Line.limits(
+                topic: topic.name,
+                events: limits.events,
+                bytes: limits.bytes,
+                milliseconds: milliseconds
+            )
+            try write(line)
+            let isNew = state.limits.updateValue(limits, forKey: topic) == nil
+            trim(topic, &state)
+            return isNew
+        }
+    }
+
+    func expire() async {
+        state.withLock { state in
+            for topic in state.limits.keys { trim(topic, &state) }
+        }
+    }
+
+    @discardableResult
+    private func purge(_ topic: Topic, _ state: inout State) -> Int {
+        state.limits[topic] = nil
+        state.ledger.open(topic)
+        return remove(from: topic, &state) { _ in true }
+    }
+
+    /// Applies a topic's own limits: its end stays.
+    private func trim(_ topic: Topic, _ state: inout State) {
+        guard let limits = state.limits[topic] else { return }
+        let now = ContinuousClock.now
+        var (events, bytes) = (0, 0)
+        // From the newest to the oldest: what exceeds a limit goes with all before it.
+        let kept = state.entries.reversed().prefix { entry in
+            guard entry.topics.contains(topic), !entry.isEnd else { return true }
+            events += 1
+            bytes += entry.size
+            return events <= limits.events ?? .max && bytes <= limits.bytes ?? .max
+                && entry.published.duration(to: now) <= limits.age ?? .seconds(Int64.max)
+        }
+        let first = kept.last?.position ?? Position(state.head + 1)
+        remove(from: topic, &state) { !$0.isEnd && $0.position < first }
+    }
+
+    /// Removes events from one topic; each leaves the journal with its last.
+    @discardableResult
+    private func remove(from topic: Topic, _ state: inout State, where isMeant: (HistoryEntry) -> Bool) -> Int {
+        var count = 0
+        var last: UInt64 = 0
+        state.entries = state.entries.compactMap { entry in
+            guard entry.topics.contains(topic), isMeant(entry) else { return entry }
+            count += 1
+            last = entry.position.number
+            return entry.removing(topic)
+        }
+        state.removed = max(state.removed, last)
+        if !state.entries.contains(where: { $0.topics.contains(topic) && !$0.isEnd }) {
+            state.ledger.isWithoutEvents(topic)
+        }
+        return count
+    }
+
+    // MARK: - The file
+
+    /// Writes a line, or throws and leaves the journal as it was.
+    private func write(_ line: Line) throws {
         let end = try file.seekToEnd()
         do {
-            try file.write(contentsOf: Data(records.map { try JSONEncoder().encode($0) + [0x0A] }.joined()))
+            try file.write(contentsOf: JSONEncoder().encode(line) + [0x0A])
         } catch {
             try? file.truncate(atOffset: end)
             throw error
@@ -142,28 +257,62 @@ final class JournalHistory: History {
     }
 
     /// Applies a line of the journal.
-    @discardableResult
-    private func apply(_ record: Record, to state: inout State) throws -> Int {
-        let topics = try record.topics.map { try Topic($0) }
-        if record.isPurge {
-            let removed = state.entries.filter { $0.topics.contains { topics.contains($0) } }
-            state.entries.removeAll { $0.topics.contains { topics.contains($0) } }
-            if let last = removed.last { state.purged = max(state.purged, last.position.number) }
-            return removed.count
+    private func apply(_ line: Line, to state: inout State) throws {
+        switch line {
+        case .append(let append):
+            let age = Duration.seconds(max(0, Date.now.timeIntervalSince(append.published)))
+            let published = ContinuousClock.now.advanced(by: .zero - age)
+            let request = try append.request()
+            let entries = add(Array(request.events[append.repeated...]), published: published, to: &state)
+            state.ledger.record(entries, of: request, repeated: append.repeated, now: published)
+        case .purge(let name): purge(try Topic(name), &state)
+        case .limits(let name, let events, let bytes, let milliseconds):
+            let age = milliseconds.map { Duration.milliseconds($0) }
+            state.limits[try Topic(name)] = TopicLimits(events: events, bytes: bytes, age: age)
         }
-        let retry = record.retryMilliseconds.map { Duration.milliseconds($0) }
-        let event = try ServerSentEvent(type: record.type, data: record.data, retry: retry)
-        let age = Duration.seconds(max(0, Date.now.timeIntervalSince(record.published)))
-        let published = ContinuousClock.now.advanced(by: .zero - age)
-        state.head += 1
-        state.entries.append(
-            HistoryEntry(
-                NewEvent(event, topics: topics, isRestricted: record.isRestricted),
-                position: Position(state.head),
-                id: id(at: Position(state.head)),
-                published: published
+    }
+}
+
+extension JournalHistory.Append {
+    fileprivate init(_ request: AppendRequest, repeated: Int) {
+        events = request.events.map { event in
+            JournalHistory.Event(
+                topics: event.topics.map(\.name),
+                isRestricted: event.isRestricted,
+                isEnd: event.isEnd,
+                type: event.type,
+                data: event.event.data,
+                retryMilliseconds: event.retry.map { Int64($0 / .milliseconds(1)) }
             )
-        )
-        return 0
+        }
+        published = .now
+        producer = request.producer.map {
+            JournalHistory.Producer(id: $0.id.bytes, epoch: $0.epoch, sequence: $0.sequence)
+        }
+        key = request.key?.bytes
+        subject = request.subject.map { [$0.source, $0.issuer, $0.name] }
+        self.repeated = repeated
+    }
+
+    fileprivate func request() throws -> AppendRequest {
+        var new: [NewEvent] = []
+        for event in events {
+            let topics = try event.topics.map { try Topic($0) }
+            if event.isEnd {
+                new.append(.end(of: topics[0], isRestricted: event.isRestricted))
+                continue
+            }
+            let retry = event.retryMilliseconds.map { Duration.milliseconds($0) }
+            let plain = try ServerSentEvent(type: event.type, data: event.data, retry: retry)
+            new.append(NewEvent(plain, topics: topics, isRestricted: event.isRestricted))
+        }
+        let producer = producer.flatMap { stored in
+            ProducerID(stored.id).map { ProducerStamp(id: $0, epoch: stored.epoch, sequence: stored.sequence) }
+        }
+        let subject = subject.flatMap { names -> HubSubject? in
+            guard names.count == 3, let source = names[0], let name = names[2] else { return nil }
+            return HubSubject(source: source, issuer: names[1], name: name)
+        }
+        return AppendRequest(new, producer: producer, key: key.flatMap { IdempotencyKey($0) }, subject: subject)
     }
 }

@@ -13,6 +13,8 @@ struct EndedTopics {
         let subject: HubSubject?
     }
 
+    typealias Ends = Deque<HistoryEntry>.SubSequence
+
     /// A topic that holds no events, by its end's position.
     private struct Droppable: Comparable {
         let position: UInt64
@@ -108,7 +110,7 @@ struct EndedTopics {
     }
 
     /// The ends after a position, up to another.
-    func ends(after position: UInt64, through last: UInt64) -> Deque<HistoryEntry>.SubSequence {
+    func ends(after position: UInt64, through last: UInt64) -> Ends {
         let start = ends.index(after: position) { $0.position.number }
         let end = max(start, ends.index(after: last) { $0.position.number })
         return ends[start..<end]

@@ -14,10 +14,29 @@ struct KeptAnswers {
         let digest: UInt128
         let count: Int32
         let repeated: Int32
-        /// The last ID: chosen by the publisher, or that of the position.
+        /// The last ID, if it is not that of the position: a publisher may have chosen it.
         let chosenID: EventID?
         let position: UInt64
         let time: MonotonicTime
+
+        init(_ result: AppendResult, chosenID: EventID?, at position: Position, digest: UInt128, time: MonotonicTime) {
+            self.digest = digest
+            count = Int32(clamping: result.count)
+            repeated = Int32(clamping: result.repeated)
+            self.chosenID = chosenID
+            self.position = position.number
+            self.time = time
+        }
+
+        func result(id: (Position) -> EventID) -> AppendResult {
+            AppendResult(
+                ids: [],
+                count: Int(count),
+                repeated: Int(repeated),
+                lastID: chosenID ?? id(Position(position)),
+                isReplayed: true
+            )
+        }
     }
 
     private let maximum: Int

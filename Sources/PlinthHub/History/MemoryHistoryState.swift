@@ -30,9 +30,7 @@ struct MemoryHistoryState {
     private var most = 0
     private var topics = TopicLogs()
     private var limits: TopicLimitTable
-    private var ended: EndedTopics
-    private var producers: KnownProducers
-    private var answers: KeptAnswers
+    private var ledger: AppendLedger
     /// The last event removed from a topic that has no events left.
     private var forgotten: UInt64 = 0
     /// The last event removed from any topic.
@@ -51,9 +49,7 @@ struct MemoryHistoryState {
         totalLimits = total
         maximumAge = total.age?.clampedNanoseconds
         limits = TopicLimitTable(usual: topic, maximum: quotas.limitedTopics)
-        ended = EndedTopics(quotas)
-        producers = KnownProducers(quotas)
-        answers = KeptAnswers(quotas)
+        ledger = AppendLedger(quotas: quotas)
         self.acceptsIDs = acceptsIDs
         epochs = HistoryEpochs(token: token)
     }
@@ -62,12 +58,11 @@ struct MemoryHistoryState {
     private var held: Int { bytes + topics.held }
 
     var statistics: HistoryStatistics {
-        var statistics = HistoryStatistics(topics: topics.count, events: count, bytes: held + ended.bytes)
-        statistics.endedTopics = ended.count
+        var statistics = ledger.statistics
+        statistics.topics = topics.count
+        statistics.events = count
+        statistics.bytes += held
         statistics.droppedEnds = droppedEnds
-        statistics.producers = producers.count
-        statistics.keys = answers.count
-        statistics.keyBytes = answers.bytes
         return statistics
     }
 
@@ -93,7 +88,7 @@ struct MemoryHistoryState {
     private func isHeld(_ position: Position) -> Bool {
         let index = log.index(after: position.number - 1) { $0.position }
         if index < log.count, log[index].position == position.number { return log[index].entry != nil }
-        return !ended.ends(after: position.number - 1, through: position.number).isEmpty
+        return !ledger.ends(after: position.number - 1, through: position.number).isEmpty
     }
 
     // MARK: - Appending
@@ -115,127 +110,30 @@ struct MemoryHistoryState {
             if let id = event.requestedID { try check(id) }
         }
         expire(now: now)
-        if request.producer == nil, request.key == nil, ended.isEmpty, request.endedTopic == nil {
-            return add(request.events[...], repeated: 0, by: request.subject, now: now)
-        }
-        let key = request.key.map { KeptAnswers.Key(subject: request.subject, key: $0) }
-        if let key, let kept = answers[key] {
-            guard kept.digest == digest else { throw .keyReused }
-            let id = kept.chosenID ?? id(at: Position(kept.position))
-            let (count, repeated) = (Int(kept.count), Int(kept.repeated))
-            return ([], AppendResult(ids: [], count: count, repeated: repeated, lastID: id, isReplayed: true))
-        }
-        let producer = producer(of: request)
-        let order = producer.map { producer in
-            ProducerState.order(of: producer.stamp, count: request.events.count, after: state(of: producer.key))
-        }
-        var repeated = 0
-        switch order {
-        case .fenced(let epoch)?: throw .producerFenced(epoch: epoch)
-        case .repeated?:
-            guard let key = producer?.key, let state = producers[key] else { break }
-            producers.touch(key, now: now)
-            let last = id(at: Position(state.last))
-            return ([], AppendResult(ids: [], repeated: request.events.count, lastID: last))
-        case .next(let known)?: repeated = known
-        case .hole?, nil: break
-        }
-        let events = request.events[repeated...]
-        if let end = end(among: events) {
-            guard events.count == 1, events.first?.isEnd ?? false else { throw .topicEnded(end) }
-            let result = AppendResult(ids: [], repeated: request.events.count, lastID: end.id)
-            keep(result, position: end.position, key, digest, now)
-            return ([], result)
-        }
-        if case .hole(let expected, let isKnown)? = order {
-            throw .sequenceHole(expected: expected, isKnown: isKnown)
-        }
-        try makeRoom(request, producer?.key, key, now)
-        let (entries, result) = add(events, repeated: repeated, by: request.subject, now: now)
-        if let producer {
-            let last = producer.stamp.sequence + UInt64(request.events.count - 1)
-            producers.set(
-                KnownProducers.State(epoch: producer.stamp.epoch, sequence: last, last: head.number, active: now),
-                for: producer.key
-            )
-        }
-        keep(result, position: head, key, digest, now)
-        return (entries, result)
-    }
-
-    private func producer(of request: AppendRequest) -> (stamp: ProducerStamp, key: KnownProducers.Key)? {
-        guard let stamp = request.producer, let topic = request.events.first?.topics.first else { return nil }
-        return (stamp, KnownProducers.Key(topic: topic, subject: request.subject, id: stamp.id))
-    }
-
-    private func state(of key: KnownProducers.Key) -> ProducerState? {
-        producers[key].map {
-            ProducerState(epoch: $0.epoch, sequence: $0.sequence, lastID: id(at: Position($0.last)))
+        let epochs = self.epochs
+        switch try ledger.check(request, digest: digest, now: now, id: epochs.id(at:)) {
+        case .answer(let result): return ([], result)
+        case .append(let repeated, let dropping):
+            if let dropping {
+                droppedEnds += 1
+                removeEnd(of: dropping)
+            }
+            let (entries, result) = add(request.events[repeated...], repeated: repeated, now: now)
+            ledger.record(entries, of: request, result, digest: digest, now: now)
+            if let end = entries.last, end.isEnd, topics.number(of: end.topics[0]) == nil {
+                ledger.isWithoutEvents(end.topics[0])
+            }
+            return (entries, result)
         }
     }
 
     func producer(_ id: ProducerID, of subject: HubSubject?, in topic: Topic) -> ProducerState? {
-        state(of: KnownProducers.Key(topic: topic, subject: subject, id: id))
-    }
-
-    /// The end of the first topic that has ended.
-    private func end(among events: ArraySlice<NewEvent>) -> TopicEnd? {
-        guard !ended.isEmpty else { return nil }
-        for event in events {
-            for topic in event.topics { if let end = ended[topic]?.topicEnd { return end } }
-        }
-        return nil
-    }
-
-    /// Makes room for what a request adds besides events.
-    private mutating func makeRoom(
-        _ request: AppendRequest,
-        _ producer: KnownProducers.Key?,
-        _ key: KeptAnswers.Key?,
-        _ now: MonotonicTime
-    ) throws(HistoryError) {
-        if let producer, producers[producer] == nil, !producers.hasRoom(for: request.subject, now: now) {
-            throw HistoryError(.quota, "too many producers have been active within the last hour; try again later")
-        }
-        if let key, !answers.hasRoom(for: key) {
-            throw HistoryError(.notTaken, "too many idempotency keys are remembered; try again later, or without one")
-        }
-        guard request.endedTopic != nil else { return }
-        switch ended.room(for: request.subject) {
-        case .free: break
-        case .none:
-            throw HistoryError(.quota, "too many topics have ended, and all of them hold events; purge some")
-        case .dropping(let topic):
-            droppedEnds += 1
-            removeEnd(of: topic)
-        }
-    }
-
-    private mutating func keep(
-        _ result: AppendResult,
-        position: Position,
-        _ key: KeptAnswers.Key?,
-        _ digest: UInt128,
-        _ now: MonotonicTime
-    ) {
-        guard let key, answers.hasRoom(for: key) else { return }
-        answers.keep(
-            KeptAnswers.Answer(
-                digest: digest,
-                count: Int32(clamping: result.count),
-                repeated: Int32(clamping: result.repeated),
-                chosenID: acceptsIDs ? result.lastID : nil,
-                position: position.number,
-                time: now
-            ),
-            for: key
-        )
+        ledger.producer(id, of: subject, in: topic, id: epochs.id(at:))
     }
 
     private mutating func add(
         _ events: ArraySlice<NewEvent>,
         repeated: Int,
-        by subject: HubSubject?,
         now: MonotonicTime
     ) -> (entries: [HistoryEntry], result: AppendResult) {
         var entries: [HistoryEntry] = []
@@ -248,8 +146,13 @@ struct MemoryHistoryState {
             head = position
             let id = event.requestedID ?? id(at: position)
             if event.requestedID != nil, chosen[id] == nil { chosen[id] = position.number }
-            let entry = event.isEnd ? end(event, position, id, by: subject, now) : add(event, position, id, now)
-            entries.append(entry)
+            // An end is kept by the ledger, apart from the events that limits trim.
+            let isEnd = event.isEnd
+            entries.append(
+                isEnd
+                    ? HistoryEntry(event, position: position, id: id, time: now)
+                    : add(event, position, id, now)
+            )
             ids.append(id)
         }
         while count > totalLimits.events || held > totalLimits.bytes, let slot = log.first {
@@ -287,19 +190,6 @@ struct MemoryHistoryState {
         return entry
     }
 
-    private mutating func end(
-        _ event: NewEvent,
-        _ position: Position,
-        _ id: EventID,
-        by subject: HubSubject?,
-        _ now: MonotonicTime
-    ) -> HistoryEntry {
-        let entry = HistoryEntry(event, position: position, id: id, time: now)
-        ended.add(entry, by: subject)
-        if topics.number(of: entry.topics[0]) == nil { ended.isWithoutEvents(entry.topics[0]) }
-        return entry
-    }
-
     private func check(_ id: EventID) throws(HistoryError) {
         guard acceptsIDs else {
             throw HistoryError(.idNotAccepted, "this history assigns IDs; publish without one")
@@ -331,18 +221,8 @@ struct MemoryHistoryState {
 
     // MARK: - Reading
 
-    /// The ends of the topics that a selection names, and may be told of.
-    func ends(of selection: Selection) -> [TopicEnd] {
-        guard !ended.isEmpty else { return [] }
-        var ends: [TopicEnd] = []
-        selection.forEachName { topic in
-            guard let entry = ended[topic], selection.includes(entry.topics, isRestricted: entry.isRestricted),
-                let end = entry.topicEnd
-            else { return }
-            ends.append(end)
-        }
-        return ends
-    }
+    /// The ends of the topics that a selection names.
+    func ends(of selection: Selection) -> [TopicEnd] { ledger.ends(of: selection) }
 
     /// Reads the events of one topic from its own list: the cost does not grow with the log.
     mutating func read(
@@ -361,7 +241,7 @@ struct MemoryHistoryState {
             for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
         }
         // An end follows all events of its topic.
-        if let end = ended[topic], end.position.number > after { _ = reading.take(end) }
+        if let end = ledger.end(of: topic), end.position.number > after { _ = reading.take(end) }
     }
 
     /// A part of the log, to be examined outside the lock.
@@ -408,7 +288,7 @@ struct MemoryHistoryState {
             part.hasMore = true
             part.through = log[end - 1].position
         }
-        var ends = ended.ends(after: after, through: part.through)
+        var ends = ledger.ends(after: after, through: part.through)
         if ends.count > Self.partSize {
             ends = ends.prefix(Self.partSize)
             part.hasMore = true
@@ -467,7 +347,7 @@ struct MemoryHistoryState {
     /// - Returns: Whether it had ended.
     @discardableResult
     private mutating func removeEnd(of topic: Topic) -> Bool {
-        guard let end = ended.remove(topic) else { return false }
+        guard let end = ledger.open(topic) else { return false }
         let position = end.position.number
         removals += 1
         lastRemoved = max(lastRemoved, position)
@@ -480,7 +360,7 @@ struct MemoryHistoryState {
     }
 
     mutating func expire(now: MonotonicTime) {
-        answers.expire(now: now)
+        ledger.expire(now: now)
         if let maximumAge {
             // The log is ordered by time.
             while let slot = log.first {
@@ -561,7 +441,7 @@ struct MemoryHistoryState {
         guard let number = topics.number(of: topic) else { return }
         guard let removed = topics.remove(entry, from: number) else { return }
         forgotten = max(forgotten, removed)
-        if !ended.isEmpty { ended.isWithoutEvents(topic) }
+        ledger.isWithoutEvents(topic)
     }
 
     private mutating func dropEmptySlots() {
