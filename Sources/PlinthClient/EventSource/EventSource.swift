@@ -164,7 +164,7 @@ public final class EventSource: Sendable {
     // MARK: - Iterations
 
     /// Starts an iteration; nil if the source is closed permanently.
-    func begin(wantsMessages: Bool) throws(EventSourceError) -> EventSourceRun? {
+    func begin(_ reading: Reading) throws(EventSourceError) -> EventSourceRun? {
         let address: HTTPAddress
         do {
             address = try HTTPAddress(url)
@@ -185,7 +185,7 @@ public final class EventSource: Sendable {
                     )
                 )
             }
-            let run = EventSourceRun(lastEventID: state.lastEventID, wantsMessages: wantsMessages)
+            let run = EventSourceRun(lastEventID: state.lastEventID, reading)
             state.run = run
             return .success(run)
         }
@@ -198,7 +198,12 @@ public final class EventSource: Sendable {
             metrics: metrics,
             setState: { [weak self] in self?.set($0, of: run) }
         )
-        let machine = ConnectionMachine(address: address, configuration: configuration, lastEventID: run.lastEventID)
+        let machine = ConnectionMachine(
+            address: address,
+            configuration: configuration,
+            lastEventID: run.lastEventID,
+            reading: reading
+        )
         // Ends when the run is closed, which its iterator does at the latest when it is released.
         Task { await driver.drive(machine) }
         return run

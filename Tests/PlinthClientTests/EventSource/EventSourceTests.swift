@@ -359,7 +359,7 @@ struct EventSourceTests {
 
     @Test("A timer of an ended attempt interrupts neither a wait nor the next attempt; a restart does")
     func staleTimers() async {
-        let run = EventSourceRun(lastEventID: "", wantsMessages: true)
+        let run = EventSourceRun(lastEventID: "", .messages)
         let first = run.beginAttempt()
         run.interrupt(.responseTimeout, of: first)
         #expect(run.isInterrupted)

@@ -115,6 +115,66 @@ struct RealServerTests {
         }
     }
 
+    @Test("Plinth's hub: its gaps, topics and IDs are read, and a state is followed across a gap")
+    func hubUpdates() async throws {
+        let options = ["--port", "0", "--log-level", "error", "--retry", "20ms", "--topic-events", "3"]
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve"] + options)
+        defer { hub.terminate() }
+        let line = try await hub.output(until: "\n")
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })
+        let url = "http://127.0.0.1:\(port)/topics"
+        // Of the first topic only the last three events are held.
+        let ids = Recorder<String>()
+        for number in 1...5 { ids.record(try await Self.publish("\(number)", to: "\(url)/a")) }
+        let other = try await Self.publish("other", to: "\(url)/b")
+        let published = ids.values
+
+        var configuration = EventSourceConfiguration()
+        configuration.lastEventID = published[0]
+        let several = EventSource("\(url)?match=*", configuration: configuration)
+        var updates = several.hubUpdates.makeAsyncIterator()
+        guard case .gap(let gap)? = try await updates.next() else {
+            Issue.record("The first update should be a gap")
+            return
+        }
+        #expect(gap.requested == published[0] && gap.oldest == published[2])
+        let expected = zip(["3", "4", "5"], published[2...]).map {
+            EventSource.Event(data: $0, lastEventID: $1, topic: "a")
+        }
+        for event in expected + [EventSource.Event(data: "other", lastEventID: other, topic: "b")] {
+            #expect(try await updates.next() == .event(event))
+        }
+
+        configuration.backoff = .none
+        let reads = Recorder<Int>()
+        let state = EventSource("\(url)/a", configuration: configuration).following {
+            // The first mark is too old.
+            let isFirst = reads.values.isEmpty
+            reads.record(1)
+            if isFirst { return ("old", mark: published[0]) }
+            return ("new", mark: other)
+        }
+        var iterator = state.makeAsyncIterator()
+        #expect(try await iterator.next() == .state("old"))
+        #expect(try await iterator.next() == .state("new"))
+        let last = try await Self.publish("6", to: "\(url)/a")
+        #expect(try await iterator.next() == .event(.init(data: "6", lastEventID: last)))
+    }
+
+    /// Publishes an event, and returns its ID.
+    private static func publish(_ data: String, to url: String) async throws -> String {
+        struct Answer: Decodable {
+            var id: String
+        }
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "text/plain")
+        request.body = .bytes(ByteBuffer(string: data))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let body = try await response.body.collect(upTo: 1 << 16)
+        return try JSONDecoder().decode(Answer.self, from: Data(body.readableBytesView)).id
+    }
+
     /// The bytes of a text with every kind of line end as LF.
     private static func normalised(_ text: String) -> [UInt8] {
         var result: [UInt8] = []
