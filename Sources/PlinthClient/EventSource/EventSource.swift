@@ -19,6 +19,9 @@ import Synchronization
 /// After any other end (no connection, a lost connection, the end of the stream) the source reconnects with the last
 /// event ID, after the reconnection time and a back-off.
 ///
+/// ``hubUpdates`` delivers a Plinth hub's gaps and ends as values, and ``following(_:)`` an application's state with the
+/// events that change it.
+///
 /// A slow reader slows the server: the source buffers at most one batch of 64 KiB besides the one being delivered.
 ///
 /// Only one iteration may run at a time: a concurrent one throws. The next one resumes after the last delivered event.

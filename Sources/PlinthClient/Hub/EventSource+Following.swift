@@ -23,8 +23,8 @@ extension EventSource {
     /// after the mark follow, each once; some may already be part of the state.
     ///
     /// After a lost connection the source resumes as usual. After a gap it drops the connection, calls the closure
-    /// again, delivers the new state, and continues after the new mark; no event that it received behind the gap is
-    /// delivered. If the gap comes before any event since the last mark, the closure is called after the reconnection
+    /// again, delivers the new state, and continues after the new mark; what that connection brought behind the gap is
+    /// discarded. If the gap comes before any event since the last mark, the closure is called after the reconnection
     /// time and the back-off, and the gap counts as a failure (``EventSourceError/Code/gapAfterMark``).
     ///
     /// An error of the closure ends the sequence, which throws it as it is; a closure that wants to retry does so

@@ -176,5 +176,9 @@ struct HubUpdatesTests {
         #expect(event != EventSource.Event(data: "a", lastEventID: "x-1\tb"))
         let none = EventSource.Event(data: "a", topic: "b")
         #expect(none.id == nil && none.topic == nil && none == EventSource.Event(data: "a"))
+        // A tab and a combining accent are one character.
+        let accent = EventSource.Event(data: "a", lastEventID: "x-1", topic: "\u{301}b")
+        #expect(accent.id == "x-1")
+        #expect(accent.topic?.utf8.elementsEqual("\u{301}b".utf8) == true)
     }
 }
