@@ -273,6 +273,28 @@ struct FollowingTests {
         #expect(application.reads.values.count == 2)
     }
 
+    @Test("A restart at the moment of a gap does not pass over the state")
+    func restartAtGap() async throws {
+        let box = Mutex<EventSource?>(nil)
+        let gap = AsyncStream<[UInt8]> {
+            box.withLock { $0 }?.restart()
+            return Array(Self.gapEvent.utf8)
+        }
+        let clock = ManualClock()
+        let transport = ScriptedTransport([.live(gap), .open([])])
+        let source = Self.source(transport, clock: clock)
+        box.withLock { $0 = source }
+        let application = Application("x-3", "x-20")
+        let (updates, end) = Self.read(source, application)
+        defer { end.cancel() }
+        try await clock.waitForSleepers()
+        clock.advance(by: .seconds(3))
+        #expect(try await updates.first(2) == [.state("state 0"), .state("state 1")])
+        try await transport.requests.first(2)
+        #expect(transport.lastEventIDs == ["x-3", "x-20"])
+        box.withLock { $0 = nil }
+    }
+
     @Test("The sequence ends with its topic, or at the hub's 204")
     func end() async throws {
         let text = "event: end\nid: x-4\ndata: {\"topic\":\"a\"}\n\n"
