@@ -84,7 +84,7 @@ func printUpdates() async throws {
         switch update {
         case .event(let event): print(event.topic ?? "", event.type, event.data)
         case .gap(let gap): print("events are missing after \(gap.requested ?? "the beginning")")
-        case .ended(let topic): print("\(topic) has ended")
+        case .end(let topic): print("\(topic) has ended")
         }
     }
 }
@@ -135,7 +135,7 @@ func follow(
         switch update {
         case .state(let open): model.replaceAll(open)
         case .event(let event): model.apply(try decode(event.data))
-        case .ended(let topic): print("\(topic) has ended")
+        case .end(let topic): print("\(topic) has ended")
         }
     }
 }

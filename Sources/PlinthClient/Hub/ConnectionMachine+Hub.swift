@@ -18,7 +18,7 @@ extension ConnectionMachine {
             }
             switch notice {
             case .heartbeat?: break
-            case .ended(let topic)?: ended = topic
+            case .end(let topic)?: ended = topic
             case .gap?:
                 ended = nil
                 guard case .following = reading else { break }

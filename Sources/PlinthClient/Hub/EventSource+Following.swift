@@ -12,7 +12,7 @@ extension EventSource {
     ///     switch update {
     ///     case .state(let all): show(all)
     ///     case .event(let event): apply(event)
-    ///     case .ended(let topic): print("\(topic) has ended.")
+    ///     case .end(let topic): print("\(topic) has ended.")
     ///     }
     /// }
     /// ```
@@ -55,7 +55,7 @@ extension EventSource {
         case event(Event)
 
         /// A topic has ended: no event of it follows, unless an operator opens it again.
-        case ended(topic: String)
+        case end(topic: String)
     }
 
     /// An application's state and the events that change it.
@@ -97,7 +97,7 @@ extension EventSource {
                 while true {
                     switch position.next(for: owner) {
                     case .event(let event)?: return .event(event)
-                    case .ended(let topic)?: return .ended(topic: topic)
+                    case .end(let topic)?: return .end(topic: topic)
                     case .gap?: preconditionFailure("At a gap, the machine asks for the state instead.")
                     case nil: break
                     }

@@ -14,7 +14,7 @@ extension EventSource {
         case gap(HubGap)
 
         /// A topic has ended: no event of it follows, unless an operator opens it again.
-        case ended(topic: String)
+        case end(topic: String)
     }
 
     /// A gap in a hub's stream: the hub no longer holds all events after the one that the client had.

@@ -8,7 +8,7 @@ extension EventSource {
     ///     switch update {
     ///     case .event(let event): print(event.topic ?? "", event.data)
     ///     case .gap: print("Events are missing here.")
-    ///     case .ended(let topic): print("\(topic) has ended.")
+    ///     case .end(let topic): print("\(topic) has ended.")
     ///     }
     /// }
     /// ```
@@ -100,7 +100,7 @@ struct HubPosition {
             switch batch.notices[notice - 1].notice {
             case .heartbeat: continue
             case .gap(let gap): return .gap(gap)
-            case .ended(let topic): return .ended(topic: topic)
+            case .end(let topic): return .end(topic: topic)
             }
         }
         return nil

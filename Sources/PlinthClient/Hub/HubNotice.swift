@@ -10,7 +10,7 @@ import Foundation
 enum HubNotice: Sendable, Equatable {
     case heartbeat
     case gap(EventSource.HubGap)
-    case ended(topic: String)
+    case end(topic: String)
 
     /// The type of an end, which is not configurable.
     private static let endType = "end"
@@ -30,7 +30,7 @@ enum HubNotice: Sendable, Equatable {
             let gap = try Self.decode(GapData.self, event)
             self = .gap(EventSource.HubGap(requested: gap.requested, oldest: gap.oldest, through: gap.through))
         } else if event.type.utf8.elementsEqual(Self.endType.utf8) {
-            self = .ended(topic: try Self.decode(EndData.self, event).topic)
+            self = .end(topic: try Self.decode(EndData.self, event).topic)
         } else {
             return nil
         }

@@ -301,7 +301,7 @@ struct FollowingTests {
         let source = Self.source(ScriptedTransport([.stream([text])]))
         let (updates, end) = Self.read(source, Application("x-3"))
         try await end.value
-        #expect(updates.values == [.state("state 0"), .ended(topic: "a")])
+        #expect(updates.values == [.state("state 0"), .end(topic: "a")])
         #expect(source.readyState == .closed(.ended))
         let ended = Self.source(ScriptedTransport([.response(204)]))
         let (none, last) = Self.read(ended, Application("x-3"))

@@ -123,7 +123,7 @@ struct HubMachineTests {
             + "event: end\ndata: {\"topic\":\"a\",\"new\":{}}\n\n"
         #expect(rules.machine.received(Array(text.utf8).span, into: &batch) == nil)
         #expect(batch.notices.map(\.position) == [0, 1])
-        #expect(batch.notices.map(\.notice) == [.gap(.init(requested: "a", oldest: "b")), .ended(topic: "a")])
+        #expect(batch.notices.map(\.notice) == [.gap(.init(requested: "a", oldest: "b")), .end(topic: "a")])
     }
 
     // MARK: - Gaps while following

@@ -41,7 +41,7 @@ struct HubUpdatesTests {
             try await Self.updates(of: source) == [
                 .event(.init(data: "1", lastEventID: "x-1")),
                 .gap(.init(requested: "x-1", oldest: "x-4", through: "x-3")),
-                .event(.init(type: "e", data: "4", lastEventID: "x-4")), .ended(topic: "a"),
+                .event(.init(type: "e", data: "4", lastEventID: "x-4")), .end(topic: "a"),
             ]
         )
         #expect(source.lastEventID == "x-5")
@@ -120,7 +120,7 @@ struct HubUpdatesTests {
         let updates = Task { try await Self.updates(of: source) }
         try await clock.waitForSleepers()
         clock.advance(by: .seconds(3))
-        #expect(try await updates.value == [.ended(topic: "a"), .ended(topic: "b")])
+        #expect(try await updates.value == [.end(topic: "a"), .end(topic: "b")])
         #expect(transport.lastEventIDs == [nil, "x-2\tb"])
         #expect(source.readyState == .closed(.noContent))
     }
@@ -140,7 +140,7 @@ struct HubUpdatesTests {
         clock.advance(by: .seconds(1))
         #expect(
             try await updates.first(2) == [
-                .ended(topic: "a"), .event(.init(data: "b", lastEventID: "x-2", topic: "b")),
+                .end(topic: "a"), .event(.init(data: "b", lastEventID: "x-2", topic: "b")),
             ]
         )
     }
