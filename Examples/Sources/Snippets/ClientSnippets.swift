@@ -75,3 +75,67 @@ func throughProxy() -> EventSource {
     let source = EventSource("https://example.org/prices", transport: transport)
     return source
 }
+
+// A hub.
+
+func printUpdates() async throws {
+    let source = EventSource("https://example.org/topics?topic=orders&topic=prices")
+    for try await update in source.hubUpdates {
+        switch update {
+        case .event(let event): print(event.topic ?? "", event.type, event.data)
+        case .gap(let gap): print("events are missing after \(gap.requested ?? "the beginning")")
+        case .end(let topic): print("\(topic) has ended")
+        }
+    }
+}
+
+func renamed() -> EventSourceConfiguration {
+    var configuration = EventSourceConfiguration()
+    configuration.hub = EventSourceHub(gapType: "lost", heartbeatEvent: "beat")
+    return configuration
+}
+
+struct Order: Decodable {
+    var number: Int
+    var status: String
+}
+
+struct Orders: Decodable {
+    var mark: String
+    var open: [Order]
+}
+
+@MainActor
+final class OrderModel {
+    private var orders: [Int: Order] = [:]
+
+    func replaceAll(_ open: [Order]) {
+        orders = [:]
+        for order in open { orders[order.number] = order }
+    }
+
+    func apply(_ order: Order) {
+        orders[order.number] = order
+    }
+}
+
+@MainActor
+func follow(
+    in model: OrderModel,
+    fetchOrders: @escaping @Sendable () async throws -> Orders,
+    decode: (String) throws -> Order
+) async throws {
+    let source = EventSource("https://example.org/topics/orders")
+    let updates = source.following {
+        // The server reads the hub's mark first, then the orders.
+        let answer = try await fetchOrders()
+        return (answer.open, mark: answer.mark)
+    }
+    for try await update in updates {
+        switch update {
+        case .state(let open): model.replaceAll(open)
+        case .event(let event): model.apply(try decode(event.data))
+        case .end(let topic): print("\(topic) has ended")
+        }
+    }
+}

@@ -35,6 +35,8 @@ struct ConnectionDriver: Sendable {
     /// Connects and reconnects until the run is closed or the machine returns `stop`.
     func drive(_ start: ConnectionMachine) async {
         var machine = start
+        // A new run that follows asks for the state first.
+        if case .following = run.reading, await !continuesAfterMark(&machine) { return }
         while !run.isClosed {
             await run.waitForRoom()
             let number = run.beginAttempt()
@@ -49,30 +51,61 @@ struct ConnectionDriver: Sendable {
             machine = after
             let interruption = run.endAttempt()
             if run.isClosed { return }
-            // The server's decision wins over a timeout that fires at the same time.
-            if case .stop(let error)? = ended {
-                stop(error)
-                return
-            }
-            if interruption == .restart {
+            // The server's decision wins over a restart or a timeout at the same time.
+            if interruption == .restart, ended?.isDecided != true {
                 restart(&machine)
                 continue
             }
             let action = ended ?? machine.failed(timedOut(interruption), at: time.now())
-            guard case .wait(let delay, let error) = action else {
-                if case .stop(let error) = action { stop(error) }
-                return
-            }
-            setState(.connecting)
-            metrics.failed(error.code)
-            configuration.logger.debug(
-                "event source reconnects",
-                metadata: ["reason": "\(error.code)", "in": "\(delay)", "error": "\(error)"]
-            )
+            guard await perform(action, &machine) else { return }
+        }
+    }
+
+    /// Performs what follows an attempt.
+    ///
+    /// - Returns: Whether another attempt follows.
+    private func perform(_ action: ConnectionMachine.Action, _ machine: inout ConnectionMachine) async -> Bool {
+        switch action {
+        case .wait(let delay, let error):
+            reconnects(error, delay)
             mark(.disconnected(error, retryIn: delay))
             await wait(delay)
             if run.takeRestart() { restart(&machine) }
+            return true
+        case .askForState(let delay, let error):
+            if let error { reconnects(error, delay) } else { setState(.connecting) }
+            await wait(delay)
+            var batch = EventBatch()
+            batch.asksForState = true
+            run.push(batch)
+            return await continuesAfterMark(&machine)
+        case .stop(let error):
+            if let error { fail(error) } else { end(.noContent) }
+            return false
+        case .end:
+            end(.ended)
+            return false
+        case .connect, .read, .gap:
+            preconditionFailure("An attempt does not end with \(action).")
         }
+    }
+
+    /// Waits until the reader has read the application's state; false if the run is closed.
+    private func continuesAfterMark(_ machine: inout ConnectionMachine) async -> Bool {
+        guard let mark = await run.mark() else { return false }
+        // What follows is a new connection anyway.
+        _ = run.takeRestart()
+        machine.restart(after: mark)
+        return true
+    }
+
+    private func reconnects(_ error: EventSourceError, _ delay: Duration) {
+        setState(.connecting)
+        metrics.failed(error.code)
+        configuration.logger.debug(
+            "event source reconnects",
+            metadata: ["reason": "\(error.code)", "in": "\(delay)", "error": "\(error)"]
+        )
     }
 
     private func timedOut(_ interruption: EventSourceRun.Interruption?) -> EventSourceError {
@@ -95,19 +128,20 @@ struct ConnectionDriver: Sendable {
         _ = await run.interruptible(Task { try? await sleep(delay) })
     }
 
-    private func stop(_ error: EventSourceError?) {
-        if let error {
-            metrics.failed(error.code)
-            configuration.logger.info("event source failed", metadata: ["error": "\(error)"])
-            setState(.closed(.failed(error.code)))
-        } else {
-            setState(.closed(.noContent))
-        }
+    private func fail(_ error: EventSourceError) {
+        metrics.failed(error.code)
+        configuration.logger.info("event source failed", metadata: ["error": "\(error)"])
+        setState(.closed(.failed(error.code)))
         run.finish(error)
     }
 
+    private func end(_ reason: EventSource.ClosedReason) {
+        setState(.closed(reason))
+        run.finish(nil)
+    }
+
     private func mark(_ message: EventSource.Message) {
-        guard run.wantsMessages else { return }
+        guard case .messages = run.reading else { return }
         var batch = EventBatch()
         batch.mark(message)
         run.push(batch)
@@ -245,6 +279,7 @@ struct ConnectionDriver: Sendable {
             }
             metrics.received(bytes: batch.weight, events: batch.events.count)
             run.push(batch)
+            if case .gap? = action { return machine.gap(at: time.now()) }
             if let action { return action }
         }
     }

@@ -18,6 +18,22 @@ struct ConnectionMachine: Sendable {
         case wait(Duration, EventSourceError)
         /// Stop permanently: with an error, or without one after a 204.
         case stop(EventSourceError?)
+        /// Stop permanently: all topics of the hub's stream have ended.
+        case end
+        /// Drop the connection at a gap: ``gap(at:)`` decides when to read the application's state.
+        case gap
+        /// Let the reader read the application's state after the delay, and continue after its mark.
+        ///
+        /// The error is that of a gap which counts as a failure.
+        case askForState(Duration, EventSourceError?)
+
+        /// Whether it takes precedence over a restart that the reader requests at the same time.
+        var isDecided: Bool {
+            switch self {
+            case .stop, .end, .askForState: true
+            case .connect, .read, .wait, .gap: false
+            }
+        }
     }
 
     /// The maximum number of redirects per attempt, as in the Fetch standard.
@@ -25,9 +41,12 @@ struct ConnectionMachine: Sendable {
 
     private static let redirectStatuses: Set<Int> = [301, 302, 303, 307, 308]
 
-    private let configuration: EventSourceConfiguration
+    let configuration: EventSourceConfiguration
+    let reading: Reading
     private let original: HTTPAddress
     private var collector: EventCollector
+    /// The reconnection time last set by the stream before the mark.
+    private var earlierReconnectionTime: Duration?
 
     /// Where the next attempt starts, after earlier redirects.
     private var start: Target
@@ -35,17 +54,22 @@ struct ConnectionMachine: Sendable {
     // State of the attempt.
     private var headerFields: HTTPFields = [:]
     private var redirects = 0
-    private var target: Target
+    private(set) var target: Target
 
     // State of the connection.
-    private var openedAt: Duration?
+    private(set) var openedAt: Duration?
     private var hasEvent = false
+    /// The topic of the hub's `end`, while no other event has followed it.
+    var ended: String?
+
+    /// Whether the hub had what follows the mark: an event has come without a gap, or a stream was open for a while.
+    var isPastMark = false
 
     /// The number of consecutive failures.
-    private(set) var failures = 0
+    var failures = 0
 
     /// Where a request goes.
-    private struct Target: Sendable {
+    struct Target: Sendable {
         var address: HTTPAddress
         var method: HTTPRequest.Method
         var body: [UInt8]?
@@ -55,15 +79,30 @@ struct ConnectionMachine: Sendable {
         var hasLeftOrigin = false
     }
 
-    init(address: HTTPAddress, configuration: EventSourceConfiguration, lastEventID: String) {
+    init(
+        address: HTTPAddress,
+        configuration: EventSourceConfiguration,
+        lastEventID: String,
+        reading: Reading = .events
+    ) {
         self.configuration = configuration
+        self.reading = reading
         original = address
         start = Target(address: address, method: configuration.method, body: configuration.body)
         target = start
-        collector = EventCollector(
+        collector = Self.collector(configuration, reading, after: lastEventID)
+    }
+
+    private static func collector(
+        _ configuration: EventSourceConfiguration,
+        _ reading: Reading,
+        after lastEventID: String
+    ) -> EventCollector {
+        EventCollector(
             lastEventID: lastEventID,
             maximumEventSize: configuration.maximumEventSize,
-            includesComments: configuration.includesComments
+            includesComments: configuration.includesComments,
+            splitsTopic: reading.isOfHub
         )
     }
 
@@ -72,7 +111,9 @@ struct ConnectionMachine: Sendable {
 
     /// The current reconnection time: the stream's, up to the maximum, or the configured one.
     var reconnectionTime: Duration {
-        guard let asked = collector.reconnectionTime else { return max(configuration.reconnectionTime, .zero) }
+        guard let asked = collector.reconnectionTime ?? earlierReconnectionTime else {
+            return max(configuration.reconnectionTime, .zero)
+        }
         return max(min(asked, configuration.maximumReconnectionTime), .zero)
     }
 
@@ -85,6 +126,7 @@ struct ConnectionMachine: Sendable {
         redirects = 0
         openedAt = nil
         hasEvent = false
+        ended = nil
         target = start
         // The application chose the configured URL, even if a redirect led back to it.
         if target.address.string == original.string { target.hasLeftOrigin = false }
@@ -301,7 +343,7 @@ struct ConnectionMachine: Sendable {
             return .stop(failure)
         }
         if batch.events.count > count { hasEvent = true }
-        return nil
+        return reading.isOfHub ? interpret(&batch, from: count) : nil
     }
 
     /// The connection or attempt ended: the body ended, the transport failed, or a timeout fired.
@@ -310,11 +352,20 @@ struct ConnectionMachine: Sendable {
     }
 
     private mutating func failed(_ error: EventSourceError, at now: Duration, atLeast minimum: Duration) -> Action {
+        if error.code == .streamEnded, let ended, target.isStream(ofTopic: ended) { return .end }
         // Drops the unfinished event and its ID.
         collector.reset()
-        if let openedAt, hasEvent || now - openedAt >= healthyTime(error) { failures = 0 }
+        if let openedAt, hasEvent || now - openedAt >= healthyTime(error) {
+            failures = 0
+            isPastMark = true
+        }
         openedAt = nil
         failures += 1
+        return wait(after: error, atLeast: minimum)
+    }
+
+    /// The delay after the latest of ``failures``, unless it is the last one allowed.
+    func wait(after error: EventSourceError, atLeast minimum: Duration = .zero) -> Action {
         if let maximum = configuration.maximumAttempts, failures >= maximum {
             var last = EventSourceError(
                 .tooManyAttempts,
@@ -344,6 +395,13 @@ struct ConnectionMachine: Sendable {
     mutating func restart() {
         collector.reset()
         failures = 0
+    }
+
+    /// The reader has read the application's state: continues after its mark.
+    mutating func restart(after mark: String) {
+        earlierReconnectionTime = collector.reconnectionTime ?? earlierReconnectionTime
+        collector = Self.collector(configuration, reading, after: mark)
+        isPastMark = false
     }
 }
 

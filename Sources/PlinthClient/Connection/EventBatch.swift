@@ -8,16 +8,27 @@ struct EventBatch: Sendable {
     var events: [EventSource.Event] = []
     /// Other messages, each with the number of events before it.
     var marks: [(position: Int, message: EventSource.Message)] = []
+    /// Which of the events are a hub's own, each with its position.
+    var notices: [(position: Int, notice: HubNotice)] = []
+    /// Whether the reader is to read the application's state after the events.
+    var asksForState = false
     /// The last event ID after the batch, including blocks without data; nil if nothing set it.
     var lastEventID: String?
     /// The weight counted against the bound: the bytes parsed, and 4096 for each call of `mark`.
     var weight = 0
 
-    var isEmpty: Bool { events.isEmpty && marks.isEmpty }
+    var isEmpty: Bool { events.isEmpty && marks.isEmpty && !asksForState }
 
     mutating func mark(_ message: EventSource.Message) {
         marks.append((events.count, message))
         weight += 4096
+    }
+
+    /// Drops an event and all that follows it.
+    mutating func removeAll(from position: Int) {
+        events.removeSubrange(position...)
+        marks.removeAll { $0.position > position }
+        lastEventID = events.last?.lastEventID
     }
 
     /// Appends a later batch.
@@ -32,6 +43,8 @@ struct EventBatch: Sendable {
         }
         let count = events.count
         marks += other.marks.map { (count + $0.position, $0.message) }
+        notices += other.notices.map { (count + $0.position, $0.notice) }
+        if other.asksForState { asksForState = true }
         events += other.events
         if let id = other.lastEventID { lastEventID = id }
         weight += other.weight
@@ -46,8 +59,9 @@ struct EventCollector: Sendable {
     private var type = RepeatedString()
     private var id = RepeatedString()
     private let includesComments: Bool
+    private let splitsTopic: Bool
 
-    init(lastEventID: String, maximumEventSize: Int, includesComments: Bool) {
+    init(lastEventID: String, maximumEventSize: Int, includesComments: Bool, splitsTopic: Bool = false) {
         let maximum = max(maximumEventSize, 1)
         parser = ServerSentEventParser(
             lastEventID: lastEventID,
@@ -56,6 +70,7 @@ struct EventCollector: Sendable {
             maximumEventSize: maximum
         )
         self.includesComments = includesComments
+        self.splitsTopic = splitsTopic
     }
 
     /// The last event ID committed by a blank line.
@@ -87,7 +102,7 @@ struct EventCollector: Sendable {
             batch.marks = marks
             if changed { batch.lastEventID = id.string }
         }
-        let includesComments = includesComments
+        let (includesComments, splitsTopic) = (includesComments, splitsTopic)
         try parser.parseBorrowed(
             bytes,
             event: { event in
@@ -100,7 +115,8 @@ struct EventCollector: Sendable {
                         type: event.type.isEmpty ? "message" : type.string,
                         data: String(repairing: event.data),
                         lastEventID: id.string,
-                        hasID: hasID
+                        hasID: hasID,
+                        splitsTopic: splitsTopic
                     )
                 )
             },

@@ -36,6 +36,10 @@ final class EventSourceRun: Sendable {
         var attempt: Int?
         /// Cancels the driver's current operation.
         var operation: (@Sendable () -> Void)?
+        /// Cancels the reader's closure.
+        var closure: (@Sendable () -> Void)?
+        /// The mark after which the driver continues.
+        var mark: String?
     }
 
     private let state: Mutex<State>
@@ -44,12 +48,14 @@ final class EventSourceRun: Sendable {
     /// Set once nothing more is delivered.
     private let isClosedFlag = Atomic<Bool>(false)
 
-    /// Whether the reader receives marks as well as events.
-    let wantsMessages: Bool
+    /// What the reader receives.
+    let reading: Reading
 
-    init(lastEventID: String, wantsMessages: Bool) {
-        state = Mutex(State(lastEventID: lastEventID))
-        self.wantsMessages = wantsMessages
+    init(lastEventID: String, _ reading: Reading) {
+        var initial = State(lastEventID: lastEventID)
+        if case .following = reading { initial.pending.asksForState = true }
+        state = Mutex(initial)
+        self.reading = reading
     }
 
     // MARK: - The reader's side
@@ -111,6 +117,37 @@ final class EventSourceRun: Sendable {
         }
     }
 
+    /// Calls a closure of the reader in a task, which ``close()`` cancels.
+    func call<Result: Sendable>(_ closure: @escaping @Sendable () async throws -> Result) async throws -> Result {
+        // Unstructured, since any task may close the run; awaited here.
+        let task = Task { try await closure() }
+        let isTooLate = state.withLock { state in
+            if isClosed { return true }
+            state.closure = { task.cancel() }
+            return false
+        }
+        if isTooLate { task.cancel() }
+        defer { state.withLock { $0.closure = nil } }
+        return try await withTaskCancellationHandler {
+            try await task.value
+        } onCancel: {
+            close()
+        }
+    }
+
+    /// Lets the driver continue after a mark, which becomes the last event ID.
+    func resume(after mark: String) {
+        let writer = state.withLock { state in
+            state.lastEventID = mark
+            (state.taken, state.takenEnd) = ([], nil)
+            state.mark = mark
+            consumed.store(0, ordering: .relaxed)
+            defer { state.writer = nil }
+            return state.writer
+        }
+        writer?.resume()
+    }
+
     /// The last event ID as of the last delivered event.
     var lastEventID: String {
         state.withLock { state in
@@ -131,14 +168,15 @@ final class EventSourceRun: Sendable {
 
     /// Ends the run at once: drops what has not been delivered and stops the driver.
     func close() {
-        let (reader, writer, operation) = state.withLock { state in
+        let (reader, writer, operation, closure) = state.withLock { state in
             isClosedFlag.store(true, ordering: .relaxed)
-            defer { (state.reader, state.writer, state.operation) = (nil, nil, nil) }
-            return (state.reader, state.writer, state.operation)
+            defer { (state.reader, state.writer, state.operation, state.closure) = (nil, nil, nil, nil) }
+            return (state.reader, state.writer, state.operation, state.closure)
         }
         reader?.resume()
         writer?.resume()
         operation?()
+        closure?()
     }
 
     /// Interrupts the driver's current operation, for a new connection.
@@ -208,6 +246,24 @@ final class EventSourceRun: Sendable {
             }
             if isReady { continuation.resume() }
         }
+    }
+
+    /// Waits for the mark after which to continue.
+    ///
+    /// - Returns: Nil if the run is closed.
+    func mark() async -> String? {
+        while !isClosed {
+            if let mark = state.withLock({ $0.mark.take() }) { return mark }
+            await withCheckedContinuation { continuation in
+                let isReady = state.withLock { state in
+                    if isClosed || state.mark != nil { return true }
+                    state.writer = continuation
+                    return false
+                }
+                if isReady { continuation.resume() }
+            }
+        }
+        return nil
     }
 
     /// Awaits a task of the driver; an interruption cancels it.

@@ -86,7 +86,7 @@ package struct HTTPAddress: Sendable, Hashable {
             || [UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ".")].contains(byte)
     }
 
-    private static func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8] {
+    static func percentDecoded(_ text: some Sequence<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
         var rest = Array(text)[...]
         while let byte = rest.popFirst() {

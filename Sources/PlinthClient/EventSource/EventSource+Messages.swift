@@ -30,7 +30,7 @@ extension EventSource {
             private var mark = 0
 
             fileprivate init(_ source: EventSource) {
-                owner = EventSourceReader(source, wantsMessages: true)
+                owner = EventSourceReader(source, .messages)
             }
 
             /// Waits for the next message.

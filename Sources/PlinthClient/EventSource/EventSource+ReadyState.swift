@@ -30,6 +30,9 @@ extension EventSource {
         /// The server responded with 204, which tells clients not to reconnect.
         case noContent
 
+        /// All topics of a hub's stream have ended, as ``EventSource/hubUpdates`` and ``EventSource/following(_:)`` notice.
+        case ended
+
         /// The iteration was abandoned or its task cancelled; the next one resumes.
         case iterationEnded
 
@@ -41,6 +44,7 @@ extension EventSource {
             switch self {
             case .closed: "closed"
             case .noContent: "noContent"
+            case .ended: "ended"
             case .iterationEnded: "iterationEnded"
             case .failed(let code): code.description
             }

@@ -13,7 +13,7 @@ extension EventSource: AsyncSequence {
         private var index = 0
 
         fileprivate init(_ source: EventSource) {
-            owner = EventSourceReader(source, wantsMessages: false)
+            owner = EventSourceReader(source, .events)
         }
 
         /// Waits for the next event.
@@ -56,52 +56,3 @@ extension EventSource: AsyncSequence {
 
 @available(*, unavailable)
 extension EventSource.AsyncIterator: Sendable {}
-
-/// The reader's side of an iteration; releasing it ends the iteration.
-final class EventSourceReader {
-    private let source: EventSource
-    private let wantsMessages: Bool
-    private var run: EventSourceRun?
-    private var hasEnded = false
-
-    init(_ source: EventSource, wantsMessages: Bool) {
-        self.source = source
-        self.wantsMessages = wantsMessages
-    }
-
-    deinit {
-        if let run { source.end(run) }
-    }
-
-    /// Records `count` events of the batch as delivered; false if nothing more may be delivered.
-    @inline(__always)
-    func mayHandOut(_ count: Int) -> Bool {
-        guard let run, !run.isClosed else { return false }
-        run.didHandOut(count)
-        return true
-    }
-
-    /// Waits for the next batch; nil at the end.
-    func next() async throws(EventSourceError) -> EventBatch? {
-        if hasEnded { return nil }
-        do throws(EventSourceError) {
-            if Task.isCancelled {
-                end()
-                return nil
-            }
-            if run == nil { run = try source.begin(wantsMessages: wantsMessages) }
-            if let batch = try await run?.take() { return batch }
-            end()
-            return nil
-        } catch {
-            end()
-            throw error
-        }
-    }
-
-    private func end() {
-        hasEnded = true
-        if let run { source.end(run) }
-        run = nil
-    }
-}

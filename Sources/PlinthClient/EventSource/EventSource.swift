@@ -19,6 +19,9 @@ import Synchronization
 /// After any other end (no connection, a lost connection, the end of the stream) the source reconnects with the last
 /// event ID, after the reconnection time and a back-off.
 ///
+/// ``hubUpdates`` delivers a Plinth hub's gaps and ends as values, and ``following(_:)`` an application's state with the
+/// events that change it.
+///
 /// A slow reader slows the server: the source buffers at most one batch of 64 KiB besides the one being delivered.
 ///
 /// Only one iteration may run at a time: a concurrent one throws. The next one resumes after the last delivered event.
@@ -164,7 +167,7 @@ public final class EventSource: Sendable {
     // MARK: - Iterations
 
     /// Starts an iteration; nil if the source is closed permanently.
-    func begin(wantsMessages: Bool) throws(EventSourceError) -> EventSourceRun? {
+    func begin(_ reading: Reading) throws(EventSourceError) -> EventSourceRun? {
         let address: HTTPAddress
         do {
             address = try HTTPAddress(url)
@@ -185,7 +188,7 @@ public final class EventSource: Sendable {
                     )
                 )
             }
-            let run = EventSourceRun(lastEventID: state.lastEventID, wantsMessages: wantsMessages)
+            let run = EventSourceRun(lastEventID: state.lastEventID, reading)
             state.run = run
             return .success(run)
         }
@@ -198,7 +201,12 @@ public final class EventSource: Sendable {
             metrics: metrics,
             setState: { [weak self] in self?.set($0, of: run) }
         )
-        let machine = ConnectionMachine(address: address, configuration: configuration, lastEventID: run.lastEventID)
+        let machine = ConnectionMachine(
+            address: address,
+            configuration: configuration,
+            lastEventID: run.lastEventID,
+            reading: reading
+        )
         // Ends when the run is closed, which its iterator does at the latest when it is released.
         Task { await driver.drive(machine) }
         return run

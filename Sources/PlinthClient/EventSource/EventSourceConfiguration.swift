@@ -132,6 +132,11 @@ public struct EventSourceConfiguration: Sendable {
     /// Default: false.
     public var includesComments = false
 
+    /// The types of a hub's own events, for ``EventSource/hubUpdates`` and ``EventSource/following(_:)``.
+    ///
+    /// Default: those of a hub with default options.
+    public var hub = EventSourceHub()
+
     /// Whether to refuse a response with a `charset` other than UTF-8, as Chromium does.
     ///
     /// If false, it is read as UTF-8, as in the HTML standard.

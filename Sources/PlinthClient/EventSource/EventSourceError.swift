@@ -12,7 +12,7 @@ public struct EventSourceError: Error, CustomStringConvertible {
             case nameNotFound, connectionRefused, connectionTimeout, certificateRejected, handshakeFailed
             case plaintextServer, tlsServer, proxyFailed
             case connectionFailed, connectionLost, streamEnded, idleTimeout, responseTimeout, headersUnavailable
-            case missingTerminator
+            case missingTerminator, invalidHubEvent, gapAfterMark, invalidMark
         }
 
         private let value: Value
@@ -85,6 +85,17 @@ public struct EventSourceError: Error, CustomStringConvertible {
         public static let headersUnavailable = Code(value: .headersUnavailable)
         /// A response body ended before its terminator.
         public static let missingTerminator = Code(value: .missingTerminator)
+        /// An event of ``EventSource/hubUpdates`` or ``EventSource/following(_:)`` has the type of a gap or an end, but
+        /// not the data.
+        ///
+        /// Permanent.
+        public static let invalidHubEvent = Code(value: .invalidHubEvent)
+        /// A gap followed a mark of ``EventSource/following(_:)`` before any event.
+        public static let gapAfterMark = Code(value: .gapAfterMark)
+        /// The closure of ``EventSource/following(_:)`` returned a mark that cannot be sent as a last event ID.
+        ///
+        /// Ends the iteration, not the source.
+        public static let invalidMark = Code(value: .invalidMark)
 
         /// The code's name.
         public var description: String { value.rawValue }

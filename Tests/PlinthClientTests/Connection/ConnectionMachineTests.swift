@@ -17,6 +17,7 @@ struct ConnectionMachineTests {
         init(
             _ url: String = "http://a.example/s",
             lastEventID: String = "",
+            reading: Reading = .events,
             _ configure: (inout EventSourceConfiguration) -> Void = { _ in }
         ) throws {
             var configuration = EventSourceConfiguration()
@@ -25,7 +26,8 @@ struct ConnectionMachineTests {
             machine = ConnectionMachine(
                 address: try HTTPAddress(url),
                 configuration: configuration,
-                lastEventID: lastEventID
+                lastEventID: lastEventID,
+                reading: reading
             )
         }
 
@@ -37,6 +39,9 @@ struct ConnectionMachineTests {
             case .read: return "read"
             case .wait(let delay, let error): return "\(error.code) \(delay)"
             case .stop(let error): return "stop \(error?.code.description ?? "")"
+            case .end: return "end"
+            case .gap: return "gap"
+            case .askForState(let delay, let error): return "ask \(error.map { "\($0.code) " } ?? "")\(delay)"
             }
         }
 
@@ -55,6 +60,8 @@ struct ConnectionMachineTests {
             let action = machine.received(Array(text.utf8).span, into: &batch)
             return (batch.events, action.map { say($0) })
         }
+
+        mutating func gap() -> String { say(machine.gap(at: now)) }
 
         mutating func end() -> String { say(machine.failed(EventSourceError(.streamEnded, ""), at: now)) }
 

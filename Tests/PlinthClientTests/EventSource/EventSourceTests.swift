@@ -359,7 +359,7 @@ struct EventSourceTests {
 
     @Test("A timer of an ended attempt interrupts neither a wait nor the next attempt; a restart does")
     func staleTimers() async {
-        let run = EventSourceRun(lastEventID: "", wantsMessages: true)
+        let run = EventSourceRun(lastEventID: "", .messages)
         let first = run.beginAttempt()
         run.interrupt(.responseTimeout, of: first)
         #expect(run.isInterrupted)
@@ -459,13 +459,22 @@ struct EventSourceTests {
         let clock = ManualClock()
         let chunk = String(repeating: "data: 0123456789\n\n", count: 4000)
         let transport = ScriptedTransport([.open([chunk, chunk, chunk, chunk])])
-        let source = Self.source(transport, clock: clock) { $0.idleTimeout = .seconds(1) }
+        let metrics = TestMetrics()
+        let source = Self.source(transport, clock: clock) { configuration in
+            configuration.idleTimeout = .seconds(1)
+            configuration.metricsFactory = metrics
+        }
+        let received = try metrics.expectCounter("plinth_client_bytes_total", [("source", "default")])
         var iterator = source.messages.makeAsyncIterator()
         guard case .opened? = try await iterator.next() else {
             Issue.record("The stream should open first")
             return
         }
         _ = try await iterator.next()
+        // One chunk is being delivered, one is buffered. Until then the source waits for bytes, and time may not pass.
+        try await wait(for: "two chunks to be received") {
+            while received.totalValue < 2 * Int64(chunk.utf8.count) { await Task.yield() }
+        }
         for _ in 0..<10 {
             try await clock.waitForSleepers()
             clock.advance(by: .seconds(1))

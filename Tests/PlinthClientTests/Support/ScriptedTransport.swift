@@ -31,6 +31,10 @@ final class ScriptedTransport: EventSourceTransport {
     struct Failure: Error {}
 
     let requests = Recorder<EventSourceRequest>()
+    /// The last event ID of each request.
+    var lastEventIDs: [String?] {
+        requests.values.map { request in HTTPField.Name("Last-Event-ID").flatMap { request.headerFields[$0] } }
+    }
     /// The numbers of released bodies.
     let closed = Recorder<Int>()
     private let answers: Mutex<[Answer]>

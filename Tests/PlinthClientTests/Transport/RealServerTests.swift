@@ -115,6 +115,116 @@ struct RealServerTests {
         }
     }
 
+    @Test("Plinth's hub: its gaps, topics and IDs are read, and a state is followed across a gap")
+    func hubUpdates() async throws {
+        let options = ["--port", "0", "--log-level", "error", "--retry", "20ms", "--topic-events", "3"]
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve"] + options)
+        defer { hub.terminate() }
+        let line = try await hub.output(until: "\n")
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })
+        let url = "http://127.0.0.1:\(port)/topics"
+        // Of the first topic only the last three events are held.
+        let ids = Recorder<String>()
+        for number in 1...5 { ids.record(try await Self.publish("\(number)", to: "\(url)/a")) }
+        let other = try await Self.publish("other", to: "\(url)/b")
+        let published = ids.values
+
+        var configuration = EventSourceConfiguration()
+        configuration.lastEventID = published[0]
+        let several = EventSource("\(url)?match=*", configuration: configuration)
+        var updates = several.hubUpdates.makeAsyncIterator()
+        guard case .gap(let gap)? = try await updates.next() else {
+            Issue.record("The first update should be a gap")
+            return
+        }
+        #expect(gap.requested == published[0] && gap.oldest == published[2])
+        let expected = zip(["3", "4", "5"], published[2...]).map {
+            EventSource.Event(data: $0, lastEventID: $1, topic: "a")
+        }
+        for event in expected + [EventSource.Event(data: "other", lastEventID: other, topic: "b")] {
+            #expect(try await updates.next() == .event(event))
+        }
+
+        configuration.backoff = .none
+        let reads = Recorder<Int>()
+        let state = EventSource("\(url)/a", configuration: configuration).following {
+            // The first mark is too old.
+            let isFirst = reads.values.isEmpty
+            reads.record(1)
+            if isFirst { return ("old", mark: published[0]) }
+            return ("new", mark: other)
+        }
+        var iterator = state.makeAsyncIterator()
+        #expect(try await iterator.next() == .state("old"))
+        #expect(try await iterator.next() == .state("new"))
+        let last = try await Self.publish("6", to: "\(url)/a")
+        #expect(try await iterator.next() == .event(.init(data: "6", lastEventID: last)))
+    }
+
+    @Test("Plinth's hub: a state is followed from its mark to the end of its topic, and several topics to their ends")
+    func hubEnds() async throws {
+        let options = ["--port", "0", "--log-level", "error", "--retry", "20ms"]
+        let hub = try ChildProcess(try Product.path("plinth"), ["serve"] + options)
+        defer { hub.terminate() }
+        let line = try await hub.output(until: "\n")
+        let port = try #require(line.split(separator: ":").last.flatMap { Int($0.trimmingCharacters(in: .newlines)) })
+        let url = "http://127.0.0.1:\(port)/topics"
+        var configuration = EventSourceConfiguration()
+        configuration.backoff = .none
+
+        _ = try await Self.publish("in the state", to: "\(url)/a")
+        let source = EventSource("\(url)/a", configuration: configuration)
+        let state = source.following {
+            var request = HTTPClientRequest(url: "\(url)/a")
+            request.method = .HEAD
+            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            let mark = response.headers.first(name: "Last-Event-ID") ?? ""
+            // Part of the state, and after the mark.
+            _ = try await Self.publish("between", to: "\(url)/a")
+            return ("state", mark: mark)
+        }
+        var iterator = state.makeAsyncIterator()
+        #expect(try await iterator.next() == .state("state"))
+        guard case .event(let event)? = try await iterator.next() else {
+            Issue.record("The event after the mark should follow")
+            return
+        }
+        #expect(event.data == "between")
+        _ = try await Self.publish("last", to: "\(url)/a?end")
+        guard case .event(let last)? = try await iterator.next() else {
+            Issue.record("The last event should follow")
+            return
+        }
+        #expect(last.data == "last")
+        #expect(try await iterator.next() == .end(topic: "a"))
+        #expect(try await iterator.next() == nil)
+        #expect(source.readyState == .closed(.ended))
+
+        let several = EventSource("\(url)?topic=a&topic=b", configuration: configuration)
+        var updates = several.hubUpdates.makeAsyncIterator()
+        #expect(try await updates.next() == .end(topic: "a"))
+        let id = try await Self.publish("b", to: "\(url)/b")
+        #expect(try await updates.next() == .event(.init(data: "b", lastEventID: id, topic: "b")))
+        _ = try await Self.publish("", to: "\(url)/b?end")
+        #expect(try await updates.next() == .end(topic: "b"))
+        #expect(try await updates.next() == nil)
+        #expect(several.readyState == .closed(.noContent))
+    }
+
+    /// Publishes an event, and returns its ID.
+    private static func publish(_ data: String, to url: String) async throws -> String {
+        struct Answer: Decodable {
+            var id: String
+        }
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "text/plain")
+        request.body = .bytes(ByteBuffer(string: data))
+        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let body = try await response.body.collect(upTo: 1 << 16)
+        return try JSONDecoder().decode(Answer.self, from: Data(body.readableBytesView)).id
+    }
+
     /// The bytes of a text with every kind of line end as LF.
     private static func normalised(_ text: String) -> [UInt8] {
         var result: [UInt8] = []
