@@ -46,9 +46,9 @@ struct Listen: AsyncParsableCommand {
 
             Exit status: 0 after --count events, after an --until event, after the --for time, or if the reader of the \
             output has closed it; 2 if the time ran out before that count or event; 3 if the server ended the stream \
-            for good (204); 6 with --hub, if all topics have ended; 4 on a permanent failure: another status, or a response that is not an event stream; 5 \
-            with --once, if the stream, or the state, ended or could not be reached; 64 for a usage error; 74 if the resume file \
-            cannot be used.
+            for good (204); 4 on a permanent failure: another status, a response that is not an event stream, or a \
+            state without a mark; 5 with --once, if the stream ended or could not be reached; 6 with --hub or --state, \
+            if all topics have ended; 64 for a usage error; 74 if the resume file cannot be used.
             """
     )
 
