@@ -23,7 +23,7 @@ struct PlinthCommand: AsyncParsableCommand {
         commands += [Serve.self]
         #endif
         #if Client
-        commands += [Listen.self, Publish.self, Bench.self]
+        commands += [Listen.self, Wait.self, Publish.self, Bench.self]
         #endif
         return commands + [New.self, Decode.self, Encode.self]
     }

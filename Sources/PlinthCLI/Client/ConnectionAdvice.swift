@@ -3,7 +3,7 @@
 #if Command && Client
 import PlinthClient
 
-/// Advice on connection failures in terms of command-line options, shared by `listen`, `publish` and `bench`.
+/// Advice on connection failures in terms of command-line options, shared by `listen`, `wait`, `publish` and `bench`.
 enum ConnectionAdvice {
     /// A sentence to append to an error's text; nil if there is no advice.
     static func sentence(for code: EventSourceError.Code, cause: (any Error)?) -> String? {

@@ -33,6 +33,8 @@ package struct EventLines {
             package fileprivate(set) var end: Int
             /// The event's ID at its source, or else the last one before it in the batch.
             package let id: String?
+            /// The event's own ID at its source; nil if it has none.
+            package let ownID: String?
         }
 
         /// The events, encoded as an event stream.
@@ -85,9 +87,18 @@ package struct EventLines {
             return notes
         }
 
-        fileprivate mutating func append(_ event: ServerSentEvent, line: Int) {
+        /// The first `count` events, without the notes and the last ID of the lines.
+        package func prefix(_ count: Int) -> Batch {
+            guard count > 0, events.indices.contains(count - 1) else { return Batch() }
+            var first = Batch()
+            first.events = Array(events.prefix(count))
+            first.bytes = Array(bytes.prefix(events[count - 1].end))
+            return first
+        }
+
+        fileprivate mutating func append(_ event: ServerSentEvent, ownID: String?, line: Int) {
             EventStreamBlock.event(event).encode(into: &bytes)
-            events.append(Event(line: line, end: bytes.count, id: lastID))
+            events.append(Event(line: line, end: bytes.count, id: lastID, ownID: ownID))
         }
     }
 
@@ -95,6 +106,10 @@ package struct EventLines {
     private let type: String?
     private let maximumLineSize: Int
     private let invalid: Invalid
+    /// Whether the number of a text line is its ID.
+    private let numbersLines: Bool
+    /// The number of first lines that are read and ignored.
+    private let skippedLines: Int
     /// The current, incomplete line.
     private var rest: [UInt8] = []
     /// Whether the current line is too long, so that its remaining bytes are dropped.
@@ -118,16 +133,22 @@ package struct EventLines {
     ///   - type: The type of events that specify none.
     ///   - maximumLineSize: Maximum bytes per line, and of a line's buffer.
     ///   - invalid: How to handle an invalid line.
+    ///   - numbersLines: Whether the number of a text line is its ID.
+    ///   - skippedLines: The number of first lines to ignore.
     package init(
         _ form: Form,
         type: String? = nil,
         maximumLineSize: Int = .max,
-        invalid: Invalid = .fail
+        invalid: Invalid = .fail,
+        numbersLines: Bool = false,
+        skippedLines: Int = 0
     ) {
         self.form = form
         self.type = type
         self.maximumLineSize = maximumLineSize
         self.invalid = invalid
+        self.numbersLines = numbersLines
+        self.skippedLines = skippedLines
     }
 
     /// Adds the event of each line that `bytes` completes.
@@ -147,14 +168,14 @@ package struct EventLines {
     }
 
     private mutating func endLine(_ batch: inout Batch) throws(EventJSONError) {
-        if excess != .skipped { try add(rest, to: &batch) }
+        if excess != .skipped, line > skippedLines { try add(rest, to: &batch) }
         excess = .none
         rest.removeAll(keepingCapacity: rest.capacity <= 1 << 20)
         line += 1
     }
 
     private mutating func keep(_ bytes: ArraySlice<UInt8>, _ batch: inout Batch) throws(EventJSONError) {
-        guard excess == .none else { return }
+        guard excess == .none, line > skippedLines else { return }
         let room = maximumLineSize - rest.count
         guard bytes.count > room else {
             rest.append(contentsOf: bytes)
@@ -203,7 +224,12 @@ package struct EventLines {
         }
         // Strips the CR of a CR LF line ending.
         if text.utf8.last == 0x0D { text.removeLast() }
-        try add(type: type, data: text, retry: nil, to: &batch)
+        var id: String?
+        if numbersLines {
+            id = "\(line)"
+            batch.lastID = id
+        }
+        try add(type: type, data: text, retry: nil, id: id, to: &batch)
     }
 
     private func addJSON(_ bytes: [UInt8], to batch: inout Batch) throws(JSONLine.Failure) {
@@ -217,7 +243,9 @@ package struct EventLines {
         if let id = object.id { batch.lastID = id }
         guard let data = object.data else { return }
         let time = object.retry.map { Duration.milliseconds($0) }
-        try add(type: object.type == "message" ? type : object.type ?? type, data: data, retry: time, to: &batch)
+        let type = object.type == "message" ? type : object.type ?? type
+        // An empty ID resets the last one, and identifies no event.
+        try add(type: type, data: data, retry: time, id: object.id.flatMap { $0.isEmpty ? nil : $0 }, to: &batch)
     }
 
     private func repaired(_ bytes: [UInt8]) -> String? {
@@ -228,11 +256,12 @@ package struct EventLines {
         type: String?,
         data: String,
         retry: Duration?,
+        id: String?,
         to batch: inout Batch
     ) throws(JSONLine.Failure) {
         do throws(ServerSentEventError) {
             // Without an ID, which the hub assigns.
-            batch.append(try ServerSentEvent(type: type, data: data, retry: retry), line: line)
+            batch.append(try ServerSentEvent(type: type, data: data, retry: retry), ownID: id, line: line)
         } catch {
             throw JSONLine.Failure(reason: error.description)
         }

@@ -13,10 +13,14 @@ final class HTTPExchange: Sendable {
     /// A response.
     struct Answer: Sendable {
         let status: HTTPResponseStatus
-        /// The value of the `Location` field.
-        let location: String?
-        /// The first 64 KiB of the body.
+        let headers: HTTPHeaders
+        /// The first bytes of the body, at most as many as the request allowed.
         var body: [UInt8] = []
+        /// Whether the body is longer.
+        var isTruncated = false
+
+        /// The value of the `Location` field.
+        var location: String? { headers.first(name: "Location") }
 
         var isSuccess: Bool { (200..<300).contains(status.code) }
 
@@ -36,11 +40,15 @@ final class HTTPExchange: Sendable {
         var answer: Answer?
     }
 
-    private static let maximumBodySize = 64 * 1024
+    /// The bound on a response's body, unless a request sets another: 64 KiB.
+    static let maximumBodySize = 64 * 1024
 
+    private let maximumBodySize: Int
     private let state = Mutex(State())
 
-    private init() {}
+    private init(maximumBodySize: Int) {
+        self.maximumBodySize = maximumBodySize
+    }
 
     /// Sends a request and waits for the end of the response.
     ///
@@ -49,15 +57,18 @@ final class HTTPExchange: Sendable {
     ///   - body: The body of the request.
     ///   - client: The client.
     ///   - timeout: The maximum time for the whole exchange, including the response's body.
+    ///   - maximumBodySize: The maximum bytes of the response's body; the rest is dropped. An event stream, which may
+    ///     never end, is not read at all.
     /// - Returns: The response.
     /// - Throws: ``Failure`` if there is no complete response. An incomplete one is returned if its status is not 2xx.
     static func perform(
         _ request: HTTPClientRequest,
         body: [UInt8],
         with client: HTTPClient,
-        within timeout: Duration
+        within timeout: Duration,
+        maximumBodySize: Int = maximumBodySize
     ) async throws(Failure) -> Answer {
-        let exchange = HTTPExchange()
+        let exchange = HTTPExchange(maximumBodySize: maximumBodySize)
         var request = request
         if body.isEmpty {
             // Without a body, sending cannot be observed.
@@ -95,13 +106,19 @@ final class HTTPExchange: Sendable {
 
     private func exchange(_ request: HTTPClientRequest, _ client: HTTPClient) async throws -> Answer {
         let response = try await client.execute(request, deadline: .distantFuture)
-        var answer = Answer(status: response.status, location: response.headers.first(name: "Location"))
+        var answer = Answer(status: response.status, headers: response.headers)
         state.withLock { $0.answer = answer }
+        if answer.isSuccess, answer.headers.first(name: "Content-Type")?.hasPrefix("text/event-stream") ?? false {
+            return answer
+        }
         for try await part in response.body {
-            answer.body += part.readableBytesView.prefix(Self.maximumBodySize - answer.body.count)
-            state.withLock { $0.answer = answer }
+            let room = maximumBodySize - answer.body.count
+            answer.body += part.readableBytesView.prefix(room)
+            answer.isTruncated = part.readableBytes > room
+            // Copied only for a failing response, which is of use even if it is incomplete.
+            if !answer.isSuccess { state.withLock { $0.answer = answer } }
             // Ignores the rest of the body.
-            if answer.body.count == Self.maximumBodySize { break }
+            if answer.isTruncated { break }
         }
         // A cancelled body ends as if it were complete.
         try Task.checkCancellation()

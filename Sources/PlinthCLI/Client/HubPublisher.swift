@@ -1,57 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if Command && Client
-import AsyncHTTPClient
-import Foundation
-import HTTPTypes
-import NIOCore
 import NIOHTTP1
 import PlinthClient
 import PlinthStreams
 
 /// Publishes events to a topic of a hub over HTTP.
 final class HubPublisher {
-    /// The JSON body of a hub's response.
-    private struct Report: Decodable {
-        var id: String?
-        var count: Int?
-        var error: String?
-        var code: String?
+    /// A single event, and what the request asks for besides.
+    struct Single {
+        var data: [UInt8]
+        var type: String?
+        /// In milliseconds.
+        var retry: String?
+        /// The idempotency key.
+        var key: String?
+        /// Whether the topic ends after the event; without data it only ends.
+        var ends = false
+    }
+
+    /// The hub's answer to a single event.
+    struct Published {
+        /// The event's ID; empty if the server reports none.
+        var id = ""
+        /// Whether the hub had taken it before.
+        var isRepeated = false
     }
 
     /// Why events were not acknowledged.
     struct Failure: Error {
-        enum Kind {
-            /// Nothing was sent.
-            case unreachable
-            /// The hub may or may not have received the events.
-            case unanswered
-            /// The hub accepted only the events that it reports.
-            case refused
-        }
-
-        let kind: Kind
+        let kind: HubRequests.Failure.Kind
         /// The number of events that the hub accepted nevertheless.
         var accepted = 0
         /// The ID of the last accepted event.
         var lastID: String?
-        /// Whether the event after those has a type that the hub reserves.
-        var isReserved = false
+        /// The `code` beside the hub's error.
+        var code: String?
         let reason: String
+
+        /// Whether the event after the accepted ones has a type that the hub reserves.
+        var isReserved: Bool { code == "type-reserved" }
+        /// Whether the topic takes no more events.
+        var isEnded: Bool { code == "topic-ended" }
+        /// Whether the same request may succeed later; if it was not answered, that may publish its events twice.
+        var isWorthRepeating: Bool { kind != .refused || code == "not-taken" }
+
+        /// The exit status of a run that ends for this reason.
+        var status: Int32 {
+            switch code {
+            case "topic-ended": 6
+            case "producer-fenced": 7
+            default: 1
+            }
+        }
     }
 
-    /// Maximum characters shown of a server's text.
-    static let maximumText = 1000
-    /// The limit of the Fetch standard.
-    private static let maximumRedirects = 20
-
     private let url: String
-    private let options: RequestOptions
-    private let timeout: Duration
-    private let clients = HubClients()
-    /// Receives messages for the user, one for each redirect target.
+    private let requests: HubRequests
+    /// Receives messages for the user.
     private let note: (String) -> Void
-    private var noted: Set<String> = []
 
     /// - Parameters:
     ///   - url: The URL of the topic, optionally with a user name and a password.
@@ -60,8 +67,7 @@ final class HubPublisher {
     ///   - note: Receives messages for the user.
     init(url: String, options: RequestOptions, timeout: Duration, note: @escaping (String) -> Void) {
         self.url = url
-        self.options = options
-        self.timeout = timeout
+        requests = HubRequests(options: options, timeout: timeout, note: note)
         self.note = note
     }
 
@@ -69,17 +75,19 @@ final class HubPublisher {
     ///
     /// - Parameters:
     ///   - time: How long to repeat it; zero for once.
-    ///   - publish: Publishes and returns the last ID.
+    ///   - publish: Publishes.
     /// - Returns: What `publish` returns.
-    /// - Throws: Its last ``Failure``.
-    func retrying(for time: Duration, _ publish: () async throws -> String) async throws -> String {
+    /// - Throws: Its last ``Failure``; at once, if it accepted some of the events.
+    func retrying<Result>(for time: Duration, _ publish: () async throws -> Result) async throws -> Result {
         let deadline = ContinuousClock.now + time
         var wait = Duration.milliseconds(100)
         while true {
             do {
                 return try await publish()
             } catch let failure as Failure {
-                guard failure.kind != .refused, ContinuousClock.now + wait < deadline else { throw failure }
+                guard failure.isWorthRepeating, failure.accepted == 0, ContinuousClock.now + wait < deadline else {
+                    throw failure
+                }
                 note("\(failure.reason); retrying in \(wait.wholeMilliseconds) ms")
                 // Backs off while the server restarts.
                 try await Task.sleep(for: wait)
@@ -89,144 +97,143 @@ final class HubPublisher {
     }
 
     /// Closes the connections.
-    func close() async { await clients.shutdown() }
+    func close() async { await requests.close() }
 
-    /// Publishes one event with `data` as its data.
+    /// Publishes one event.
     ///
-    /// - Returns: The event's ID; empty if the server reports none.
-    func publish(data: [UInt8], type: String?, retry: String?) async throws -> String {
-        let query = [("type", type), ("retry", retry)].compactMap { name, value in
+    /// - Parameter event: The event.
+    /// - Returns: Its ID, or that of the topic's end.
+    /// - Throws: ``Failure``; `ValidationError` for invalid options.
+    func publish(_ event: Single) async throws -> Published {
+        var query = [("type", event.type), ("retry", event.retry)].compactMap { name, value in
             value.map { "\(name)=\(PercentEncoding.encode($0))" }
         }
-        return try await send(query.joined(separator: "&"), data, contentType: "text/plain; charset=utf-8").id ?? ""
+        if event.ends { query.append("end") }
+        let (answer, report) = try await send(
+            query.joined(separator: "&"),
+            event.data,
+            contentType: "text/plain; charset=utf-8",
+            fields: event.key.map { [("Idempotency-Key", $0)] } ?? []
+        )
+        return Published(
+            id: report.id ?? "",
+            isRepeated: answer.headers.first(name: "Idempotent-Replayed") == "true"
+                || report.count == 0 && report.repeated ?? 0 > 0
+        )
     }
 
     /// Publishes a batch as an event stream.
     ///
+    /// - Parameters:
+    ///   - batch: The events.
+    ///   - stamp: The producer's number of the first event; nil if the events have none.
     /// - Returns: The ID of the last event; empty if the server reports none.
-    func publish(_ batch: EventLines.Batch) async throws -> String {
-        let report = try await send("", batch.bytes, contentType: "text/event-stream")
-        guard report.count ?? batch.count == batch.count else {
+    /// - Throws: ``Failure``; `ValidationError` for invalid options.
+    func publish(_ batch: EventLines.Batch, _ stamp: ProducerStamp? = nil) async throws -> String {
+        let (_, report) = try await send(
+            "",
+            batch.bytes,
+            contentType: "text/event-stream",
+            fields: stamp?.fields ?? [],
+            count: batch.count
+        )
+        // Only a producer's events can be in the hub already.
+        let count = stamp == nil ? report.count : report.accepted(of: batch.count)
+        guard count ?? batch.count == batch.count else {
             throw Failure(
                 kind: .refused,
-                accepted: min(max(report.count ?? 0, 0), batch.count),
+                accepted: min(max(count ?? 0, 0), batch.count),
                 lastID: report.id,
-                reason: "the server acknowledged \(report.count ?? 0) of \(batch.count) events"
+                reason: "the server acknowledged \(count ?? 0) of \(batch.count) events"
             )
         }
         return report.id ?? ""
     }
 
-    private func send(_ query: String, _ body: [UInt8], contentType: String) async throws -> Report {
-        // The URL's credentials become a field that only the same origin receives.
-        let authorization = try options.route(to: url).fields[.authorization]
-        var address = try HTTPAddress(url)
-        if !query.isEmpty {
-            address = try HTTPAddress(address.string + (address.string.contains("?") ? "&" : "?") + query)
-        }
-        var isSameOrigin = true
-        for _ in 0...Self.maximumRedirects {
-            let route = try options.route(to: address.string)
-            var fields = route.fields
-            fields[.authorization] = isSameOrigin ? authorization : nil
-            if !isSameOrigin { fields[.cookie] = nil }
-            var request = HTTPClientRequest(url: route.url)
-            request.method = .POST
-            for field in fields { request.headers.add(name: field.name.rawName, value: field.value) }
-            if fields[.contentType] == nil { request.headers.add(name: "Content-Type", value: contentType) }
-            let answer: HTTPExchange.Answer
-            do {
-                answer = try await HTTPExchange.perform(
-                    request,
-                    body: body,
-                    with: clients.client(for: route),
-                    within: timeout
-                )
-            } catch {
-                throw Failure(
-                    kind: error.isSent ? .unanswered : .unreachable,
-                    reason: (error.isSent ? "no response: " : "cannot reach the server: ") + error.reason
-                )
-            }
-            guard [307, 308].contains(answer.status.code) else { return try Self.report(answer) }
-            let target = try Self.target(of: answer, from: address)
-            if address.scheme == "https", target.scheme == "http",
-                fields[.authorization] != nil || fields[.cookie] != nil
-            {
-                throw Failure(
-                    kind: .refused,
-                    reason: "the server answered \(answer.title), redirecting from https to http, "
-                        + "which is not followed with credentials: \(Self.shown(target))"
-                )
-            }
-            let place = Self.shown(target)
-            if noted.insert(place).inserted { note("the server answered \(answer.title), redirecting to \(place)") }
-            // Holds for the rest of the chain, as the other origin chose any redirect back.
-            isSameOrigin = isSameOrigin && target.hasSameOrigin(as: address)
-            address = target
-        }
-        throw Failure(
-            kind: .refused,
-            reason: "the server redirected more than \(Self.maximumRedirects) times, last to \(Self.shown(address))"
-        )
+    /// Ends the topic.
+    ///
+    /// - Parameter stamp: The producer's number of the end; nil if it has none.
+    /// - Returns: The ID of the end, and whether the topic had ended before.
+    /// - Throws: ``Failure``; `ValidationError` for invalid options.
+    func end(_ stamp: ProducerStamp? = nil) async throws -> Published {
+        let (_, report) = try await send("end", [], contentType: "text/plain", fields: stamp?.fields ?? [])
+        return Published(id: report.id ?? "", isRepeated: report.count == 0)
     }
 
-    /// The target of a redirect.
-    private static func target(of answer: HTTPExchange.Answer, from address: HTTPAddress) throws(Failure) -> HTTPAddress
-    {
-        guard let location = answer.location else {
-            throw Failure(kind: .refused, reason: "the server answered \(answer.title) without a Location")
-        }
-        do {
-            return try address.resolve(location)
-        } catch {
-            let place = TerminalText.visible(HTTPAddress.redacted(location), upTo: maximumText)
+    /// What the hub knows of a producer in the topic.
+    ///
+    /// - Parameter producer: The producer's ID.
+    /// - Returns: Its state; nil if the hub knows nothing of it.
+    /// - Throws: ``Failure``, also if the server is no hub that knows producers.
+    func state(of producer: String) async throws -> ProducerState? {
+        let answer = try await perform(
+            HubRequests.Request(method: .HEAD, url: url, fields: [("Producer-ID", producer)])
+        )
+        guard answer.isSuccess else {
             throw Failure(
                 kind: .refused,
-                reason: "the server answered \(answer.title), redirecting to an invalid HTTP URL: \(place)"
+                reason: "the server answered \(answer.title) to a HEAD for the producer's state"
             )
         }
+        guard answer.headers.contains(name: "Last-Event-ID") else {
+            throw Failure(
+                kind: .refused,
+                reason:
+                    "the server answered a HEAD without a Last-Event-ID: it is no hub that numbers producers' events"
+            )
+        }
+        let texts = ["Producer-Epoch", "Producer-Sequence"].map { answer.headers.first(name: $0) }
+        if texts == [nil, nil] { return nil }
+        guard let epoch = texts[0].flatMap(ProducerStamp.number), let last = texts[1].flatMap(ProducerStamp.number)
+        else {
+            throw Failure(kind: .refused, reason: "the server answered a HEAD with an invalid producer's state")
+        }
+        return ProducerState(epoch: epoch, last: last)
     }
 
-    private static func shown(_ address: HTTPAddress) -> String {
-        TerminalText.visible(address.string, upTo: maximumText)
-    }
+    // MARK: - Requests
 
-    private static func report(_ answer: HTTPExchange.Answer) throws(Failure) -> Report {
-        let report = (try? JSONDecoder().decode(Report.self, from: Data(answer.body))) ?? Report()
-        guard !answer.isSuccess else { return report }
-        let text = report.error ?? String(decoding: answer.body, as: UTF8.self)
-        let reason = TerminalText.visible(text.trimmingCharacters(in: .whitespacesAndNewlines), upTo: maximumText)
-        let place = answer.location.map { TerminalText.visible(HTTPAddress.redacted($0), upTo: maximumText) }
-        throw Failure(
-            kind: .refused,
-            accepted: max(report.count ?? 0, 0),
-            lastID: report.id,
-            isReserved: report.code == "type-reserved",
-            reason: "the server answered \(answer.title)" + (reason.isEmpty ? "" : ": \(reason)")
-                + (place.map { "; redirect to \($0)" } ?? "")
+    private func send(
+        _ query: String,
+        _ body: [UInt8],
+        contentType: String,
+        fields: [(String, String)],
+        count: Int = 1
+    ) async throws -> (HTTPExchange.Answer, HubReport) {
+        let answer = try await perform(
+            HubRequests.Request(
+                method: .POST,
+                url: url,
+                query: query,
+                fields: [("Content-Type", contentType)] + fields,
+                body: body
+            )
         )
+        let report = HubReport(answer)
+        guard !answer.isSuccess else { return (answer, report) }
+        throw Failure(
+            // The hub could not find out, either.
+            kind: report.code == "outcome-unknown" ? .unanswered : .refused,
+            accepted: report.accepted(of: count),
+            // Of a topic that has ended, it is the ID of the end.
+            lastID: report.accepted(of: count) > 0 ? report.id : nil,
+            code: report.code,
+            reason: answer.refusal(report)
+        )
+    }
+
+    private func perform(_ request: HubRequests.Request) async throws -> HTTPExchange.Answer {
+        do {
+            return try await requests.perform(request)
+        } catch let failure as HubRequests.Failure {
+            throw Failure(kind: failure.kind, reason: failure.reason)
+        }
     }
 }
 
-/// The HTTP clients of a publisher: one per route key, at most four.
-private final class HubClients {
-    private var clients: [RequestRoute.Key: HTTPClient] = [:]
-
-    func client(for route: RequestRoute) -> HTTPClient {
-        if let client = clients[route.key] { return client }
-        var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
-        configuration.connectionPool.retryConnectionEstablishment = false
-        route.configure(&configuration)
-        let client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        clients[route.key] = client
-        return client
-    }
-
-    func shutdown() async {
-        // All requests have completed, so a failed shutdown loses nothing.
-        for client in clients.values { try? await client.shutdown() }
-        clients = [:]
+extension ProducerStamp {
+    fileprivate var fields: [(String, String)] {
+        [("Producer-ID", producer), ("Producer-Epoch", "\(epoch)"), ("Producer-Sequence", "\(sequence)")]
     }
 }
 #endif

@@ -39,11 +39,17 @@ struct Listen: AsyncParsableCommand {
 
             Each connection sends the data again.
 
+            --hub listens to a Plinth hub: it ends when all topics of the stream have ended. --state URL first gets an \
+            application's state, prints it as an event of type state, and listens from the hub's mark in the \
+            response's Last-Event-ID, so that no event is missed between the two. After a gap it gets the state again.
+
+              plinth listen --json --state http://localhost:3000/cart http://localhost:8080/topics/cart
+
             Exit status: 0 after --count events, after an --until event, after the --for time, or if the reader of the \
             output has closed it; 2 if the time ran out before that count or event; 3 if the server ended the stream \
-            for good (204); 4 on a permanent failure: another status, or a response that is not an event stream; 5 \
-            with --once, if the stream ended or could not be reached; 64 for a usage error; 74 if the resume file \
-            cannot be used.
+            for good (204); 4 on a permanent failure: another status, a response that is not an event stream, or a \
+            state without a mark; 5 with --once, if the stream ended or could not be reached; 6 with --hub or --state, \
+            if all topics have ended; 64 for a usage error; 74 if the resume file cannot be used.
             """
     )
 
@@ -66,11 +72,25 @@ struct Listen: AsyncParsableCommand {
     )
     var data: String?
 
-    @Flag(help: "Print each event as a JSON line.")
-    var json = false
+    @OptionGroup var format: EventFormat
 
-    @Flag(help: "Print an event stream.")
-    var raw = false
+    @Flag(
+        help: """
+            The server is a Plinth hub: exit with status 6 once all topics of the stream have ended, and explain gaps.
+            """
+    )
+    var hub = false
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Get the state from this URL first, print it as an event of type state, and start after the \
+            Last-Event-ID of its response; again after each gap. Implies --hub.
+            """,
+            valueName: "url"
+        )
+    )
+    var state: String?
 
     @Flag(help: "Also print comments.")
     var comments = false
@@ -158,7 +178,15 @@ struct Listen: AsyncParsableCommand {
         try RequestOptions.check(url)
         // An invalid proxy in the environment is a usage error, too.
         _ = try request.route(to: url)
-        if json, raw { throw ValidationError("--json and --raw are mutually exclusive.") }
+        if let state {
+            try RequestOptions.check(state)
+            _ = try request.route(to: state)
+            if resumeFile != nil || resumeFrom != nil || lastEventID != nil {
+                throw ValidationError(
+                    "--state determines where to start; it excludes --resume-file, --resume-from and --last-event-id."
+                )
+            }
+        }
         if resumeFile != nil, resumeFrom != nil {
             throw ValidationError("--resume-file and --resume-from are mutually exclusive.")
         }
@@ -197,23 +225,26 @@ struct Listen: AsyncParsableCommand {
         if let count = file?.id.utf8.count, count > EventSourceConfiguration().maximumLastEventIDSize {
             throw leave(74, "the resume file holds an event ID of \(count) bytes, too long to send")
         }
-        let source = EventSource(url, configuration: try configuration(file), transport: try request.transport())
-        let timer = time.flatMap(TimeText.duration).map { time in
-            Task {
-                // Implements --for: closing the source ends the loop in `print`.
-                try await Task.sleep(for: time)
-                source.close()
-            }
-        }
+        let configuration = try configuration(file)
+        let clock = ListenClock(time.flatMap(TimeText.duration))
+        let timer = clock.start()
         defer { timer?.cancel() }
-        try await print(source, file)
-        if case .closed(.noContent) = source.readyState {
-            throw leave(3, "the server ended the stream for good (204)")
+        var output = try output(configuration, file)
+        let end =
+            state == nil
+            ? try await listen(configuration, clock, &output) : try await follow(configuration, clock, &output)
+        switch end {
+        case .noContent where isHub: throw leave(6, "all topics have ended (204)")
+        case .noContent: throw leave(3, "the server ended the stream for good (204)")
+        case .topicsEnded: throw leave(6, "all topics have ended")
+        case .closed, .gap: break
         }
         // The timer closed the source.
         if let count { throw leave(2, "the time ran out before \(count) events arrived") }
         if !until.isEmpty { throw leave(2, "the time ran out before an event of --until arrived") }
     }
+
+    var isHub: Bool { hub || state != nil }
 
     // MARK: - Parts
 
@@ -240,79 +271,52 @@ struct Listen: AsyncParsableCommand {
         return configuration
     }
 
-    /// Parses `404` or `400-499`.
-    private static func statuses(_ text: String) throws -> ClosedRange<Int> {
-        let bounds = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false).map { Int($0) }
-        guard let first = bounds.first ?? nil, let last = bounds.last ?? nil, 400 <= first, first <= last, last <= 599
-        else { throw ValidationError("--retry-status must be a status from 400 to 599 or a range: \(text)") }
-        return first...last
+    private func output(_ configuration: EventSourceConfiguration, _ file: ResumeFile?) throws -> ListenOutput {
+        ListenOutput(
+            text: format.text,
+            types: Set(types),
+            ends: try until.map { try Self.terminator($0) },
+            count: count,
+            file: resumeFile == nil ? nil : file,
+            topics: isHub ? HubTopics(url, form: configuration.body) : nil
+        )
     }
 
-    /// Parses `TYPE`, `type=TYPE` or `data=TEXT`.
-    private static func terminator(_ text: String) throws -> EventTerminator {
-        if text.hasPrefix("data=") { return .data(String(text.dropFirst("data=".count))) }
-        let type = text.hasPrefix("type=") ? String(text.dropFirst("type=".count)) : text
-        guard !type.isEmpty else { throw ValidationError("--until must be an event type or data=TEXT.") }
-        return .type(type)
-    }
-
-    /// Maximum bytes of a request body.
-    private static let maximumBodySize = 16 << 20
-
-    /// Reads the body that `TEXT`, `@FILE` or `-` selects.
-    private static func body(_ text: String) throws -> [UInt8] {
-        var bytes: [UInt8] = []
-        if text == "-" || text == "@-" {
-            while case let more = try StandardStreams.read(64 * 1024), !more.isEmpty, bytes.count <= maximumBodySize {
-                bytes += more
-            }
-        } else if text.hasPrefix("@") {
-            let path = String(text.dropFirst())
-            do {
-                let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-                defer { try? file.close() }
-                // Bounded, as the path may name an endless device.
-                bytes = Array(try file.read(upToCount: maximumBodySize + 1) ?? Data())
-            } catch {
-                throw ValidationError("--data: cannot read the file \(path): \(error.localizedDescription)")
-            }
-        } else {
-            bytes = Array(text.utf8)
-        }
-        guard bytes.count <= maximumBodySize else {
-            throw ValidationError("--data is larger than \(maximumBodySize) bytes.")
-        }
-        return bytes
+    /// Why a source ended.
+    enum End {
+        /// The time ran out.
+        case closed
+        /// The server answered 204.
+        case noContent
+        /// All topics have ended.
+        case topicsEnded
+        /// The hub no longer holds some events, and the state is to be fetched again.
+        case gap
     }
 
     /// Prints messages until the source is closed or an end condition is met.
-    private func print(_ source: EventSource, _ file: ResumeFile?) async throws {
-        let text = EventText(form: json ? .json : raw ? .raw : .readable(colours: StandardStreams.isOutputTerminal))
-        let types = Set(self.types)
-        let ends = try until.map { try Self.terminator($0) }
-        var printed = 0
+    func listen(
+        _ configuration: EventSourceConfiguration,
+        _ clock: ListenClock,
+        _ output: inout ListenOutput
+    ) async throws -> End {
+        let source = EventSource(url, configuration: configuration, transport: try request.transport())
+        clock.watch(source)
         var wasDisconnected = false
-        var output: [UInt8] = []
         do {
             for try await message in source.messages {
-                output.removeAll(keepingCapacity: output.capacity <= 1 << 20)
                 switch message {
                 case .opened:
                     if wasDisconnected { complain("reconnected\(place(source))") }
                 case .event(let event):
-                    let isPrinted = types.isEmpty || types.contains(event.type)
-                    if isPrinted {
-                        text.append(event, to: &output)
-                        StandardStreams.put(&output)
-                        printed += 1
+                    if try output.put(event) { throw ExitCode(0) }
+                    if isHub, let gap = HubGapText(event) {
+                        complain(gap.message)
+                        if state != nil { return .gap }
                     }
-                    if resumeFile != nil { try file?.write(event.lastEventID) }
-                    if isPrinted && printed == count || ends.contains(where: { $0.matches(event) }) {
-                        throw ExitCode(0)
-                    }
+                    if isHub, output.hasEnded(with: event) { return .topicsEnded }
                 case .comment(let comment):
-                    text.append(comment: comment, to: &output)
-                    StandardStreams.put(&output)
+                    output.put(comment: comment)
                 case .disconnected(let error, let wait):
                     wasDisconnected = true
                     if once { throw leave(5, Self.text(error)) }
@@ -324,6 +328,8 @@ struct Listen: AsyncParsableCommand {
         } catch let error as EventSourceError {
             throw leave(4, Self.text(error))
         }
+        if case .closed(.noContent) = source.readyState { return .noContent }
+        return .closed
     }
 
     /// An error's text, with advice in terms of this command's options.
@@ -349,17 +355,17 @@ struct Listen: AsyncParsableCommand {
         return id.isEmpty ? "" : ", after the event \(id)"
     }
 
-    private static func seconds(_ time: Duration) -> String {
+    static func seconds(_ time: Duration) -> String {
         let tenths = time.wholeMilliseconds / 100
         return "\(tenths / 10).\(tenths % 10) s"
     }
 
-    private func complain(_ text: String) {
+    func complain(_ text: String) {
         // The text may quote the server.
         StandardStreams.complain("plinth listen: \(EventText.visible(text[...]))")
     }
 
-    private func leave(_ status: Int32, _ text: String) -> ExitCode {
+    func leave(_ status: Int32, _ text: String) -> ExitCode {
         complain(text)
         return ExitCode(status)
     }

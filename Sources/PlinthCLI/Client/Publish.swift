@@ -45,13 +45,29 @@ struct Publish: AsyncParsableCommand {
               plinth listen --json --resume-from f URL | plinth publish --json --resume-file f URL
 
             An event is published twice if the process ends after the response but before the file is written. \
-            --retry-for can also duplicate events, as it repeats unanswered requests.
+            --retry-for can also duplicate events, as it repeats unanswered requests. With --producer neither happens: \
+            events are numbered, and the hub takes each number once. The file then also holds the numbers and IDs of \
+            the events under way; after a restart, the hub is asked which of them it has taken, and those are left out:
+
+              plinth listen --json --resume-from f URL | plinth publish --json --producer p --resume-file f URL
+
+            Each bridge needs a producer ID and a file of its own. Lines without an ID are numbered, too, so that \
+            --retry-for publishes none twice; but a later run cannot recognize them, unless --lines reads a file: it \
+            continues after the last line published.
+
+            --end ends the topic after the last event: its streams end for good, and the hub takes no more events for \
+            it. --key publishes a single event at most once, however often the command is run within 10 minutes. \
+            --also publishes it to further topics of the hub, as one event:
+
+              plinth publish --end http://localhost:8080/topics/job-7 done
+              plinth publish --key order-7 --also orders http://localhost:8080/topics/customer-3 shipped
 
             Follows 307 and 308 redirects, at most 20 in a row, and reports each target. Sends Authorization and \
             Cookie to the URL's own origin only.
 
             Exit status: 0 if every event was acknowledged or skipped; 1 if not, with the affected lines on standard \
-            error; 64 for a usage error; 74 if the resume file cannot be used.
+            error; 6 if the topic has ended; 7 if another process has taken over as the producer; 64 for a usage \
+            error; 74 if the resume file cannot be used.
             """
     )
 
@@ -76,13 +92,44 @@ struct Publish: AsyncParsableCommand {
     var retry: String?
 
     @Option(
-        help: ArgumentHelp("Keep the ID of the last acknowledged event; requires --json.", valueName: "file")
+        help: ArgumentHelp(
+            "Keep the ID of the last acknowledged event; requires --json, or --producer.",
+            valueName: "file"
+        )
     )
     var resumeFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Retry unanswered requests for this long; may publish events twice (default: no retries).",
+            "Number the events as this producer, so that none is published twice; requires --resume-file.",
+            valueName: "id"
+        )
+    )
+    var producer: String?
+
+    @Flag(help: "End the topic after the last event; with empty data, only end it.")
+    var end = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Publish a single event once only: the hub repeats its answer if it knows this key.",
+            valueName: "key"
+        )
+    )
+    var key: String?
+
+    @Option(
+        name: .customLong("also"),
+        help: ArgumentHelp("Publish a single event to this topic, too. Repeatable.", valueName: "topic")
+    )
+    var others: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Retry for this long if there is no response, or the hub cannot take events now; may publish events twice \
+            without --producer or --key (default: no retries).
+            """,
             valueName: "time"
         )
     )
@@ -118,7 +165,10 @@ struct Publish: AsyncParsableCommand {
         if invalid != nil || reserved != nil, !lines, !json {
             throw ValidationError("--invalid and --reserved require --lines or --json.")
         }
-        if resumeFile != nil, !json { throw ValidationError("--resume-file requires --json: other lines have no ID.") }
+        if resumeFile != nil, !json, producer == nil || !lines {
+            throw ValidationError("--resume-file requires --json: other lines have no ID.")
+        }
+        try checkHubOptions()
         if maximumSize < 1 { throw ValidationError("--maximum-size must be at least 1 byte.") }
         for (name, text) in [("--retry", retry), ("--retry-for", retryFor), ("--timeout", timeout)] {
             if let text, TimeText.duration(text) == nil {
@@ -134,11 +184,42 @@ struct Publish: AsyncParsableCommand {
         }
     }
 
+    private func checkHubOptions() throws {
+        if let producer {
+            if !lines, !json {
+                throw ValidationError("--producer requires --lines or --json; use --key for one event.")
+            }
+            if resumeFile == nil {
+                throw ValidationError("--producer requires --resume-file, which holds its numbers.")
+            }
+            try Self.checkField("--producer", producer)
+        }
+        if let key {
+            if lines || json { throw ValidationError("--key stands for a single event; use --producer.") }
+            try Self.checkField("--key", key)
+        }
+        guard !others.isEmpty else { return }
+        if lines || json { throw ValidationError("--also is for a single event, not for --lines or --json.") }
+        if end { throw ValidationError("--end ends one topic; it cannot be used with --also.") }
+        if others.contains("") { throw ValidationError("--also must be the name of a topic.") }
+        guard HubTopics(url) != nil else {
+            throw ValidationError("--also requires the URL of a hub's topic, which ends in topics/NAME.")
+        }
+    }
+
+    /// Checks a value that is sent as a header field.
+    private static func checkField(_ name: String, _ value: String) throws {
+        guard (1...255).contains(value.utf8.count) else { throw ValidationError("\(name) must have 1 to 255 bytes.") }
+        guard HTTPFieldText.isValid(value) else {
+            throw ValidationError("\(name) contains control characters, or spaces at an end: \(value.debugDescription)")
+        }
+    }
+
     func run() async throws {
         // Reports invalid options as usage errors before reading any input.
         _ = try request.route(to: url)
         let publisher = HubPublisher(
-            url: url,
+            url: others.isEmpty ? url : HubTopics(url)?.url(adding: others) ?? url,
             options: request,
             timeout: timeout.flatMap(TimeText.duration) ?? .seconds(30),
             note: complain
@@ -152,25 +233,68 @@ struct Publish: AsyncParsableCommand {
 
     private func publishLines(_ publisher: HubPublisher) async -> Int32 {
         var file: ResumeFile?
-        do {
-            file = try resumeFile.map { path throws(ResumeFile.Failure) in try ResumeFile(path) }
+        var numbered: NumberedRun<NumberedTopic>?
+        do throws(ResumeFile.Failure) {
+            if let producer, let resumeFile {
+                numbered = try numberedRun(producer, try ProducerFile(resumeFile), publisher)
+            } else {
+                file = try resumeFile.map { path throws(ResumeFile.Failure) in try ResumeFile(path) }
+            }
         } catch {
             complain("\(error)")
             return 74
+        }
+        // Of a file, each run reads the same lines, so that their numbers identify them.
+        let numbersLines = lines && numbered != nil && StandardStreams.isInputFile
+        var skippedLines = 0
+        if numbersLines, let mark = numbered?.numbers.mark {
+            guard let line = Int(mark) else {
+                complain("the resume file holds an event ID and not the number of a line; use --json, or another file")
+                return 74
+            }
+            skippedLines = line
+            complain("continuing after line \(line)")
         }
         var run = PublishRun(
             publisher: publisher,
             file: file,
             retryTime: retryTime,
-            skipsReserved: reserved != .fail
+            skipsReserved: reserved != .fail,
+            ends: end,
+            numbered: numbered
         )
         let lines = EventLines(
             json ? .json : .text,
             type: type,
             maximumLineSize: maximumSize,
-            invalid: invalid ?? .fail
+            invalid: invalid ?? .fail,
+            numbersLines: numbersLines,
+            skippedLines: skippedLines
         )
         return await run.run(lines)
+    }
+
+    private func numberedRun(
+        _ producer: String,
+        _ file: ProducerFile,
+        _ publisher: HubPublisher
+    ) throws(ResumeFile.Failure) -> NumberedRun<NumberedTopic> {
+        let numbers: ProducerNumbers
+        do throws(ProducerNumbers.FileFailure) {
+            numbers = try ProducerNumbers(file.content, producer: producer)
+        } catch {
+            throw ResumeFile.Failure(
+                description: "the resume file \(file.path), line \(error.line): \(error.reason); "
+                    + "choose another file, or remove it to start over"
+            )
+        }
+        return NumberedRun(
+            numbers,
+            hub: NumberedTopic(publisher: publisher, retryTime: retryTime),
+            skipsReserved: reserved != .fail,
+            store: { try file.write($0.fileContent) },
+            note: complain
+        )
     }
 
     private func publishOne(_ publisher: HubPublisher) async -> Int32 {
@@ -195,15 +319,21 @@ struct Publish: AsyncParsableCommand {
         }
         do {
             let milliseconds = retry.flatMap(TimeText.duration).map { "\($0.wholeMilliseconds)" }
-            let id = try await publisher.retrying(for: retryTime) { [bytes] in
-                try await publisher.publish(data: bytes, type: type, retry: milliseconds)
+            let event = HubPublisher.Single(data: bytes, type: type, retry: milliseconds, key: key, ends: end)
+            let published = try await publisher.retrying(for: retryTime) { try await publisher.publish(event) }
+            if published.isRepeated {
+                complain(key == nil ? "the topic had ended" : "the hub had taken the event with this key before")
             }
-            StandardStreams.say(TerminalText.visible(id, upTo: HubPublisher.maximumText))
+            StandardStreams.say(TerminalText.visible(published.id, upTo: HubRequests.maximumText))
             return 0
         } catch let failure as HubPublisher.Failure {
             let state =
-                failure.kind == .unanswered ? "the event may or may not have been published" : "nothing was published"
+                failure.kind != .unanswered
+                ? "nothing was published"
+                : "the event may or may not have been published"
+                    + (key == nil ? "" : "; run the same command again, which publishes it once")
             complain("\(failure.reason); \(state)")
+            return failure.status
         } catch {
             complain("\(error); nothing was published")
         }

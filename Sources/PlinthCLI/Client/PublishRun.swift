@@ -12,23 +12,37 @@ struct PublishRun {
     let retryTime: Duration
     /// Whether to skip an event of a type that the hub reserves, rather than end the run.
     let skipsReserved: Bool
+    /// Whether the topic ends after the last event.
+    let ends: Bool
+    private var numbered: NumberedRun<NumberedTopic>?
     private var acknowledged = 0
     /// The number of skipped lines: invalid, or of a type that the hub reserves.
     private var skipped = 0
     private var lastID = ""
     private var lastShown = ContinuousClock.now
 
-    init(publisher: HubPublisher, file: ResumeFile?, retryTime: Duration, skipsReserved: Bool) {
+    init(
+        publisher: HubPublisher,
+        file: ResumeFile?,
+        retryTime: Duration,
+        skipsReserved: Bool,
+        ends: Bool,
+        numbered: NumberedRun<NumberedTopic>? = nil
+    ) {
         self.publisher = publisher
         self.file = file
         self.retryTime = retryTime
         self.skipsReserved = skipsReserved
+        self.ends = ends
+        self.numbered = numbered
     }
 
     /// Publishes until standard input ends or a failure occurs.
     ///
     /// - Returns: The exit status.
     mutating func run(_ lines: EventLines) async -> Int32 {
+        let status = await begin()
+        if status != 0 { return status }
         let input = StandardInput(lines)
         while true {
             let next = await input.next()
@@ -41,11 +55,69 @@ struct PublishRun {
                 say(failure)
                 return report(1)
             }
-            if next.isEnd { return report(0) }
+            if next.isEnd {
+                let status = ends ? await end() : 0
+                return report(status)
+            }
+        }
+    }
+
+    /// Asks the hub which events of an earlier run it has.
+    private mutating func begin() async -> Int32 {
+        do {
+            try await numbered?.begin()
+            return 0
+        } catch {
+            return status(of: error)
+        }
+    }
+
+    private mutating func end() async -> Int32 {
+        do {
+            guard numbered != nil else {
+                let published = try await publisher.retrying(for: retryTime) { try await publisher.end() }
+                lastID = published.id
+                if published.isRepeated { say("the topic had ended") }
+                return 0
+            }
+            guard try await numbered?.end() ?? true else {
+                say("the topic is not ended: the input has not repeated the events that were under way")
+                return 1
+            }
+            lastID = numbered?.lastID ?? lastID
+            return 0
+        } catch {
+            let status = status(of: error)
+            say("the topic is not ended")
+            return status
+        }
+    }
+
+    private func status(of error: any Error) -> Int32 {
+        switch error {
+        case let failure as HubPublisher.Failure:
+            say(failure.reason)
+            if failure.code == "sequence-hole" {
+                say(
+                    "another process publishes as this producer, or the hub has lost its last events; "
+                        + "the same command, run again, asks the hub and continues if it can"
+                )
+            }
+            return failure.status
+        case let failure as ProducerNumbers.Failure:
+            say("\(failure)")
+            return failure.isFenced ? 7 : 1
+        case let failure as ResumeFile.Failure:
+            say("\(failure)")
+            return 74
+        default:
+            say("\(error)")
+            return 1
         }
     }
 
     private mutating func publish(_ next: EventLines.Batch) async -> Int32 {
+        if numbered != nil { return await publishNumbered(next) }
         var batch = next
         do {
             while batch.count > 0 {
@@ -72,6 +144,24 @@ struct PublishRun {
         }
     }
 
+    private mutating func publishNumbered(_ next: EventLines.Batch) async -> Int32 {
+        do {
+            try await numbered?.publish(next)
+            showProgress()
+            return 0
+        } catch {
+            let status = status(of: error)
+            if let first = numbered?.rest.lines.first {
+                let isOpen = (error as? HubPublisher.Failure)?.kind == .unanswered
+                say(
+                    "the events from line \(first) on were not published"
+                        + (isOpen ? ", or not all of them: run the same command again, which publishes none twice" : "")
+                )
+            }
+            return report(status)
+        }
+    }
+
     /// Removes the accepted events from the batch, and the next event if it is skipped.
     ///
     /// - Returns: The exit status; 0 to publish the rest.
@@ -89,6 +179,8 @@ struct PublishRun {
             batch.removeFirst(1)
             return 0
         }
+        // Retried for its own time, as these were.
+        if accepted > 0, failure.isWorthRepeating, retryTime > .zero { return 0 }
         say(failure.reason)
         let first = batch.lines.first ?? last
         let which = first == last ? "line \(first)" : "lines \(first) to \(last)"
@@ -97,7 +189,7 @@ struct PublishRun {
                 ? "the events of \(which) may or may not have been published; later lines were not"
                 : "the events from line \(first) on were not published"
         )
-        return report(1)
+        return report(failure.status)
     }
 
     /// Updates the progress line on a terminal, at most every 100 ms.
@@ -105,19 +197,42 @@ struct PublishRun {
         let now = ContinuousClock.now
         guard now - lastShown > .milliseconds(100) else { return }
         lastShown = now
-        StandardStreams.overwrite("\(acknowledged) events acknowledged")
+        StandardStreams.overwrite("\(numbered?.acknowledged ?? acknowledged) events acknowledged")
     }
 
     private func report(_ status: Int32) -> Int32 {
         StandardStreams.overwrite("")
-        let left = skipped == 0 ? "" : ", \(skipped) lines skipped"
-        let last = lastID.isEmpty ? "" : "; the last is \(TerminalText.visible(lastID, upTo: HubPublisher.maximumText))"
+        let acknowledged = numbered?.acknowledged ?? acknowledged
+        let skipped = skipped + (numbered?.skipped ?? 0)
+        var left = skipped == 0 ? "" : ", \(skipped) lines skipped"
+        if let count = numbered?.leftOut, count > 0 { left += ", \(count) left out, which an earlier run published" }
+        let lastID = numbered?.lastID ?? lastID
+        let last = lastID.isEmpty ? "" : "; the last is \(TerminalText.visible(lastID, upTo: HubRequests.maximumText))"
         StandardStreams.complain("\(acknowledged) events acknowledged\(left)\(last)")
         return status
     }
 
     private func say(_ text: String) {
         StandardStreams.complain("plinth publish: \(text)")
+    }
+}
+
+/// A topic of a hub over HTTP, which takes numbered events; repeats requests whose outcome is open.
+struct NumberedTopic: NumberedHub {
+    let publisher: HubPublisher
+    /// How long to repeat a request.
+    let retryTime: Duration
+
+    func state(of producer: String) async throws -> ProducerState? {
+        try await publisher.retrying(for: retryTime) { try await publisher.state(of: producer) }
+    }
+
+    func publish(_ batch: EventLines.Batch, _ stamp: ProducerStamp) async throws -> String {
+        try await publisher.retrying(for: retryTime) { try await publisher.publish(batch, stamp) }
+    }
+
+    func end(_ stamp: ProducerStamp) async throws -> HubPublisher.Published {
+        try await publisher.retrying(for: retryTime) { try await publisher.end(stamp) }
     }
 }
 #endif

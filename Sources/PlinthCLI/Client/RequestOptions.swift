@@ -7,7 +7,7 @@ import HTTPTypes
 import NIOSSL
 import PlinthClient
 
-/// The request options that `listen`, `publish` and `bench` share.
+/// The request options that `listen`, `wait`, `publish` and `bench` share.
 struct RequestOptions: ParsableArguments {
     @Option(
         name: .customLong("header"),

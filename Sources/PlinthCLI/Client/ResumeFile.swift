@@ -19,7 +19,7 @@ final class ResumeFile {
     }
 
     /// Maximum bytes of an ID: 32 KiB.
-    private static let maximumLength = 32 * 1024
+    static let maximumLength = 32 * 1024
 
     let path: String
     private let descriptor: CInt
@@ -62,6 +62,12 @@ final class ResumeFile {
             line.count <= Self.maximumLength
         else {
             throw Failure(description: "the resume file \(path) does not hold an event ID; remove it to start over")
+        }
+        if isWritten, bytes.dropFirst(line.count).contains(where: { $0 != 0x0A }) {
+            throw Failure(
+                description:
+                    "the resume file \(path) holds more than an event ID: it belongs to plinth publish --producer"
+            )
         }
         id = text
     }

@@ -137,4 +137,31 @@ struct EventLinesTests {
             #expect(batch.count == rest.count)
         }
     }
+
+    @Test("An event has an ID of its own besides the last one of the batch, and an empty ID is none")
+    func ownIDs() throws {
+        var lines = EventLines(.json)
+        var batch = EventLines.Batch()
+        let input = #"{"data":"1","id":"a"}"# + "\n" + #"{"data":"2"}"# + "\n" + #"{"data":"3","id":""}"# + "\n"
+        try lines.append(Array(input.utf8), to: &batch)
+        #expect(batch.events.map(\.ownID) == ["a", nil, nil])
+        #expect(batch.events.map(\.id) == ["a", "a", ""])
+        let first = batch.prefix(2)
+        #expect(text(first) == "data: 1\n\ndata: 2\n\n" && first.lines == [1, 2])
+        #expect(text(batch.prefix(9)).isEmpty && batch.prefix(0).count == 0)
+    }
+
+    @Test("Numbered lines have their number as ID, and the first ones can be ignored, split anywhere")
+    func numberedLines() throws {
+        let input = Array("1\n\u{FFFD}long\n3\n4".utf8)
+        for split in 0...input.count {
+            var lines = EventLines(.text, maximumLineSize: 1, numbersLines: true, skippedLines: 2)
+            var batch = EventLines.Batch()
+            try lines.append(Array(input[..<split]), to: &batch)
+            try lines.append(Array(input[split...]), to: &batch)
+            try lines.finish(&batch)
+            #expect(text(batch) == "data: 3\n\ndata: 4\n\n")
+            #expect(batch.events.map(\.ownID) == ["3", "4"] && batch.lastID == "4")
+        }
+    }
 }
