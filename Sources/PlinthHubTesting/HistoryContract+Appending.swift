@@ -58,6 +58,21 @@ extension HistoryContract {
         }
     }
 
+    /// An event has been delivered when appending it returns, so that a mark taken later lies at or after it.
+    ///
+    /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
+    public func isDeliveredWhenAppendReturns() async throws {
+        let subject = try await open()
+        for number in 0..<50 {
+            let ids = try await append([event("\(number)", "a")], to: subject)
+            let delivered = subject.delivered.entries.last?.id
+            try expect(
+                delivered == ids.last,
+                "append returned \(ids), but \(delivered.map(\.description) ?? "nothing") was delivered last"
+            )
+        }
+    }
+
     /// An event can be read as soon as it has been delivered.
     ///
     /// - Throws: A ``HistoryContractViolation`` if the rule is broken.

@@ -82,6 +82,7 @@ public struct HistoryContract: Sendable {
     public static let all: [Rule] = [
         Rule("appendReturnsIDsInOrder") { try await $0.appendReturnsIDsInOrder() },
         Rule("isInHistoryWhenAppendReturns") { try await $0.isInHistoryWhenAppendReturns() },
+        Rule("isDeliveredWhenAppendReturns") { try await $0.isDeliveredWhenAppendReturns() },
         Rule("isInHistoryWhenDelivered") { try await $0.isInHistoryWhenDelivered() },
         Rule("deliversOnceInOrder") { try await $0.deliversOnceInOrder() },
         Rule("deliversOnceInOrderWhenAppendsAreConcurrent") {

@@ -230,6 +230,7 @@ public final class Connector: Service {
     /// Waits for a shutdown, drains all event loops, and closes what is left after the timeout.
     private func superviseShutdown() async {
         let isGraceful = (try? await gracefulShutdown()) != nil
+        server.drain.begin()
         for loop in server.allLoops { loop.eventLoop.execute { loop.drain() } }
         // Cancelled as soon as no activity is left.
         if isGraceful { try? await Task.sleep(for: configuration.shutdownTimeout) }

@@ -14,6 +14,8 @@ final class JournalHistory: History {
         /// One append: it is written whole or not at all.
         case append(Append)
         case purge(topic: String)
+        /// The end of a topic was dropped.
+        case open(topic: String)
         case limits(topic: String, events: Int?, bytes: Int?, milliseconds: Int64?)
     }
 
@@ -84,11 +86,13 @@ final class JournalHistory: History {
             switch try state.ledger.check(request, id: id(at:)) {
             case .answer(let result): return result
             case .append(let repeated, let dropping):
-                if let dropping { try write(.purge(topic: dropping.name)) }
+                if let dropping {
+                    try write(.open(topic: dropping.name))
+                    open(dropping, &state)
+                }
                 try write(.append(Append(request, repeated: repeated)))
-                if let dropping { purge(dropping, &state) }
                 let entries = add(Array(request.events[repeated...]), published: .now, to: &state)
-                let result = state.ledger.record(entries, of: request, repeated: repeated)
+                let result = record(entries, of: request, repeated, .now, in: &state)
                 // Under the lock, so that deliveries keep the order of positions.
                 state.deliver?(entries)
                 return result
@@ -109,6 +113,19 @@ final class JournalHistory: History {
         state.entries += entries
         for topic in state.limits.keys { trim(topic, &state) }
         return entries
+    }
+
+    /// Records what was appended, for repetitions.
+    private func record(
+        _ entries: [HistoryEntry],
+        of request: AppendRequest,
+        _ repeated: Int,
+        _ now: ContinuousClock.Instant,
+        in state: inout State
+    ) -> AppendResult {
+        let result = state.ledger.record(entries, of: request, repeated: repeated, now: now)
+        if let topic = request.endedTopic { noticeEmpty(topic, &state) }
+        return result
     }
 
     // MARK: - Reading
@@ -237,10 +254,20 @@ final class JournalHistory: History {
             return entry.removing(topic)
         }
         state.removed = max(state.removed, last)
-        if !state.entries.contains(where: { $0.topics.contains(topic) && !$0.isEnd }) {
-            state.ledger.isWithoutEvents(topic)
-        }
+        noticeEmpty(topic, &state)
         return count
+    }
+
+    /// Removes a topic's end alone.
+    private func open(_ topic: Topic, _ state: inout State) {
+        state.ledger.open(topic)
+        remove(from: topic, &state) { $0.isEnd }
+    }
+
+    /// Tells the ledger if a topic holds no events.
+    private func noticeEmpty(_ topic: Topic, _ state: inout State) {
+        let isEmpty = !state.entries.contains { $0.topics.contains(topic) && !$0.isEnd }
+        if isEmpty { state.ledger.isWithoutEvents(topic) }
     }
 
     // MARK: - The file
@@ -264,7 +291,8 @@ final class JournalHistory: History {
             let published = ContinuousClock.now.advanced(by: .zero - age)
             let request = try append.request()
             let entries = add(Array(request.events[append.repeated...]), published: published, to: &state)
-            state.ledger.record(entries, of: request, repeated: append.repeated, now: published)
+            _ = record(entries, of: request, append.repeated, published, in: &state)
+        case .open(let name): open(try Topic(name), &state)
         case .purge(let name): purge(try Topic(name), &state)
         case .limits(let name, let events, let bytes, let milliseconds):
             let age = milliseconds.map { Duration.milliseconds($0) }

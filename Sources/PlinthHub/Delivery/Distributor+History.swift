@@ -65,6 +65,8 @@ extension Distributor {
         var wait = waits[slot] ?? Wait()
         wait.since = wait.since ?? now
         wait.askAgain = .distantFuture
+        lastQuestion += 1
+        wait.question = lastQuestion
         waits[slot] = wait
         let deadline = answerDeadline(slot)
         if deadline < details[slot].due { schedule(slot, at: deadline, now) }
@@ -72,6 +74,7 @@ extension Distributor {
             ReadRequest(
                 slot: slot,
                 generation: states[slot].generation,
+                number: lastQuestion,
                 position: position,
                 start: start,
                 selection: selection
@@ -88,6 +91,7 @@ extension Distributor {
     package func isAwaited(_ request: ReadRequest) -> Bool {
         states.indices.contains(request.slot) && states[request.slot].phase == .reading
             && states[request.slot].generation == request.generation
+            && waits[request.slot]?.question == request.number
     }
 
     /// Takes history's answer.
@@ -110,6 +114,7 @@ extension Distributor {
             states[slot].phase = .pausing
             let askAgain = now.advanced(by: Self.pause)
             waits[slot]?.askAgain = askAgain
+            waits[slot]?.question = 0
             return schedule(slot, at: min(askAgain, details[slot].due), now)
         }
         states[slot].phase = .behind
@@ -131,19 +136,22 @@ extension Distributor {
         let id = history.id(at: Position(states[slot].position))
         run.begin(states[slot].form)
         for end in ends {
+            guard run.count < ReadLimit().bytes else { break }
             let entry = HistoryEntry(.end(of: end.topic), position: end.position, id: id, time: now)
             run.append(entry, for: details[slot].selection)
         }
         run.forget()
-        let bytes = run.withBytes { Array($0) }
-        switch bytes.withUnsafeBytes({ sink.write($0, to: slot) }) {
+        switch run.withBytes({ sink.write($0, to: slot) }) {
         case .took(let taken):
+            // What was not begun is told later: it costs a list of ends, and no bytes.
+            let cut = run.cut(taken)
+            if cut.frames < ends.count { untold[slot] = Array(ends[cut.frames...]) }
             tally.bytes += taken
-            tally.delivered += ends.count
+            tally.delivered += cut.frames
             if taken > 0 { states[slot].lastWrite = now }
-            guard taken < bytes.count else { return }
+            guard taken < run.count else { return }
             states[slot].phase = .blocked
-            keep(slot, bytes, taken..<bytes.count)
+            keep(slot, cut.bytes, cut.rest)
             stalls(slot, now)
         case .failed(let reason): remove(slot, reason)
         }
@@ -151,6 +159,7 @@ extension Distributor {
 
     /// Records the ends among events that a subscriber has received, and the topics that were opened again.
     mutating func pass(_ slot: Int, _ entries: some Sequence<HistoryEntry>) {
+        guard details[slot].selection?.isExact ?? false else { return }
         for entry in entries where entry.position.number <= states[slot].position {
             if entry.isEnd {
                 endedTopics[slot, default: []].formUnion(entry.topics)
@@ -161,11 +170,17 @@ extension Distributor {
     }
 
     /// Whether all that a subscriber receives has ended.
-    func hasEnded(_ slot: Int) -> Bool {
+    ///
+    /// A topic of which it was told may have been opened again since; a history that has to wait is not asked.
+    mutating func hasEnded(_ slot: Int) -> Bool {
         guard !endedTopics.isEmpty, let ended = endedTopics[slot], let selection = details[slot].selection,
-            selection.isExact
+            selection.isExact, ended.count >= selection.names
         else { return false }
-        return ended.count >= selection.names
+        guard selection.names > 1, let ends = history.endsNow(of: selection), ends.count < ended.count else {
+            return true
+        }
+        endedTopics[slot] = Set(ends.map(\.topic)).intersection(ended)
+        return false
     }
 
     mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {

@@ -74,6 +74,12 @@ extension Distributor {
             if taken > 0 { states[slot].lastWrite = now }
             guard taken == bytes.count else {
                 if states[slot].phase == .live { states[slot].position = max(states[slot].position, head.number) }
+                // History is asked again once there is room; meanwhile it does not owe an answer.
+                if !waits.isEmpty, let query = waits[slot]?.query {
+                    waits[slot] = Wait(query: query)
+                } else {
+                    waits[slot] = nil
+                }
                 states[slot].phase = .blocked
                 keep(slot, bytes, taken..<bytes.count)
                 stalls(slot, now)

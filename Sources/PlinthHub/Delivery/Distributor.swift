@@ -14,6 +14,8 @@ package struct Distributor {
     package struct ReadRequest: Sendable {
         package let slot: Int
         package let generation: UInt32
+        /// Distinguishes the subscriber's questions: only the answer to the latest is taken.
+        package let number: UInt64
         /// What is asked for: events after a position, or the start, if it has not been located.
         package let position: Position?
         package let start: StartQuery?
@@ -81,8 +83,10 @@ package struct Distributor {
     struct Wait {
         /// What it has not answered about the start; nil if it was asked for events.
         var query: StartQuery?
-        /// Since when it has not answered; nil before it is asked.
+        /// Since when it has not answered; nil while it is not asked.
         var since: MonotonicTime?
+        /// The number of the question; 0 for none.
+        var question: UInt64 = 0
         /// When to ask it again.
         var askAgain = MonotonicTime.distantFuture
     }
@@ -103,6 +107,8 @@ package struct Distributor {
     var details: ContiguousArray<Details> = []
     // Of few subscribers, by slot.
     var waits: [Int: Wait] = [:]
+    /// The number of the last question.
+    var lastQuestion: UInt64 = 0
     /// Ends of before the start that the subscriber has not been told of.
     var untold: [Int: [TopicEnd]] = [:]
     /// The topics that have ended, as far as the subscriber has been told.

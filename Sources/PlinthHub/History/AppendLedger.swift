@@ -19,6 +19,8 @@ public struct AppendLedger: Sendable {
     private var ended: EndedTopics
     private var producers: KnownProducers
     private var answers: KeptAnswers
+    /// The ended topics that ``check(_:now:id:)`` had dropped to make room.
+    private var droppedEnds = 0
 
     /// Creates a ledger without entries.
     ///
@@ -83,8 +85,11 @@ public struct AppendLedger: Sendable {
         let events = request.events[repeated...]
         if let end = end(among: events) {
             guard events.count == 1, events.first?.isEnd ?? false else { throw .topicEnded(end) }
+            if let key, !answers.hasRoom(for: key) { throw Self.tooManyKeys }
             let result = AppendResult(ids: [], repeated: request.events.count, lastID: end.id)
             keep(result, at: end.position, of: request, digest, now)
+            // The end takes its number, so that the producer can go on if the topic is opened again.
+            if case .next? = order { setProducer(of: request, last: end.position, now) }
             return .answer(result)
         }
         if case .hole(let expected, let isKnown)? = order {
@@ -112,17 +117,24 @@ public struct AppendLedger: Sendable {
         if let producer, producers[producer] == nil, !producers.hasRoom(for: request.subject, now: now) {
             throw HistoryError(.quota, "too many producers have been active within the last hour; try again later")
         }
-        if let key, !answers.hasRoom(for: key) {
-            throw HistoryError(.notTaken, "too many idempotency keys are remembered; try again later, or without one")
+        var dropped: Topic?
+        if request.endedTopic != nil {
+            switch ended.room(for: request.subject) {
+            case .free: break
+            case .none:
+                throw HistoryError(.quota, "too many topics have ended, and all of them hold events; purge some")
+            case .dropping(let topic): dropped = topic
+            }
         }
-        guard request.endedTopic != nil else { return nil }
-        switch ended.room(for: request.subject) {
-        case .free: return nil
-        case .none:
-            throw HistoryError(.quota, "too many topics have ended, and all of them hold events; purge some")
-        case .dropping(let topic): return topic
-        }
+        if let key, !answers.hasRoom(for: key) { throw Self.tooManyKeys }
+        if dropped != nil { droppedEnds += 1 }
+        return dropped
     }
+
+    private static let tooManyKeys = HistoryError(
+        .notTaken,
+        "too many idempotency keys are remembered; try again later, or without one"
+    )
 
     /// Records what was appended.
     ///
@@ -155,19 +167,26 @@ public struct AppendLedger: Sendable {
     ) {
         guard let last = entries.last else { return }
         if last.isEnd { ended.add(last, by: request.subject) }
-        if let producer = producer(of: request) {
-            let sequence = producer.stamp.sequence + UInt64(max(1, request.events.count) - 1)
-            producers.set(
-                KnownProducers.State(
-                    epoch: producer.stamp.epoch,
-                    sequence: sequence,
-                    last: last.position.number,
-                    active: now
-                ),
-                for: producer.key
-            )
-        }
+        setProducer(of: request, last: last.position, now)
         keep(result, at: last.position, of: request, digest, now)
+    }
+
+    private mutating func setProducer(of request: AppendRequest, last: Position, _ now: MonotonicTime) {
+        guard let producer = producer(of: request) else { return }
+        guard producers[producer.key] != nil || producers.hasRoom(for: request.subject, now: now) else { return }
+        let (sequence, overflow) = producer.stamp.sequence.addingReportingOverflow(
+            UInt64(max(1, request.events.count) - 1)
+        )
+        guard !overflow else { return }
+        producers.set(
+            KnownProducers.State(
+                epoch: producer.stamp.epoch,
+                sequence: sequence,
+                last: last.number,
+                active: now
+            ),
+            for: producer.key
+        )
     }
 
     private mutating func keep(
@@ -178,7 +197,7 @@ public struct AppendLedger: Sendable {
         _ now: MonotonicTime
     ) {
         let key = key(of: request)
-        guard let key, answers.hasRoom(for: key) else { return }
+        guard let key else { return }
         let chosenID = request.events.last?.requestedID
         answers.keep(
             KeptAnswers.Answer(result, chosenID: chosenID, at: position, digest: digest, time: now),
@@ -231,6 +250,9 @@ public struct AppendLedger: Sendable {
         return ends
     }
 
+    /// Whether no topic has ended.
+    public var isWithoutEnds: Bool { ended.isEmpty }
+
     /// The entry of a topic's end; nil if it has not ended.
     public func end(of topic: Topic) -> HistoryEntry? { ended[topic] }
 
@@ -252,6 +274,7 @@ public struct AppendLedger: Sendable {
     public var statistics: HistoryStatistics {
         var statistics = HistoryStatistics(topics: 0, events: 0, bytes: ended.bytes)
         statistics.endedTopics = ended.count
+        statistics.droppedEnds = droppedEnds
         statistics.producers = producers.count
         statistics.keys = answers.count
         statistics.keyBytes = answers.bytes

@@ -6,7 +6,7 @@
 /// every event that enters it, wherever the event was published. `HistoryContract` in `PlinthHubTesting` checks this
 /// contract:
 ///
-/// - An appended event is in history before ``append(_:)`` returns, and before it is delivered. If ``append(_:)``
+/// - An appended event is in history before it is delivered, and is delivered before ``append(_:)`` returns. If ``append(_:)``
 ///   throws, the event is never delivered, unless the error's code is ``HistoryError/Code/outcomeUnknown``.
 /// - Positions increase in one order across all topics; they need not be consecutive. `deliver` is called in that
 ///   order, once for each event, and leaves none out.

@@ -43,8 +43,14 @@ struct KeptAnswers {
     private let maximumPerSubject: Int
     private let age: Int64
     private var answers: [Key: Answer] = [:]
-    /// All keys, the oldest first.
-    private var order: Deque<Key> = []
+    /// A key, by the time of its answer.
+    private struct Place {
+        let key: Key
+        let time: MonotonicTime
+    }
+
+    /// All keys, the oldest first; a key whose answer was replaced is there twice.
+    private var order: Deque<Place> = []
     private var bytesOf: [HubSubject: Int] = [:]
     /// The bytes of all keys with their answers.
     private(set) var bytes = 0
@@ -61,7 +67,7 @@ struct KeptAnswers {
 
     /// The memory of an answer: a place in both tables, averaged over their growth, and the key's bytes.
     static func size(_ key: Key) -> Int {
-        let places = MemoryLayout<(Key, Answer)>.stride * 2 + MemoryLayout<Key>.stride * 3 / 2
+        let places = MemoryLayout<(Key, Answer)>.stride * 2 + MemoryLayout<Place>.stride * 3 / 2
         return places + Allocation.size(Allocation.arrayHead + key.key.bytes.count)
     }
 
@@ -71,18 +77,26 @@ struct KeptAnswers {
         return key.subject.map { bytesOf[$0, default: 0] + size <= maximumPerSubject } ?? true
     }
 
+    /// Keeps an answer if there is room; it replaces one under the same key, which a history that is filled from its
+    /// store may have.
     mutating func keep(_ answer: Answer, for key: Key) {
+        expire(now: answer.time)
+        if answers[key] != nil { add(-Self.size(key), key) }
+        answers[key] = nil
+        guard hasRoom(for: key) else { return }
         answers[key] = answer
-        order.append(key)
+        order.append(Place(key: key, time: answer.time))
         add(Self.size(key), key)
     }
 
     /// Drops the answers that are too old.
     mutating func expire(now: MonotonicTime) {
-        while let key = order.first, let answer = answers[key], now.nanoseconds - answer.time.nanoseconds >= age {
+        while let place = order.first, now.nanoseconds - place.time.nanoseconds >= age {
             order.removeFirst()
-            answers[key] = nil
-            add(-Self.size(key), key)
+            // Its answer may have been replaced by a later one.
+            guard answers[place.key]?.time == place.time else { continue }
+            answers[place.key] = nil
+            add(-Self.size(place.key), place.key)
         }
         // Neither shrinks by itself.
         if answers.isEmpty, answers.capacity > 1024 {

@@ -89,13 +89,28 @@ public final class MemoryHistory: History {
     }
 
     /// The ends of the topics that a selection names.
-    public func ends(of selection: Selection) async throws -> [TopicEnd] {
-        state.withLock { $0.ends(of: selection) }
-    }
+    public func ends(of selection: Selection) async throws -> [TopicEnd] { namedEnds(selection) }
 
     /// The ends of the topics that a selection names, without waiting.
-    public func endsNow(of selection: Selection) -> [TopicEnd]? {
-        state.withLock { $0.ends(of: selection) }
+    public func endsNow(of selection: Selection) -> [TopicEnd]? { namedEnds(selection) }
+
+    private func namedEnds(_ selection: Selection) -> [TopicEnd] {
+        // The common case: one name, or no topic that has ended.
+        if selection.names == 1 || state.withLock({ $0.ledger.isWithoutEnds }) {
+            return state.withLock { $0.ledger.ends(of: selection) }
+        }
+        var names: [Topic] = []
+        selection.forEachName { names.append($0) }
+        var ends: [TopicEnd] = []
+        var next = 0
+        // In parts: publishers wait for the lock.
+        while next < names.count {
+            let part = names[next..<min(names.count, next + 64)]
+            let entries = state.withLock { state in part.compactMap { state.ledger.end(of: $0) } }
+            ends += entries.lazy.filter { selection.includes($0) }.compactMap(\.topicEnd)
+            next += part.count
+        }
+        return ends
     }
 
     /// What is known of a producer in a topic.

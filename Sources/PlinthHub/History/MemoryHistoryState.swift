@@ -30,7 +30,7 @@ struct MemoryHistoryState {
     private var most = 0
     private var topics = TopicLogs()
     private var limits: TopicLimitTable
-    private var ledger: AppendLedger
+    private(set) var ledger: AppendLedger
     /// The last event removed from a topic that has no events left.
     private var forgotten: UInt64 = 0
     /// The last event removed from any topic.
@@ -38,8 +38,6 @@ struct MemoryHistoryState {
     /// The number of events removed so far.
     private var removals = 0
     private var count = 0
-    /// The ended topics that were dropped at the bound.
-    private var droppedEnds = 0
     /// The bytes of all entries.
     private var bytes = 0
     /// The first uses of IDs chosen by publishers, while their events are held.
@@ -62,7 +60,6 @@ struct MemoryHistoryState {
         statistics.topics = topics.count
         statistics.events = count
         statistics.bytes += held
-        statistics.droppedEnds = droppedEnds
         return statistics
     }
 
@@ -114,10 +111,7 @@ struct MemoryHistoryState {
         switch try ledger.check(request, digest: digest, now: now, id: epochs.id(at:)) {
         case .answer(let result): return ([], result)
         case .append(let repeated, let dropping):
-            if let dropping {
-                droppedEnds += 1
-                removeEnd(of: dropping)
-            }
+            if let dropping { removeEnd(of: dropping) }
             let (entries, result) = add(request.events[repeated...], repeated: repeated, now: now)
             ledger.record(entries, of: request, result, digest: digest, now: now)
             if let end = entries.last, end.isEnd, topics.number(of: end.topics[0]) == nil {
@@ -220,9 +214,6 @@ struct MemoryHistoryState {
     }
 
     // MARK: - Reading
-
-    /// The ends of the topics that a selection names.
-    func ends(of selection: Selection) -> [TopicEnd] { ledger.ends(of: selection) }
 
     /// Reads the events of one topic from its own list: the cost does not grow with the log.
     mutating func read(

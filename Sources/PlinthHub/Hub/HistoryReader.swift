@@ -46,19 +46,44 @@ struct HistoryReader {
     /// - Throws: The history's error, if it has failed for ``StreamOptions/historyTimeout``; ``HubError`` at a gap, if
     ///   the gap policy closes.
     mutating func read() async throws -> (gap: HubGap?, entries: [HistoryEntry]) {
+        if let now = try readNow() { return now }
+        let (history, selection) = (history, selection)
         if let query = start.query {
-            let (history, selection) = (history, selection)
             begin(try await answer { try await history.locate(query, selection) })
+            if let now = try readNow() { return now }
         }
+        let (position, limit) = (position, ReadLimit())
+        return try take(
+            try await answer {
+                try await history.read(after: position, selection: selection, limit: limit)
+            }
+        )
+    }
+
+    /// Reads the next events if that requires no waiting.
+    ///
+    /// - Returns: As ``read()``; nil if history has to wait.
+    /// - Throws: ``HubError`` at a gap, if the gap policy closes.
+    mutating func readNow() throws -> (gap: HubGap?, entries: [HistoryEntry])? {
+        guard start.query == nil else { return nil }
         if !untold.isEmpty { return (nil, tellEnds()) }
-        let batch = try await batch()
+        guard let batch = history.readNow(after: position, selection: selection, limit: ReadLimit()) else { return nil }
+        return try take(batch)
+    }
+
+    private mutating func take(_ batch: HistoryBatch) throws -> (gap: HubGap?, entries: [HistoryEntry]) {
         let gap = HubGap(before: batch, after: position, unknown: unknown, in: history)
         if gap != nil, options.gapPolicy.ends(startsWithOldest: startsWithOldest) { throw HubError.lagged }
         if batch.entries.isEmpty, gap == nil { startsWithOldest = false }
         position = batch.through
         unknown = nil
+        guard selection.isExact else { return (gap, batch.entries) }
         for entry in batch.entries {
             if entry.isEnd { ended.formUnion(entry.topics) } else { ended.subtract(entry.topics) }
+        }
+        // A topic of which it was told may have been opened again since.
+        if selection.names > 1, ended.count >= selection.names, let ends = history.endsNow(of: selection) {
+            ended.formIntersection(ends.map(\.topic))
         }
         return (gap, batch.entries)
     }
@@ -68,13 +93,6 @@ struct HistoryReader {
         let id = history.id(at: position)
         defer { untold = [] }
         return untold.map { HistoryEntry(.end(of: $0.topic), position: position, id: id, time: .now()) }
-    }
-
-    private func batch() async throws -> HistoryBatch {
-        let limit = ReadLimit()
-        let (history, selection, position) = (history, selection, position)
-        if let batch = history.readNow(after: position, selection: selection, limit: limit) { return batch }
-        return try await answer { try await history.read(after: position, selection: selection, limit: limit) }
     }
 
     /// Asks history again, every second, for as long as it fails to answer.

@@ -322,7 +322,7 @@ public final class Hub: Sendable {
     }
 
     /// What history is asked about a start; nil if nothing.
-    private func query(_ start: StreamStart) -> StartQuery? {
+    func query(_ start: StreamStart) -> StartQuery? {
         switch start {
         case .live: StartQuery(live: fanOut.head)
         case .earliest: nil

@@ -17,6 +17,8 @@ final class ServerContext: Sendable {
     let threadPool: NIOThreadPool
     /// Connections, requests and callbacks in progress.
     let activities = ActivityGroup()
+    /// Tells requests that wait that a shutdown begins.
+    let drain = DrainSignal()
     /// The `Server` field's value: free of anything that would end the field.
     let serverName: String?
     private let loops: [ObjectIdentifier: LoopContext]

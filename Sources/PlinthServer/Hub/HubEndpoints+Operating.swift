@@ -18,10 +18,13 @@ extension HubEndpoints {
         let topic = try topic(request)
         let producer = try request.producerID()
         let grant = try await grant(request)
-        var headers = try await mark(of: Selection([.exact(topic)]))
-        if let producer,
-            let state = try await service.hub.history.producer(producer, of: grant.subject, in: topic)
-        {
+        var headers = await mark(of: Selection([.exact(topic)]))
+        guard let producer else { return Response(headers: headers) }
+        // Without its state a producer would begin anew: it has to ask again.
+        let state = try await answered(request) {
+            try await service.hub.history.producer(producer, of: grant.subject, in: topic)
+        }
+        if let state {
             headers[.producerEpoch] = "\(state.epoch)"
             headers[.producerSequence] = "\(state.sequence)"
         }
@@ -32,12 +35,13 @@ extension HubEndpoints {
     func markOfSeveral(_ request: Request) async throws -> Response {
         let selection = Selection(try selectors(request.queryParameters, "?"))
         _ = try await grant(request)
-        return Response(headers: try await mark(of: selection))
+        return Response(headers: await mark(of: selection))
     }
 
-    private func mark(of selection: Selection) async throws -> HTTPFields {
+    /// A mark needs no history; without its answer, nothing is said of ends.
+    private func mark(of selection: Selection) async -> HTTPFields {
         // The mark last: whoever resumes after it knows the ends told here.
-        let haveEnded = try await service.hub.haveEnded(selection)
+        let haveEnded = (try? await service.hub.haveEnded(selection)) ?? false
         var headers: HTTPFields = [
             .contentType: "text/event-stream; charset=UTF-8",
             .cacheControl: "no-store",
@@ -62,7 +66,7 @@ extension HubEndpoints {
         _ = try await grant(request)
         let bytes = try await request.collectBody(upTo: Self.maximumLimitsSize)
         let limits = try Self.limits(bytes)
-        let isNew = try await service.hub.setLimits(limits, of: topic)
+        let isNew = try await answered(request) { try await service.hub.setLimits(limits, of: topic) }
         return .json(limits.json, status: isNew ? .created : .ok)
     }
 
@@ -89,6 +93,8 @@ extension HubEndpoints {
         guard let members = try? JSONDecoder().decode([String: Limit].self, from: Data(bytes)) else {
             throw refuse("are not a JSON object of numbers and times")
         }
+        // The decoder keeps one of two members with the same name.
+        guard members.count == membersWritten(bytes) else { throw refuse("have a member twice") }
         var limits = TopicLimits()
         for (name, value) in members {
             switch (name, value) {
@@ -105,12 +111,31 @@ extension HubEndpoints {
         return limits
     }
 
+    /// The number of members of a JSON object without others in it: its colons outside of strings.
+    private static func membersWritten(_ bytes: [UInt8]) -> Int {
+        var count = 0
+        var isInString = false
+        var isEscaped = false
+        for byte in bytes {
+            if isInString {
+                if byte == 0x22, !isEscaped { isInString = false }
+                isEscaped = byte == 0x5C && !isEscaped
+            } else if byte == 0x22 {
+                isInString = true
+            } else if byte == 0x3A {
+                count += 1
+            }
+        }
+        return count
+    }
+
     // MARK: - Purge and status
 
     func purge(_ request: Request) async throws -> Response {
         let topic = try topic(request)
         _ = try await grant(request)
-        return .json("{\"removed\":\(try await service.hub.purge(topic))}")
+        let removed = try await answered(request) { try await service.hub.purge(topic) }
+        return .json("{\"removed\":\(removed)}")
     }
 
     func status(_ request: Request) async throws -> Response {
@@ -122,7 +147,28 @@ extension HubEndpoints {
             top = number
         }
         _ = try await grant(request)
-        return .json(try await service.hub.status(top: top).json)
+        return .json(try await answered(request) { [top] in try await service.hub.status(top: top) }.json)
+    }
+
+    /// What history answers; 503 if it fails.
+    func answered<Answer: Sendable>(
+        _ request: Request,
+        _ ask: @Sendable () async throws -> Answer
+    ) async throws -> Answer {
+        do {
+            return try await ask()
+        } catch {
+            if HubRefusal(error) != nil { throw error }
+            // Not by the error: what history waited for may fail because the client has left.
+            try Task.checkCancellation()
+            request.logger.error("history failed", metadata: ["error": "\(error)"])
+            throw HTTPError(
+                .serviceUnavailable,
+                .unavailable,
+                "history does not answer now; try again later",
+                headers: [.retryAfter: "1"]
+            )
+        }
     }
 }
 

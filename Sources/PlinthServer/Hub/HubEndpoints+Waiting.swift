@@ -43,24 +43,12 @@ extension HubEndpoints {
         defer { permit.release() }
         let start = start(request, form)
         let service = self.service
-        do {
-            let poll = try await service.hub.poll(selection, from: start, attachment: grant.attachment) {
+        let poll = try await answered(request) {
+            try await service.hub.poll(selection, from: start, attachment: grant.attachment) {
                 await service.wait(for: wait)
             }
-            return .json(poll.json(for: selection))
-        } catch let error as HubError {
-            throw error
-        } catch {
-            // Not by the error: what history waited for may fail because the client has left.
-            try Task.checkCancellation()
-            request.logger.error("reading history failed", metadata: ["error": "\(error)"])
-            throw HTTPError(
-                .serviceUnavailable,
-                .unavailable,
-                "history cannot be read now; try again later",
-                headers: [.retryAfter: "1"]
-            )
         }
+        return .json(poll.json(for: selection))
     }
 }
 

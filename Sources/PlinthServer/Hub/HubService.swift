@@ -88,9 +88,6 @@ public final class HubService: Service {
         #endif
         var next = 0
         var isDraining = false
-        /// The times that long-polls wait.
-        var waits: [Int: Task<Void, Never>] = [:]
-        var nextWait = 0
         var lastComplaint = MonotonicTime(nanoseconds: .min)
     }
 
@@ -102,6 +99,7 @@ public final class HubService: Service {
     let limit: StreamLimit
     private let logger: Logger
     private let groups = Mutex(Groups())
+    private let drainSignal = DrainSignal()
 
     /// Creates a service for a hub.
     ///
@@ -182,7 +180,7 @@ public final class HubService: Service {
             groups.isDraining = true
             return groups
         }
-        for wait in groups.waits.values { wait.cancel() }
+        drainSignal.begin()
         for group in groups.loops.values { group.drain() }
         for stream in groups.memory.values { stream.drain() }
         #if os(Linux)
@@ -221,19 +219,15 @@ public final class HubService: Service {
     func wait(for time: Duration) async {
         let pause = hub.options.pause
         let wait = Task { _ = try? await pause(time) }
-        let number = groups.withLock { groups -> Int? in
-            if groups.isDraining { return nil }
-            groups.nextWait += 1
-            groups.waits[groups.nextWait] = wait
-            return groups.nextWait
-        }
-        guard let number else { return wait.cancel() }
+        // The connector's shutdown begins first, and waits for its requests.
+        let drains = [DrainSignal.current, drainSignal].compactMap { $0 }
+        let numbers = drains.map { $0.add { wait.cancel() } }
         await withTaskCancellationHandler {
             await wait.value
         } onCancel: {
             wait.cancel()
         }
-        groups.withLock { $0.waits[number] = nil }
+        for (drain, number) in zip(drains, numbers) { drain.remove(number) }
     }
 
     /// Takes ownership of a socket whose head has been written.

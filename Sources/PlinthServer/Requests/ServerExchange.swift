@@ -59,10 +59,12 @@ final class ServerExchange: Exchange {
     ///   - rest: What ``runNow(_:)`` left; nil if it was not called.
     func run(_ request: Request, _ rest: Rest?) async {
         defer { server.activities.leave() }
-        switch rest {
-        case .stages(let run): await send(await server.chain.finish(run), of: request)
-        case .response(let outcome): await send(outcome, of: request)
-        case nil: await send(await server.chain.execute(request, on: self), of: request)
+        await DrainSignal.$current.withValue(server.drain) {
+            switch rest {
+            case .stages(let run): await send(await server.chain.finish(run), of: request)
+            case .response(let outcome): await send(outcome, of: request)
+            case nil: await send(await server.chain.execute(request, on: self), of: request)
+            }
         }
     }
 

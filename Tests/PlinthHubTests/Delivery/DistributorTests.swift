@@ -295,7 +295,104 @@ struct DistributorTests {
         #expect(delivery.takeEnded() == ["\(slot) history-failed"])
     }
 
+    @Test("Only the answer to the latest question is taken, however often a heartbeat did not fit meanwhile")
+    func latestAnswer() async throws {
+        var delivery = try await Delivery(options: StreamOptions(heartbeat: .seconds(1)), isLate: true)
+        for number in 1...3 { try delivery.append(event("\(number)", "a")) }
+        let slot = delivery.add(try exact("a"), from: LocatedStart(position: nil))
+        func batch(_ request: Distributor.ReadRequest) throws -> HistoryAnswer {
+            let limit = ReadLimit(events: 2)
+            let batch = delivery.memory.readNow(after: request.position, selection: request.selection, limit: limit)
+            return .batch(try #require(batch))
+        }
+        let first = try #require(delivery.distributor.requests.last)
+        delivery.sink.room[slot] = 1
+        delivery.advance(by: .milliseconds(1100))
+        #expect(!delivery.distributor.isAwaited(first))
+        delivery.isWritable(slot)
+        let second = try #require(delivery.distributor.requests.last)
+        #expect(second.number != first.number)
+        delivery.distributor.didRead(first, try batch(first), delivery.sink, now: delivery.now)
+        #expect(delivery.sink.take(slot).text == ":\n")
+        delivery.distributor.didRead(second, try batch(second), delivery.sink, now: delivery.now)
+        #expect(delivery.sink.take(slot).text == sent("1", 1) + sent("2", 2))
+        delivery.distributor.didRead(second, try batch(second), delivery.sink, now: delivery.now)
+        delivery.distributor.didRead(first, try batch(first), delivery.sink, now: delivery.now)
+        #expect(delivery.sink.take(slot).text == "")
+    }
+
+    @Test("While a client does not read, history owes no answer")
+    func blockedMeanwhile() async throws {
+        var options = StreamOptions(heartbeat: .seconds(1), writeTimeout: nil)
+        options.historyTimeout = .seconds(5)
+        var delivery = try await Delivery(options: options, isLate: true)
+        try delivery.append(event("1", "a"))
+        let slot = delivery.add(try exact("a"), from: LocatedStart(position: nil))
+        delivery.sink.room[slot] = 1
+        delivery.advance(by: .milliseconds(1100))
+        delivery.advance(by: .seconds(60))
+        delivery.isWritable(slot)
+        delivery.advance(by: .seconds(4))
+        #expect(delivery.takeEnded() == [])
+        let request = try #require(delivery.distributor.requests.last)
+        #expect(delivery.distributor.isAwaited(request))
+        delivery.advance(by: .seconds(2))
+        #expect(delivery.takeEnded() == ["\(slot) history-failed"])
+    }
+
     // MARK: - Ends of topics
+
+    @Test("A stream of several topics goes on if one of them was opened again")
+    func openedAgain() async throws {
+        var delivery = try await Delivery()
+        let slot = delivery.add(try exact("a"), try exact("b"))
+        func end(_ name: String) throws {
+            _ = try delivery.memory.appendNow(AppendRequest([], ending: topic(name)))
+            delivery.deliver()
+        }
+        try end("a")
+        _ = try await delivery.memory.purge(topic("a"))
+        try end("b")
+        #expect(delivery.takeEnded() == [])
+        try end("a")
+        #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
+        #expect(delivery.sink.take(slot).text.components(separatedBy: "event: end").count == 4)
+    }
+
+    @Test("A stream with a pattern remembers no ends")
+    func patternRemembersNothing() async throws {
+        var delivery = try await Delivery()
+        _ = delivery.add(.all)
+        _ = delivery.add(try exact("a"), try pattern("b/*"))
+        for number in 0..<100 {
+            _ = try delivery.memory.appendNow(AppendRequest([], ending: topic("b/\(number)")))
+            delivery.deliver()
+        }
+        #expect(delivery.distributor.endedTopics.isEmpty)
+    }
+
+    @Test("Ends that a client does not take wait as a list, not as bytes")
+    func manyEnds() async throws {
+        var delivery = try await Delivery()
+        let names = (0..<3000).map { "topic/\($0)" }
+        for name in names { _ = try delivery.memory.appendNow(AppendRequest([], ending: topic(name))) }
+        delivery.deliver()
+        let selection = Selection(try names.map { try exact($0) })
+        let start = try #require(delivery.memory.locateNow(StartQuery(live: delivery.distributor.head), selection))
+        let slot = delivery.distributor.add(selection, start, Delivery.bare, now: delivery.now)
+        delivery.sink.room[slot] = 30
+        delivery.proceed()
+        #expect(delivery.distributor.untold[slot]?.count == 2999)
+        #expect(delivery.distributor.details[slot].rest.count < 100)
+        var text = delivery.sink.take(slot).text
+        delivery.isWritable(slot)
+        let rest = delivery.sink.take(slot)
+        text += rest.text
+        #expect(rest.writes > 2)
+        #expect(text.components(separatedBy: "event: end\ndata: {\"topic\":\"topic/").count == 3001)
+        #expect(Set(text.components(separatedBy: "\n\n")).count == 3001)
+        #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
+    }
 
     @Test(
         "The end of a topic is the last event of its subscribers, at once and after a stall",

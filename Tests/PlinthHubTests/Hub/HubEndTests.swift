@@ -192,6 +192,52 @@ struct HubEndTests {
         #expect(!gap.hasMore)
     }
 
+    @Test("A long-poll returns a gap whatever the gap policy, and after all ends nothing more is to come")
+    func policies() async throws {
+        let hub = try await Hub(
+            history: MemoryHistory.make(topic: HistoryLimits(events: 2)),
+            options: StreamOptions(gapPolicy: .close)
+        )
+        let a = try topic("a")
+        for number in 0..<5 { try await publish("\(number)", a, hub) }
+        let gap = try await hub.poll(Selection([.exact(a)]), from: .after(eventID("1-1"))) {}
+        #expect(gap.gap?.through?.description == "1-3")
+        #expect(gap.updates.map(text) == ["3", "4"])
+        try await hub.end(a)
+        try await publish("elsewhere", try topic("b"), hub)
+        let over = try await hub.poll(Selection([.exact(a)]), from: .after(eventID("1-6"))) {
+            try? await untilCancelled()
+        }
+        #expect(over.hasEnded && !over.hasMore)
+        #expect(over.updates.isEmpty)
+    }
+
+    /// A history that never answers a read or a location.
+    private final class Silent: MemoryBackedHistory {
+        let memory = MemoryHistory.make()
+
+        func locate(_ id: EventID) async throws -> Located {
+            try? await untilCancelled()
+            throw CancellationError()
+        }
+
+        func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
+            try? await untilCancelled()
+            throw CancellationError()
+        }
+    }
+
+    @Test("A long-poll ends in time though history does not answer, and begins the next where it began")
+    func silent() async throws {
+        let hub = try await Hub(history: Silent())
+        let start = eventID("1-0")
+        let selection = Selection([.exact(try topic("a"))])
+        let poll = try await hub.poll(selection, from: .after(start)) {}
+        #expect(poll.next == start)
+        #expect(poll.updates.isEmpty && poll.gap == nil && !poll.hasEnded)
+        #expect(hub.subscriberCount == 0)
+    }
+
     @Test("A long-poll whose task is cancelled throws, and is not counted any more")
     func cancelled() async throws {
         let hub = try await Kind.now.hub()

@@ -26,7 +26,8 @@ final class FaultyHistory: MemoryBackedHistory {
         var rules: [String] {
             switch self {
             case .returnsIDsBackwards, .returnsOneID: ["appendReturnsIDsInOrder"]
-            case .deliversNothing: ["deliversOnceInOrder", "isInHistoryWhenDelivered"]
+            case .deliversNothing:
+                ["deliversOnceInOrder", "isInHistoryWhenDelivered", "isDeliveredWhenAppendReturns"]
             case .deliversTwice, .deliversBackwards:
                 ["deliversOnceInOrder", "deliversOnceInOrderWhenAppendsAreConcurrent"]
             case .keepsPartOfABatch: ["failedAppendLeavesNothing"]
