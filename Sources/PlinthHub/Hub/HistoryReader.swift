@@ -4,7 +4,7 @@
 struct HistoryReader {
     private let history: any History
     private let selection: Selection
-    private let options: StreamOptions
+    let options: StreamOptions
     private var start: LocatedStart
     private(set) var position: Position?
     private var unknown: EventID?

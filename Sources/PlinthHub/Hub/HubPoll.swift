@@ -84,7 +84,7 @@ extension HubPoll {
 extension HistoryReader {
     /// Reads the next events.
     ///
-    /// - Returns: As ``read()``; nil if history has not answered when the wait is over.
+    /// - Returns: As ``read()``; nil if history has not answered a second after the wait is over.
     fileprivate mutating func read(
         until end: Task<Void, Never>
     ) async throws -> (gap: HubGap?, entries: [HistoryEntry])? {
@@ -101,10 +101,11 @@ extension HistoryReader {
                 first.set(.failure(error))
             }
         }
+        let pause = options.pause
         let ending = Task {
             await end.value
-            // A wait of no time still asks once.
-            await Task.yield()
+            // A wait of no time still catches up.
+            try? await pause(.seconds(1))
             first.set(nil)
         }
         defer {

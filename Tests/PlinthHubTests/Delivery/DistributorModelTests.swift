@@ -109,7 +109,8 @@ private struct Model {
     /// The positions published, in order.
     var order: [UInt64] = []
     var number = 0
-    var ended: Set<Topic> = []
+    /// The topics that have ended, with the positions of their ends.
+    var ended: [Topic: UInt64] = [:]
     var epochs = 0
     var readers: [Int: Reader] = [:]
     /// Appended, not yet delivered.
@@ -214,7 +215,7 @@ private struct Model {
         var made: [Published] = []
         for _ in 0..<Int.random(in: 1...3, using: &random) {
             let count = Int.random(in: 0..<10, using: &random) == 0 ? 2 : 1
-            let topics = Array(self.topics.filter { !ended.contains($0) }.shuffled(using: &random).prefix(count))
+            let topics = Array(self.topics.filter { ended[$0] == nil }.shuffled(using: &random).prefix(count))
             guard !topics.isEmpty else { return }
             let isRestricted = Int.random(in: 0..<8, using: &random) == 0
             number += 1
@@ -227,7 +228,7 @@ private struct Model {
 
     /// Ends a topic, sometimes with an event.
     mutating func end() throws {
-        guard let topic = topics.filter({ !ended.contains($0) }).randomElement(using: &random) else { return }
+        guard let topic = topics.filter({ ended[$0] == nil }).randomElement(using: &random) else { return }
         let isRestricted = Int.random(in: 0..<8, using: &random) == 0
         let data = "{\"topic\":\"\(topic.name)\"}"
         var made = [Published(topics: [topic], isRestricted: isRestricted, data: data, isEnd: true)]
@@ -237,7 +238,7 @@ private struct Model {
             events.append(NewEvent(ServerSentEvent(data: "last"), topics: [topic]))
         }
         append(AppendRequest(events, ending: topic, isEndRestricted: isRestricted), made)
-        ended.insert(topic)
+        ended[topic] = order.last
     }
 
     mutating func append(_ request: AppendRequest, _ made: [Published]) {
@@ -343,7 +344,7 @@ private struct Model {
         let topic = topics[Int.random(in: 0..<topics.count, using: &random)]
         let memory = self.memory
         _ = try await memory.purge(topic)
-        ended.remove(topic)
+        ended[topic] = nil
     }
 
     /// Answers one of the pending reads.
@@ -401,7 +402,7 @@ private struct Model {
         for (slot, reader) in readers where !sink.isBroken.contains(slot) {
             let missing = missed(reader, upTo: .max).filter { !reader.isExcused($0) }
             guard missing.isEmpty else { throw Violation(description: "reader \(slot) never received \(missing)") }
-            guard !reader.isOver else {
+            guard !isOver(reader) else {
                 throw Violation(description: "reader \(slot) stays, though all its topics have ended")
             }
         }
@@ -484,11 +485,17 @@ private struct Model {
             reader.isEarliest = false
         }
         readers[slot] = reader
-        // Opened again in the same round, a topic may have events after its end.
+        // A topic that was opened again goes on.
         let phase = distributor.states[slot].phase
-        guard !reader.isOver || phase == .free || phase == .ending else {
+        let isLocated = distributor.waits[slot]?.query == nil
+        guard !isOver(reader) || phase == .free || phase == .ending || !isLocated else {
             throw Violation(description: "reader \(slot) is \(phase), though all its topics have ended")
         }
+    }
+
+    /// Whether everything that a reader receives has ended, and it has been told.
+    func isOver(_ reader: Reader) -> Bool {
+        reader.isOver && reader.told.allSatisfy { ended[$0].map { $0 <= reader.position } ?? false }
     }
 
     func heldPositions(_ selection: Selection) -> [UInt64] {

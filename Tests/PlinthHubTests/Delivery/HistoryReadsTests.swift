@@ -8,7 +8,14 @@ import Testing
 struct HistoryReadsTests {
     private static func requests(_ slots: Range<Int>) -> [Distributor.ReadRequest] {
         slots.map {
-            Distributor.ReadRequest(slot: $0, generation: 1, number: 0, position: nil, start: nil, selection: Selection([.all]))
+            Distributor.ReadRequest(
+                slot: $0,
+                generation: 1,
+                number: 0,
+                position: nil,
+                start: nil,
+                selection: Selection([.all])
+            )
         }
     }
 

@@ -16,7 +16,10 @@ struct HubEndTests {
 
         func hub() async throws -> Hub {
             let memory = MemoryHistory.make()
-            return try await Hub(history: self == .now ? memory : YieldingHistory(memory))
+            var options = StreamOptions()
+            // However long history takes to answer.
+            options.pause = { _ in try await untilCancelled() }
+            return try await Hub(history: self == .now ? memory : YieldingHistory(memory), options: options)
         }
     }
 
@@ -229,7 +232,9 @@ struct HubEndTests {
 
     @Test("A long-poll ends in time though history does not answer, and begins the next where it began")
     func silent() async throws {
-        let hub = try await Hub(history: Silent())
+        var options = StreamOptions()
+        options.pause = { _ in }
+        let hub = try await Hub(history: Silent(), options: options)
         let start = eventID("1-0")
         let selection = Selection([.exact(try topic("a"))])
         let poll = try await hub.poll(selection, from: .after(start)) {}
