@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server in front of a hub, as an application has one: it has pages of its own, forwards the rest, and logs requests."""
+"""A server in front of a hub: it has pages of its own, as an application has, forwards the rest, and logs requests."""
 
 import collections
 import socket
@@ -79,7 +79,7 @@ class Front:
             return
         lines = head.split("\r\n")
         method, target, _ = lines[0].split(" ", 2)
-        last_id = next((line.split(":", 1)[1].strip() for line in lines if line.lower().startswith("last-event-id:")), None)
+        ids = [line.split(":", 1)[1].strip() for line in lines if line.lower().startswith("last-event-id:")]
         path, _, query = target.partition("?")
         if page := self._pages.get(path):
             kind, body = page(query)
@@ -98,7 +98,7 @@ class Front:
                 return
             # Logged before the client has it, so that a page that has seen an answer finds it here.
             with self._lock:
-                self._requests.append(Request(method, target, last_id, int(head.split(" ")[1])))
+                self._requests.append(Request(method, target, ids[0] if ids else None, int(head.split(" ")[1])))
             client.sendall(head.encode("latin-1") + b"\r\n\r\n" + rest)
             forward(hub, client)
 

@@ -66,8 +66,8 @@ class SourceCase(BrowserCase):
         page.wait(f"window.sources[{json.dumps(name)}].source.readyState == EventSource.CLOSED", f"{name} is closed")
 
     def receives(self, page, name, *data):
-        seen = f"window.sources[{json.dumps(name)}].seen"
-        page.wait(f"{seen}.filter(([type]) => type == 'message').map(([_, data]) => data).join() == {json.dumps(','.join(data))}",
+        messages = f"window.sources[{json.dumps(name)}].seen.filter(([type]) => type == 'message')"
+        page.wait(f"{messages}.map(([_, data]) => data).join() == {json.dumps(','.join(data))}",
                   f"{name} has received {data}")
 
     def statuses(self, path):
@@ -125,7 +125,8 @@ class EndedTopics(SourceCase):
         end = self.publish("job?end", "done")
         self.front.come_back()
         self.closes(page, "one")
-        self.assertEqual(self.received(page, "one"), [["message", "25 %"], ["message", "50 %"], ["message", "done"], END])
+        self.assertEqual(self.received(page, "one"),
+                         [["message", "25 %"], ["message", "50 %"], ["message", "done"], END])
         self.assertEqual([(request.status, request.last_id) for request in self.front.requests("/topics/job", "GET")],
                          [(200, None), (200, first), (204, end)])
         self.stays_closed(page, "one", "job")
@@ -344,5 +345,5 @@ class PagesFromAMark(SourceCase):
         [one] = self.ends(page, "a")
         self.assertEqual((len(one["gaps"]), one["states"], one["holes"]), (1, 2, []))
         self.assertEqual(one["total"], self.count.total)
-        # A gap without its events: the total would be wrong if the page only went on.
+        # The total would be wrong if the page only continued behind the gap.
         self.assertIsNotNone(one["gaps"][0]["through"])
