@@ -2,6 +2,7 @@
 """The hub's page in a browser: its content, the events of a topic, and the stream that tabs share."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import urllib.parse
 import urllib.request
 
 from cases import BrowserCase
+from front import Front
 from servers import HubServer
 
 STATE = "document.getElementById('state').dataset.state"
@@ -502,6 +504,219 @@ class HubStream(HubCase):
         self.publish("t", "one")
         self.shows(page, "one")
         self.assertClean(page)
+
+
+class HubEnds(HubCase):
+    """What the page shows of topics that end, and what it asks for meanwhile."""
+
+    ENDS = "document.querySelectorAll('#events .end').length"
+
+    def setUp(self):
+        super().setUp()
+        self.front = self.start(Front(self.server.port))
+
+    def watch_in_front(self, name, kind="topic", **options):
+        return self.open(f"{self.front.url}/#{kind}={urllib.parse.quote(name)}", **options)
+
+    def end(self, topic, data=""):
+        return self.call(f"topics/{urllib.parse.quote(topic)}?end", data)["id"]
+
+    def has_ended(self, page):
+        page.wait(f"{STATE} == 'ended' && {self.ENDS} > 0", "the topic is shown as ended")
+
+    def asked(self):
+        """The requests for streams and marks."""
+        return self.front.requests("/topics", "GET", "HEAD")
+
+    def is_answered(self, selectors, status):
+        """Waits until a stream of exactly these topics has been answered so."""
+        target = re.compile(f"/topics[?]{selectors}(&last-event-id=[^&]*)?")
+        deadline = time.monotonic() + 10
+        while not any(
+            request.status == status and target.fullmatch(request.target)
+            for request in self.front.requests("/topics", "GET")
+        ):
+            self.assertLess(time.monotonic(), deadline, f"no stream of {selectors} was answered {status}")
+            time.sleep(0.02)
+
+    def polls(self, page, count=3):
+        """Waits until the page has taken the status some more times, in which it would have reconnected."""
+        page.call("Page.bringToFront")
+        before = len(self.front.requests("/status", "GET"))
+        deadline = time.monotonic() + 20
+        while len(self.front.requests("/status", "GET")) < before + count:
+            self.assertLess(time.monotonic(), deadline, "the page takes no status")
+            time.sleep(0.02)
+
+    def kinds(self, page):
+        return page.evaluate("[...document.querySelectorAll('#events li')].map((e) => e.className)")
+
+    def test_an_ended_topic_is_shown_and_its_stream_does_not_come_back(self):
+        page = self.watch_in_front("job")
+        self.is_live(page)
+        self.publish("job", "25 %")
+        self.end("job", "done")
+        self.has_ended(page)
+        self.shows(page, "25 %", "done")
+        self.assertEqual(self.kinds(page), ["event", "event", "end"])
+        self.assertEqual(page.text("#events .end p"), "This topic has ended.")
+        self.assertEqual(page.text("#state"), "ended")
+        page.wait("document.getElementById('watch-facts').textContent.startsWith('ended · ')", "the heading has it")
+        self.assertIn("2 seen here", page.text("#watch-facts"))
+        self.subscribers_are(0)
+        page.wait("document.getElementById('list-note').textContent == '1 topic has ended.'", "the list counts it")
+        asked = self.asked()
+        self.polls(page)
+        self.assertEqual(self.asked(), asked)
+        self.assertEqual([(request.method, request.status) for request in asked], [("GET", 200)])
+        self.subscribers_are(0)
+        # Publishing is refused in the hub's words; purging opens the topic.
+        page.type("#data", "late")
+        page.click("#send")
+        page.wait("document.getElementById('result').textContent.includes('has ended')", "the hub refuses")
+        page.click("#purge")
+        self.assertTrue(page.evaluate("document.getElementById('sure-ended').checkVisibility()"))
+        page.click("#sure-yes")
+        self.is_live(page)
+        self.publish("job", "again")
+        self.shows(page, "25 %", "done", "again")
+        self.assertEqual(self.kinds(page), ["event", "event", "end", "note", "note", "event"])
+        self.subscribers_are(1)
+        # The one complaint is the browser's, of the status 409.
+        self.assertEqual(len(page.errors), 1, page.errors)
+        self.assertIn("409", page.errors[0])
+        self.assertEqual(page.evaluate("window.violations"), [])
+
+    def test_a_topic_that_is_opened_again_elsewhere_is_live_again_and_nothing_is_lost(self):
+        page = self.watch_in_front("job")
+        self.is_live(page)
+        self.end("job", "first run")
+        self.has_ended(page)
+        self.subscribers_are(0)
+        # A whole run, which can pass between two looks at the status.
+        self.call("topics/job", method="DELETE")
+        self.publish("job", "second run")
+        self.end("job", "second run ends")
+        self.shows(page, "first run", "second run", "second run ends")
+        page.wait(f"{STATE} == 'ended'", "the second run has ended, too")
+        self.call("topics/job", method="DELETE")
+        self.publish("job", "third run")
+        self.is_live(page)
+        self.shows(page, "first run", "second run", "second run ends", "third run")
+        self.assertClean(page)
+
+    def test_other_topics_of_the_hub_do_not_make_an_ended_stream_come_back(self):
+        page = self.watch_in_front("job")
+        self.is_live(page)
+        self.end("job", "done")
+        self.has_ended(page)
+        self.subscribers_are(0)
+        self.publish("other", "1")
+        # Asked for once, as the hub's position has moved.
+        self.is_answered("topic=job", 204)
+        self.polls(page)
+        self.assertEqual([request.status for request in self.asked()], [200, 204])
+        self.subscribers_are(0)
+        self.assertEqual(self.kinds(page), ["event", "end"])
+        self.assertClean(page)
+
+    def test_a_topic_that_had_ended_before_is_shown_so_and_has_its_earlier_events(self):
+        for data in ["25 %", "50 %"]:
+            self.publish("job", data)
+        self.end("job", "done")
+        page = self.watch_in_front("job")
+        self.has_ended(page)
+        self.assertEqual(self.kinds(page), ["end"])
+        page.click("#earlier")
+        self.shows(page, "25 %", "50 %", "done")
+        self.assertEqual(self.kinds(page), ["event", "event", "event", "end"])
+        page.wait("document.getElementById('announce').textContent == '3 earlier events shown.'", "they are counted")
+        page.click("#clear")
+        self.assertTrue(page.evaluate("document.getElementById('waiting-ended').checkVisibility()"))
+        self.assertFalse(page.evaluate("document.getElementById('waiting-live').checkVisibility()"))
+        self.subscribers_are(0)
+        self.assertClean(page)
+
+    def test_tabs_share_a_stream_of_which_some_topics_have_ended(self):
+        self.end("old", "done")
+        first = self.watch_in_front("live")
+        self.is_live(first)
+        self.publish("live", "1")
+        self.shows(first, "1")
+        # The shared stream resumes behind this topic's end.
+        second = self.watch_in_front("old")
+        self.has_ended(second)
+        third = self.watch_in_front("**", kind="match")
+        self.is_live(third)
+        self.subscribers_are(1)
+        self.end("live", "2")
+        self.shows(third, "2")
+        self.assertEqual(third.text("#events .end p"), "live has ended.")
+        self.assertEqual(third.text("#state"), "live")
+        third.wait("document.getElementById('watch-facts').textContent.includes('1 seen')", "ends are not counted")
+        third.evaluate("location.hash = ''")
+        first.call("Page.bringToFront")
+        self.has_ended(first)
+        self.shows(first, "1", "2")
+        # Without the pattern, the stream is behind all its ends.
+        self.is_answered("topic=live&topic=old", 204)
+        self.subscribers_are(0)
+        asked = self.asked()
+        self.polls(first)
+        self.assertEqual(self.asked(), asked)
+        # A tab that changes topics is live, and begins there and not at the end of the old one.
+        self.publish("other", "before")
+        first.evaluate("location.hash = '#topic=other'")
+        self.is_live(first)
+        self.publish("other", "after")
+        self.shows(first, "after")
+        second.call("Page.bringToFront")
+        self.assertEqual(second.text("#state"), "ended")
+        self.assertEqual(second.evaluate(self.ENDS), 1)
+        self.subscribers_are(1)
+        self.assertClean(first)
+        self.assertClean(second)
+
+    def test_a_page_that_was_away_is_told_of_the_end(self):
+        page = self.watch_in_front("job")
+        self.is_live(page)
+        self.publish("job", "1")
+        self.shows(page, "1")
+        self.front.leave()
+        page.wait(f"{STATE} == 'reconnecting'", "the page is reconnecting")
+        self.end("job", "2")
+        self.front.come_back()
+        self.has_ended(page)
+        self.shows(page, "1", "2")
+        self.subscribers_are(0)
+        # Without the hub an ended topic is not known to be one; with another hub it is not.
+        self.server.kill()
+        page.wait(f"{STATE} == 'reconnecting'", "the page is reconnecting")
+        self.server = self.start(HubServer(port=self.server.port))
+        self.is_live(page, timeout=30)
+        self.publish("job", "3")
+        self.shows(page, "1", "2", "3")
+
+    def test_an_ended_topic_is_readable_in_both_color_schemes_and_on_phones(self):
+        self.publish("orders/12", "shipped")
+        for name, watch, options in [
+            ("hub-ended-light", "#topic=jobs/7", {}),
+            ("hub-ended-dark", "#topic=jobs/8", {"dark": True}),
+            ("hub-ended-pattern", "#match=jobs/**", {"dark": True}),
+            ("hub-ended-phone", "#topic=jobs/9", {"size": (320, 568), "phone": True}),
+        ]:
+            with self.subTest(name):
+                page = self.open(f"{self.front.url}/{watch}", **options)
+                self.is_live(page)
+                topic = watch.partition("=")[2].replace("**", "10")
+                for n in range(1, 4):
+                    self.publish(topic, json.dumps({"progress": 25 * n, "unit": "%"}), type="progress")
+                self.end(topic, "done")
+                page.wait(f"{self.ENDS} == 1", "the end is shown")
+                page.wait("document.getElementById('list-note').textContent.includes('ended.')", "the list counts it")
+                page.screenshot(self.output(f"{name}.png"))
+                self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth - innerWidth"), 0)
+                self.assertClean(page)
 
 
 class HubParser(HubCase):

@@ -102,10 +102,14 @@ class EventStreamParser {
 // With several topics, an event's ID is followed by a tab and its topic.
 function withTopic(event) {
   const isGap = event.type === settings.gapType;
+  const isEnd = event.type === "end";
   const tab = event.id.indexOf("\t");
-  if (tab === -1) return { ...event, topic: null, isGap };
-  return { ...event, id: event.id.slice(0, tab), topic: event.id.slice(tab + 1), isGap };
+  if (tab === -1) return { ...event, topic: null, isGap, isEnd };
+  return { ...event, id: event.id.slice(0, tab), topic: event.id.slice(tab + 1), isGap, isEnd };
 }
+
+/** Whether an event was published; a gap and an end are the hub's own. */
+const isPublished = (event) => !event.isGap && !event.isEnd;
 
 // MARK: The hub's own events
 
@@ -149,7 +153,7 @@ class Tab {
   visible = false;
   #port;
   #pending = [];
-  #missed = 0; // Events dropped because the tab did not take them.
+  #missed = 0; // Published events dropped because the tab did not take them.
   #taking = false;
   #heardFrom = 0;
   #told = "";
@@ -163,12 +167,19 @@ class Tab {
     this.#port.postMessage(message);
   }
 
-  /** Reports the stream's state. It is live for this tab only once it includes what the tab watches. */
+  /**
+   * Reports the stream's state. It is live for this tab only once it includes what the tab watches, and an ended topic
+   * has ended whatever the stream does for other tabs.
+   */
   tell({ state, reason }) {
-    if (state === "live" && this.watch && !served.includes(parameter(this.watch))) state = "connecting";
+    if (this.watch) {
+      const one = parameter(this.watch);
+      if (ended.has(one) && state !== "reconnecting") state = "ended";
+      else if (state === "ended" || (state === "live" && !served.includes(one))) state = "connecting";
+    }
     if (this.#told === state + reason) return;
     this.#told = state + reason;
-    this.post({ kind: "state", state, reason });
+    this.post({ kind: "state", watch: this.watch, state, reason });
   }
 
   offer(event) {
@@ -179,8 +190,7 @@ class Tab {
   #shorten() {
     const surplus = this.#pending.length - keptEvents;
     if (surplus <= 0) return;
-    this.#missed += surplus;
-    this.#pending.splice(0, surplus);
+    this.#missed += this.#pending.splice(0, surplus).filter(isPublished).length;
   }
 
   // One batch at a time: the next is sent when the tab has taken it.
@@ -232,6 +242,11 @@ class Tab {
     this.#taking = false;
     this.#told = "";
     this.tell(connection);
+    const end = watch && ended.get(parameter(watch));
+    if (isOther && end) {
+      this.offer(end);
+      this.flush();
+    }
     if (lastStatus) this.post(lastStatus);
     streamChanged();
     pollSoon();
@@ -241,6 +256,71 @@ class Tab {
 
 function broadcast(message) {
   for (const tab of tabs) tab.post(message);
+}
+
+// MARK: Ended topics
+
+// The `end` of each watched topic that has ended, by the topic's parameter.
+const ended = new Map();
+
+/** Records an end; returns false if it is known, as when a stream begins behind it. */
+function takeEnd(event) {
+  const one = parameter({ name: event.topic, isPattern: false });
+  if (ended.has(one)) return false;
+  if (wanted.includes(one)) {
+    ended.set(one, event);
+    tellAll();
+  }
+  return true;
+}
+
+// For an end that the hub tells by a status or a field, not by its event.
+function takeEndOf(one) {
+  const topic = decodeURIComponent(one.slice("topic=".length));
+  const event = { type: "end", id: "", data: "", length: 0, topic, isGap: false, isEnd: true, time: Date.now() };
+  if (!takeEnd(event)) return;
+  for (const tab of tabs) {
+    if (!tab.watch || parameter(tab.watch) !== one) continue;
+    tab.offer(event);
+    tab.flush();
+  }
+}
+
+function takeOpened(one) {
+  if (ended.delete(one)) tellAll();
+}
+
+/**
+ * Whether all of some topics have ended, and at or before a position if there is one: ends that follow it are for the
+ * stream to tell. Null if the hub does not answer.
+ */
+async function haveEnded(query, position, signal) {
+  const stop = new AbortController();
+  try {
+    const head = await fetch(`topics?${query}`, { method: "HEAD", cache: "no-store", signal });
+    if (!head.ok) return null;
+    if (head.headers.get("Topic-Ended") !== "true") return false;
+    if (position === null) return true;
+    // 204 if there is nothing to receive from there.
+    return (await openStream(query, position, AbortSignal.any([signal, stop.signal]))).status === 204;
+  } catch {
+    return null;
+  } finally {
+    stop.abort();
+  }
+}
+
+// A stream that resumes behind a topic's end does not tell it, and none tells that a topic was opened again before its
+// first event.
+async function askForEnds(parameters, position, signal) {
+  await Promise.all(parameters.filter((one) => one.startsWith("topic=")).map(async (one) => {
+    const before = ended.get(one);
+    const answer = await haveEnded(one, position, signal);
+    // What the stream has told meanwhile is newer.
+    if (answer === null || signal.aborted || ended.get(one) !== before) return;
+    if (answer) takeEndOf(one);
+    else takeOpened(one);
+  }));
 }
 
 // MARK: The stream
@@ -255,6 +335,10 @@ let stopWaiting = () => {};
 
 function announce(state, reason = "") {
   connection = { state, reason };
+  tellAll();
+}
+
+function tellAll() {
   for (const tab of tabs) tab.tell(connection);
 }
 
@@ -264,42 +348,60 @@ function streamChanged() {
     changing = null;
     const union = [...new Set([...tabs].filter((tab) => tab.watch).map((tab) => parameter(tab.watch)))].sort();
     if (union.join("&") === wanted.join("&")) return;
+    const kept = union.filter((one) => wanted.includes(one));
     // If all topics are new, there is nothing to resume.
-    if (!union.some((one) => wanted.includes(one))) lastID = "";
+    if (kept.length === 0) lastID = "";
     wanted = union;
     served = served.filter((one) => union.includes(one));
+    for (const one of ended.keys()) if (!union.includes(one)) ended.delete(one);
+    const hadEnded = connection.state === "ended";
     controller?.abort();
     controller = null;
     if (union.length === 0) return announce("idle");
-    controller = new AbortController();
-    keepStreaming(union, controller.signal);
+    if (hadEnded && union.every((one) => ended.has(one))) return announce("ended");
+    startStream(hadEnded ? kept : []);
   }, 30);
 }
 
-async function keepStreaming(union, signal) {
+function startStream(kept = []) {
+  controller = new AbortController();
+  keepStreaming(wanted, controller.signal, kept);
+}
+
+async function keepStreaming(union, signal, kept) {
   let failures = 0;
   let retry = 1000;
   // A live stream that only changes topics will be live again in a moment, so the state is not announced.
   if (connection.state !== "live") announce("connecting");
+  // The position of a stream that has ended may be old, and topics that are new to it begin live.
+  if (kept.length > 0 && (await haveEnded(kept.join("&"), lastID, signal))) lastID = "";
   while (!signal.aborted) {
     const began = performance.now();
-    const parser = new EventStreamParser(lastID, deliver);
+    const position = lastID;
+    const parser = new EventStreamParser(position, deliver);
     let reason = "the hub ended the stream";
     try {
       const onOpen = () => {
         served = union;
         announce("live");
+        // A stream that begins live tells all ends.
+        if (position !== "") askForEnds(union, position, signal);
       };
       await readSettings(signal);
-      await readStream(union.join("&"), parser, signal, onOpen, () => {
+      const hasContent = await readStream(union.join("&"), parser, signal, onOpen, () => {
         // A block with only an ID changes the last event ID, too.
         lastID = parser.lastID.split("\t", 1)[0];
         for (const tab of tabs) tab.flush();
       });
+      if (signal.aborted) return;
+      if (hasContent) lookedAt = null;
+      else for (const one of union) takeEndOf(one);
     } catch (error) {
       reason = wordsFor(error);
     }
     if (signal.aborted) return;
+    // The hub has ended the stream for good: there is nothing to reconnect for until a topic is opened again.
+    if (union.every((one) => ended.has(one))) return rest();
     retry = parser.retry ?? retry;
     failures = performance.now() - began > 5000 ? 0 : failures + 1;
     announce("reconnecting", reason);
@@ -309,23 +411,53 @@ async function keepStreaming(union, signal) {
   }
 }
 
+let rests = 0;
+// What the status had when the ended stream was last known to have nothing new; null if that is not known yet.
+let lookedAt = null;
+
+function rest() {
+  rests += 1;
+  announce("ended");
+  // Now, and also for hidden tabs: a later change is noticed only by comparison. If this fails, the poll does it.
+  if (lookedAt === null) readStatus("").catch(() => {});
+}
+
+/** Notices by a status that ended topics may have been opened again, and only then asks for them. */
+function lookAt({ mark, endedTopics }, restsBefore) {
+  if (connection.state === "ended") {
+    if (rests !== restsBefore) return;
+    const now = `${mark} ${endedTopics}`;
+    // If the stream's end was the hub's last position, nothing was published since.
+    const isUnchanged = lookedAt === now || (lookedAt === null && mark === lastID);
+    lookedAt = now;
+    if (!isUnchanged) startStream();
+  } else if (connection.state === "live" && ended.size > 0 && endedTopics !== lastStatus?.status?.endedTopics) {
+    askForEnds([...ended.keys()], null, controller.signal);
+  }
+}
+
 /** An error response of the hub. */
 class Refusal extends Error {}
 
 const wordsFor = (error) => (error instanceof Refusal ? error.message : "the hub does not answer");
 
-async function readStream(query, parser, signal, onOpen, onPiece) {
+async function openStream(query, lastID, signal) {
   // In the URL, since a header field cannot carry every ID.
-  const position = parser.lastID === "" ? "" : `&last-event-id=${encodeURIComponent(parser.lastID)}`;
+  const position = lastID === "" ? "" : `&last-event-id=${encodeURIComponent(lastID)}`;
   const response = await fetch(`topics?${query}${position}`, {
     headers: { Accept: "text/event-stream" },
     cache: "no-store",
     signal,
   });
-  if (!response.ok) {
-    const answer = await response.json().catch(() => ({}));
-    throw new Refusal(answer.error ?? `the hub answered ${response.status}`);
-  }
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => ({}));
+  throw new Refusal(answer.error ?? `the hub answered ${response.status}`);
+}
+
+/** Reads a stream to its end; returns false if there is none, since all topics have ended at the parser's position. */
+async function readStream(query, parser, signal, onOpen, onPiece) {
+  const response = await openStream(query, parser.lastID, signal);
+  if (response.status === 204) return false;
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
     throw new Refusal("the response is not an event stream");
   }
@@ -334,7 +466,7 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
   const decoder = new TextDecoder(); // Drops a byte order mark at the start only.
   for (;;) {
     const { done, value } = await reader.read();
-    if (signal.aborted || done) return;
+    if (signal.aborted || done) return true;
     parser.push(decoder.decode(value, { stream: true }));
     onPiece();
   }
@@ -343,6 +475,8 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
 function deliver(raw) {
   if (isHeartbeat(raw)) return;
   const event = { ...withTopic(raw), time: Date.now() };
+  if (event.isEnd && !takeEnd(event)) return;
+  if (isPublished(event) && event.topic !== null) takeOpened(parameter({ name: event.topic, isPattern: false }));
   for (const tab of tabs) {
     if (tab.watch && (event.isGap || (event.topic !== null && matches(tab.watch, event.topic)))) tab.offer(event);
   }
@@ -364,7 +498,8 @@ self.addEventListener("online", () => stopWaiting());
 
 // MARK: Earlier events
 
-// Reads the events held, on a temporary stream. A stream does not mark where history ends, so 250 ms of silence does.
+// Reads the events held, on a temporary stream. It ends by itself if the topic has ended; another does not mark where
+// history ends, so 250 ms of silence does.
 async function readEarlier(tab, watch) {
   const events = [];
   let count = 0;
@@ -378,7 +513,7 @@ async function readEarlier(tab, watch) {
     quiet = setTimeout(() => stop.abort(), 250);
     const event = withTopic(raw);
     if (event.isGap) return;
-    count += 1;
+    if (isPublished(event)) count += 1;
     events.push(event);
     if (events.length >= 2 * keptEvents) events.splice(0, keptEvents);
   });
@@ -413,12 +548,19 @@ function pollSoon() {
   if (poll === null && [...tabs].some((tab) => tab.visible)) poll = setTimeout(takeStatus, 0);
 }
 
+async function readStatus(query) {
+  const restsBefore = rests;
+  const response = await fetch(`status${query}`, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+  const status = await response.json();
+  if (!response.ok) throw new Refusal();
+  lookAt(status, restsBefore);
+  return status;
+}
+
 async function takeStatus() {
   let next = 1000;
   try {
-    const response = await fetch("status?top=50", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
-    const status = await response.json();
-    if (!response.ok) throw new Refusal();
+    const status = await readStatus("?top=50");
     if (lastStatus?.status === null) stopWaiting();
     lastStatus = { kind: "status", status, ...rates(status, performance.now() / 1000) };
   } catch {

@@ -129,6 +129,8 @@ port.onmessage = ({ data }) => {
     note("This tab was asleep. Events published meanwhile are not shown; Earlier shows those still held.");
     return sayHello();
   case "state":
+    // Of what was watched before: the worker has not heard of the change yet.
+    if (!isSame(data.watch, watch)) return;
     connection = data;
     return showState();
   case "status":
@@ -159,18 +161,33 @@ function showState() {
   // Without a stream of this tab, the status poll shows whether the hub is reachable.
   let state = watch ? connection.state : "idle";
   if (state === "idle") state = reachable === null ? "connecting" : reachable ? "ready" : "reconnecting";
-  if (stateElement.dataset.state === state && stateElement.title === connection.reason) return;
+  if (state === "ended" && reachable === false) state = "reconnecting";
+  const reason = state === "ended" ? "This topic has ended. Purging it opens it again." : connection.reason;
+  showEnded();
+  if (stateElement.dataset.state === state && stateElement.title === reason) return;
   stateElement.dataset.state = state;
-  stateElement.title = connection.reason;
+  stateElement.title = reason;
   setText(stateElement, state);
   if (watch && state === "reconnecting" && lastState === "live") {
     note(`Connection lost: ${connection.reason}. Reconnecting.`);
   }
   if (watch && state === "live" && lastState === "reconnecting") note("Reconnected.");
-  if (state === "live" || state === "reconnecting") lastState = state;
+  if (watch && state === "live" && lastState === "ended") note("This topic has been opened again.");
+  // A hub that is away for a moment does not open a topic.
+  if (state === "live" || state === "ended" || (state === "reconnecting" && lastState !== "ended")) lastState = state;
 }
 
 let lastState = "";
+
+// Whether the watched topic has ended, as far as is known.
+const hasEnded = () => !!watch && connection.state === "ended";
+
+function showEnded() {
+  element("waiting-live").hidden = hasEnded();
+  element("waiting-ended").hidden = !hasEnded();
+  element("sure-ended").hidden = !hasEnded();
+  showFacts();
+}
 
 // MARK: Topics
 
@@ -258,10 +275,12 @@ function showList() {
   const total = lastData?.status.topics ?? 0;
   const known = lastData?.rows.length ?? 0;
   let words = "";
-  if (lastData && total === 0) words = "No topics yet. Open one above and publish its first event.";
+  if (lastData && total === 0 && known === 0) words = "No topics yet. Open one above and publish its first event.";
   else if (isFiltered && shown.length === 0) words = `No topic here has “${filter}” in its name. Enter opens it.`;
   else if (total > known) words = `The ${whole(known)} most recently active of ${whole(total)} topics.`;
-  setText(element("list-note"), words);
+  const ended = lastData?.status.endedTopics ?? 0;
+  if (ended > 0 && !isFiltered) words += ` ${plural(ended, "topic")} ${ended === 1 ? "has" : "have"} ended.`;
+  setText(element("list-note"), words.trim());
   element("list-note").hidden = words === "";
 }
 
@@ -359,7 +378,8 @@ function open(next) {
   clear();
   pause(false);
   showList();
-  showFacts();
+  // The worker has the state of what is watched now.
+  connection = { state: watch ? "connecting" : "idle", reason: "" };
   lastState = "";
   showState();
   sayHello();
@@ -373,6 +393,7 @@ function showFacts() {
   if (!watch) return;
   const row = watch.isPattern ? null : lastData?.rows.find(({ topic }) => topic === watch.name);
   const facts = [];
+  if (hasEnded()) facts.push("ended");
   if (watch.isPattern) facts.push(watch.name === "**" ? "all topics" : "pattern");
   if (row) facts.push(plural(row.subscribers, "subscriber"), rateText(row.rate));
   facts.push(`${whole(seen)} seen here`);
@@ -399,8 +420,10 @@ element("clear").addEventListener("click", () => {
 // The event of each list element, from which the rest of its data can be shown.
 const shown = new WeakMap();
 
+const isPublished = (entry) => !entry.isGap && !entry.isEnd && entry.note === undefined;
+
 function receive({ events, missed }) {
-  const count = events.filter((event) => !event.isGap).length + missed;
+  const count = events.filter(isPublished).length + missed;
   seen += count;
   unseen += count;
   pending.push(...events);
@@ -473,14 +496,18 @@ function makeItem(entry) {
     item.append(make("p", "", gapText(entry)), make("time", "", timeText(entry.time)));
     return item;
   }
+  if (entry.isEnd) {
+    item.className = "end";
+    const text = make("p", "", watch?.isPattern ? "" : "This topic has ended.");
+    if (watch?.isPattern) text.append(makeTopicLink(entry.topic), " has ended.");
+    item.append(text);
+    if (entry.time) item.append(make("time", "", timeText(entry.time)));
+    return item;
+  }
   item.className = "event";
   const about = make("p", "about");
   about.append(make("span", `type hue-${hueOf(entry.type)}`, entry.type));
-  if (watch?.isPattern) {
-    const link = make("a", "topic", entry.topic);
-    link.href = hashOf({ name: entry.topic, isPattern: false });
-    about.append(link);
-  }
+  if (watch?.isPattern) about.append(makeTopicLink(entry.topic));
   const id = make("span", "id", entry.id);
   id.title = "The event’s ID";
   about.append(id);
@@ -494,6 +521,12 @@ function makeItem(entry) {
   if (entry.time) about.append(make("time", "", timeText(entry.time)));
   item.append(about, makeData(entry, entry.data));
   return item;
+}
+
+function makeTopicLink(topic) {
+  const link = make("a", "topic", topic);
+  link.href = hashOf({ name: topic, isPattern: false });
+  return link;
 }
 
 function makeData(entry, text) {
@@ -622,13 +655,16 @@ function showEarlier(answer) {
   earlier.disabled = false;
   if (!isSame(answer.watch, watch)) return;
   if (answer.error) return note(`The hub did not return earlier events: ${answer.error}.`);
-  const known = new Set([...log.children].map((item) => shown.get(item)?.id));
-  for (const entry of pending) known.add(entry.id);
-  const entries = answer.events.filter(({ id }) => !known.has(id));
+  // A topic ends once, and an `end` can have another ID where a stream began behind it.
+  const keyOf = (entry) => (entry?.isEnd ? `end ${entry.topic}` : entry?.id);
+  const known = new Set([...log.children].map((item) => keyOf(shown.get(item))));
+  for (const entry of pending) known.add(keyOf(entry));
+  const entries = answer.events.filter((entry) => !known.has(keyOf(entry)));
   const room = keptEvents - log.childElementCount;
   const items = document.createDocumentFragment();
-  for (const entry of entries.slice(-Math.max(0, room))) items.append(makeItem(entry));
-  const count = items.childElementCount;
+  const added = room > 0 ? entries.slice(-room) : [];
+  for (const entry of added) items.append(makeItem(entry));
+  const count = added.filter(isPublished).length;
   if (!answer.isWhole) items.append(makeItem({ note: "There are more events between these and the next.", time: 0 }));
   log.prepend(items);
   element("waiting").hidden = log.childElementCount > 0;
