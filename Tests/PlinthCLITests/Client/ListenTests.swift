@@ -403,9 +403,9 @@ struct ListenTests {
             if goal == count { break }
         }
         feeder.waitUntilExit()
-        _ = try self.publish(to, "a", ["--type", "end"], input: "")
+        _ = try self.publish(to, "a", ["--type", "over"], input: "")
         let status = try self.tool([
-            "listen", "--json", "--last-event-id", "earliest", "--until", "end", "\(to.address)/topics/a",
+            "listen", "--json", "--last-event-id", "earliest", "--until", "over", "\(to.address)/topics/a",
         ])
         #expect(status.status == 0, "\(status.errors)")
         var missing = Set(1...count)
