@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the servers in release mode and attacks them with misbehaving clients:
+# Builds the servers in release mode and attacks them with misbehaving clients; then publishes through connections that are
+# cut and a bridge that is killed, and reads by long-polls beside a stream, for a quarter of the time each:
 #
 #   Tests/FaultTests/run.sh SECONDS [OPTIONS OF fuzz.py]
 #
@@ -19,4 +20,8 @@ for product in plinth fault-probe; do
         exit 1
     fi
 done
-exec python3 Tests/FaultTests/fuzz.py --binaries "$scratch/release" --seconds "$seconds" "$@"
+python3 Tests/FaultTests/fuzz.py --binaries "$scratch/release" --seconds "$seconds" "$@"
+for script in resend longpoll bridge; do
+    echo "$script.py"
+    python3 "Tests/FaultTests/$script.py" --plinth "$scratch/release/plinth" --seconds $(((seconds + 3) / 4))
+done

@@ -76,6 +76,18 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("How long to keep events, or off (default: off).", valueName: "time"))
     var historyAge: String?
 
+    @Option(help: ArgumentHelp("Maximum ended topics remembered (default: 100000).", valueName: "count"))
+    var maximumEndedTopics: String?
+
+    @Option(help: ArgumentHelp("Maximum producers remembered (default: 100000).", valueName: "count"))
+    var maximumProducers: String?
+
+    @Option(help: ArgumentHelp("How long idempotency keys are remembered (default: 10m).", valueName: "time"))
+    var keyAge: String?
+
+    @Option(help: ArgumentHelp("Maximum bytes of idempotency keys (default: 67108864).", valueName: "bytes"))
+    var maximumKeyBytes: String?
+
     @Option(help: ArgumentHelp("Maximum bytes of an event's data (default: 1048576).", valueName: "bytes"))
     var maximumEventSize: String?
 
@@ -213,7 +225,9 @@ struct Serve: AsyncParsableCommand {
             "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "tlsMinimum": tlsMinimum,
             "basePath": basePath,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
-            "historyBytes": historyBytes, "historyAge": historyAge, "maximumEventSize": maximumEventSize,
+            "historyBytes": historyBytes, "historyAge": historyAge, "maximumEndedTopics": maximumEndedTopics,
+            "maximumProducers": maximumProducers, "keyAge": keyAge, "maximumKeyBytes": maximumKeyBytes,
+            "maximumEventSize": maximumEventSize,
             "uploadIdleTimeout": uploadIdleTimeout, "maximumStreams": maximumStreams, "maximumTopics": maximumTopics,
             "maximumPatterns": maximumPatterns,
             "heartbeat": heartbeat, "writeTimeout": writeTimeout,
@@ -305,8 +319,22 @@ struct Serve: AsyncParsableCommand {
         if let bytes = try settings.integer("topicBytes", in: 0...Int.max) { topic.bytes = bytes }
         if let events = try settings.integer("historyEvents", in: 0...Int.max) { total.events = events }
         if let bytes = try settings.integer("historyBytes", in: 0...Int.max) { total.bytes = bytes }
-        if let age = try settings.duration("historyAge") { total.age = age }
-        return MemoryHistory(topic: topic, total: total)
+        // Of each topic, so that a topic may have another.
+        if let age = try settings.duration("historyAge") { topic.age = age }
+        return MemoryHistory(topic: topic, total: total, quotas: try quotas(settings))
+    }
+
+    private func quotas(_ settings: ServeSettings) throws -> HistoryQuotas {
+        var quotas = HistoryQuotas()
+        if let count = try settings.integer("maximumEndedTopics", in: 0...Int.max) { quotas.endedTopics = count }
+        if let count = try settings.integer("maximumProducers", in: 0...Int.max) { quotas.producers = count }
+        if let bytes = try settings.integer("maximumKeyBytes", in: 0...Int.max) { quotas.keyBytes = bytes }
+        switch try settings.duration("keyAge") {
+        case .some(.some(let age)): quotas.keyAge = age
+        case .some(.none): throw ServeSettings.Failure(description: "--key-age is off, but must be a time")
+        case .none: break
+        }
+        return quotas
     }
 
     private func streams(_ settings: ServeSettings) throws -> StreamOptions {

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Bridges one hub to another with `plinth publish --producer`, and kills everything but the far hub at random.
+
+    Tests/FaultTests/bridge.py --plinth PROGRAM [--seconds 60] [--seed NUMBER] [--rate 200]
+
+`plinth listen --json NEAR | plinth publish --json --producer … FAR`. Both commands and the near hub, which forgets
+everything when it is killed, are killed at random moments and started again. The far hub, which holds the producer's
+state in memory, is not. No event may arrive twice or out of order, and none may be missing that the near hub still held:
+what was lost with a killed near hub is told by its gaps, and survived. The status is 1 if anything failed.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from resend import Hub, Reader, Totals
+
+
+class NearHub(Hub):
+    """A hub on a port that it keeps when it is started again."""
+
+    def __init__(self, program, port):
+        self.process = subprocess.Popen(
+            [program, "serve", "--port", str(port), "--log-level", "warning"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        line = self.process.stdout.readline()
+        if "listening on" not in line:
+            raise SystemExit(f"the near hub does not listen on port {port}: {line}")
+        self.port = port
+        threading.Thread(target=self._drain, daemon=True).start()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Bridge:
+    """The two commands, started again when one of them has ended."""
+
+    def __init__(self, program, near, far, folder, totals):
+        self.program, self.near, self.far, self.totals = program, near, far, totals
+        self.file = os.path.join(folder, "resume")
+        self.errors = open(os.path.join(folder, "errors"), "w+b")
+        self.start()
+
+    def start(self):
+        address = f"http://127.0.0.1:{self.near}/topics/a"
+        self.listen = subprocess.Popen(
+            [self.program, "listen", "--json", "--resume-from", self.file, "--last-event-id", "earliest", address],
+            stdout=subprocess.PIPE, stderr=self.errors,
+        )
+        self.publish = subprocess.Popen(
+            [self.program, "publish", "--json", "--resume-file", self.file, "--producer", "bridge", "--reserved", "skip",
+             "--retry-for", "60s", f"http://127.0.0.1:{self.far}/topics/a"],
+            stdin=self.listen.stdout, stdout=subprocess.DEVNULL, stderr=self.errors,
+        )
+        self.listen.stdout.close()
+
+    def kill(self, *processes):
+        for process in processes or (self.listen, self.publish):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+
+    def keep(self):
+        """Starts both again if one has ended."""
+        if self.listen.poll() is None and self.publish.poll() is None:
+            return
+        self.totals.count(f"publish ended with {self.publish.poll()}" if self.publish.poll() is not None else
+                          f"listen ended with {self.listen.poll()}")
+        self.kill(*[one for one in (self.listen, self.publish) if one.poll() is None] or [])
+        self.start()
+
+    def last_errors(self):
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace")[-2000:]
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--plinth", required=True, help="the program")
+    options.add_argument("--seconds", type=float, default=60)
+    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    options.add_argument("--rate", type=float, default=200)
+    options = options.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    rng, totals = random.Random(options.seed), Totals()
+    far = Hub(options.plinth)
+    first = Hub(options.plinth)
+    near = NearHub.__new__(NearHub)
+    near.process, near.port = first.process, first.port
+    with tempfile.TemporaryDirectory() as folder:
+        bridge = Bridge(options.plinth, near.port, far.port, folder, totals)
+        reader = Reader(far, "a", totals)
+        published, is_over, lock = [], threading.Event(), threading.Lock()
+
+        def publish():
+            begin, count = time.monotonic(), 0
+            while not is_over.is_set():
+                if count > (time.monotonic() - begin) * options.rate:
+                    time.sleep(0.001)
+                    continue
+                count += 1
+                with lock:
+                    url = f"http://127.0.0.1:{near.port}/topics/a"
+                    try:
+                        urllib.request.urlopen(urllib.request.Request(url, str(count).encode()), timeout=10).read()
+                        published.append(str(count))
+                    except (OSError, urllib.error.URLError):
+                        # Killed meanwhile; whether it was taken is not known.
+                        time.sleep(0.01)
+
+        publisher = threading.Thread(target=publish)
+        publisher.start()
+        lost = set()
+        try:
+            end = time.monotonic() + options.seconds
+            while time.monotonic() < end:
+                time.sleep(rng.uniform(0.05, 1))
+                what = rng.choice(["listen", "publish", "both", "near", "commands"])
+                totals.count(f"killed {what}")
+                if what == "near":
+                    # What it holds and the far hub has not is lost with it.
+                    with lock:
+                        near.kill()
+                        at_risk = set(published)
+                        near = NearHub(options.plinth, near.port)
+                    lost |= at_risk
+                elif what == "listen":
+                    bridge.kill(bridge.listen)
+                elif what == "publish":
+                    bridge.kill(bridge.publish)
+                else:
+                    bridge.kill()
+                # The other command ends by itself, or is ended.
+                time.sleep(rng.uniform(0, 0.05))
+                bridge.keep()
+            is_over.set()
+            publisher.join()
+            wait_for(published[-1], bridge, reader, totals)
+            check(published, lost, reader, totals)
+            if totals.failures:
+                print(bridge.last_errors())
+        finally:
+            is_over.set()
+            bridge.kill()
+            near.close()
+            far.close()
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(totals.counts.items()))
+    print(f"{counts}: {len(totals.failures)} failures", flush=True)
+    return 1 if totals.failures else 0
+
+
+def wait_for(last, bridge, reader, totals):
+    end = time.monotonic() + 60
+    while last not in reader.data[-50:]:
+        if time.monotonic() > end:
+            return totals.fail(f"the last event, {last}, never arrived; the last that did are {reader.data[-3:]}")
+        bridge.keep()
+        time.sleep(0.05)
+
+
+def check(published, lost, reader, totals):
+    received = [int(data) for data in reader.data]
+    if len(set(received)) < len(received):
+        seen = set()
+        twice = [one for one in received if one in seen or seen.add(one)]
+        totals.fail(f"received twice: {twice[:10]}")
+    if received != sorted(received):
+        totals.fail("received out of order")
+    missing = [data for data in published if int(data) not in set(received)]
+    if kept := [data for data in missing if data not in lost]:
+        totals.fail(f"lost, though the near hub held them: {kept[:10]}")
+    totals.count("published", len(published))
+    totals.count("received", len(received))
+    totals.count("lost with a killed near hub", len(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
