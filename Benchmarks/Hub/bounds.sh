@@ -4,7 +4,7 @@
 # Measures the hub's bounds without a server: memory compared with the bytes that history counts, streams with many
 # patterns, and streams of many topics that leave. Requires Linux and, for the times of `patterns`, an idle machine.
 #
-#   Benchmarks/Hub/bounds.sh [memory|patterns|leave|deliver]…      the first three unless named
+#   Benchmarks/Hub/bounds.sh [memory|patterns|leave|remembered|deliver]…      all but the last unless named
 #
 # `deliver` counts instructions of a delivery with valgrind's callgrind, which repeats to a percent.
 set -euo pipefail
@@ -13,7 +13,7 @@ scratch=${SCRATCH:-$PWD/.build}/none
 swift build -c release --disable-default-traits --scratch-path "$scratch" --product hub-bounds 2>&1 | tail -1 >&2
 program=$(swift build -c release --disable-default-traits --scratch-path "$scratch" --show-bin-path)/hub-bounds
 
-[ $# -gt 0 ] || set -- memory patterns leave
+[ $# -gt 0 ] || set -- memory patterns leave remembered
 for what in "$@"; do
     case $what in
     memory)
@@ -36,6 +36,16 @@ for what in "$@"; do
         ;;
     patterns) "$program" patterns ;;
     leave) for round in 1 2 3; do "$program" leave; done ;;
+    remembered)
+        echo "| what | sent | taken | refused as | kept | counted, bytes each | RSS growth, bytes each |"
+        echo "|---|---|---|---|---|---|---|"
+        "$program" remembered producers 100000
+        "$program" remembered producers-bounded 200000
+        "$program" remembered keys 1000000
+        "$program" remembered keys-bounded 1000000
+        "$program" remembered ends 100000
+        "$program" remembered ends-bounded 200000
+        ;;
     deliver)
         for kind in single pattern several; do
             for events in 1000 2000; do
@@ -45,6 +55,6 @@ for what in "$@"; do
         done
         echo "the difference of the two, over 100,000, is what a delivery takes"
         ;;
-    *) echo "bounds.sh: no $what; there are memory, patterns, leave, deliver" >&2; exit 64 ;;
+    *) echo "bounds.sh: no $what; there are memory, patterns, leave, remembered, deliver" >&2; exit 64 ;;
     esac
 done

@@ -10,9 +10,10 @@ import PlinthHub
 ///     hub-bounds memory EVENTS PER-TOPIC TOPIC-BYTES DATA-BYTES PATTERN(0|1) LIMIT-MiB
 ///     hub-bounds patterns [STREAMS PATTERNS TOPICS]
 ///     hub-bounds leave [STREAMS TOPICS]
+///     hub-bounds remembered producers|keys|ends[-bounded] COUNT
 ///     hub-bounds deliver single|pattern|several SUBSCRIBERS EVENTS
 ///
-/// `Benchmarks/Hub/bounds.sh` runs them: the first three unless named.
+/// `Benchmarks/Hub/bounds.sh` runs them: all but the last unless named.
 @main
 enum Bounds {
     static func main() async throws {
@@ -22,9 +23,11 @@ enum Bounds {
         case "memory" where numbers.count == 6: try await memory(numbers)
         case "patterns": try await patterns(numbers.count == 3 ? numbers : [1000, 100, 100_000])
         case "leave": try await leave(numbers.count == 2 ? numbers : [10_000, 1000])
+        case "remembered" where numbers.count == 1:
+            try await remembered(arguments.dropFirst().first ?? "keys", numbers[0])
         case "deliver" where numbers.count == 2:
             try await deliver(arguments.dropFirst().first ?? "single", numbers[0], numbers[1])
-        default: print("usage: hub-bounds memory|patterns|leave|deliver …; see Benchmarks/Hub/bounds.sh")
+        default: print("usage: hub-bounds memory|patterns|leave|remembered|deliver …; see Benchmarks/Hub/bounds.sh")
         }
     }
 }
