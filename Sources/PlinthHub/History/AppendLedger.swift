@@ -56,10 +56,7 @@ public struct AppendLedger: Sendable {
         now: MonotonicTime,
         id: (Position) -> EventID
     ) throws(HistoryError) -> Verdict {
-        // Most publishers use none of it.
-        if request.producer == nil, request.key == nil, ended.isEmpty, request.endedTopic == nil {
-            return .append(repeated: 0, dropping: nil)
-        }
+        if isPlain(request) { return .append(repeated: 0, dropping: nil) }
         answers.expire(now: now)
         let key = key(of: request)
         if let key, let kept = answers[key] {
@@ -96,6 +93,11 @@ public struct AppendLedger: Sendable {
             throw .sequenceHole(expected: expected, isKnown: isKnown)
         }
         return .append(repeated: repeated, dropping: try makeRoom(request, producer?.key, key, now))
+    }
+
+    /// Whether there is nothing to check or record, as of most requests.
+    func isPlain(_ request: AppendRequest) -> Bool {
+        request.producer == nil && request.key == nil && ended.isEmpty && !(request.events.last?.isEnd ?? false)
     }
 
     /// The end of the first topic that has ended.

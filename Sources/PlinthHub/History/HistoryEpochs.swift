@@ -32,6 +32,10 @@ public struct HistoryEpochs: Sendable, Hashable {
     public private(set) var epochs: [Epoch]
     /// By token: its index.
     private var indices: [[UInt8]: Int]
+    /// The beginning of the current epoch's IDs.
+    private var prefix: [UInt8]
+    /// The current epoch's first number; 0 if there is no other.
+    private var firstOfCurrent: UInt64 = 0
 
     /// Creates the epochs of a history that has none.
     ///
@@ -39,14 +43,17 @@ public struct HistoryEpochs: Sendable, Hashable {
     public init(token: [UInt8] = Self.randomToken()) {
         epochs = [Epoch(token: token, first: 1)]
         indices = [token: 0]
+        prefix = token + [0x2D]
     }
 
     /// Creates the epochs that a history has stored.
     ///
     /// - Parameter epochs: The epochs, in order; their first numbers increase. Returns nil without any.
     public init?(_ epochs: [Epoch]) {
-        guard !epochs.isEmpty else { return nil }
+        guard let last = epochs.last else { return nil }
         self.epochs = epochs
+        prefix = last.token + [0x2D]
+        firstOfCurrent = epochs.count > 1 ? last.first : 0
         indices = Dictionary(epochs.enumerated().map { ($0.element.token, $0.offset) }) { first, _ in first }
     }
 
@@ -72,17 +79,22 @@ public struct HistoryEpochs: Sendable, Hashable {
         epochs[epochs.count - 1].last = last
         indices[token] = epochs.count
         epochs.append(Epoch(token: token, first: last &+ hole &+ 1))
+        prefix = token + [0x2D]
+        firstOfCurrent = last &+ hole &+ 1
     }
 
     /// The ID of a position: that of the epoch which it belongs to.
     public func id(at position: Position) -> EventID {
-        var index = epochs.count - 1
-        while index > 0, epochs[index].first > position.number { index -= 1 }
-        let token = epochs[index].token
         var id: [UInt8] = []
-        id.reserveCapacity(token.count + 21)
-        id.append(contentsOf: token)
-        id.append(0x2D)
+        id.reserveCapacity(prefix.count + 20)
+        if position.number >= firstOfCurrent {
+            id.append(contentsOf: prefix)
+        } else {
+            var index = epochs.count - 1
+            while index > 0, epochs[index].first > position.number { index -= 1 }
+            id.append(contentsOf: epochs[index].token)
+            id.append(0x2D)
+        }
         id.appendDecimal(position.number)
         return EventID(trusted: id)
     }

@@ -107,6 +107,7 @@ struct MemoryHistoryState {
             if let id = event.requestedID { try check(id) }
         }
         expire(now: now)
+        if ledger.isPlain(request) { return add(request.events[...], repeated: 0, now: now) }
         let epochs = self.epochs
         switch try ledger.check(request, digest: digest, now: now, id: epochs.id(at:)) {
         case .answer(let result): return ([], result)

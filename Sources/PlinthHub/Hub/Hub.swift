@@ -180,14 +180,19 @@ public final class Hub: Sendable {
     private func accepted(_ request: AppendRequest) throws -> AppendRequest {
         let retry = options.publishedRetry
         var request = request
-        for (index, event) in request.events.enumerated() where !event.isEnd {
+        var ends = false
+        for (index, event) in request.events.enumerated() {
+            if event.isEnd {
+                ends = true
+                continue
+            }
             if let type = event.type, isReserved(type) { throw HubError.typeReserved(type, index: index) }
             if let wanted = event.retry, !retry.contains(wanted) {
                 request.events[index] = event.clampingRetry(to: retry)
             }
         }
         guard !request.events.isEmpty else { throw HubError.badRequest("there is nothing to publish") }
-        guard request.producer != nil || request.events.contains(where: \.isEnd) else { return request }
+        guard request.producer != nil || ends else { return request }
         let topics = request.events[0].topics
         guard topics.count == 1, request.events.allSatisfy({ $0.topics == topics }) else {
             throw HubError.badRequest("a request with a producer or an end has events of one topic")

@@ -59,8 +59,10 @@ extension HubEndpoints {
             publication.retry = try retryTime(query["retry"])
             publication.ends = try ends(query["end"])
         }
-        publication.producer = try request.producerStamp()
-        publication.key = try request.idempotencyKey()
+        if request.mayRepeat {
+            publication.producer = try request.producerStamp()
+            publication.key = try request.idempotencyKey()
+        }
         try check(publication, request)
         guard !request.lacksLength else { throw HTTPError(.lengthRequired, .lengthRequired, Self.lengthRequired) }
         return publication
