@@ -269,7 +269,8 @@ class Producer(threading.Thread):
         self.taken = last + 1
 
     def hole(self):
-        beyond = len(self.events) + self.rng.randint(1, 5)
+        # Far beyond: a request that was cut may be answered late, and its number must not be another event's by then.
+        beyond = len(self.events) + self.rng.randint(10**6, 10**7)
         try:
             status, found, answer = request(
                 self.hub, self.rng, self.totals, "POST", f"/topics/t{self.topic}", self.fields(beyond), b"hole"

@@ -18,13 +18,13 @@ extension Distributor {
         guard let first = entries.first, let last = entries.last else { return }
         tally.lag = max(tally.lag, (processTime ?? now).nanoseconds - first.time.nanoseconds)
         if entries.count == 1 {
-            for topic in first.topics {
+            for topic in first.publishedTopics {
                 guard let node = index.node(of: topic) else { continue }
                 deliver(Self.only, of: entries, of: node, sink, now)
             }
         } else {
             for (number, entry) in entries.enumerated() {
-                for topic in entry.topics {
+                for topic in entry.publishedTopics {
                     guard let node = index.node(of: topic) else { continue }
                     if index.add(Int32(number), pendingOf: node) { touched.append(node) }
                 }

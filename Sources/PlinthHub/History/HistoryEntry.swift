@@ -8,7 +8,7 @@ public final class HistoryEntry: Sendable {
     public let position: Position
     /// When it was published, as ``published``.
     package let time: MonotonicTime
-    /// The topics that it was published to; first those that still have it.
+    /// The topics that it was published to; first those that still have it, which are all when it is delivered live.
     let publishedTopics: [Topic]
     /// The event as streams of one topic send it.
     package let frame: EventFrame

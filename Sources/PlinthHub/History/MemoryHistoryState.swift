@@ -178,9 +178,9 @@ struct MemoryHistoryState {
         bytes += entry.size
         // Added to all of its topics before any is trimmed: trimming may remove it again.
         for number in numbers { topics.append(entry, to: number) }
-        for topic in entry.topics {
-            trim(topic)
-            limits.hasEvent(topic, at: now)
+        for topic in entry.publishedTopics { trim(topic) }
+        if limits.hasOwn {
+            for topic in entry.publishedTopics { limits.hasEvent(topic, at: now) }
         }
         return entry
     }

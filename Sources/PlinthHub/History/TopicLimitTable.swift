@@ -40,6 +40,9 @@ struct TopicLimitTable {
         return (own.events ?? usual.events, own.bytes ?? usual.bytes)
     }
 
+    /// Whether any topic has limits of its own.
+    var hasOwn: Bool { !own.isEmpty }
+
     /// Whether a topic has an age of its own.
     func hasAge(_ topic: Topic) -> Bool { !own.isEmpty && own[topic]?.age != nil }
 

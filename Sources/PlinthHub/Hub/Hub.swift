@@ -177,9 +177,8 @@ public final class Hub: Sendable {
     }
 
     /// The request with the reconnection times of its events clamped.
-    private func accepted(_ request: AppendRequest) throws -> AppendRequest {
+    private func accepted(_ request: consuming AppendRequest) throws -> AppendRequest {
         let retry = options.publishedRetry
-        var request = request
         var ends = false
         for (index, event) in request.events.enumerated() {
             if event.isEnd {

@@ -64,7 +64,7 @@ final class LocalGroup: DeliveryGroup {
             }
             if let last = entries.last { state.head = last.position }
             for entry in entries {
-                for topic in entry.topics {
+                for topic in entry.publishedTopics {
                     guard let number = state.index.node(of: topic) else { continue }
                     for slot in state.index.nodes[number]?.single ?? [] { tell(slot) }
                     state.index.forEachOther(of: number, tell)

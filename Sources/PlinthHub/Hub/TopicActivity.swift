@@ -16,7 +16,7 @@ struct TopicActivity {
 
     mutating func record(_ entries: [HistoryEntry]) {
         for entry in entries {
-            for topic in entry.topics {
+            for topic in entry.publishedTopics {
                 var known = topics[topic] ?? Topics(published: 0, last: 0)
                 known.published += 1
                 known.last = entry.position.number
