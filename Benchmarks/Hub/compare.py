@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two builds of `plinth serve`: what a delivery, or a publish request, costs before and after a change.
+"""Compares two builds of `plinth serve`: what a delivery, a publish request or an uploaded event costs before and after a
+change.
 
-    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,...,publish] [--instructions]
+    Benchmarks/Hub/compare.py BEFORE AFTER [--pairs 10] [--streams 300] [--only http1,...,publish,upload] [--instructions]
 
 BEFORE and AFTER are release binaries. Prints, for each way to serve: the CPU time of a delivery in interleaved pairs, with
 the ratio's median and its 95 % interval (Student's t on the logarithms). With --instructions, it counts instead, with
@@ -17,7 +18,7 @@ ap.add_argument("after")
 ap.add_argument("--pairs", type=int, default=10)
 ap.add_argument("--streams", type=int, default=300)
 ap.add_argument("--events", type=int, default=300)
-ap.add_argument("--only", default="http1,loops,tls,h2,h2x100,publish")
+ap.add_argument("--only", default="http1,loops,tls,h2,h2x100,publish,upload")
 ap.add_argument("--instructions", action="store_true", help="count instructions and system calls (valgrind, strace)")
 a = ap.parse_args()
 here = os.path.dirname(os.path.abspath(__file__))
@@ -32,7 +33,11 @@ TLS = ["--tls-certificate", certificate, "--tls-key", key]
 WAYS = {"http1": ([], []), "loops": (["--transport", "event-loops"], []), "tls": (TLS, ["--tls"]),
         "h2": (TLS, ["--tls", "--h2", "1"]), "h2x100": (TLS, ["--tls", "--h2", "100"]),
         # Requests alone, on 16 connections: the only stream is of another topic.
-        "publish": ([], ["--alone", "--path", "/topics/other", "--pubs", "16", "--window", "16"])}
+        "publish": ([], ["--alone", "--path", "/topics/other", "--pubs", "16", "--window", "16"]),
+        # One event stream, 64 events a chunk, to which nobody subscribes.
+        "upload": ([], [])}
+# Of these, an event counts, and not its deliveries.
+EVENTS = ("publish", "upload")
 
 
 def free_port():
@@ -48,6 +53,31 @@ def cost(result):
 def child_of(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as f:
         return int(f.read().split()[0])
+
+
+def upload(port, pid, count):
+    """Uploads an event stream; returns the server's CPU time of an event."""
+    chunk = b"".join(b"data: %s\n\n" % (b"x" * 100) for _ in range(64))
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
+        s.settimeout(300)
+        before = cpu(pid)
+        s.sendall(b"POST /topics/t HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/event-stream\r\n"
+                  b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        for _ in range(count // 64):
+            s.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        s.sendall(b"0\r\n\r\n")
+        answer = b""
+        while piece := s.recv(65536):
+            answer += piece
+    if f'"count":{count // 64 * 64}' not in answer.decode():
+        sys.exit(f"upload: {answer.decode()}")
+    return {"server_cpu_us_per_event": (cpu(pid) - before) / (count // 64 * 64) * 1e6}
+
+
+def cpu(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(binary, way, under=(), events=None):
@@ -68,6 +98,8 @@ def measure(binary, way, under=(), events=None):
                 time.sleep(0.05)
         # strace keeps signals to itself, and runs the server as its child.
         pid = child_of(process.pid) if under[:1] == ["strace"] else process.pid
+        if way == "upload":
+            return upload(port, pid, events or a.events)
         count, streams = events or a.events, 1 if way == "publish" else a.streams
         out = subprocess.run([hubload, *load, "--closed", str(count), "--warmup", "10", "-n", str(streams), "--stall", "60",
                               "--max-time", "280", "--pid", str(pid), str(port)], capture_output=True, text=True)
@@ -91,7 +123,7 @@ def counted(binary, way):
     subprocess.run(["strip", "-g", "-o", stripped, binary], check=True)
     totals = []
     # One delivery each, and so more of them.
-    few = 1000 if way == "publish" else 100
+    few = {"publish": 1000, "upload": 20_000 // 64 * 64}.get(way, 100)
     for events in (few, 3 * few):
         log = os.path.join(work, "valgrind.log")
         measure(stripped, way, ["env", f"LD_PRELOAD={shim}", "valgrind", "--tool=callgrind", f"--log-file={log}",
@@ -104,7 +136,7 @@ def counted(binary, way):
             calls = sum(int(line.split()[0]) for line in f if line.split()[1:] and line.split()[0].isdigit()
                         and line.split()[1] != "total")
         totals.append((instructions, calls))
-    deliveries = 2 * few * (1 if way == "publish" else a.streams)
+    deliveries = 2 * few * (1 if way in EVENTS else a.streams)
     return [(after - before) / deliveries for before, after in zip(*totals)]
 
 
@@ -125,7 +157,9 @@ for way in a.only.split(","):
     pairs = []
     for number in range(a.pairs):
         order = [a.before, a.after] if number % 2 == 0 else [a.after, a.before]
-        found = {binary: cost(measure(binary, way, events=100 * a.events if way == "publish" else None)) for binary in order}
+        # Of uploads, so many that a tick of the clock is 1 %.
+        events = {"publish": 100, "upload": 6400}.get(way, 1) * a.events
+        found = {binary: cost(measure(binary, way, events=events)) for binary in order}
         pairs.append((found[a.before], found[a.after]))
         print(f"{way} pair {number + 1}: {pairs[-1][0]:.2f} {pairs[-1][1]:.2f}", file=sys.stderr, flush=True)
     logs = [math.log(y / x) for x, y in pairs]

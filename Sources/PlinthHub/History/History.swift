@@ -222,6 +222,8 @@ public struct HistoryStatistics: Sendable, Hashable {
     public var endedTopics = 0
     /// The number of ended topics that were dropped at a bound since the history was opened.
     public var droppedEnds = 0
+    /// The number of topics with limits of their own.
+    public var limitedTopics = 0
     /// The number of producers, each with its topic.
     public var producers = 0
     /// The number of idempotency keys remembered.

@@ -60,6 +60,7 @@ struct MemoryHistoryState {
         statistics.topics = topics.count
         statistics.events = count
         statistics.bytes += held
+        statistics.limitedTopics = limits.count
         return statistics
     }
 
@@ -399,7 +400,7 @@ struct MemoryHistoryState {
 
     /// Removes an event from one of its topics; it leaves history with its last.
     private mutating func remove(_ entry: HistoryEntry, from topic: Topic) {
-        guard entry.topics.count > 1, let rest = entry.removing(topic) else { return remove(entry) }
+        guard entry.publishedTopics.count > 1, let rest = entry.removing(topic) else { return remove(entry) }
         let position = entry.position.number
         log[log.index(after: position - 1) { $0.position }].entry = rest
         removals += 1
@@ -424,7 +425,12 @@ struct MemoryHistoryState {
             let id = entry.id
             if chosen[id] == position { chosen[id] = nil }
         }
-        for topic in entry.topics { leave(entry, topic) }
+        // Most have one.
+        if entry.publishedTopics.count == 1 {
+            leave(entry, entry.publishedTopics[0])
+        } else {
+            for topic in entry.topics { leave(entry, topic) }
+        }
         // Otherwise one old event would retain the slots of all events removed after it.
         if log.count > 2 * count + 1024 { log = Deque(log.lazy.filter { $0.entry != nil }) }
     }

@@ -40,6 +40,9 @@ struct TopicLimitTable {
         return (own.events ?? usual.events, own.bytes ?? usual.bytes)
     }
 
+    /// The number of topics with limits of their own.
+    var count: Int { own.count }
+
     /// Whether any topic has limits of its own.
     var hasOwn: Bool { !own.isEmpty }
 

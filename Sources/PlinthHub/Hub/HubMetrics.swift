@@ -12,6 +12,7 @@ import Synchronization
 /// | `plinth_hub_publish_duration` | timer | |
 /// | `plinth_hub_ended_topics` | meter | |
 /// | `plinth_hub_ended_topics_dropped` | meter | |
+/// | `plinth_hub_limited_topics` | meter | |
 /// | `plinth_hub_producers` | meter | |
 /// | `plinth_hub_keys` | meter | |
 /// | `plinth_hub_key_bytes` | meter | |
@@ -59,6 +60,7 @@ final class HubMetrics: Sendable {
     private let duration: Metrics.Timer
     private let endedTopics: Meter
     private let droppedEnds: Meter
+    private let limitedTopics: Meter
     private let producers: Meter
     private let keys: Meter
     private let keyBytes: Meter
@@ -76,6 +78,7 @@ final class HubMetrics: Sendable {
         func meter(_ name: String) -> Meter { Meter(label: "plinth_hub_\(name)", factory: factory) }
         endedTopics = meter("ended_topics")
         droppedEnds = meter("ended_topics_dropped")
+        limitedTopics = meter("limited_topics")
         producers = meter("producers")
         keys = meter("keys")
         keyBytes = meter("key_bytes")
@@ -108,6 +111,7 @@ final class HubMetrics: Sendable {
     func holds(_ held: HistoryStatistics) {
         endedTopics.set(held.endedTopics)
         droppedEnds.set(held.droppedEnds)
+        limitedTopics.set(held.limitedTopics)
         producers.set(held.producers)
         keys.set(held.keys)
         keyBytes.set(held.keyBytes)

@@ -569,6 +569,28 @@ struct HubTests {
 
     // MARK: - Metrics
 
+    @Test("What history remembers besides events is measured")
+    func remembered() async throws {
+        let metrics = TestMetrics()
+        var quotas = HistoryQuotas()
+        quotas.endedTopics = 1
+        let hub = try await Hub.make(MemoryHistory(quotas: quotas), factory: metrics)
+        let id = try #require(ProducerID([0x70]))
+        let stamp = ProducerStamp(id: id, epoch: 0, sequence: 0)
+        try await hub.publish(AppendRequest([event("1", "a")], producer: stamp))
+        try await hub.publish(AppendRequest([event("2", "a")], key: IdempotencyKey([0x6B])))
+        for name in ["b", "c", "d"] { try await hub.end(topic(name)) }
+        try await hub.setLimits(TopicLimits(events: 5), of: topic("e"))
+        await hub.keepHouse()
+        let expected = [
+            "ended_topics": 1, "ended_topics_dropped": 2, "producers": 1, "keys": 1, "limited_topics": 1,
+        ]
+        for (name, value) in expected {
+            #expect(try metrics.expectMeter("plinth_hub_\(name)").lastValue == Double(value), "\(name)")
+        }
+        #expect(try #require(try metrics.expectMeter("plinth_hub_key_bytes").lastValue) > 100)
+    }
+
     @Test("Publishing, failures, beginnings and ends are measured, with few labels")
     func metrics() async throws {
         let metrics = TestMetrics()
