@@ -495,7 +495,14 @@ private struct Model {
 
     /// Whether everything that a reader receives has ended, and it has been told.
     func isOver(_ reader: Reader) -> Bool {
-        reader.isOver && reader.told.allSatisfy { ended[$0].map { $0 <= reader.position } ?? false }
+        reader.isOver
+            && reader.told.allSatisfy { topic in
+                // A topic that was opened again may have ended with an end that is not for this reader.
+                guard let position = ended[topic], position <= reader.position, let end = published[position] else {
+                    return false
+                }
+                return reader.selection.includes(end.topics, isRestricted: end.isRestricted)
+            }
     }
 
     func heldPositions(_ selection: Selection) -> [UInt64] {
