@@ -142,7 +142,7 @@ public struct AppendLedger: Sendable {
     ///
     /// - Parameters:
     ///   - entries: The entries appended, one or more, in order.
-    ///   - request: The request; only its events need not be complete, so that a stored append can be recorded, too.
+    ///   - request: The request, as it was made or as it was stored.
     ///   - repeated: The number of events that were known.
     ///   - now: The time. Default: now.
     /// - Returns: The answer to the request.

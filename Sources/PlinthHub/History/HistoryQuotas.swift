@@ -2,7 +2,7 @@
 
 /// How much a history remembers besides events.
 ///
-/// A subject without a name, an anonymous publisher, has no quota of its own.
+/// An anonymous publisher has no quota of its own: the bounds of all apply.
 public struct HistoryQuotas: Sendable, Hashable {
     /// The maximum number of ended topics; at the bound, the one that ended first and holds no events is dropped.
     ///
