@@ -48,7 +48,7 @@ docs:
 fuzz:
 	@Fuzz/run.sh 60 "$(SCRATCH)/fuzz"
 
-## make faults     attacks release builds with misbehaving clients for a minute
+## make faults     attacks release builds with misbehaving clients, cut connections and killed bridges, for two minutes
 faults:
 	@Tests/FaultTests/run.sh 60
 

@@ -10,7 +10,6 @@ state in memory, is not. No event may arrive twice or out of order, and none may
 what was lost with a killed near hub is told by its gaps, and survived. The status is 1 if anything failed.
 """
 
-import argparse
 import os
 import random
 import signal
@@ -22,26 +21,7 @@ import time
 import urllib.error
 import urllib.request
 
-from resend import Hub, Reader, Totals
-
-
-class NearHub(Hub):
-    """A hub on a port that it keeps when it is started again."""
-
-    def __init__(self, program, port):
-        self.process = subprocess.Popen(
-            [program, "serve", "--port", str(port), "--log-level", "warning"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        line = self.process.stdout.readline()
-        if "listening on" not in line:
-            raise SystemExit(f"the near hub does not listen on port {port}: {line}")
-        self.port = port
-        threading.Thread(target=self._drain, daemon=True).start()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+from hub import Hub, Reader, Totals, options as parse
 
 
 class Bridge:
@@ -86,18 +66,10 @@ class Bridge:
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--plinth", required=True, help="the program")
-    options.add_argument("--seconds", type=float, default=60)
-    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    options.add_argument("--rate", type=float, default=200)
-    options = options.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    options = parse(__doc__, rate=200.0)
     rng, totals = random.Random(options.seed), Totals()
     far = Hub(options.plinth)
-    first = Hub(options.plinth)
-    near = NearHub.__new__(NearHub)
-    near.process, near.port = first.process, first.port
+    near = Hub(options.plinth)
     with tempfile.TemporaryDirectory() as folder:
         bridge = Bridge(options.plinth, near.port, far.port, folder, totals)
         reader = Reader(far, "a", totals)
@@ -133,7 +105,7 @@ def main():
                     with lock:
                         near.kill()
                         at_risk = set(published)
-                        near = NearHub(options.plinth, near.port)
+                        near = Hub(options.plinth, near.port, options=[])
                     lost |= at_risk
                 elif what == "listen":
                     bridge.kill(bridge.listen)
@@ -155,9 +127,7 @@ def main():
             bridge.kill()
             near.close()
             far.close()
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(totals.counts.items()))
-    print(f"{counts}: {len(totals.failures)} failures", flush=True)
-    return 1 if totals.failures else 0
+    return totals.report()
 
 
 def wait_for(last, bridge, reader, totals):

@@ -10,17 +10,15 @@ gap of its own excuses, which must have been purged. Both must be told of the sa
 failed.
 """
 
-import argparse
 import http.client
 import json
 import random
-import socket
 import sys
 import threading
 import time
 import urllib.request
 
-from resend import Hub, Totals
+from hub import Hub, Totals, options as parse
 
 TOPICS = ["a", "b", "c/1", "c/2"]
 QUERY = "topic=a&topic=b&match=c/*"
@@ -165,13 +163,7 @@ def publish(hub, rng, rate, seconds, published, totals):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--plinth", required=True, help="the program")
-    options.add_argument("--seconds", type=float, default=30)
-    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    options.add_argument("--rate", type=float, default=500)
-    options = options.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    options = parse(__doc__, seconds=30, rate=500.0)
     totals = Totals()
     hub = Hub(options.plinth)
     try:
@@ -189,9 +181,7 @@ def main():
             check(subscriber, published, totals)
     finally:
         hub.close()
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(totals.counts.items()))
-    print(f"{counts}: {len(totals.failures)} failures", flush=True)
-    return 1 if totals.failures else 0
+    return totals.report()
 
 
 def check(subscriber, published, totals):

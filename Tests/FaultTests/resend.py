@@ -11,17 +11,17 @@ hole, or uses a fenced epoch, and must be told so. Subscribers read all topics f
 must have arrived once, and each producer's in order. The last line has the totals; the status is 1 if anything failed.
 """
 
-import argparse
 import collections
 import json
 import random
 import re
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
+
+from hub import Hub, Reader, Totals, options as parse
 
 TOPICS = 4
 
@@ -32,50 +32,6 @@ class Cut(Exception):
 
 class Failed(Exception):
     """The hub did something wrong."""
-
-
-class Totals:
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.counts = collections.Counter()
-        self.failures = []
-
-    def count(self, name, by=1):
-        with self.lock:
-            self.counts[name] += by
-
-    def fail(self, what):
-        with self.lock:
-            self.failures.append(what)
-            print(f"FAILED {what}", flush=True)
-
-
-class Hub:
-    def __init__(self, program):
-        self.process = subprocess.Popen(
-            [program, "serve", "--port", "0", "--log-level", "warning", "--history-events", "10000000",
-             "--history-bytes", "2000000000", "--topic-events", "10000000", "--topic-bytes", "2000000000"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        line = self.process.stdout.readline()
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        if not match:
-            raise SystemExit(f"{program} did not say where it listens: {line}{self.process.stdout.read()}")
-        self.port = int(match.group(1))
-        threading.Thread(target=self._drain, daemon=True).start()
-
-    def _drain(self):
-        for line in self.process.stdout:
-            print(f"plinth: {line.rstrip()}", flush=True)
-
-    def connect(self):
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(30)
 
 
 def request(hub, rng, totals, method, target, fields, body, cuts=True, streamed=False):
@@ -151,34 +107,6 @@ def request(hub, rng, totals, method, target, fields, body, cuts=True, streamed=
         raise Failed(f"{method} {target}: {answer!r}")
     found = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     return int(match.group(1)), found, json.loads(body) if body else None
-
-
-class Reader(threading.Thread):
-    """Reads a topic from its beginning, and records the data of its events in order."""
-
-    def __init__(self, hub, topic, totals):
-        super().__init__(daemon=True)
-        self.hub, self.topic, self.totals = hub, topic, totals
-        self.data, self.ids = [], []
-        self.connection = hub.connect()
-        self.connection.settimeout(None)
-        self.connection.sendall(
-            f"GET /topics/{topic}?last-event-id=earliest HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
-        )
-        self.start()
-
-    def run(self):
-        buffer = b""
-        while piece := self.connection.recv(1 << 16):
-            buffer += piece
-            *blocks, buffer = buffer.split(b"\n\n")
-            for block in blocks:
-                fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if ": " in line)
-                if fields.get("event") == "gap":
-                    self.totals.fail(f"topic {self.topic}: a gap, though nothing is removed: {fields}")
-                if "data" in fields:
-                    self.data.append(fields["data"])
-                    self.ids.append(fields.get("id"))
 
 
 class Producer(threading.Thread):
@@ -353,12 +281,7 @@ class Keys(threading.Thread):
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--plinth", required=True, help="the program")
-    options.add_argument("--seconds", type=float, default=60)
-    options.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    options = options.parse_args()
-    print(f"seed {options.seed}", flush=True)
+    options = parse(__doc__)
     totals = Totals()
     hub = Hub(options.plinth)
     try:
@@ -378,9 +301,7 @@ def main():
             totals.fail(f"plinth ended with {hub.process.returncode}")
     finally:
         hub.close()
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(totals.counts.items()))
-    print(f"{counts}: {len(totals.failures)} failures", flush=True)
-    return 1 if totals.failures else 0
+    return totals.report()
 
 
 def compare(hub, readers, keys_reader, producers, keys, totals):
