@@ -94,7 +94,7 @@ extension HistoryContract {
         try expect(ends.isEmpty, "a topic has ended with an append that was refused")
     }
 
-    /// The ends of named topics are told, restricted ones to those who may receive them; patterns name nothing.
+    /// `ends(of:)` returns the ends of exactly named topics, and a restricted one only if the subscriber may receive it.
     ///
     /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func namesEnds() async throws {
@@ -112,10 +112,13 @@ extension HistoryContract {
         ]
         for (selection, expected) in cases {
             let ends = try await subject.history.ends(of: selection)
-            try expect(ends.map(\.id) == expected, "\(ends.map(\.id)) told for \(selection.wanted), not \(expected)")
+            try expect(
+                ends.map(\.id) == expected,
+                "\(ends.map(\.id)) returned for \(selection.wanted), not \(expected)"
+            )
             for end in ends {
                 let position = try await position(of: end.id, in: subject)
-                try expect(position == end.position, "\(end.id) is told to be at \(end.position), not \(position)")
+                try expect(position == end.position, "\(end.id) is said to be at \(end.position), not \(position)")
             }
         }
         let read = try await subject.history.read(

@@ -164,7 +164,7 @@ extension HistoryContract {
     /// A producer's state is its epoch and the last number taken; a producer that sent nothing has none.
     ///
     /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
-    public func tellsProducers() async throws {
+    public func returnsProducers() async throws {
         let subject = try await open()
         let (p, a) = (try producer("p"), try topic("a"))
         let none = try await subject.history.producer(p, of: nil, in: a)
@@ -172,16 +172,16 @@ extension HistoryContract {
         let result = try await append(try request(["0", "1"], 0, epoch: 2), to: subject)
         let state = try await subject.history.producer(p, of: nil, in: a)
         let expected = ProducerState(epoch: 2, sequence: 1, lastID: result.lastID)
-        try expect(state == expected, "\(String(describing: state)) told, not \(expected)")
+        try expect(state == expected, "\(String(describing: state)) returned, not \(expected)")
         let others = [
             try await subject.history.producer(p, of: nil, in: try topic("b")),
             try await subject.history.producer(p, of: HubSubject(source: "contract", name: "me"), in: a),
             try await subject.history.producer(try producer("q"), of: nil, in: a),
         ]
-        try expect(others.allSatisfy { $0 == nil }, "\(others) told of producers that sent nothing")
+        try expect(others.allSatisfy { $0 == nil }, "\(others) returned for producers that sent nothing")
     }
 
-    /// A fenced producer is told so first, then what was taken before, then that a topic has ended, then a hole.
+    /// The producer's epoch is checked first, then what was taken before, then ended topics, then missing events.
     ///
     /// - Throws: A ``HistoryContractViolation`` if the rule is broken.
     public func checksInOrder() async throws {

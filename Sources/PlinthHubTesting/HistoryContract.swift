@@ -128,7 +128,7 @@ public struct HistoryContract: Sendable {
         Rule("keepsProducersApart") { try await $0.keepsProducersApart() },
         Rule("keepsProducersOfPurgedTopics") { try await $0.keepsProducersOfPurgedTopics() },
         Rule("numbersEnds") { try await $0.numbersEnds() },
-        Rule("tellsProducers") { try await $0.tellsProducers() },
+        Rule("returnsProducers") { try await $0.returnsProducers() },
         Rule("checksInOrder") { try await $0.checksInOrder() },
         Rule("takesNumbersOnceWhenRequestsRace") { try await $0.takesNumbersOnceWhenRequestsRace() },
         Rule("forgetsNumbersOfFailures") { try await $0.forgetsNumbersOfFailures() },

@@ -98,8 +98,8 @@ extension EventSource {
                     switch position.next(for: owner) {
                     case .event(let event)?: return .event(event)
                     case .end(let topic)?: return .end(topic: topic)
-                    case .gap?: preconditionFailure("At a gap, the machine asks for the state instead.")
-                    case nil: break
+                    // At a gap, the machine asks for the state instead.
+                    case .gap?, nil: break
                     }
                     if position.asksForState {
                         position = HubPosition()

@@ -33,8 +33,8 @@ extension Distributor {
         var turns = 0
         while states[slot].phase == .behind {
             if !waits.isEmpty, let query = waits[slot]?.query { return ask(slot, nil, query, now) }
-            if !untold.isEmpty, let ends = untold.removeValue(forKey: slot) {
-                tell(ends, slot, sink, now)
+            if !pendingEnds.isEmpty, let ends = pendingEnds.removeValue(forKey: slot) {
+                send(ends, slot, sink, now)
                 continue
             }
             if hasEnded(slot) { return end(slot, .topicsEnded, sink, now: now) }
@@ -131,8 +131,8 @@ extension Distributor {
 
     // MARK: - Ends of topics
 
-    /// Tells a subscriber of topics that had ended when it began.
-    private mutating func tell(_ ends: [TopicEnd], _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
+    /// Sends the ends of topics that had ended when a subscriber began, with the position of its start as their ID.
+    private mutating func send(_ ends: [TopicEnd], _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
         let id = history.id(at: Position(states[slot].position))
         run.begin(states[slot].form)
         for end in ends {
@@ -143,9 +143,9 @@ extension Distributor {
         run.forget()
         switch run.withBytes({ sink.write($0, to: slot) }) {
         case .took(let taken):
-            // What was not begun is told later: it costs a list of ends, and no bytes.
+            // The ends that were not begun are sent later. Until then only their list is kept, not their bytes.
             let cut = run.cut(taken)
-            if cut.frames < ends.count { untold[slot] = Array(ends[cut.frames...]) }
+            if cut.frames < ends.count { pendingEnds[slot] = Array(ends[cut.frames...]) }
             tally.bytes += taken
             tally.delivered += cut.frames
             if taken > 0 { states[slot].lastWrite = now }
@@ -157,30 +157,23 @@ extension Distributor {
         }
     }
 
-    /// Records the ends among events that a subscriber has received, and the topics that were opened again.
-    mutating func pass(_ slot: Int, _ entries: some Sequence<HistoryEntry>) {
+    /// Records the ends among entries, as far as the subscriber has received them.
+    mutating func record(_ entries: some Sequence<HistoryEntry>, _ slot: Int) {
         guard details[slot].selection?.isExact ?? false else { return }
         for entry in entries where entry.position.number <= states[slot].position {
             if entry.isEnd {
-                endedTopics[slot, default: []].formUnion(entry.topics)
-            } else if !endedTopics.isEmpty {
-                endedTopics[slot]?.subtract(entry.topics)
+                receivedEnds[slot, default: ReceivedEnds()].record(entry)
+            } else if !receivedEnds.isEmpty {
+                receivedEnds[slot]?.record(entry)
             }
         }
     }
 
     /// Whether all that a subscriber receives has ended.
-    ///
-    /// A topic of which it was told may have been opened again since; a history that has to wait is not asked.
     mutating func hasEnded(_ slot: Int) -> Bool {
-        guard !endedTopics.isEmpty, let ended = endedTopics[slot], let selection = details[slot].selection,
-            selection.isExact, ended.count >= selection.names
-        else { return false }
-        guard selection.names > 1, let ends = history.endsNow(of: selection), ends.count < ended.count else {
-            return true
-        }
-        endedTopics[slot] = Set(ends.map(\.topic)).intersection(ended)
-        return false
+        guard !receivedEnds.isEmpty, let selection = details[slot].selection else { return false }
+        let history = self.history
+        return receivedEnds[slot]?.areComplete(for: selection, in: history) ?? false
     }
 
     mutating func take(_ batch: HistoryBatch, _ slot: Int, _ sink: some StreamSink, _ now: MonotonicTime) {
@@ -208,8 +201,8 @@ extension Distributor {
         switch write(slot, run, sink, now) {
         case .all:
             states[slot].position = max(states[slot].position, batch.through.number)
-            pass(slot, batch.entries)
-        case .some: pass(slot, batch.entries)
+            record(batch.entries, slot)
+        case .some: record(batch.entries, slot)
         // Nothing was written, not even a gap: the same read is repeated.
         case .none:
             (states[slot].position, states[slot].isFromEarliest, details[slot].unknown) = before

@@ -162,7 +162,7 @@ extension Distributor {
             run.begin(states[slot].form)
             var last: Int32 = -1
             let selection = details[slot].selection
-            passing.removeAll(keepingCapacity: true)
+            recorded.removeAll(keepingCapacity: true)
             while end < pairs.count, pairs[end].slot == slot {
                 let number = pairs[end].entry
                 end += 1
@@ -172,18 +172,18 @@ extension Distributor {
                 guard entry.position.number > states[slot].position else { continue }
                 if entry.isRestricted, !(selection?.allows(entry.publishedTopics) ?? false) { continue }
                 run.append(entry, for: selection)
-                if entry.isEnd || (!endedTopics.isEmpty && endedTopics[slot] != nil) { passing.append(entry) }
+                if entry.isEnd || (!receivedEnds.isEmpty && receivedEnds[slot] != nil) { recorded.append(entry) }
             }
             start = end
             guard states[slot].phase == .live, !run.isEmpty else { continue }
             if case .failed(let reason) = write(slot, run, sink, now) {
                 failed.append((slot, reason))
-            } else if !passing.isEmpty {
-                pass(slot, passing)
+            } else if !recorded.isEmpty {
+                record(recorded, slot)
                 if hasEnded(slot) { finished.append(slot) }
             }
         }
-        passing.removeAll(keepingCapacity: passing.capacity <= 1024)
+        recorded.removeAll(keepingCapacity: recorded.capacity <= 1024)
         pairs.removeAll(keepingCapacity: pairs.capacity <= 64 * 1024)
     }
 

@@ -109,10 +109,10 @@ package struct Distributor {
     var waits: [Int: Wait] = [:]
     /// The number of the last question.
     var lastQuestion: UInt64 = 0
-    /// Ends of before the start that the subscriber has not been told of.
-    var untold: [Int: [TopicEnd]] = [:]
-    /// The topics that have ended, as far as the subscriber has been told.
-    var endedTopics: [Int: Set<Topic>] = [:]
+    /// Ends of before the start that are still to be sent.
+    var pendingEnds: [Int: [TopicEnd]] = [:]
+    /// Of subscribers of exact topics only: others never finish.
+    var receivedEnds: [Int: ReceivedEnds] = [:]
     private var free: [Int32] = []
     var index = TopicIndex()
     var wheel = TimerWheel()
@@ -136,7 +136,7 @@ package struct Distributor {
     var pairs: [Pair] = []
     var failed: [(Int, StreamEnd)] = []
     var finished: [Int] = []
-    var passing: [HistoryEntry] = []
+    var recorded: [HistoryEntry] = []
 
     /// An event of the round for a subscriber whose events are delivered separately.
     struct Pair: Comparable {
@@ -211,8 +211,8 @@ package struct Distributor {
         details[slot].startsWithOldest = start.startsWithOldest
         if let query = start.query { waits[slot] = Wait(query: query) }
         guard !start.ended.isEmpty else { return }
-        endedTopics[slot] = Set(start.ended.map(\.topic))
-        if start.tellsEnds { untold[slot] = start.ended }
+        receivedEnds[slot] = ReceivedEnds(start.ended)
+        if start.sendsEnds { pendingEnds[slot] = start.ended }
     }
 
     /// Removes a subscriber whose connection is gone.
@@ -226,9 +226,9 @@ package struct Distributor {
         states[slot].phase = .free
         details[slot] = Details()
         if !waits.isEmpty { waits[slot] = nil }
-        if !endedTopics.isEmpty {
-            endedTopics[slot] = nil
-            untold[slot] = nil
+        if !receivedEnds.isEmpty {
+            receivedEnds[slot] = nil
+            pendingEnds[slot] = nil
         }
         free.append(Int32(slot))
         count -= 1

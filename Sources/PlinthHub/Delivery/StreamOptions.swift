@@ -58,7 +58,7 @@ public struct StreamOptions: Sendable {
     public var gapType: String
     /// Draws a number from a range, both ends included; tests replace it.
     package var random: @Sendable (ClosedRange<Int64>) -> Int64 = { .random(in: $0) }
-    /// Waits; tests replace it.
+    /// Waits between two attempts to ask a history that failed; tests replace it.
     package var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
     /// Creates options.

@@ -19,8 +19,8 @@ package struct LocatedStart: Sendable, Hashable {
 
     /// The named topics that had ended at or before the position.
     package var ended: [TopicEnd]
-    /// Whether the subscriber is told of these ends: it begins live, and does not know them.
-    package var tellsEnds: Bool
+    /// Whether these ends are sent: a subscriber that begins live has not received them before.
+    package var sendsEnds: Bool
     /// What history has not answered yet; nil if the start is located.
     package var query: StartQuery?
 
@@ -32,20 +32,20 @@ package struct LocatedStart: Sendable, Hashable {
     /// - Parameter selection: What it asks for.
     /// - Returns: Whether it does.
     package func isPastAllEnds(of selection: Selection) -> Bool {
-        query == nil && !tellsEnds && selection.isExact && !ended.isEmpty && ended.count >= selection.names
+        query == nil && !sendsEnds && selection.isExact && !ended.isEmpty && ended.count >= selection.names
     }
 
     package init(
         position: Position?,
         unknown: EventID? = nil,
         ended: [TopicEnd] = [],
-        tellsEnds: Bool = false,
+        sendsEnds: Bool = false,
         query: StartQuery? = nil
     ) {
         self.position = position
         self.unknown = unknown
         self.ended = ended
-        self.tellsEnds = tellsEnds
+        self.sendsEnds = sendsEnds
         self.query = query
     }
 }
@@ -68,11 +68,11 @@ package struct StartQuery: Sendable, Hashable {
     }
 
     /// The start, if history has not answered.
-    package var unanswered: LocatedStart { LocatedStart(position: position, tellsEnds: id == nil, query: self) }
+    package var unanswered: LocatedStart { LocatedStart(position: position, sendsEnds: id == nil, query: self) }
 
     /// The start as history located it.
     func start(_ located: Located?, _ ends: [TopicEnd]) -> LocatedStart {
         guard let position = position ?? located?.position else { return LocatedStart(position: nil, unknown: id) }
-        return LocatedStart(position: position, ended: ends.filter { $0.position <= position }, tellsEnds: id == nil)
+        return LocatedStart(position: position, ended: ends.filter { $0.position <= position }, sendsEnds: id == nil)
     }
 }

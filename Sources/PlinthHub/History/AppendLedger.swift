@@ -143,7 +143,7 @@ public struct AppendLedger: Sendable {
     /// - Parameters:
     ///   - entries: The entries appended, one or more, in order.
     ///   - request: The request, as it was made or as it was stored.
-    ///   - repeated: The number of events that were known.
+    ///   - repeated: The number of events that were known. Default: 0.
     ///   - now: The time. Default: now.
     /// - Returns: The answer to the request.
     @discardableResult
@@ -198,8 +198,7 @@ public struct AppendLedger: Sendable {
         _ digest: UInt128,
         _ now: MonotonicTime
     ) {
-        let key = key(of: request)
-        guard let key else { return }
+        guard let key = key(of: request) else { return }
         let chosenID = request.events.last?.requestedID
         answers.keep(
             KeptAnswers.Answer(result, chosenID: chosenID, at: position, digest: digest, time: now),

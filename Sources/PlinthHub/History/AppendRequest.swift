@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one call of ``History/append(_:)`` adds: events, all or none, and how to tell a repetition.
+/// What one call of ``History/append(_:)`` adds: events, all or none, and how to recognise a repetition.
 public struct AppendRequest: Sendable {
     /// The events in order; at most the last is an end.
     public var events: [NewEvent]
@@ -45,7 +45,7 @@ public struct AppendRequest: Sendable {
     /// Whether the request only ends a topic.
     public var onlyEnds: Bool { events.count == 1 && endedTopic != nil }
 
-    /// A digest of all that is published, by which a history tells whether a key stands for the same request.
+    /// A digest of all that is published, by which a history decides whether a key stands for the same request.
     ///
     /// FNV-1a of 128 bits over topics, restriction, end and the encoded lines. It finds mistakes, not forgeries: a
     /// publisher who makes two requests collide is answered as if it had sent the first again.

@@ -28,7 +28,7 @@ public protocol History: Sendable {
     /// Checks in this order: a kept answer to the key; the producer's epoch; events taken before; ended topics; missing
     /// events of the producer; quotas. `ProducerState.order(of:count:after:)` has the rules of producers.
     ///
-    /// - Parameter request: The events, one or more, and how to tell a repetition.
+    /// - Parameter request: The events, one or more, and how to recognise a repetition.
     /// - Returns: The answer, once the events are in history. If it repeats an earlier answer, what that one answered
     ///   is as durable as if it had been appended now.
     /// - Throws: ``HistoryError`` with the reason. After any error but ``HistoryError/Code/outcomeUnknown``, the events
@@ -37,7 +37,7 @@ public protocol History: Sendable {
 
     /// Appends events if that requires no waiting.
     ///
-    /// - Parameter request: The events, one or more, and how to tell a repetition.
+    /// - Parameter request: The events, one or more, and how to recognise a repetition.
     /// - Returns: The answer; nil if appending has to wait: the hub then calls ``append(_:)``. Default: nil.
     /// - Throws: As ``append(_:)``.
     func appendNow(_ request: AppendRequest) throws -> AppendResult?
@@ -58,7 +58,7 @@ public protocol History: Sendable {
     /// The ends of the topics that a selection names.
     ///
     /// - Parameter selection: The subscriber's selection; its patterns do not count.
-    /// - Returns: The end of each named topic that has ended and that the subscriber may be told of, in any order.
+    /// - Returns: The end of each named topic that has ended and that the subscriber may receive, in any order.
     /// - Throws: If that cannot be determined now; the hub asks again.
     func ends(of selection: Selection) async throws -> [TopicEnd]
 

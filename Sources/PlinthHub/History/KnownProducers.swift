@@ -41,7 +41,8 @@ struct KnownProducers {
         if isBelowBounds(subject) { return true }
         guard now >= nextSweep else { return false }
         nextSweep = MonotonicTime(nanoseconds: now.nanoseconds + Self.pause)
-        for (key, state) in states where now.nanoseconds - state.active.nanoseconds > Self.idleTime { remove(key) }
+        let idle = states.filter { now.nanoseconds - $0.value.active.nanoseconds > Self.idleTime }.keys
+        for key in idle { remove(key) }
         return isBelowBounds(subject)
     }
 

@@ -10,7 +10,7 @@ public struct TopicEnd: Sendable, Hashable {
     public let position: Position
     /// The end's ID.
     public let id: EventID
-    /// Whether only subscribers authorized for the topic are told.
+    /// Whether the end is delivered only to subscribers authorized for the topic.
     public let isRestricted: Bool
 
     /// Creates the end of a topic.
@@ -19,7 +19,7 @@ public struct TopicEnd: Sendable, Hashable {
     ///   - topic: The topic.
     ///   - position: The end's position.
     ///   - id: The end's ID.
-    ///   - isRestricted: Whether only subscribers authorized for the topic are told. Default: false.
+    ///   - isRestricted: Whether the end is delivered only to subscribers authorized for the topic. Default: false.
     public init(topic: Topic, position: Position, id: EventID, isRestricted: Bool = false) {
         self.topic = topic
         self.position = position
@@ -36,7 +36,7 @@ extension NewEvent {
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - isRestricted: Whether only subscribers authorized for the topic are told. Default: false.
+    ///   - isRestricted: Whether the end is delivered only to subscribers authorized for the topic. Default: false.
     /// - Returns: The event.
     public static func end(of topic: Topic, isRestricted: Bool = false) -> NewEvent {
         let data = "{\"topic\":\(JSONString.quoted(topic.name))}"

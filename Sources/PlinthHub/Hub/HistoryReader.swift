@@ -10,10 +10,11 @@ struct HistoryReader {
     private var unknown: EventID?
     /// Whether it began with the oldest event and has not caught up yet.
     private var startsWithOldest = false
-    /// Ends of before the start that the subscriber has not been told of.
-    private var untold: [TopicEnd] = []
-    /// The topics that have ended, as far as the subscriber has been told.
-    private var ended: Set<Topic> = []
+    /// Ends of before the start that are still to be returned.
+    private var pendingEnds: [TopicEnd] = []
+    private var receivedEnds = ReceivedEnds()
+    /// Whether all that the subscriber receives has ended, and every end was returned.
+    private(set) var hasEnded = false
 
     init(_ history: any History, _ selection: Selection, _ start: LocatedStart, _ options: StreamOptions) {
         self.history = history
@@ -28,13 +29,13 @@ struct HistoryReader {
         position = start.position
         unknown = start.unknown
         startsWithOldest = start.startsWithOldest
-        ended = Set(start.ended.map(\.topic))
-        untold = start.tellsEnds ? start.ended : []
+        receivedEnds = ReceivedEnds(start.ended)
+        pendingEnds = start.sendsEnds ? start.ended : []
+        checkEnds()
     }
 
-    /// Whether all that the subscriber receives has ended, and it has been told.
-    var hasEnded: Bool {
-        start.query == nil && untold.isEmpty && selection.isExact && !ended.isEmpty && ended.count >= selection.names
+    private mutating func checkEnds() {
+        hasEnded = pendingEnds.isEmpty && receivedEnds.areComplete(for: selection, in: history)
     }
 
     /// Whether everything up to a position has been read.
@@ -66,7 +67,7 @@ struct HistoryReader {
     /// - Throws: ``HubError`` at a gap, if the gap policy closes.
     mutating func readNow() throws -> (gap: HubGap?, entries: [HistoryEntry])? {
         guard start.query == nil else { return nil }
-        if !untold.isEmpty { return (nil, tellEnds()) }
+        if !pendingEnds.isEmpty { return (nil, takePendingEnds()) }
         guard let batch = history.readNow(after: position, selection: selection, limit: ReadLimit()) else { return nil }
         return try take(batch)
     }
@@ -78,33 +79,33 @@ struct HistoryReader {
         position = batch.through
         unknown = nil
         guard selection.isExact else { return (gap, batch.entries) }
-        for entry in batch.entries {
-            if entry.isEnd { ended.formUnion(entry.topics) } else { ended.subtract(entry.topics) }
-        }
-        // A topic of which it was told may have been opened again since.
-        if selection.names > 1, ended.count >= selection.names, let ends = history.endsNow(of: selection) {
-            ended.formIntersection(ends.map(\.topic))
-        }
+        for entry in batch.entries { receivedEnds.record(entry) }
+        checkEnds()
         return (gap, batch.entries)
     }
 
-    private mutating func tellEnds() -> [HistoryEntry] {
+    /// The ends of before the start, with its position as their ID.
+    private mutating func takePendingEnds() -> [HistoryEntry] {
         let position = position ?? .zero
         let id = history.id(at: position)
-        defer { untold = [] }
-        return untold.map { HistoryEntry(.end(of: $0.topic), position: position, id: id, time: .now()) }
+        let entries = pendingEnds.map { HistoryEntry(.end(of: $0.topic), position: position, id: id) }
+        pendingEnds = []
+        checkEnds()
+        return entries
     }
 
     /// Asks history again, every second, for as long as it fails to answer.
     private func answer<Answer: Sendable>(_ ask: @Sendable () async throws -> Answer) async throws -> Answer {
-        let deadline = MonotonicTime.now() + options.historyTimeout
+        // The pauses are the time: no clock is asked.
+        var waited = Duration.zero
         while true {
             do {
                 return try await ask()
             } catch {
                 try Task.checkCancellation()
-                guard MonotonicTime.now() < deadline else { throw error }
+                guard waited < options.historyTimeout else { throw error }
                 try await options.pause(.seconds(1))
+                waited += .seconds(1)
             }
         }
     }

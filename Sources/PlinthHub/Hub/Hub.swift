@@ -115,7 +115,7 @@ public final class Hub: Sendable {
 
     /// Publishes what a request holds, all or none, unless it repeats what was published before.
     ///
-    /// - Parameter request: Events, an end, and how to tell a repetition.
+    /// - Parameter request: Events, an end, and how to recognise a repetition.
     /// - Returns: The answer, once the events are in history.
     /// - Throws: ``HubError`` with the code `typeReserved` and the event's index if an event has one of the
     ///   ``reservedTypes``, and `badRequest` if the request contradicts itself; the history's error, a
@@ -138,7 +138,7 @@ public final class Hub: Sendable {
 
     /// Publishes what a request holds if the history can take it without waiting, as one in memory does.
     ///
-    /// - Parameter request: Events, an end, and how to tell a repetition.
+    /// - Parameter request: Events, an end, and how to recognise a repetition.
     /// - Returns: The answer, once the events are in history; nil if the history has to wait. Then nothing is
     ///   published, and ``publish(_:)-(AppendRequest)`` waits.
     /// - Throws: As ``publish(_:)-(AppendRequest)``.
@@ -162,7 +162,7 @@ public final class Hub: Sendable {
     ///
     /// - Parameters:
     ///   - topic: The topic.
-    ///   - isRestricted: Whether to tell only subscribers authorized for the topic. Default: false.
+    ///   - isRestricted: Whether to deliver the end only to subscribers authorized for the topic. Default: false.
     /// - Returns: The answer; for a topic that had ended, it adds nothing.
     /// - Throws: The history's error.
     @discardableResult

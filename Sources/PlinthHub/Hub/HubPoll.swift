@@ -59,9 +59,7 @@ extension Hub {
                     continue
                 }
                 return HubPoll(
-                    updates: read.entries.map { entry in
-                        entry.topicEnd.map { .end($0) } ?? .event(HubEvent(entry: entry))
-                    },
+                    updates: read.entries.map { HubUpdate($0) },
                     next: history.id(at: reader.position ?? .zero),
                     gap: read.gap,
                     hasEnded: reader.hasEnded,

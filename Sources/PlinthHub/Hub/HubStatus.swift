@@ -20,7 +20,7 @@ public struct HubStatus: Sendable, Hashable {
     public let events: Int
     /// The approximate number of bytes in history.
     public let bytes: Int
-    /// The number of events since the hub started.
+    /// The number of events and ends since the hub started.
     public let published: Int
     /// The ID of the last event delivered: ``Hub/mark()``.
     public let mark: EventID

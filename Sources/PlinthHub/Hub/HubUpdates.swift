@@ -14,6 +14,13 @@ public enum HubUpdate: Sendable {
     case end(TopicEnd)
 }
 
+extension HubUpdate {
+    /// The update of an entry of history: an end, or an event.
+    init(_ entry: HistoryEntry) {
+        self = entry.topicEnd.map { .end($0) } ?? .event(HubEvent(entry: entry))
+    }
+}
+
 /// An event of a hub.
 public struct HubEvent: Sendable {
     /// The ID by which clients identify it, and after which they resume.
@@ -69,8 +76,7 @@ public struct HubUpdates: AsyncSequence, Sendable {
             while true {
                 if next < entries.count {
                     defer { next += 1 }
-                    let entry = entries[next]
-                    return entry.topicEnd.map { .end($0) } ?? .event(HubEvent(entry: entry))
+                    return HubUpdate(entries[next])
                 }
                 try Task.checkCancellation()
                 if reader.hasEnded { return nil }

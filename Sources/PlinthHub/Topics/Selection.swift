@@ -24,7 +24,7 @@ public final class Selection: Sendable {
     ///
     /// - Parameters:
     ///   - wanted: The topics to receive; with none, nothing is received.
-    ///   - visible: The topics that the subscriber may see; it receives nothing of others, and is not told of them.
+    ///   - visible: The topics that the subscriber may see; it receives nothing of others.
     ///     Default: all.
     ///   - allowed: The topics whose restricted events may be received. Default: all.
     public init(

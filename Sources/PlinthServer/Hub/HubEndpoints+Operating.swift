@@ -21,7 +21,7 @@ extension HubEndpoints {
         var headers = await mark(of: Selection([.exact(topic)]))
         guard let producer else { return Response(headers: headers) }
         // Without its state a producer would begin anew: it has to ask again.
-        let state = try await answered(request) {
+        let state = try await askHistory(request) {
             try await service.hub.history.producer(producer, of: grant.subject, in: topic)
         }
         if let state {
@@ -40,7 +40,7 @@ extension HubEndpoints {
 
     /// A mark needs no history; without its answer, nothing is said of ends.
     private func mark(of selection: Selection) async -> HTTPFields {
-        // The mark last: whoever resumes after it knows the ends told here.
+        // The mark is read last, so that a client that resumes after it has every end reported here.
         let haveEnded = (try? await service.hub.haveEnded(selection)) ?? false
         var headers: HTTPFields = [
             .contentType: "text/event-stream; charset=UTF-8",
@@ -66,7 +66,7 @@ extension HubEndpoints {
         _ = try await grant(request)
         let bytes = try await request.collectBody(upTo: Self.maximumLimitsSize)
         let limits = try Self.limits(bytes)
-        let isNew = try await answered(request) { try await service.hub.setLimits(limits, of: topic) }
+        let isNew = try await askHistory(request) { try await service.hub.setLimits(limits, of: topic) }
         return .json(limits.json, status: isNew ? .created : .ok)
     }
 
@@ -134,7 +134,7 @@ extension HubEndpoints {
     func purge(_ request: Request) async throws -> Response {
         let topic = try topic(request)
         _ = try await grant(request)
-        let removed = try await answered(request) { try await service.hub.purge(topic) }
+        let removed = try await askHistory(request) { try await service.hub.purge(topic) }
         return .json("{\"removed\":\(removed)}")
     }
 
@@ -147,11 +147,11 @@ extension HubEndpoints {
             top = number
         }
         _ = try await grant(request)
-        return .json(try await answered(request) { [top] in try await service.hub.status(top: top) }.json)
+        return .json(try await askHistory(request) { [top] in try await service.hub.status(top: top) }.json)
     }
 
     /// What history answers; 503 if it fails.
-    func answered<Answer: Sendable>(
+    func askHistory<Answer: Sendable>(
         _ request: Request,
         _ ask: @Sendable () async throws -> Answer
     ) async throws -> Answer {

@@ -43,7 +43,7 @@ extension HubEndpoints {
         defer { permit.release() }
         let start = start(request, form)
         let service = self.service
-        let poll = try await answered(request) {
+        let poll = try await askHistory(request) {
             try await service.hub.poll(selection, from: start, attachment: grant.attachment) {
                 await service.wait(for: wait)
             }

@@ -46,7 +46,7 @@ public struct StreamEnd: Sendable, Hashable, CustomStringConvertible {
     public static let ended = StreamEnd(.ended)
     /// The history did not answer in time.
     public static let historyFailed = StreamEnd(.historyFailed)
-    /// All topics of the stream have ended, and the client has been told.
+    /// All topics of the stream have ended, and the client has received their ends.
     public static let topicsEnded = StreamEnd(.topicsEnded)
 
     /// The reasons for which a hub's stream can end.

@@ -320,8 +320,8 @@ private struct Model {
             isEarliest: located.position == nil && located.unknown == nil,
             position: located.position?.number ?? 0,
             isUnknown: located.unknown != nil,
-            told: located.tellsEnds ? [] : Set(located.ended.map(\.topic)),
-            isTold: located.tellsEnds
+            told: located.sendsEnds ? [] : Set(located.ended.map(\.topic)),
+            isTold: located.sendsEnds
         )
     }
 
@@ -485,7 +485,7 @@ private struct Model {
             reader.isEarliest = false
         }
         readers[slot] = reader
-        // A topic that was opened again goes on.
+        // A stream goes on if one of its topics was opened again.
         let phase = distributor.states[slot].phase
         let isLocated = distributor.waits[slot]?.query == nil
         guard !isOver(reader) || phase == .free || phase == .ending || !isLocated else {

@@ -368,7 +368,7 @@ struct DistributorTests {
             _ = try delivery.memory.appendNow(AppendRequest([], ending: topic("b/\(number)")))
             delivery.deliver()
         }
-        #expect(delivery.distributor.endedTopics.isEmpty)
+        #expect(delivery.distributor.receivedEnds.isEmpty)
     }
 
     @Test("Ends that a client does not take wait as a list, not as bytes")
@@ -382,7 +382,7 @@ struct DistributorTests {
         let slot = delivery.distributor.add(selection, start, Delivery.bare, now: delivery.now)
         delivery.sink.room[slot] = 30
         delivery.proceed()
-        #expect(delivery.distributor.untold[slot]?.count == 2999)
+        #expect(delivery.distributor.pendingEnds[slot]?.count == 2999)
         #expect(delivery.distributor.details[slot].rest.count < 100)
         var text = delivery.sink.take(slot).text
         delivery.isWritable(slot)
@@ -414,13 +414,13 @@ struct DistributorTests {
         }
         #expect(text == sent("1", 1) + end + "\n\n")
         #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
-        // The stream of two topics goes on until the other has ended.
+        // The stream of two topics goes on until both have ended.
         #expect(delivery.sink.take(other).text == "data: 1\nid: 1-1\ta\n\n\(end)\ta\n\n")
         _ = try delivery.memory.appendNow(AppendRequest([], ending: topic("b")))
         delivery.deliver()
         #expect(delivery.sink.take(other).text == "event: end\ndata: {\"topic\":\"b\"}\nid: 1-3\tb\n\n")
         #expect(delivery.takeEnded() == ["\(other) topics-ended"])
-        #expect(delivery.distributor.endedTopics.isEmpty)
+        #expect(delivery.distributor.receivedEnds.isEmpty)
     }
 
     @Test("A live stream is told the ends of before, in one piece however little fits", arguments: [nil, 0, 1, 30, 60])
@@ -443,7 +443,7 @@ struct DistributorTests {
         let event = "event: end\ndata: {\"topic\":\"a\"}\nid: 1-2\n\n"
         #expect(text == "\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n0\r\n\r\n")
         #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
-        // With a topic that has not ended, the stream goes on.
+        // The stream goes on, since one of its topics has not ended.
         let selection = Selection([try exact("a"), try exact("b"), try exact("c")])
         let located = try #require(start(selection))
         let several = delivery.distributor.add(selection, located, Delivery.bare, now: delivery.now)
@@ -452,7 +452,7 @@ struct DistributorTests {
         try delivery.publish(NewEvent(ServerSentEvent(data: "1"), topics: [topic("c")]))
         #expect(delivery.sink.take(several).text == sent("1", 3))
         #expect(delivery.takeEnded() == [])
-        #expect(delivery.distributor.untold.isEmpty)
+        #expect(delivery.distributor.pendingEnds.isEmpty)
     }
 
     // MARK: - Ends

@@ -18,7 +18,7 @@ final class FaultyHistory: MemoryBackedHistory {
         case endsWithoutEntry, takesLateEvents, endsAgain, endsAfterRefusals, namesNoEnds, namesRestrictedEnds
         case trimsEnds, purgesNoEnds, purgesWholeEvents, ignoresQuotas, neverAges
         case ignoresProducers, takesKnownBatchesAgain, fillsHoles, fencesNobody, mixesSubjects
-        case purgesProducers, countsNoEnds, tellsNoProducers, asksForHolesFirst, looksBeforeItTakes
+        case purgesProducers, countsNoEnds, returnsNoProducers, asksForHolesFirst, looksBeforeItTakes
         case ignoresKeys, comparesNoDigests, keepsFailures
         case ignoresLimitsOfTopics, reusesIDs, forgetsWhenReopened
 
@@ -69,7 +69,7 @@ final class FaultyHistory: MemoryBackedHistory {
             case .mixesSubjects: ["keepsProducersApart", "keepsKeysApart"]
             case .purgesProducers: ["keepsProducersOfPurgedTopics"]
             case .countsNoEnds: ["numbersEnds"]
-            case .tellsNoProducers: ["tellsProducers"]
+            case .returnsNoProducers: ["returnsProducers"]
             case .asksForHolesFirst: ["checksInOrder"]
             case .looksBeforeItTakes: ["takesNumbersOnceWhenRequestsRace", "takesKeysOnceWhenRequestsRace"]
             case .ignoresKeys: ["answersKeysAgain"]
@@ -240,7 +240,7 @@ final class FaultyHistory: MemoryBackedHistory {
     }
 
     func producer(_ id: ProducerID, of subject: HubSubject?, in topic: Topic) async throws -> ProducerState? {
-        fault == .tellsNoProducers ? nil : try await memory.producer(id, of: subject, in: topic)
+        fault == .returnsNoProducers ? nil : try await memory.producer(id, of: subject, in: topic)
     }
 
     func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool {
