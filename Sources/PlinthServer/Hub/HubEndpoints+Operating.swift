@@ -19,7 +19,7 @@ extension HubEndpoints {
         let producer = try request.producerID()
         let grant = try await grant(request)
         var headers = await mark(of: Selection([.exact(topic)]))
-        guard let producer else { return Response(headers: headers) }
+        guard let producer else { return Response(headers: headers, body: Self.unsized) }
         // Without its state a producer would begin anew: it has to ask again.
         let state = try await askHistory(request) {
             try await service.hub.history.producer(producer, of: grant.subject, in: topic)
@@ -28,15 +28,20 @@ extension HubEndpoints {
             headers[.producerEpoch] = "\(state.epoch)"
             headers[.producerSequence] = "\(state.sequence)"
         }
-        return Response(headers: headers)
+        return Response(headers: headers, body: Self.unsized)
     }
 
     /// Answers `HEAD` of several topics.
     func markOfSeveral(_ request: Request) async throws -> Response {
         let selection = Selection(try selectors(request.queryParameters, "?"))
         _ = try await grant(request)
-        return Response(headers: await mark(of: selection))
+        return Response(headers: await mark(of: selection), body: Self.unsized)
     }
+
+    /// The body that a mark has in place of a stream's, which `HEAD` does not send and whose length nobody knows.
+    ///
+    /// A `Content-Length` would have to be the one of the stream (RFC 9110, section 8.6).
+    private static let unsized = ResponseBody.writer { _ in }
 
     /// A mark needs no history; without its answer, nothing is said of ends.
     private func mark(of selection: Selection) async -> HTTPFields {
