@@ -232,7 +232,7 @@ public final class Connector: Service {
         let isGraceful = (try? await gracefulShutdown()) != nil
         server.drain.begin()
         for loop in server.allLoops { loop.eventLoop.execute { loop.drain() } }
-        // Cancelled as soon as no activity is left.
+        // The time that activities have to finish; cancelled as soon as none is left.
         if isGraceful { try? await Task.sleep(for: configuration.shutdownTimeout) }
         for loop in server.allLoops { loop.eventLoop.execute { loop.terminate() } }
     }

@@ -96,6 +96,7 @@ final class HTTPExchange: Sendable {
             defer { group.cancelAll() }
             group.addTask { try await self.exchange(request, client) }
             group.addTask {
+                // The exchange's deadline; cancelled once it is over.
                 try await Task.sleep(for: timeout)
                 throw TimedOut()
             }

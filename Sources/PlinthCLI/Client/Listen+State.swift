@@ -129,6 +129,7 @@ extension Listen {
     }
 
     private func sleep(for time: Duration, _ clock: ListenClock) async throws {
+        // Backs off, and no longer than the command may run.
         try await Task.sleep(for: min(time, clock.rest ?? time))
     }
 

@@ -94,6 +94,7 @@ final class ListenClock: Sendable {
     func start() -> Task<Void, any Error>? {
         guard let end else { return nil }
         return Task {
+            // The end of `--for`; cancelled if the command finishes before.
             try await Task.sleep(until: end, clock: .continuous)
             let source = state.withLock { state in
                 state.isOver = true

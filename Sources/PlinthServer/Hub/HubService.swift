@@ -190,6 +190,7 @@ public final class HubService: Service {
         // Waits for the first to finish, and cancels the other.
         await withTaskGroup(of: Void.self) { group in
             group.addTask { for reactor in reactors { await reactor.waitUntilEmpty() } }
+            // The time that clients have to take what they were sent.
             group.addTask { try? await Task.sleep(for: timeout) }
             await group.next()
             group.cancelAll()

@@ -15,6 +15,8 @@ import Testing
 struct RealServerTests {
     /// The number of events published, at 200 per second.
     private static let count = 1000
+    /// Only so that a server that hangs fails the test.
+    private static let timeout = TimeAmount.minutes(10)
 
     /// Publishes the numbers as events, and calls the closure after each.
     private func publish(to url: String, _ body: (Int) async throws -> Void) async throws {
@@ -23,7 +25,7 @@ struct RealServerTests {
             var request = HTTPClientRequest(url: url)
             request.method = .POST
             request.body = .bytes(ByteBuffer(string: "\(number)"))
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            let response = try await HTTPClient.shared.execute(request, timeout: Self.timeout)
             _ = try await response.body.collect(upTo: 1 << 16)
             let code = response.status.code
             #expect((200..<300).contains(code))
@@ -58,6 +60,7 @@ struct RealServerTests {
             let opens = restarts
             try await wait(for: "the source to be open again") {
                 while reader.lines.values.count(where: { $0 == "open" }) < opens {
+                    // As below: the number of lines before it is unknown.
                     try await Task.sleep(for: .milliseconds(20))
                 }
             }
@@ -103,7 +106,7 @@ struct RealServerTests {
             request.method = .POST
             request.headers.add(name: "Content-Type", value: "text/plain")
             request.body = .bytes(ByteBuffer(string: body))
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            let response = try await HTTPClient.shared.execute(request, timeout: Self.timeout)
             #expect((200..<300).contains(response.status.code))
             // Streams of several topics have the topic in the ID.
             for path in ["/\(topic)?last-event-id=earliest", "?match=\(topic)&last-event-id=earliest"] {
@@ -177,7 +180,7 @@ struct RealServerTests {
         let state = source.following {
             var request = HTTPClientRequest(url: "\(url)/a")
             request.method = .HEAD
-            let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            let response = try await HTTPClient.shared.execute(request, timeout: Self.timeout)
             let mark = response.headers.first(name: "Last-Event-ID") ?? ""
             // Part of the state, and after the mark.
             _ = try await Self.publish("between", to: "\(url)/a")
@@ -220,7 +223,7 @@ struct RealServerTests {
         request.method = .POST
         request.headers.add(name: "Content-Type", value: "text/plain")
         request.body = .bytes(ByteBuffer(string: data))
-        let response = try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+        let response = try await HTTPClient.shared.execute(request, timeout: Self.timeout)
         let body = try await response.body.collect(upTo: 1 << 16)
         return try JSONDecoder().decode(Answer.self, from: Data(body.readableBytesView)).id
     }
