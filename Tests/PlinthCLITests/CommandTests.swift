@@ -20,6 +20,19 @@ struct Tool {
         return process
     }
 
+    /// Starts two processes, the output of one being the input of the other.
+    static func run(_ writer: Process, into reader: Process) throws {
+        let pipe = Pipe()
+        writer.standardOutput = pipe
+        reader.standardInput = pipe
+        for process in [writer, reader] { process.standardError = FileHandle.nullDevice }
+        try reader.run()
+        try writer.run()
+        // Otherwise neither would notice the end of the other.
+        try? pipe.fileHandleForReading.close()
+        try? pipe.fileHandleForWriting.close()
+    }
+
     /// Runs the tool to its end, with files as input and output so that neither side can block on a full pipe.
     static func run(_ arguments: [String], input: Data) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("plinth-\(UUID().uuidString)")

@@ -373,14 +373,7 @@ struct ListenTests {
                 "listen", "--json", "--resume-from", file, "--last-event-id", "earliest", "\(from.address)/topics/a",
             ])
             let publish = try Tool.process(["publish", "--json", "--resume-file", file, "\(to.address)/topics/a"])
-            let pipe = Pipe()
-            listen.standardOutput = pipe
-            publish.standardInput = pipe
-            for process in [listen, publish] { process.standardError = FileHandle.nullDevice }
-            try publish.run()
-            try listen.run()
-            try? pipe.fileHandleForReading.close()
-            try? pipe.fileHandleForWriting.close()
+            try Tool.run(listen, into: publish)
             // Waits for 60 more events, or in the last round for all.
             let goal = round < 5 ? seen + 60 : count
             let watch = try Tool.process([

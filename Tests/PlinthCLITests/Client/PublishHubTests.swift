@@ -262,14 +262,7 @@ struct PublishHubTests {
             let publish = try Tool.process([
                 "publish", "--json", "--producer", "p", "--resume-file", file, "--retry-for", "3m", hub.url(),
             ])
-            let pipe = Pipe()
-            listen.standardOutput = pipe
-            publish.standardInput = pipe
-            for process in [listen, publish] { process.standardError = FileHandle.nullDevice }
-            try publish.run()
-            try listen.run()
-            try? pipe.fileHandleForReading.close()
-            try? pipe.fileHandleForWriting.close()
+            try Tool.run(listen, into: publish)
             let lines = (20 * round - 19...20 * round).map { "\($0)\n" }.joined()
             #expect(try self.publish(["--lines", url], input: lines).status == 0)
             // Killed while it sends the round's events, in the last round when it has sent them.
