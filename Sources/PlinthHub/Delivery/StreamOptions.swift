@@ -58,6 +58,8 @@ public struct StreamOptions: Sendable {
     public var gapType: String
     /// Draws a number from a range, both ends included; tests replace it.
     package var random: @Sendable (ClosedRange<Int64>) -> Int64 = { .random(in: $0) }
+    /// Tells the time; tests replace it.
+    package var now: @Sendable () -> MonotonicTime = { .now() }
     /// Waits between two attempts to ask a history that failed; tests replace it.
     package var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 

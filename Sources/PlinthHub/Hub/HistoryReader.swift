@@ -96,16 +96,14 @@ struct HistoryReader {
 
     /// Asks history again, every second, for as long as it fails to answer.
     private func answer<Answer: Sendable>(_ ask: @Sendable () async throws -> Answer) async throws -> Answer {
-        // The pauses are the time: no clock is asked.
-        var waited = Duration.zero
+        let deadline = options.now() + options.historyTimeout
         while true {
             do {
                 return try await ask()
             } catch {
                 try Task.checkCancellation()
-                guard waited < options.historyTimeout else { throw error }
+                guard options.now() < deadline else { throw error }
                 try await options.pause(.seconds(1))
-                waited += .seconds(1)
             }
         }
     }

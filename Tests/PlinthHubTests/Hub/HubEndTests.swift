@@ -300,15 +300,22 @@ struct HubEndTests {
         #expect(pauses.withLock { $0 } == [.seconds(1), .seconds(1), .seconds(1)])
     }
 
-    @Test("A history that fails for longer than its timeout ends the updates with its error")
+    @Test(
+        "A history that fails for longer than its timeout ends the updates with its error, however long each answer takes"
+    )
     func givesUp() async throws {
+        let clock = TestClock()
+        let start = clock.now
         var options = StreamOptions()
-        options.historyTimeout = .zero
-        options.pause = { _ in }
+        options.historyTimeout = .seconds(60)
+        options.now = { clock.now }
+        // A pause and the next answer.
+        options.pause = { time in clock.advance(by: time + .seconds(19)) }
         let hub = try await Hub(history: Unsteady(failures: .max), options: options)
         await #expect(throws: YieldingHistory.Failure.self) {
             try await hub.subscribe(to: .all, from: .earliest) { try await all($0) }
         }
+        #expect(clock.now.nanoseconds - start.nanoseconds == 60_000_000_000)
     }
 
     @Test("A start that history does not locate in time is located by the stream")
