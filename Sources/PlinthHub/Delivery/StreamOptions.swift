@@ -60,7 +60,7 @@ public struct StreamOptions: Sendable {
     package var random: @Sendable (ClosedRange<Int64>) -> Int64 = { .random(in: $0) }
     /// Tells the time; tests replace it.
     package var now: @Sendable () -> MonotonicTime = { .now() }
-    /// Waits between two attempts to ask a history that failed; tests replace it.
+    /// Waits, between two questions to a history that failed or for one that does not answer; tests replace it.
     package var pause: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
 
     /// Creates options.

@@ -55,8 +55,8 @@ struct EndedTopics {
 
     mutating func room(for subject: HubSubject?) -> Room {
         if let subject, counts[subject, default: 0] >= maximumPerSubject {
-            guard let topic = oldest(in: &droppableOfSubject[subject, default: []]) else { return .none }
-            return .dropping(topic)
+            guard droppableOfSubject[subject] != nil else { return .none }
+            return oldest(in: &droppableOfSubject[subject, default: []]).map { .dropping($0) } ?? .none
         }
         guard topics.count >= maximum else { return .free }
         return oldest(in: &droppable).map { .dropping($0) } ?? .none
