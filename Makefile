@@ -15,6 +15,7 @@ help:
 
 ## make run        serves a hub and its page on http://localhost:8080, and a counter at /counter/ (PORT=… changes the port)
 run:
+	@Scripts/install-tools.sh
 	@Scripts/swiftpm.sh Examples build --product Hub
 	@exec "$(SCRATCH)/debug/Hub"
 
@@ -61,7 +62,7 @@ check:
 	@.ci/run
 
 tools:
-	@Scripts/install-tools.sh
+	@Scripts/install-tools.sh tests
 
 clean:
 	rm -rf "$(SCRATCH)"

@@ -16,6 +16,7 @@ let settings: [SwiftSetting] = [
 let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
 let client: TargetDependencyCondition? = .when(traits: ["Client"])
+let sqlite: TargetDependencyCondition? = .when(traits: ["SQLite"])
 let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
 
 let package = Package(
@@ -25,6 +26,7 @@ let package = Package(
         .library(name: "PlinthEvents", targets: ["PlinthEvents"]),
         .library(name: "Plinth", targets: ["Plinth"]),
         .library(name: "PlinthHub", targets: ["PlinthHub"]),
+        .library(name: "PlinthSQLite", targets: ["PlinthSQLite"]),
         .library(name: "PlinthServer", targets: ["PlinthServer"]),
         .library(name: "PlinthClient", targets: ["PlinthClient"]),
         .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
@@ -34,8 +36,9 @@ let package = Package(
     traits: [
         .trait(name: "Server", description: "The connector PlinthServer: Hummingbird's server, NIO, ServiceLifecycle."),
         .trait(name: "Client", description: "The client PlinthClient: AsyncHTTPClient."),
+        .trait(name: "SQLite", description: "The history PlinthSQLite: GRDB, and SQLite's headers."),
         .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser, Configuration."),
-        .default(enabledTraits: ["Server", "Client", "Command"]),
+        .default(enabledTraits: ["Server", "Client", "SQLite", "Command"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
@@ -50,6 +53,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
     ],
@@ -75,6 +79,16 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
+            ]
+        ),
+        .target(
+            name: "PlinthSQLite",
+            dependencies: [
+                "PlinthHub", "PlinthStreams",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "GRDB", package: "GRDB.swift", condition: sqlite),
+                .product(name: "GRDBSQLite", package: "GRDB.swift", condition: sqlite),
             ]
         ),
         .systemLibrary(name: "CPlinthLinux"),
@@ -136,6 +150,7 @@ let package = Package(
                 .target(name: "Plinth", condition: serving),
                 .target(name: "PlinthHub", condition: serving),
                 .target(name: "PlinthServer", condition: serving),
+                .target(name: "PlinthSQLite", condition: .when(traits: ["Command", "Server", "SQLite"])),
                 .product(name: "Logging", package: "swift-log", condition: serving),
                 .product(name: "Configuration", package: "swift-configuration", condition: serving),
                 .target(name: "PlinthClient", condition: client),
@@ -187,6 +202,14 @@ let package = Package(
                 "PlinthHub", "PlinthHubTesting", "PlinthEvents", "PlinthTestSupport",
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "MetricsTestKit", package: "swift-metrics"),
+            ]
+        ),
+        .testTarget(
+            name: "PlinthSQLiteTests",
+            dependencies: [
+                "PlinthSQLite", "PlinthHub", "PlinthHubTesting", "PlinthEvents", "PlinthTestSupport",
+                .product(name: "GRDB", package: "GRDB.swift", condition: sqlite),
+                .product(name: "Logging", package: "swift-log"),
             ]
         ),
         .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor", "PlinthTestSupport"]),

@@ -23,6 +23,8 @@ echo "== a small JSON answer, beside Hummingbird, NIO, nginx and Go"
 Benchmarks/Requests/run.py --scratch "$work/requests" --streams "$work/streams/release" || status=1
 echo "== hub, beside the kernel's floor, nchan and a Hummingbird handler"
 Benchmarks/Hub/run.py --scratch "$work/hub" || status=1
+echo "== history in SQLite, beside memory and GRDB alone"
+Benchmarks/SQLite/run.py --scratch "$work/sqlite" --plinth "$work/hub/plinth/release/plinth" || status=1
 echo "== client, beside curl"
 Benchmarks/Client/run.py --scratch "$work/client" || status=1
 exit $status

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bridges one hub to another with `plinth publish --producer`, and kills everything but the far hub at random.
 
-    Tests/FaultTests/bridge.py --plinth PROGRAM [--seconds 60] [--seed NUMBER] [--rate 200]
+    Tests/FaultTests/bridge.py --plinth PROGRAM [--seconds 60] [--seed NUMBER] [--rate 200] [--history]
 
 `plinth listen --json NEAR | plinth publish --json --producer … FAR`. Both commands and the near hub, which forgets
 everything when it is killed, are killed at random moments and started again. The far hub, which holds the producer's
 state in memory, is not. No event may arrive twice or out of order, and none may be missing that the near hub still held:
 what was lost with a killed near hub is told by its gaps, and survived. The status is 1 if anything failed.
+
+With --history both hubs keep their history in files, and both are killed. Then every event that the near hub has
+acknowledged must arrive once and in order, both must have the same events, and no subscriber may be told of a gap.
 """
 
 import os
@@ -21,7 +24,8 @@ import time
 import urllib.error
 import urllib.request
 
-from hub import Hub, Reader, Totals, options as parse
+from follower import Follower
+from hub import Hub, Reader, Totals, free_port, options as parse
 
 
 class Bridge:
@@ -66,13 +70,13 @@ class Bridge:
 
 
 def main():
-    options = parse(__doc__, rate=200.0)
+    options = parse(__doc__, rate=200.0, history=False)
     rng, totals = random.Random(options.seed), Totals()
-    far = Hub(options.plinth)
-    near = Hub(options.plinth)
     with tempfile.TemporaryDirectory() as folder:
+        far, near = hubs(options, folder)
         bridge = Bridge(options.plinth, near.port, far.port, folder, totals)
-        reader = Reader(far, "a", totals)
+        reader = Follower(far, totals, topic="a") if options.history else Reader(far, "a", totals)
+        source = Follower(near, totals, topic="a") if options.history else None
         published, is_over, lock = [], threading.Event(), threading.Lock()
 
         def publish():
@@ -98,9 +102,20 @@ def main():
             end = time.monotonic() + options.seconds
             while time.monotonic() < end:
                 time.sleep(rng.uniform(0.05, 1))
-                what = rng.choice(["listen", "publish", "both", "near", "commands"])
+                more = ["far", "hubs"] if options.history else []
+                what = rng.choice(["listen", "publish", "both", "near", "commands"] + more)
                 totals.count(f"killed {what}")
-                if what == "near":
+                for hub in (near, far) if options.history else ():
+                    if hub.process.poll() is not None:
+                        totals.fail(f"a hub ended by itself with {hub.process.returncode}")
+                if what in ("near", "far", "hubs") and options.history:
+                    for hub in {"near": [near], "far": [far], "hubs": [near, far]}[what]:
+                        hub.kill()
+                    time.sleep(rng.uniform(0, 0.2))
+                    for hub in (near, far):
+                        if hub.process.poll() is not None:
+                            hub.start()
+                elif what == "near":
                     # What it holds and the far hub has not is lost with it.
                     with lock:
                         near.kill()
@@ -120,6 +135,12 @@ def main():
             publisher.join()
             wait_for(published[-1], bridge, reader, totals)
             check(published, lost, reader, totals)
+            if options.history:
+                now = Follower(far, totals, topic="a")
+                for other, name in ((source, "the near hub delivered"), (now, "the far hub now holds")):
+                    wait_for(published[-1], bridge, other, totals)
+                    if other.data != reader.data:
+                        totals.fail(f"{name} {len(other.data)} events; the far one delivered {len(reader.data)}")
             if totals.failures:
                 print(bridge.last_errors())
         finally:
@@ -128,6 +149,18 @@ def main():
             near.close()
             far.close()
     return totals.report()
+
+
+def hubs(options, folder):
+    """The far hub and the near one."""
+    if not options.history:
+        return Hub(options.plinth), Hub(options.plinth)
+    # The commands reconnect after a time that the hub tells them. It must be shorter than that between two kills.
+    more = ["--retry", "100ms-300ms", "--history"]
+    return tuple(
+        Hub(options.plinth, free_port(), [*Hub.OPTIONS, *more, os.path.join(folder, f"{name}.sqlite")])
+        for name in ("far", "near")
+    )
 
 
 def wait_for(last, bridge, reader, totals):

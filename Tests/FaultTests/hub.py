@@ -11,35 +11,65 @@ import threading
 
 
 def options(description, seconds=60, **more):
-    """The options of a script, with a seed that is printed."""
+    """The options of a script, with a seed that is printed. One whose default is False is a flag."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plinth", required=True, help="the program")
     parser.add_argument("--seconds", type=float, default=seconds)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     for name, default in more.items():
-        parser.add_argument(f"--{name}", type=type(default), default=default)
+        if default is False:
+            parser.add_argument(f"--{name}", action="store_true")
+        else:
+            parser.add_argument(f"--{name}", type=type(default), default=default)
     found = parser.parse_args()
     print(f"seed {found.seed}", flush=True)
     return found
 
 
+def free_port():
+    """A free port below those that the system gives to clients.
+
+    While a hub restarts, its port is free. If it were one of those, a client that tries to reconnect could be given it,
+    and would be connected to itself.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
 class Totals:
+    SHOWN = 3  # Failures of one kind.
+
     def __init__(self):
         self.lock = threading.Lock()
         self.counts = collections.Counter()
         self.failures = []
+        self.kinds = collections.Counter()
 
     def count(self, name, by=1):
         with self.lock:
             self.counts[name] += by
 
-    def fail(self, what):
+    def fail(self, what, kind=None):
+        """Records a failure, and prints it. Of those with a kind, only the first few are printed."""
         with self.lock:
             self.failures.append(what)
-            print(f"FAILED {what}", flush=True)
+            self.kinds[kind] += 1
+            if kind is None:
+                print(f"FAILED {what}", flush=True)
+            elif self.kinds[kind] <= self.SHOWN:
+                print(f"FAILED {kind}: {what}", flush=True)
 
     def report(self):
         """Prints the counts, and returns the exit status."""
+        for kind, count in self.kinds.items():
+            if kind is not None and count > self.SHOWN:
+                print(f"FAILED {kind}: {count} in all", flush=True)
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self.counts.items()))
         print(f"{counts}: {len(self.failures)} failures", flush=True)
         return 1 if self.failures else 0
@@ -51,20 +81,42 @@ class Hub:
     OPTIONS = ["--history-events", "10000000", "--history-bytes", "2000000000", "--topic-events", "10000000",
                "--topic-bytes", "2000000000"]
 
+    START = 60  # Seconds that a start may take.
+
     def __init__(self, program, port=0, options=OPTIONS):
+        self.program, self.port, self.options = program, port, options
+        self.starts = 0
+        self.start()
+
+    def launch(self):
+        """Starts the process, and does not wait until it listens."""
         self.process = subprocess.Popen(
-            [program, "serve", "--port", str(port), "--log-level", "warning", *options],
+            [self.program, "serve", "--port", str(self.port), "--log-level", "warning", *self.options],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
-        line = self.process.stdout.readline()
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        if not match:
-            raise SystemExit(f"{program} did not say where it listens: {line}{self.process.stdout.read()}")
-        self.port = int(match.group(1))
-        threading.Thread(target=self._drain, daemon=True).start()
 
-    def _drain(self):
-        for line in self.process.stdout:
+    def start(self):
+        """Starts the process; the second time and later on the same port."""
+        self.launch()
+        # One that hangs must not stop the script.
+        guard = threading.Timer(self.START, self.process.kill)
+        guard.daemon = True
+        guard.start()
+        said, match = "", None
+        while not match:
+            line = self.process.stdout.readline()
+            if not line:
+                raise SystemExit(f"{self.program} did not say where it listens: {said}")
+            said += line
+            match = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        guard.cancel()
+        self.port = int(match.group(1))
+        self.starts += 1
+        threading.Thread(target=self._drain, args=[self.process.stdout], daemon=True).start()
+
+    @staticmethod
+    def _drain(output):
+        for line in output:
             print(f"plinth: {line.rstrip()}", flush=True)
 
     def connect(self):
@@ -77,8 +129,9 @@ class Hub:
         self.process.wait()
 
     def close(self):
+        """Lets it shut down, and returns its exit status."""
         self.process.terminate()
-        self.process.wait(30)
+        return self.process.wait(30)
 
 
 class Reader(threading.Thread):

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Builds the servers in release mode and attacks them with misbehaving clients; then publishes through connections that are
-# cut and a bridge that is killed, and reads by long-polls beside a stream, for a quarter of the time each:
+# cut and a bridge that is killed, reads by long-polls beside a stream, and kills hubs whose history is in a file, for a
+# quarter of the time each:
 #
 #   Tests/FaultTests/run.sh SECONDS [OPTIONS OF fuzz.py]
 #
@@ -21,7 +22,9 @@ for product in plinth fault-probe; do
     fi
 done
 python3 Tests/FaultTests/fuzz.py --binaries "$scratch/release" --seconds "$seconds" "$@"
-for script in resend longpoll bridge; do
-    echo "$script.py"
-    python3 "Tests/FaultTests/$script.py" --plinth "$scratch/release/plinth" --seconds $(((seconds + 3) / 4))
+for script in resend.py longpoll.py bridge.py crash.py "bridge.py --history"; do
+    echo "$script"
+    # The option is a word of its own.
+    # shellcheck disable=SC2086
+    python3 Tests/FaultTests/$script --plinth "$scratch/release/plinth" --seconds $(((seconds + 3) / 4))
 done

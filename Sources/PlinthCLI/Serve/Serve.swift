@@ -26,8 +26,9 @@ struct Serve: AsyncParsableCommand {
             file or a value of the wrong type is an error. An unknown variable that begins with PLINTH_ is ignored \
             with a warning.
 
-            History is kept in memory and lost when the process ends. Subscribers that resume later are notified of \
-            the gap.
+            History is kept in memory, and lost when the process ends, or with --history hub.sqlite in a file, which \
+            is created if there is none: whatever was acknowledged survives the end of the process and, by default, a \
+            power cut. One process uses a file at a time; a second one waits 10 seconds for it, so that a restart works.
 
             On a loopback address, the server accepts only requests whose host is this machine (localhost, 127.0.0.1, \
             the --host), an --allow-host or the host of a --public-origin, and pages of other origins cannot publish. \
@@ -61,16 +62,40 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A path prefix for all routes, such as /hub (default: none).", valueName: "path"))
     var basePath: String?
 
+    @Option(
+        help: ArgumentHelp("Where history is kept: memory, or the path of a file (default: memory).", valueName: "path")
+    )
+    var history: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "With a file, when an event is acknowledged: full, once it is on the disk, or normal, which a power cut may "
+                + "lose (default: full).",
+            valueName: "what"
+        )
+    )
+    var historySync: String?
+
     @Option(help: ArgumentHelp("Maximum events kept per topic (default: 10000).", valueName: "count"))
     var topicEvents: String?
 
     @Option(help: ArgumentHelp("Maximum bytes kept per topic (default: 16777216).", valueName: "bytes"))
     var topicBytes: String?
 
-    @Option(help: ArgumentHelp("Maximum events kept in total (default: 1000000).", valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "Maximum events kept in total (default: 1000000; with a file, no limit).",
+            valueName: "count"
+        )
+    )
     var historyEvents: String?
 
-    @Option(help: ArgumentHelp("Maximum bytes kept in total (default: 268435456).", valueName: "bytes"))
+    @Option(
+        help: ArgumentHelp(
+            "Maximum bytes kept in total (default: 268435456; with a file, 1073741824 for the file and its log).",
+            valueName: "bytes"
+        )
+    )
     var historyBytes: String?
 
     @Option(help: ArgumentHelp("How long to keep events, or off (default: off).", valueName: "time"))
@@ -216,6 +241,9 @@ struct Serve: AsyncParsableCommand {
         } catch let failure as ConnectorError {
             StandardStreams.complain("plinth serve: \(failure)")
             throw ExitCode(1)
+        } catch let failure as ServeHistory.Failure {
+            StandardStreams.complain("plinth serve: --history: \(failure)")
+            throw ExitCode(1)
         }
     }
 
@@ -224,6 +252,7 @@ struct Serve: AsyncParsableCommand {
         [
             "host": host, "port": port, "tlsCertificate": tlsCertificate, "tlsKey": tlsKey, "tlsMinimum": tlsMinimum,
             "basePath": basePath,
+            "history": history, "historySync": historySync,
             "topicEvents": topicEvents, "topicBytes": topicBytes, "historyEvents": historyEvents,
             "historyBytes": historyBytes, "historyAge": historyAge, "maximumEndedTopics": maximumEndedTopics,
             "maximumProducers": maximumProducers, "keyAge": keyAge, "maximumKeyBytes": maximumKeyBytes,
@@ -245,9 +274,10 @@ struct Serve: AsyncParsableCommand {
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         logger.logLevel = try settings.choice("logLevel", levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
 
+        let history = try ServeHistory(settings, logger)
         let hub: Hub
         do {
-            hub = try await Hub(history: try history(settings), options: try streams(settings))
+            hub = try await history.open { try await Hub(history: $0, options: try streams(settings)) }
         } catch let error as HubError {
             // The hub's options are named like the settings' keys.
             let name = error.option.map { "\(ServeSettings.name($0)): " } ?? ""
@@ -282,7 +312,13 @@ struct Serve: AsyncParsableCommand {
         for address in try await connector.listeningAddresses() {
             StandardStreams.announce("listening on \(scheme)://\(address)\(basePath)")
         }
-        try await running
+        do {
+            try await running
+        } catch {
+            await history.close()
+            throw error
+        }
+        await history.close()
     }
 
     /// The interceptors of a request: fewer than the default stack, since nearly all requests publish.
@@ -310,31 +346,6 @@ struct Serve: AsyncParsableCommand {
         // Ignores a host that the fence rejects: it cannot be bound either, which the connector reports.
         let host = try settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
         return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
-    }
-
-    private func history(_ settings: ServeSettings) throws -> MemoryHistory {
-        var topic = HistoryLimits.defaultOfTopic
-        var total = HistoryLimits.defaultInTotal
-        if let events = try settings.integer("topicEvents", in: 0...Int.max) { topic.events = events }
-        if let bytes = try settings.integer("topicBytes", in: 0...Int.max) { topic.bytes = bytes }
-        if let events = try settings.integer("historyEvents", in: 0...Int.max) { total.events = events }
-        if let bytes = try settings.integer("historyBytes", in: 0...Int.max) { total.bytes = bytes }
-        // Of each topic, so that a topic may have another.
-        if let age = try settings.duration("historyAge") { topic.age = age }
-        return MemoryHistory(topic: topic, total: total, quotas: try quotas(settings))
-    }
-
-    private func quotas(_ settings: ServeSettings) throws -> HistoryQuotas {
-        var quotas = HistoryQuotas()
-        if let count = try settings.integer("maximumEndedTopics", in: 0...Int.max) { quotas.endedTopics = count }
-        if let count = try settings.integer("maximumProducers", in: 0...Int.max) { quotas.producers = count }
-        if let bytes = try settings.integer("maximumKeyBytes", in: 0...Int.max) { quotas.keyBytes = bytes }
-        switch try settings.duration("keyAge") {
-        case .some(.some(let age)): quotas.keyAge = age
-        case .some(.none): throw ServeSettings.Failure(description: "--key-age is off, but must be a time")
-        case .none: break
-        }
-        return quotas
     }
 
     private func streams(_ settings: ServeSettings) throws -> StreamOptions {
@@ -382,7 +393,7 @@ struct Serve: AsyncParsableCommand {
         default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key require each other")
         }
         configuration.backlog = 4096
-        // History is in memory, so no request blocks on anything but its connection.
+        // History never blocks: no request waits for anything but its connection on its event loop.
         configuration.runsRequestsOnEventLoops = true
         // The endpoints limit each event; a stream of events may have any length.
         configuration.maximumBodySize = .max

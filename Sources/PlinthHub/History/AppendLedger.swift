@@ -16,9 +16,9 @@ public struct AppendLedger: Sendable {
         case answer(AppendResult)
     }
 
-    private var ended: EndedTopics
-    private var producers: KnownProducers
-    private var answers: KeptAnswers
+    var ended: EndedTopics
+    var producers: KnownProducers
+    var answers: KeptAnswers
     /// The ended topics that ``check(_:now:id:)`` had dropped to make room.
     private var droppedEnds = 0
 
@@ -50,7 +50,7 @@ public struct AppendLedger: Sendable {
         return try check(request, digest: digest, now: MonotonicTime(now), id: id)
     }
 
-    mutating func check(
+    package mutating func check(
         _ request: AppendRequest,
         digest: UInt128,
         now: MonotonicTime,
@@ -96,7 +96,7 @@ public struct AppendLedger: Sendable {
     }
 
     /// Whether there is nothing to check or record, as of most requests.
-    func isPlain(_ request: AppendRequest) -> Bool {
+    package func isPlain(_ request: AppendRequest) -> Bool {
         request.producer == nil && request.key == nil && ended.isEmpty && !(request.events.last?.isEnd ?? false)
     }
 
@@ -160,7 +160,7 @@ public struct AppendLedger: Sendable {
         return result
     }
 
-    mutating func record(
+    package mutating func record(
         _ entries: [HistoryEntry],
         of request: AppendRequest,
         _ result: AppendResult,
@@ -206,11 +206,11 @@ public struct AppendLedger: Sendable {
         )
     }
 
-    private func key(of request: AppendRequest) -> KeptAnswers.Key? {
+    func key(of request: AppendRequest) -> KeptAnswers.Key? {
         request.key.map { KeptAnswers.Key(subject: request.subject, key: $0) }
     }
 
-    private func producer(of request: AppendRequest) -> (stamp: ProducerStamp, key: KnownProducers.Key)? {
+    func producer(of request: AppendRequest) -> (stamp: ProducerStamp, key: KnownProducers.Key)? {
         guard let stamp = request.producer, let topic = request.events.first?.topics.first else { return nil }
         return (stamp, KnownProducers.Key(topic: topic, subject: request.subject, id: stamp.id))
     }
@@ -298,5 +298,5 @@ public struct AppendLedger: Sendable {
         if !ended.isEmpty { ended.isWithoutEvents(topic) }
     }
 
-    mutating func expire(now: MonotonicTime) { answers.expire(now: now) }
+    package mutating func expire(now: MonotonicTime) { answers.expire(now: now) }
 }

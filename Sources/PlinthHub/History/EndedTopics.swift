@@ -46,6 +46,9 @@ struct EndedTopics {
     /// The end of a topic; nil if it has not ended.
     subscript(topic: Topic) -> HistoryEntry? { topics.isEmpty ? nil : topics[topic]?.entry }
 
+    /// Who ended a topic; nil if it has not ended, or was ended anonymously.
+    func subject(of topic: Topic) -> HubSubject? { topics[topic]?.subject }
+
     /// The topic to be dropped before a subject can end another one.
     enum Room {
         case free

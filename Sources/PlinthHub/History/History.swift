@@ -210,6 +210,32 @@ public struct HistoryBatch: Sendable {
     }
 }
 
+/// Where a history keeps its events besides memory, for operators.
+public struct HistoryStorage: Sendable, Hashable {
+    /// The kind of store, such as `sqlite`.
+    public var kind: String
+    /// The bytes that it takes.
+    public var bytes: Int
+    /// The time since the oldest event held was published; nil without events.
+    public var age: Duration?
+    /// The time since events were last written; nil if none have been since the history was opened.
+    public var sinceLastSync: Duration?
+
+    /// Creates a description.
+    ///
+    /// - Parameters:
+    ///   - kind: The kind of store.
+    ///   - bytes: The bytes that it takes.
+    ///   - age: The time since the oldest event held was published. Default: nil.
+    ///   - sinceLastSync: The time since events were last written. Default: nil.
+    public init(kind: String, bytes: Int, age: Duration? = nil, sinceLastSync: Duration? = nil) {
+        self.kind = kind
+        self.bytes = bytes
+        self.age = age
+        self.sinceLastSync = sinceLastSync
+    }
+}
+
 /// What a history holds.
 public struct HistoryStatistics: Sendable, Hashable {
     /// The number of topics with at least one event.
@@ -230,6 +256,8 @@ public struct HistoryStatistics: Sendable, Hashable {
     public var keys = 0
     /// The bytes of these keys with their answers.
     public var keyBytes = 0
+    /// Where the events are kept besides memory; nil if they are lost with the process.
+    public var storage: HistoryStorage?
 
     /// Creates statistics; everything else is 0.
     ///

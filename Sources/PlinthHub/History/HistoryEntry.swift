@@ -9,7 +9,7 @@ public final class HistoryEntry: Sendable {
     /// When it was published, as ``published``.
     package let time: MonotonicTime
     /// The topics that it was published to; first those that still have it, which are all when it is delivered live.
-    let publishedTopics: [Topic]
+    package let publishedTopics: [Topic]
     /// The event as streams of one topic send it.
     package let frame: EventFrame
     /// Whether to deliver it only to subscribers authorized for one of its topics.
@@ -28,17 +28,19 @@ public final class HistoryEntry: Sendable {
     ///   - position: Its position, which no other event has.
     ///   - id: Its ID.
     ///   - time: When it was published.
+    ///   - held: How many of its topics, the first, still have it. Default: all.
     package init(
         _ event: consuming NewEvent,
         topics: [Topic]? = nil,
         position: Position,
         id: EventID,
-        time: MonotonicTime
+        time: MonotonicTime,
+        held: Int? = nil
     ) {
         self.position = position
         self.time = time
         publishedTopics = topics ?? event.topics
-        held = UInt16(clamping: publishedTopics.count)
+        self.held = UInt16(clamping: min(held ?? .max, publishedTopics.count))
         isRestricted = event.isRestricted
         isEnd = event.isEnd
         idLength = UInt16(clamping: id.utf8.count)

@@ -83,6 +83,9 @@ public struct HistoryEpochs: Sendable, Hashable {
         firstOfCurrent = last &+ hole &+ 1
     }
 
+    /// The current epoch.
+    package var current: Epoch { epochs[epochs.count - 1] }
+
     /// The ID of a position: that of the epoch which it belongs to.
     public func id(at position: Position) -> EventID {
         var id: [UInt8] = []

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A read of a ``MemoryHistory`` in progress: collects the events that a selection includes, up to a limit.
-struct HistoryReading {
+/// A read of a history in progress: collects the events that a selection includes, up to a limit.
+package struct HistoryReading {
     private let selection: Selection
     private let limit: ReadLimit
-    private(set) var batch: HistoryBatch
+    package private(set) var batch: HistoryBatch
     private var bytes = 0
     /// Whether an event was examined: one always is, whatever work the search for losses took, so that a reader
     /// advances.
@@ -13,24 +13,24 @@ struct HistoryReading {
     private(set) var removals: Int?
     private var answers = TopicAnswers()
 
-    init(_ selection: Selection, _ limit: ReadLimit, after position: Position?) {
+    package init(_ selection: Selection, _ limit: ReadLimit, after position: Position?) {
         self.selection = selection
         self.limit = limit
         batch = HistoryBatch(entries: [], through: position ?? .zero, missingThrough: nil)
     }
 
     /// Marks the read as complete up to the head, unless an event is refused.
-    mutating func begin(head: UInt64) { batch.through = Position(head) }
+    package mutating func begin(head: UInt64) { batch.through = Position(head) }
 
     /// Records that wanted events were lost up to a position.
-    mutating func misses(_ position: UInt64) {
+    package mutating func misses(_ position: UInt64) {
         batch.missingThrough = max(batch.missingThrough ?? .zero, Position(position))
     }
 
     /// Takes an event if the selection includes it.
     ///
     /// - Returns: Whether to continue: false if the limit is reached, whether or not the event is included.
-    mutating func take(_ entry: HistoryEntry) -> Bool {
+    package mutating func take(_ entry: HistoryEntry) -> Bool {
         guard !hasBegun || batch.work < max(1, limit.work) else { return refuse(entry) }
         hasBegun = true
         var work = 0

@@ -26,6 +26,10 @@ struct KnownProducers {
     private var states: [Key: State] = [:]
     private var counts: [HubSubject: Int] = [:]
     private var nextSweep = MonotonicTime(nanoseconds: .min)
+    /// Those dropped since a history that stores producers last asked; empty for others.
+    private var dropped: [Key] = []
+    /// Whether those dropped are recorded.
+    var recordsDropped = false
 
     init(_ quotas: HistoryQuotas) {
         maximum = max(0, quotas.producers)
@@ -43,6 +47,7 @@ struct KnownProducers {
         nextSweep = MonotonicTime(nanoseconds: now.nanoseconds + Self.pause)
         let idle = states.filter { now.nanoseconds - $0.value.active.nanoseconds > Self.idleTime }.keys
         for key in idle { remove(key) }
+        if recordsDropped { dropped += idle }
         return isBelowBounds(subject)
     }
 
@@ -56,6 +61,11 @@ struct KnownProducers {
 
     /// Records that a producer is active.
     mutating func touch(_ key: Key, now: MonotonicTime) { states[key]?.active = now }
+
+    mutating func takeDropped() -> [Key] {
+        defer { dropped = [] }
+        return dropped
+    }
 
     private mutating func remove(_ key: Key) {
         guard states.removeValue(forKey: key) != nil, let subject = key.subject else { return }

@@ -7,8 +7,8 @@ import Synchronization
 /// Its IDs contain an epoch, a random value chosen on creation, so that an ID from before a restart is recognised as
 /// unknown and never mistaken for a current one.
 public final class MemoryHistory: History {
-    private let state: Mutex<MemoryHistoryState>
-    private let now: @Sendable () -> MonotonicTime
+    let state: Mutex<MemoryHistoryState>
+    let now: @Sendable () -> MonotonicTime
 
     /// Creates a history without events.
     ///

@@ -151,10 +151,7 @@ struct MemoryHistoryState {
             )
             ids.append(id)
         }
-        while count > totalLimits.events || held > totalLimits.bytes, let slot = log.first {
-            if let entry = slot.entry { remove(entry) }
-            dropEmptySlots()
-        }
+        trim()
         let last = ids.last ?? id(at: head)
         return (entries, AppendResult(ids: ids, repeated: repeated, lastID: last))
     }
@@ -173,18 +170,64 @@ struct MemoryHistoryState {
             id: id,
             time: now
         )
-        log.append(Slot(position: position.number, entry: entry))
+        insert(entry, into: numbers)
+        return entry
+    }
+
+    /// Adds an entry, whose position is the last, to the logs with these numbers.
+    private mutating func insert(_ entry: HistoryEntry, into numbers: [Int]) {
+        log.append(Slot(position: entry.position.number, entry: entry))
         most = max(most, log.count)
         count += 1
         bytes += entry.size
         // Added to all of its topics before any is trimmed: trimming may remove it again.
         for number in numbers { topics.append(entry, to: number) }
-        for topic in entry.publishedTopics { trim(topic) }
+        for topic in entry.topics { trim(topic) }
         if limits.hasOwn {
-            for topic in entry.publishedTopics { limits.hasEvent(topic, at: now) }
+            for topic in entry.topics { limits.hasEvent(topic, at: entry.time) }
         }
-        return entry
     }
+
+    /// Removes the oldest events until the limits in total are kept.
+    private mutating func trim() {
+        while count > totalLimits.events || held > totalLimits.bytes, let slot = log.first {
+            if let entry = slot.entry { remove(entry) }
+            dropEmptySlots()
+        }
+    }
+
+    // MARK: - As the recent part of a stored history
+
+    /// Continues a history whose entries up to its head are stored elsewhere: here they count as removed, but for ends.
+    mutating func continueStored(_ epochs: HistoryEpochs, head: Position, ends: [HistoryEntry]) {
+        self.epochs = epochs
+        self.head = head
+        next = head.number &+ 1
+        forgotten = head.number
+        lastRemoved = head.number
+        removals += 1
+        for end in ends { ledger.restore(end, by: nil) }
+    }
+
+    mutating func begin(_ epochs: HistoryEpochs) { self.epochs = epochs }
+
+    /// Adds entries that have been stored.
+    mutating func insert(_ entries: [HistoryEntry], now: MonotonicTime) {
+        expire(now: now)
+        for entry in entries where entry.position > head {
+            head = entry.position
+            next = head.number &+ 1
+            if entry.isEnd {
+                ledger.restore(entry, by: nil)
+            } else {
+                insert(entry, into: entry.topics.map { topics.number(making: $0, forgotten: forgotten) })
+            }
+        }
+        trim()
+    }
+
+    /// Removes a topic's end, to make room for another.
+    mutating func open(_ topic: Topic) { removeEnd(of: topic) }
 
     private func check(_ id: EventID) throws(HistoryError) {
         guard acceptsIDs else {

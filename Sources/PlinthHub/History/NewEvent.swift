@@ -22,7 +22,7 @@ public struct NewEvent: Sendable {
     /// A hub clamps it when publishing: ``StreamOptions/maximumRetry``.
     public let retry: Duration?
     /// The lines of the event without its ID, after ``prefix`` bytes of room.
-    let encoded: [UInt8]
+    package let encoded: [UInt8]
 
     /// Room for the size of a chunk, 16 digits, and its line end.
     static let prefix = ChunkFraming.maximumPrefix
@@ -73,6 +73,28 @@ public struct NewEvent: Sendable {
             isRestricted: isRestricted,
             isEnd: isEnd,
             requestedID: requestedID
+        )
+    }
+
+    /// Creates an event from the ``bytes`` of one, as a history has stored them.
+    ///
+    /// - Parameters:
+    ///   - bytes: Its lines.
+    ///   - topics: 1 to 65,535 topics; first those that still have it.
+    ///   - isRestricted: Whether to deliver it only to subscribers authorized for one of its topics.
+    ///   - isEnd: Whether it is the end of its topic.
+    package init(stored bytes: some Collection<UInt8>, topics: [Topic], isRestricted: Bool, isEnd: Bool) {
+        // Exactly the final size: appending to an array could reserve twice that.
+        var encoded: [UInt8] = []
+        encoded.reserveCapacity(Self.prefix + bytes.count + Self.suffix + 1 + Self.usualIDLength)
+        encoded.append(contentsOf: repeatElement(0, count: Self.prefix))
+        encoded.append(contentsOf: bytes)
+        self.init(
+            encoded: encoded,
+            topics: topics,
+            isRestricted: isRestricted,
+            isEnd: isEnd,
+            requestedID: nil
         )
     }
 

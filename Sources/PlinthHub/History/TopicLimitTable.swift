@@ -2,8 +2,8 @@
 
 import HeapModule
 
-/// The limits of the topics of a ``MemoryHistoryState``: the usual ones, and those that topics have of their own.
-struct TopicLimitTable {
+/// The limits of the topics of a history: the usual ones, and those that topics have of their own.
+package struct TopicLimitTable {
     private struct Own {
         var limits: TopicLimits
         /// In nanoseconds.
@@ -21,41 +21,41 @@ struct TopicLimitTable {
 
     private let usual: HistoryLimits
     /// The age of topics without one of their own, in nanoseconds.
-    let usualAge: Int64?
+    package let usualAge: Int64?
     private let maximum: Int
     private var own: [Topic: Own] = [:]
     private var dues: Heap<Due> = []
     /// The last event that ``usualAge`` was applied to.
-    var expiredThrough: UInt64 = 0
+    package var expiredThrough: UInt64 = 0
 
-    init(usual: HistoryLimits, maximum: Int) {
+    package init(usual: HistoryLimits, maximum: Int) {
         self.usual = usual
         usualAge = usual.age?.clampedNanoseconds
         self.maximum = max(0, maximum)
     }
 
     /// The most events and bytes of a topic.
-    func sizes(of topic: Topic) -> (events: Int, bytes: Int) {
+    package func sizes(of topic: Topic) -> (events: Int, bytes: Int) {
         guard !own.isEmpty, let own = own[topic]?.limits else { return (usual.events, usual.bytes) }
         return (own.events ?? usual.events, own.bytes ?? usual.bytes)
     }
 
     /// The number of topics with limits of their own.
-    var count: Int { own.count }
+    package var count: Int { own.count }
 
     /// Whether any topic has limits of its own.
-    var hasOwn: Bool { !own.isEmpty }
+    package var hasOwn: Bool { !own.isEmpty }
 
     /// Whether a topic has an age of its own.
-    func hasAge(_ topic: Topic) -> Bool { !own.isEmpty && own[topic]?.age != nil }
+    package func hasAge(_ topic: Topic) -> Bool { !own.isEmpty && own[topic]?.age != nil }
 
     /// The age of a topic, in nanoseconds.
-    func age(of topic: Topic) -> Int64? { own.isEmpty ? usualAge : own[topic]?.age ?? usualAge }
+    package func age(of topic: Topic) -> Int64? { own.isEmpty ? usualAge : own[topic]?.age ?? usualAge }
 
     /// Sets the limits of a topic.
     ///
     /// - Returns: Whether it had none of its own before.
-    mutating func set(_ limits: TopicLimits, of topic: Topic) throws(HistoryError) -> Bool {
+    package mutating func set(_ limits: TopicLimits, of topic: Topic) throws(HistoryError) -> Bool {
         guard own[topic] != nil || own.count < maximum else {
             throw HistoryError(.quota, "\(maximum) topics have limits of their own, the most allowed; purge some")
         }
@@ -63,10 +63,10 @@ struct TopicLimitTable {
         return own.updateValue(Own(limits: limits, age: age), forKey: topic) == nil
     }
 
-    mutating func remove(_ topic: Topic) { if !own.isEmpty { own[topic] = nil } }
+    package mutating func remove(_ topic: Topic) { if !own.isEmpty { own[topic] = nil } }
 
     /// Records that a topic has an event of this time; the oldest first.
-    mutating func hasEvent(_ topic: Topic, at time: MonotonicTime) {
+    package mutating func hasEvent(_ topic: Topic, at time: MonotonicTime) {
         guard !own.isEmpty, let known = own[topic], let age = known.age, known.due == nil else { return }
         let due = time.nanoseconds.addingReportingOverflow(age)
         let time = due.overflow ? .max : due.partialValue
@@ -79,7 +79,7 @@ struct TopicLimitTable {
     }
 
     /// A topic whose oldest event may be too old now; nil if there is none.
-    mutating func nextDue(now: MonotonicTime) -> Topic? {
+    package mutating func nextDue(now: MonotonicTime) -> Topic? {
         while let first = dues.min, first.time < now.nanoseconds {
             dues.removeMin()
             guard own[first.topic]?.due == first.time else { continue }

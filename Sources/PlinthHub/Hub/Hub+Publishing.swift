@@ -96,7 +96,7 @@ extension Hub {
     }
 
     /// The request with the reconnection times of its events clamped.
-    private func accepted(_ request: consuming AppendRequest) throws -> AppendRequest {
+    package func accepted(_ request: consuming AppendRequest) throws -> AppendRequest {
         let retry = options.publishedRetry
         var ends = false
         for (index, event) in request.events.enumerated() {

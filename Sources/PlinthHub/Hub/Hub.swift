@@ -243,6 +243,7 @@ public final class Hub: Sendable {
             producers: held.producers,
             keys: held.keys,
             uptime: .nanoseconds(MonotonicTime.now().nanoseconds - start.nanoseconds),
+            storage: held.storage,
             top: topics
         )
     }

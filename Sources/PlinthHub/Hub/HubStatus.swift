@@ -32,6 +32,8 @@ public struct HubStatus: Sendable, Hashable {
     public let keys: Int
     /// The time since the hub started.
     public let uptime: Duration
+    /// Where the events are kept besides memory; nil if they are lost with the process.
+    public let storage: HistoryStorage?
     /// The topics with the latest events, as many as requested.
     public let top: [TopicStatus]
 }

@@ -12,7 +12,7 @@ public final class Selection: Sendable {
     /// The topics whose restricted events the subscriber may receive.
     public let allowed: [TopicSelector]
     /// The topic, if exactly one is wanted, as by nearly all subscribers.
-    let only: Topic?
+    package let only: Topic?
     /// All wanted names and patterns; empty if ``only`` is set.
     let table: SelectorTable
     /// The application's matchers, which are called one by one.
@@ -92,15 +92,18 @@ public final class Selection: Sendable {
     }
 
     /// The number of exact topics.
-    var names: Int { only != nil ? 1 : table.names }
+    package var names: Int { only != nil ? 1 : table.names }
 
     /// Calls a closure with each exact topic.
-    func forEachName(_ body: (Topic) -> Void) {
+    package func forEachName(_ body: (Topic) -> Void) {
         if let only { body(only) } else { table.forEachName(body) }
     }
 
+    /// Whether every topic is wanted and visible.
+    package var wantsEverything: Bool { isAll }
+
     /// Whether all wanted selectors are exact.
-    var isExact: Bool { only != nil || (table.patterns == 0 && matchers.isEmpty) }
+    package var isExact: Bool { only != nil || (table.patterns == 0 && matchers.isEmpty) }
 
     /// Whether any wanted selector matches a topic.
     public func wants(_ topic: Topic) -> Bool {
@@ -114,7 +117,7 @@ public final class Selection: Sendable {
     ///   - topic: The topic.
     ///   - work: Incremented by the cost: branches followed plus matchers called.
     /// - Returns: Whether one matches.
-    func wants(_ topic: Topic, work: inout Int) -> Bool {
+    package func wants(_ topic: Topic, work: inout Int) -> Bool {
         if let only {
             work += 1
             return only == topic

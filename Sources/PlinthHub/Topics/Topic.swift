@@ -30,7 +30,7 @@ public struct Topic: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Creates a topic from bytes that are known to be valid.
-    init(trusted utf8: [UInt8]) {
+    package init(trusted utf8: [UInt8]) {
         self.utf8 = utf8
     }
 

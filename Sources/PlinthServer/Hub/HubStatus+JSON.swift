@@ -9,11 +9,11 @@ import PlinthHub
 extension HubStatus {
     /// The status as a JSON object.
     var json: String {
-        let seconds = (uptime / .milliseconds(1)).rounded() / 1000
         var text =
             "{\"topics\":\(topics),\"subscribers\":\(subscribers),\"events\":\(events),"
             + "\"bytes\":\(bytes),\"mark\":\(JSONString.quoted(mark.description)),\"endedTopics\":\(endedTopics),"
-            + "\"producers\":\(producers),\"keys\":\(keys),\"uptime\":\(seconds),\"published\":\(published)"
+            + "\"producers\":\(producers),\"keys\":\(keys),\"uptime\":\(uptime.secondsText),\"published\":\(published)"
+        text += ",\"history\":\(historyJSON)"
         if !top.isEmpty {
             let rows = top.map { row in
                 "{\"topic\":\(JSONString.quoted(row.topic.name)),\"subscribers\":\(row.subscribers),\"published\":\(row.published)}"
@@ -22,6 +22,18 @@ extension HubStatus {
         }
         return text + "}"
     }
+
+    private var historyJSON: String {
+        guard let storage else { return "{\"kind\":\"memory\"}" }
+        var text = "{\"kind\":\(JSONString.quoted(storage.kind)),\"bytes\":\(storage.bytes)"
+        text += ",\"age\":\(storage.age?.secondsText ?? "null")"
+        return text + ",\"sinceLastSync\":\(storage.sinceLastSync?.secondsText ?? "null")}"
+    }
+}
+
+extension Duration {
+    /// In seconds, to the millisecond.
+    fileprivate var secondsText: String { "\((self / .milliseconds(1)).rounded() / 1000)" }
 }
 
 extension Response {

@@ -203,9 +203,23 @@ function showStatus(data) {
   setText(element("rate"), rateText(rate));
   setText(element("held"), `${compact.format(status.events)} · ${sizeText(status.bytes)}`);
   element("held").title = `${plural(status.events, "event")}, ${whole(status.bytes)} bytes`;
+  showHistory(status.history);
   setText(element("uptime"), durationText(status.uptime));
   showList();
   showFacts();
+}
+
+// Where the events are kept: an operator sees whether a restart would lose them.
+function showHistory({ kind, bytes, age, sinceLastSync }) {
+  const isMemory = kind === "memory";
+  const name = { memory: "memory", sqlite: "SQLite" }[kind] ?? kind;
+  setText(element("storage"), isMemory ? name : `${name} · ${sizeText(bytes)}`);
+  const facts = isMemory ? ["lost when the hub ends"] : [
+    `${whole(bytes)} bytes`,
+    age === null ? "no events" : `the oldest event is ${durationText(age)} old`,
+    sinceLastSync === null ? "nothing written yet" : `last written ${durationText(sinceLastSync)} ago`,
+  ];
+  element("storage").title = facts.join(", ");
 }
 
 function makeRow(topic) {

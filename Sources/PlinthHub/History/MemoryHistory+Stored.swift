@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import PlinthStreams
+import Synchronization
+
+/// A memory history as the recent part of one that is stored elsewhere.
+///
+/// It numbers nothing and decides nothing: it holds what has been stored, up to its limits, and answers what it can.
+/// What it no longer holds may still be stored.
+extension MemoryHistory {
+    /// Creates the recent part of a stored history.
+    ///
+    /// - Parameters:
+    ///   - topic: The limits of each topic, those of the stored history.
+    ///   - total: How much to hold in memory.
+    ///   - now: The time.
+    package convenience init(
+        recentOf topic: HistoryLimits,
+        total: HistoryLimits,
+        now: @escaping @Sendable () -> MonotonicTime
+    ) {
+        var quotas = HistoryQuotas()
+        quotas.limitedTopics = .max
+        self.init(topic: topic, total: total, quotas: quotas, token: HistoryEpochs.randomToken(), now: now)
+    }
+
+    /// Continues after what is stored: nothing of it is in memory but the ends.
+    package func continueStored(_ epochs: HistoryEpochs, head: Position, ends: [HistoryEntry]) {
+        state.withLock { $0.continueStored(epochs, head: head, ends: ends) }
+    }
+
+    /// Adds entries that have been stored, and delivers them; those up to the head are already there.
+    package func insert(_ entries: [HistoryEntry]) {
+        let now = self.now()
+        state.withLock { state in
+            let new = entries.filter { $0.position > state.head }
+            guard !new.isEmpty else { return }
+            state.insert(new, now: now)
+            state.deliver?(new)
+        }
+    }
+
+    /// Removes a topic's end, to make room for another.
+    package func open(_ topic: Topic) { state.withLock { $0.open(topic) } }
+
+    /// Removes the entries and the limits of a topic that was purged.
+    package func forget(_ topic: Topic) { state.withLock { _ = $0.purge(topic) } }
+
+    /// Sets the limits of a topic.
+    package func set(_ limits: TopicLimits, of topic: Topic) {
+        let now = self.now()
+        // The quota is that of the stored history.
+        state.withLock { _ = try? $0.setLimits(limits, of: topic, now: now) }
+    }
+
+    /// Assigns IDs by other epochs, after one has begun.
+    package func begin(_ epochs: HistoryEpochs) { state.withLock { $0.begin(epochs) } }
+
+    /// The position of the last entry.
+    package var head: Position { state.withLock { $0.head } }
+
+    /// The end of a topic, if it has ended.
+    package func end(of topic: Topic) -> HistoryEntry? { state.withLock { $0.ledger.end(of: topic) } }
+}

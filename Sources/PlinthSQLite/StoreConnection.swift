@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#if SQLite
+import Foundation
+import GRDB
+import PlinthHub
+
+/// A history's database: a file of its own, or an application's.
+///
+/// Used on the writer's thread.
+struct StoreConnection {
+    let pool: DatabasePool
+    /// The path of the file.
+    let path: String
+    /// Whether the file is the history's own: it chooses settings, bounds and checkpoints.
+    let isOwn: Bool
+
+    /// Opens a file of a history's own, and creates it if there is none.
+    static func open(_ path: String, _ options: SQLiteHistoryOptions) throws -> StoreConnection {
+        try checkHeader(path)
+        var configuration = Configuration()
+        configuration.label = "plinth.history"
+        configuration.maximumReaderCount = 2
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            guard !db.configuration.readonly else { return }
+            // It cannot be switched on later. No effect on a file that has tables.
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+        }
+        let pool: DatabasePool
+        do {
+            pool = try DatabasePool(path: path, configuration: configuration)
+        } catch let error as DatabaseError {
+            throw SQLiteHistoryError(error, path)
+        } catch {
+            throw SQLiteHistoryError(.unusable, "cannot open \(path): \(error.localizedDescription)")
+        }
+        let connection = StoreConnection(pool: pool, path: path, isOwn: true)
+        do {
+            try connection.prepare(options)
+        } catch let error as DatabaseError {
+            throw SQLiteHistoryError(error, path)
+        }
+        return connection
+    }
+
+    /// Refuses a file that SQLite did not write before SQLite writes into it.
+    private static func checkHeader(_ path: String) throws {
+        guard let handle = FileHandle(forReadingAtPath: path) else { return }
+        defer { try? handle.close() }
+        let header: Data
+        do {
+            header = try handle.read(upToCount: 100) ?? Data()
+        } catch {
+            throw SQLiteHistoryError(.unusable, "cannot read \(path): \(error.localizedDescription)")
+        }
+        guard !header.isEmpty else { return }
+        guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else {
+            throw SQLiteHistoryError(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+        }
+    }
+
+    private func prepare(_ options: SQLiteHistoryOptions) throws {
+        try pool.writeWithoutTransaction { db in
+            let id = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+            let tables = try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
+            guard tables.isEmpty || id == Schema.applicationID else {
+                throw SQLiteHistoryError(.foreign, "\(path) is the database of another application")
+            }
+            if tables.isEmpty { try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)") }
+            // GRDB sets NORMAL when a pool opens.
+            try setSync(.full, db)
+            // The writer checkpoints when it has nothing better to do.
+            try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
+            try db.execute(sql: "PRAGMA journal_size_limit = \(options.logBytes)")
+            let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
+            try db.execute(sql: "PRAGMA max_page_count = \((options.fileBytes - options.logBytes) / pageSize)")
+        }
+        var migrator = DatabaseMigrator()
+        SQLiteHistory.registerMigrations(in: &migrator)
+        if try pool.read({ try migrator.hasBeenSuperseded($0) }) {
+            throw SQLiteHistoryError(.newer, "\(path) was made by a later version of Plinth; use that version")
+        }
+        try migrator.migrate(pool)
+    }
+
+    func setSync(_ sync: SQLiteHistoryOptions.Sync, _ db: Database) throws {
+        try db.execute(sql: "PRAGMA synchronous = \(sync == .full ? "FULL" : "NORMAL")")
+    }
+
+    // MARK: - Sizes
+
+    /// The bytes of the database, and of the log beside it.
+    func measure() -> (file: Int, log: Int) { (Self.bytes(of: path), Self.bytes(of: path + "-wal")) }
+
+    private static func bytes(of path: String) -> Int {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int(status.st_size) : 0
+    }
+
+    /// The bytes of pages in use.
+    static func usedBytes(_ db: Database) throws -> Int {
+        let pages = try Command("PRAGMA page_count", db).first { $0.number(0) } ?? 0
+        let free = try Command("PRAGMA freelist_count", db).first { $0.number(0) } ?? 0
+        let size = try Command("PRAGMA page_size", db).first { $0.number(0) } ?? 0
+        return Int((pages - free) * size)
+    }
+
+    /// Copies the log into the database, and begins it anew if it `empties`, which readers prevent.
+    func checkpoint(empties: Bool, _ db: Database) throws {
+        try db.checkpoint(empties ? .truncate : .passive)
+    }
+
+    /// Closes all connections; with the log copied into the database.
+    func close() {
+        _ = try? pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        try? pool.close()
+    }
+}
+
+extension SQLiteHistoryError {
+    /// Puts an error of SQLite into words.
+    init(_ error: DatabaseError, _ path: String) {
+        let reason = error.message ?? error.resultCode.description
+        switch error.resultCode {
+        case .SQLITE_NOTADB: self.init(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+        case .SQLITE_CORRUPT:
+            self.init(.damaged, "\(path) is damaged (\(reason)); restore a copy of it, or move it away to begin anew")
+        case .SQLITE_FULL:
+            self.init(.unusable, "there is no room for \(path): free some, or raise its limit (\(reason))")
+        case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN:
+            self.init(
+                .unusable,
+                "\(path) cannot be opened for writing (\(reason)); check its directory and permissions"
+            )
+        default: self.init(.unusable, "\(path) cannot be used: \(reason)")
+        }
+    }
+}
+#endif
