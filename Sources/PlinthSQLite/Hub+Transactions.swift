@@ -38,37 +38,59 @@ extension Hub {
             throw SQLiteHistoryError(.unusable, "the hub's history is not in a database of SQLite")
         }
         let request = AppendRequest([NewEvent(event, topics: [topic], isRestricted: isRestricted)])
-        return try history.append(try accepted(request).events, in: db)
+        return try measuringPublish { try history.append(try accepted(request).events, in: db) }
     }
 }
 
 extension SQLiteHistory {
     /// Appends events within an application's transaction.
     func append(_ events: [NewEvent], in db: Database) throws -> EventID {
-        guard case .database = source else {
-            throw SQLiteHistoryError(.unusable, "the history has a file of its own, not the application's database")
-        }
-        guard db.isInsideTransaction else {
-            throw SQLiteHistoryError(.unusable, "publish within a transaction, such as that of `pool.write`")
-        }
+        try check(db)
         let time = clock.read()
-        // From the tables alone: what the writer has in memory knows nothing of this transaction, and waits for it.
-        var store = try HistoryStore(inTransaction: writer.snapshot.epochs, options, time, db)
-        let commands = try InsertCommands(db)
-        var last = store.epochs.id(at: Position(store.head))
-        for event in events {
-            for topic in event.topics {
-                let end = try Command("SELECT number FROM plinth_end WHERE topic = ?", db).bind(.bytes(topic.utf8))
-                    .first { Position($0.unsigned(0)) }
-                if let end { throw HistoryError.topicEnded(TopicEnd(topic: topic, position: end, id: id(at: end))) }
+        let epochs = writer.snapshot.epochs
+        var last = EventID(trusted: [])
+        // Undone as a whole if it fails, also if the application then commits the rest.
+        try db.inSavepoint {
+            // From the tables alone: what the writer has in memory knows nothing of this transaction, and waits for it.
+            var store = try HistoryStore(inTransaction: epochs, options, time, db)
+            let commands = try InsertCommands(db)
+            for event in events {
+                for topic in event.topics { try checkEnd(of: topic, db) }
+                last = try store.insert(event, time, commands, db).id
             }
-            last = try store.insert(event, time, commands, db).id
+            try store.finishTransaction(db)
+            try store.topics.storeAll(db)
+            return .commit
         }
-        try store.finishTransaction(db)
-        try store.topics.storeAll(db)
-        let (queue, writer) = (queue, writer)
-        db.afterNextTransaction { _ in queue.add { writer.catchUp() } }
+        let (queue, writer, recent) = (queue, writer, recent)
+        db.afterNextTransaction { db in
+            // What the table holds, whatever was published meanwhile: a savepoint may have been rolled back. Before the
+            // transaction returns, so that the hub's mark is at or behind the event.
+            var decoder = EntryDecoder(epochs, time)
+            if let entries = try? decoder.entries(after: recent.head.number, db) { recent.insert(entries) }
+            queue.add { writer.catchUp() }
+        }
         return last
+    }
+
+    private func check(_ db: Database) throws {
+        func refuse(_ reason: String) -> SQLiteHistoryError { SQLiteHistoryError(.unusable, reason) }
+        guard case .database = source else {
+            throw refuse("the history has a file of its own, not the application's database")
+        }
+        guard let pool = writer.snapshot.pool else { throw refuse("the history is not open") }
+        guard StoreConnection.fileName(db) == pool.path else {
+            throw refuse("the history is in the database \(pool.path)")
+        }
+        guard db.isInsideTransaction, !db.configuration.readonly else {
+            throw refuse("publish within a transaction that writes, such as that of `pool.write`")
+        }
+    }
+
+    private func checkEnd(of topic: Topic, _ db: Database) throws {
+        let end = try Command("SELECT number FROM plinth_end WHERE topic = ?", db).bind(.bytes(topic.utf8))
+            .first { Position($0.unsigned(0)) }
+        if let end { throw HistoryError.topicEnded(TopicEnd(topic: topic, position: end, id: id(at: end))) }
     }
 }
 #endif

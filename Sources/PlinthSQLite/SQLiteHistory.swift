@@ -29,7 +29,7 @@ public final class SQLiteHistory: History {
     let source: Source
     let options: SQLiteHistoryOptions
     let clock: StoreClock
-    private let recent: MemoryHistory
+    let recent: MemoryHistory
     private let cache: BlockCache
     private let gate = ReadGate()
     let writer: HistoryWriter

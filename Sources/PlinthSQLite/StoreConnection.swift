@@ -3,6 +3,7 @@
 #if SQLite
 import Foundation
 import GRDB
+import GRDBSQLite
 import PlinthHub
 
 /// A history's database: a file of its own, or an application's.
@@ -86,6 +87,22 @@ struct StoreConnection {
 
     func setSync(_ sync: SQLiteHistoryOptions.Sync, _ db: Database) throws {
         try db.execute(sql: "PRAGMA synchronous = \(sync == .full ? "FULL" : "NORMAL")")
+    }
+
+    /// Runs a closure with every commit synced; then the setting is as before.
+    func withFullSync(_ db: Database, _ body: () throws -> Void) throws {
+        let before = try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? 1
+        try db.execute(sql: "PRAGMA synchronous = \(max(2, before))")
+        defer { try? db.execute(sql: "PRAGMA synchronous = \(before)") }
+        try body()
+    }
+
+    /// The path of a connection's file; nil for one without.
+    static func fileName(_ db: Database) -> String? {
+        guard let connection = db.sqliteConnection, let name = sqlite3_db_filename(connection, "main") else {
+            return nil
+        }
+        return String(cString: name)
     }
 
     // MARK: - Sizes

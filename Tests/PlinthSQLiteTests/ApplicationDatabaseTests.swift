@@ -146,12 +146,20 @@ struct ApplicationDatabaseTests {
     @Test("Types of the hub, ended topics, other databases and missing transactions are refused")
     func refuses() async throws {
         let pool = try pool()
-        let hub = try await Hub(history: SQLiteHistory(pool))
+        let history = SQLiteHistory(pool)
+        let hub = try await Hub(history: history)
         let gap = ServerSentEvent(type: "gap", data: "")
         let event = ServerSentEvent(data: "")
         await #expect(throws: HubError.self) { try await pool.write { try hub.publish(gap, to: topic, in: $0) } }
         await #expect(throws: SQLiteHistoryError.self) {
             try await pool.writeWithoutTransaction { try hub.publish(event, to: topic, in: $0) }
+        }
+        await #expect(throws: SQLiteHistoryError.self) {
+            try await pool.read { try hub.publish(event, to: topic, in: $0) }
+        }
+        let other = try self.pool()
+        await #expect(throws: SQLiteHistoryError.self) {
+            try await other.write { try hub.publish(event, to: topic, in: $0) }
         }
         try await hub.end(topic)
         let error = await #expect(throws: HistoryError.self) {
@@ -161,6 +169,77 @@ struct ApplicationDatabaseTests {
         let memory = try await Hub()
         await #expect(throws: SQLiteHistoryError.self) {
             try await pool.write { try memory.publish(event, to: topic, in: $0) }
+        }
+        await history.close()
+        let closed = await #expect(throws: SQLiteHistoryError.self) {
+            try await pool.write { try hub.publish(event, to: try Topic("b"), in: $0) }
+        }
+        #expect(closed?.code == .unusable)
+    }
+
+    @Test("A publish that fails is undone as a whole, also if the application commits the rest")
+    func failsMidway() async throws {
+        let pool = try pool()
+        let hub = try await Hub(history: SQLiteHistory(pool))
+        try await pool.write {
+            try $0.execute(
+                sql: """
+                    CREATE TRIGGER fault BEFORE INSERT ON plinth_block WHEN NEW.rows > 0
+                    BEGIN SELECT RAISE(ABORT, 'fault'); END
+                    """
+            )
+        }
+        try await pool.write { db in
+            _ = try? hub.publish(ServerSentEvent(data: "lost"), to: topic, in: db)
+            try db.execute(sql: "DROP TRIGGER fault")
+        }
+        try await hub.publish(ServerSentEvent(data: "1"), to: topic)
+        #expect(try await received(hub, from: .earliest, until: "1") == ["1"])
+        #expect(hub.mark().description.hasSuffix("-1"))
+    }
+
+    @Test("The mark is at or behind an event that a transaction has published")
+    func mark() async throws {
+        let pool = try pool()
+        let hub = try await Hub(history: SQLiteHistory(pool))
+        for number in 0..<100 {
+            let id = try await pool.write { try hub.publish(ServerSentEvent(data: "\(number)"), to: topic, in: $0) }
+            #expect(hub.mark() == id)
+            #expect(try await hub.status().published == number + 1)
+        }
+    }
+
+    @Test("Reading from the disk right after a transaction reports no gap")
+    func readsAtOnce() async throws {
+        let pool = try pool()
+        var options = SQLiteHistoryOptions()
+        // Nothing stays in memory.
+        options.recentBytes = 0
+        let history = SQLiteHistory(pool, options: options)
+        let hub = try await Hub(history: history)
+        for number in 0..<200 {
+            try await pool.write { _ = try hub.publish(ServerSentEvent(data: "\(number)"), to: topic, in: $0) }
+            let batch = try await history.read(
+                after: Position(UInt64(number)),
+                selection: Selection([.exact(topic)]),
+                limit: ReadLimit()
+            )
+            #expect(batch.missingThrough == nil && batch.entries.map(\.event.data) == ["\(number)"])
+        }
+    }
+
+    @Test("The application's setting of syncs stays as it is", arguments: [1, 2, 3])
+    func keepsSync(_ setting: Int) async throws {
+        let pool = try pool()
+        try await pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = \(setting)") }
+        for sync in SQLiteHistoryOptions.Sync.allCases {
+            var options = SQLiteHistoryOptions()
+            options.sync = sync
+            let history = SQLiteHistory(pool, options: options)
+            try await Hub(history: history).publish(ServerSentEvent(data: ""), to: topic)
+            await history.close()
+            let after = try await pool.writeWithoutTransaction { try Int.fetchOne($0, sql: "PRAGMA synchronous") }
+            #expect(after == setting)
         }
     }
 

@@ -89,6 +89,19 @@ extension Hub {
         try await publish(AppendRequest([], ending: topic, isEndRestricted: isRestricted))
     }
 
+    /// Counts a publish that another module has carried out, or that failed.
+    package func measuringPublish<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let start = metrics.map { _ in MonotonicTime.now() }
+        do {
+            let result = try body()
+            if let start { metrics?.published(1, in: MonotonicTime.now().nanoseconds - start.nanoseconds) }
+            return result
+        } catch {
+            metrics?.publishFailed()
+            throw error
+        }
+    }
+
     /// By the process's clock: what metrics report is how long it really took, and nothing is decided by it.
     private func published(_ result: AppendResult, since start: MonotonicTime?) {
         guard let start else { return }

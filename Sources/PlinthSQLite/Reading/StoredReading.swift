@@ -223,13 +223,20 @@ private struct TopicPart {
         if let stored {
             if stored.removed > after { part.missingThrough = stored.removed }
             // Damage of the row itself, or rows that are missing at the end of the index.
-            if !stored.isIntact || (!part.isFull && ordinal < stored.ordinal) { part.missingThrough = through }
+            let isWhole = try part.isFull || ordinal >= stored.ordinal || lastOrdinal(name, db) >= stored.ordinal
+            if !stored.isIntact || !isWhole { part.missingThrough = through }
         } else {
             if forgotten > after { part.missingThrough = forgotten }
             // A topic with events has a row.
             if !part.rows.isEmpty { part.missingThrough = through }
         }
         return part
+    }
+
+    /// The ordinal of a topic's last event, which may be committed and not delivered yet.
+    private static func lastOrdinal(_ name: [UInt8], _ db: Database) throws -> UInt64 {
+        try Command("SELECT ordinal FROM plinth_place WHERE topic = ? ORDER BY number DESC LIMIT 1", db)
+            .bind(.bytes(name)).first { $0.unsigned(0) } ?? 0
     }
 }
 #endif

@@ -113,14 +113,15 @@ final class HistoryWriter: Sendable {
             let before = state.hasStarted ? recent.head : nil
             if beginsEpoch {
                 // Whatever the setting: IDs of this epoch are in use once anything is appended.
-                try connection.setSync(.full, db)
-                try db.inTransaction(.immediate) {
-                    try store.beginEpoch(db)
-                    return .commit
+                try connection.withFullSync(db) {
+                    try db.inTransaction(.immediate) {
+                        try store.beginEpoch(db)
+                        return .commit
+                    }
+                    // What a failed sync left in the system's memory only is written again.
+                    if connection.isOwn { try connection.checkpoint(empties: true, db) }
                 }
-                // What a failed sync left in the system's memory only is written again.
-                if connection.isOwn { try connection.checkpoint(empties: true, db) }
-                try connection.setSync(options.sync, db)
+                if connection.isOwn { try connection.setSync(options.sync, db) }
             }
             var missed: [HistoryEntry] = []
             if let before {
@@ -325,8 +326,8 @@ final class HistoryWriter: Sendable {
             for topic in batch.dropped { recent.open(topic) }
             // In history before it is delivered, and delivered before it is acknowledged.
             recent.insert(batch.entries)
-            batch.answer()
             publish(state)
+            batch.answer()
             checkpointIfLarge(&state)
         }
     }
