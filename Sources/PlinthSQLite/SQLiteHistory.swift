@@ -193,8 +193,7 @@ public final class SQLiteHistory: History {
 
     /// Reads events after a position without waiting; nil if some of them may be on the disk only.
     public func readNow(after position: Position?, selection: Selection, limit: ReadLimit) -> HistoryBatch? {
-        let batch = recent.readNow(after: position, selection: selection, limit: limit)
-        if batch?.missingThrough == nil { return batch }
+        if let batch = recent.readIfComplete(after: position, selection: selection, limit: limit) { return batch }
         return reading(after: position, selection, limit).readCached()
     }
 

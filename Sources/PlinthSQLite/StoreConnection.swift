@@ -15,6 +15,15 @@ struct StoreConnection {
     let path: String
     /// Whether the file is the history's own: it chooses settings, bounds and checkpoints.
     let isOwn: Bool
+    /// How much of the log is in use.
+    let log: LogSize
+
+    init(pool: DatabasePool, path: String, isOwn: Bool) {
+        self.pool = pool
+        self.path = path
+        self.isOwn = isOwn
+        log = LogSize()
+    }
 
     /// Opens a file of a history's own, and creates it if there is none.
     static func open(_ path: String, _ options: SQLiteHistoryOptions) throws -> StoreConnection {
@@ -71,10 +80,11 @@ struct StoreConnection {
             if tables.isEmpty { try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)") }
             // GRDB sets NORMAL when a pool opens.
             try setSync(.full, db)
-            // The writer checkpoints when it has nothing better to do.
+            // The writer checkpoints, and no commit does.
             try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
             try db.execute(sql: "PRAGMA journal_size_limit = \(options.logBytes)")
             let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
+            log.observe(db, pageSize: pageSize)
             try db.execute(sql: "PRAGMA max_page_count = \((options.fileBytes - options.logBytes) / pageSize)")
         }
         var migrator = DatabaseMigrator()
@@ -126,6 +136,8 @@ struct StoreConnection {
     /// Copies the log into the database, and begins it anew if it `empties`, which readers prevent.
     func checkpoint(empties: Bool, _ db: Database) throws {
         try db.checkpoint(empties ? .truncate : .passive)
+        // Begun anew by the next commit, if no reader is in the way; that reports its size.
+        log.reset()
     }
 
     /// Closes all connections; with the log copied into the database.

@@ -106,18 +106,23 @@ struct ApplicationDatabaseTests {
         try await hub.publish(ServerSentEvent(data: "1"), to: topic)
         let (begins, begin) = AsyncStream.makeStream(of: Void.self)
         let (ends, end) = AsyncStream.makeStream(of: Void.self)
-        let held = Task.detached { [topic] in
-            try pool.write { db in
-                try hub.publish(ServerSentEvent(data: "2"), to: topic, in: db)
-                begin.yield()
-                // The thread is the database's: the transaction is held until the test has seen enough.
-                let done = DispatchSemaphore(value: 0)
-                Task {
-                    for await _ in ends { break }
-                    done.signal()
+        let (holding, released) = AsyncStream.makeStream(of: Void.self)
+        // On a thread of its own, since it blocks: the transaction is held until the test has seen enough.
+        DispatchQueue(label: "application").async { [topic] in
+            let result = Result {
+                try pool.write { db in
+                    try hub.publish(ServerSentEvent(data: "2"), to: topic, in: db)
+                    begin.yield()
+                    let done = DispatchSemaphore(value: 0)
+                    Task {
+                        for await _ in ends { break }
+                        done.signal()
+                    }
+                    done.wait()
                 }
-                done.wait()
             }
+            if case .failure(let error) = result { Issue.record(error) }
+            released.finish()
         }
         for await _ in begins { break }
         // Time passes until the publish has failed.
@@ -138,7 +143,7 @@ struct ApplicationDatabaseTests {
         // Reading needs no transaction of the writer.
         #expect(try await received(hub, from: .earliest, until: "1") == ["1"])
         end.yield()
-        try await held.value
+        for await _ in holding {}
         try await hub.publish(ServerSentEvent(data: "3"), to: topic)
         #expect(try await received(hub, from: .earliest, until: "3") == ["1", "2", "3"])
     }

@@ -98,14 +98,17 @@ struct WaitingTests {
             }
         }
         for await _ in inside { break }
-        let writer = Task.detached {
+        // On a thread of its own, since it blocks.
+        let (writing, written) = AsyncStream.makeStream(of: Void.self)
+        DispatchQueue(label: "writer").async {
             gate.withoutReaders(within: .seconds(600)) { order.add("writer") }
+            written.finish()
         }
         while !gate.isClosed { await Task.yield() }
         let second = Task { await gate.read { order.add("second") } }
         leave.yield()
         await first.value
-        await writer.value
+        for await _ in writing {}
         await second.value
         #expect(order.all == ["first", "writer", "second"])
     }

@@ -26,6 +26,24 @@ package struct EventFrame: Sendable {
         self.init(block: bytes)
     }
 
+    /// Completes the lines of a stored event with their ID, in one allocation.
+    ///
+    /// - Parameters:
+    ///   - lines: The lines, each with its end.
+    ///   - position: The event's position.
+    ///   - epochs: Assigns the ID.
+    ///   - idLength: Set to the length of the ID.
+    init(stored lines: UnsafeRawBufferPointer, _ position: Position, _ epochs: HistoryEpochs, idLength: inout Int) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(NewEvent.prefix + lines.count + 40)
+        for _ in 0..<NewEvent.prefix { bytes.append(0) }
+        bytes.append(contentsOf: lines)
+        bytes.append(contentsOf: [0x69, 0x64, 0x3A, 0x20])
+        idLength = epochs.append(position, to: &bytes)
+        bytes.append(0x0A)
+        self.init(block: bytes)
+    }
+
     /// Completes a block.
     ///
     /// - Parameter block: ``NewEvent/prefix`` bytes of room, then lines, each with its end; the blank one is added.

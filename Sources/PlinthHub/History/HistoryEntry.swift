@@ -28,23 +28,53 @@ public final class HistoryEntry: Sendable {
     ///   - position: Its position, which no other event has.
     ///   - id: Its ID.
     ///   - time: When it was published.
-    ///   - held: How many of its topics, the first, still have it. Default: all.
     package init(
         _ event: consuming NewEvent,
         topics: [Topic]? = nil,
         position: Position,
         id: EventID,
-        time: MonotonicTime,
-        held: Int? = nil
+        time: MonotonicTime
     ) {
         self.position = position
         self.time = time
         publishedTopics = topics ?? event.topics
-        self.held = UInt16(clamping: min(held ?? .max, publishedTopics.count))
+        held = UInt16(clamping: publishedTopics.count)
         isRestricted = event.isRestricted
         isEnd = event.isEnd
         idLength = UInt16(clamping: id.utf8.count)
         frame = EventFrame(fields: event.encoded, id: id.utf8)
+    }
+
+    /// Creates the entry of a stored event.
+    ///
+    /// - Parameters:
+    ///   - lines: Its ``NewEvent/bytes``.
+    ///   - topics: Its topics; first those that still have it.
+    ///   - held: How many of them still have it.
+    ///   - isRestricted: Whether to deliver it only to subscribers authorized for one of its topics.
+    ///   - isEnd: Whether it is the end of its topic.
+    ///   - position: Its position.
+    ///   - epochs: Assigns its ID.
+    ///   - time: When it was published.
+    package init(
+        stored lines: UnsafeRawBufferPointer,
+        topics: [Topic],
+        held: Int,
+        isRestricted: Bool,
+        isEnd: Bool,
+        position: Position,
+        epochs: HistoryEpochs,
+        time: MonotonicTime
+    ) {
+        self.position = position
+        self.time = time
+        publishedTopics = topics
+        self.held = UInt16(clamping: min(held, topics.count))
+        self.isRestricted = isRestricted
+        self.isEnd = isEnd
+        var idLength = 0
+        frame = EventFrame(stored: lines, position, epochs, idLength: &idLength)
+        self.idLength = UInt16(clamping: idLength)
     }
 
     /// Creates the entry of an event; for custom histories.

@@ -90,16 +90,26 @@ public struct HistoryEpochs: Sendable, Hashable {
     public func id(at position: Position) -> EventID {
         var id: [UInt8] = []
         id.reserveCapacity(prefix.count + 20)
+        append(position, to: &id)
+        return EventID(trusted: id)
+    }
+
+    /// Appends the ID of a position.
+    ///
+    /// - Returns: Its length in bytes.
+    @discardableResult
+    func append(_ position: Position, to bytes: inout [UInt8]) -> Int {
+        let start = bytes.count
         if position.number >= firstOfCurrent {
-            id.append(contentsOf: prefix)
+            bytes.append(contentsOf: prefix)
         } else {
             var index = epochs.count - 1
             while index > 0, epochs[index].first > position.number { index -= 1 }
-            id.append(contentsOf: epochs[index].token)
-            id.append(0x2D)
+            bytes.append(contentsOf: epochs[index].token)
+            bytes.append(0x2D)
         }
-        id.appendDecimal(position.number)
-        return EventID(trusted: id)
+        bytes.appendDecimal(position.number)
+        return bytes.count - start
     }
 
     /// The position of an ID; nil if its token is unknown or its number is not of its epoch.

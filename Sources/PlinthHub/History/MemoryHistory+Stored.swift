@@ -56,6 +56,20 @@ extension MemoryHistory {
     /// Assigns IDs by other epochs, after one has begun.
     package func begin(_ epochs: HistoryEpochs) { state.withLock { $0.begin(epochs) } }
 
+    /// Reads events after a position, if all that may be wanted is in memory; else costs next to nothing.
+    ///
+    /// - Returns: The events; nil if some of them may be stored only.
+    package func readIfComplete(
+        after position: Position?,
+        selection: Selection,
+        limit: ReadLimit
+    ) -> HistoryBatch? {
+        guard !state.withLock({ $0.mayLack(after: position, selection) }) else { return nil }
+        // What is removed meanwhile is reported by the read itself.
+        let batch = readNow(after: position, selection: selection, limit: limit)
+        return batch?.missingThrough == nil ? batch : nil
+    }
+
     /// The position of the last entry.
     package var head: Position { state.withLock { $0.head } }
 

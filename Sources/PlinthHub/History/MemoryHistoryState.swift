@@ -209,6 +209,27 @@ struct MemoryHistoryState {
         for end in ends { ledger.restore(end, by: nil) }
     }
 
+    /// Whether events after a position that a selection wants may have been removed.
+    func mayLack(after position: Position?, _ selection: Selection) -> Bool {
+        let after = position?.number ?? 0
+        guard lastRemoved > after else { return false }
+        if let only = selection.only { return removed(from: only) > after }
+        // Nearly always so for a reader that is behind.
+        guard forgotten <= after, !selection.wantsEverything else { return true }
+        guard selection.isExact, selection.table.names <= Self.maximumLookups else {
+            let (losses, bound) = topics.losses(after: after, limit: Self.partSize)
+            return bound != nil || losses.contains { $0.topics.contains(where: selection.wants) }
+        }
+        var lacks = false
+        selection.table.forEachName { if removed(from: $0) > after { lacks = true } }
+        return lacks
+    }
+
+    /// The last event removed from a topic.
+    private func removed(from topic: Topic) -> UInt64 {
+        topics.number(of: topic).map { topics[$0].removed } ?? forgotten
+    }
+
     mutating func begin(_ epochs: HistoryEpochs) { self.epochs = epochs }
 
     /// Adds entries that have been stored.
@@ -271,7 +292,7 @@ struct MemoryHistoryState {
         let after = position?.number ?? 0
         reading.begin(head: max(head.number, after))
         let number = topics.number(of: topic)
-        let removed = number.map { topics[$0].removed } ?? forgotten
+        let removed = removed(from: topic)
         if removed > after { reading.misses(removed) }
         if let number {
             for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }

@@ -76,28 +76,6 @@ public struct NewEvent: Sendable {
         )
     }
 
-    /// Creates an event from the ``bytes`` of one, as a history has stored them.
-    ///
-    /// - Parameters:
-    ///   - bytes: Its lines.
-    ///   - topics: 1 to 65,535 topics; first those that still have it.
-    ///   - isRestricted: Whether to deliver it only to subscribers authorized for one of its topics.
-    ///   - isEnd: Whether it is the end of its topic.
-    package init(stored bytes: some Collection<UInt8>, topics: [Topic], isRestricted: Bool, isEnd: Bool) {
-        // Exactly the final size: appending to an array could reserve twice that.
-        var encoded: [UInt8] = []
-        encoded.reserveCapacity(Self.prefix + bytes.count + Self.suffix + 1 + Self.usualIDLength)
-        encoded.append(contentsOf: repeatElement(0, count: Self.prefix))
-        encoded.append(contentsOf: bytes)
-        self.init(
-            encoded: encoded,
-            topics: topics,
-            isRestricted: isRestricted,
-            isEnd: isEnd,
-            requestedID: nil
-        )
-    }
-
     init(
         encoded: [UInt8],
         type: String? = nil,

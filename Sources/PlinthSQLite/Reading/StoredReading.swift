@@ -215,7 +215,7 @@ private struct TopicPart {
             let isDamaged = row.unsigned(7) != ordinal &+ 1
             ordinal = row.unsigned(7)
             var entry = row.isNull(0) ? nil : decoder.decode(row)
-            if !decoder.lastPlaces.contains(where: { $0.topic == topic && $0.ordinal == ordinal }) { entry = nil }
+            if entry != nil, !decoder.lastIs(topic, ordinal) { entry = nil }
             part.rows.append(Row(number: number, entry: entry, isDamaged: isDamaged || entry == nil))
             return true
         }

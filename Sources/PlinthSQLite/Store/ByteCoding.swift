@@ -5,6 +5,8 @@
 struct ByteWriter {
     private(set) var bytes: [UInt8] = []
 
+    init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+
     /// Writes a number in groups of 7 bits, the lowest first (LEB128).
     mutating func write(_ number: UInt64) {
         var rest = number

@@ -43,7 +43,8 @@ package struct StoreClock: Sendable {
         /// The time in this process at which something stored was published.
         func monotonic(of stored: Int64) -> MonotonicTime {
             let (age, overflow) = wall.subtractingReportingOverflow(stored)
-            return monotonic + .nanoseconds(overflow ? 0 : -max(0, age))
+            guard !overflow, age > 0 else { return monotonic }
+            return MonotonicTime(nanoseconds: monotonic.nanoseconds.subtractingReportingOverflow(age).partialValue)
         }
     }
 }

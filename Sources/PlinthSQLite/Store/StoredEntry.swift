@@ -41,10 +41,23 @@ struct StoredEntry {
             writer.write(place.topic.utf8)
             writer.write(place.ordinal)
         }
+        self.init(number: number, time: time, flags: flags, topics: writer.bytes, lines: lines)
+    }
+
+    /// Encodes an entry of one topic.
+    init(number: UInt64, time: Int64, flags: Int64, topic: Topic, ordinal: UInt64, lines: ArraySlice<UInt8>) {
+        var writer = ByteWriter(capacity: topic.utf8.count + 13)
+        writer.write(1)
+        writer.write(topic.utf8)
+        writer.write(ordinal)
+        self.init(number: number, time: time, flags: flags, topics: writer.bytes, lines: lines)
+    }
+
+    private init(number: UInt64, time: Int64, flags: Int64, topics: [UInt8], lines: ArraySlice<UInt8>) {
         self.number = number
         self.time = time
         self.flags = flags
-        topics = writer.bytes
+        self.topics = topics
         self.lines = lines
         checksum = topics.withUnsafeBytes { topics in
             lines.withUnsafeBytes { Self.checksum(number, time, flags, topics, $0) }
@@ -72,6 +85,15 @@ struct StoredEntry {
 
     static func weight(topics: Int, lines: Int) -> Int { topics + lines + 64 }
 
+    /// The topic of an entry that has one; nil for others, and if the bytes are damaged.
+    static func onlyPlace(_ bytes: UnsafeRawBufferPointer) -> (name: UnsafeRawBufferPointer, ordinal: UInt64)? {
+        var reader = ByteReader(bytes)
+        guard reader.number() == 1, let name = reader.string(), !name.isEmpty, let ordinal = reader.number(),
+            reader.isAtEnd
+        else { return nil }
+        return (name, ordinal)
+    }
+
     /// Decodes topics; nil if the bytes are damaged.
     static func places(_ bytes: UnsafeRawBufferPointer) -> (places: [Place], held: Int)? {
         var reader = ByteReader(bytes)
@@ -95,11 +117,11 @@ struct EntryDecoder {
     /// What turns stored times into those of this process.
     private let clock: StoreClock.Reading
     private let epochs: HistoryEpochs
-    /// The topics of the rows read, so that entries of one topic share them.
-    private var known: [[UInt8]: [Topic]] = [:]
-    private var lastColumn: [UInt8] = []
-    private var lastTopics: [Topic] = []
-    private(set) var lastPlaces: [StoredEntry.Place] = []
+    private var topics = SharedTopics()
+    /// The topics of the row decoded last.
+    private var lastPlaces: [StoredEntry.Place] = []
+    /// The same for a row of one topic: nearly all.
+    private var last: (topics: [Topic], ordinal: UInt64)?
 
     init(_ epochs: HistoryEpochs, _ clock: StoreClock.Reading) {
         self.epochs = epochs
@@ -120,25 +142,38 @@ struct EntryDecoder {
 
     /// Decodes a row; nil if it is damaged.
     mutating func decode(_ row: Command.Row) -> HistoryEntry? {
-        guard Self.isIntact(row), let (places, held) = StoredEntry.places(row.bytes(3)) else { return nil }
-        lastPlaces = places
-        let flags = row.number(2)
-        let topics = shared(places)
-        let event = NewEvent(
-            stored: row.bytes(5),
-            topics: topics,
-            isRestricted: flags & StoredEntry.isRestricted != 0,
-            isEnd: flags & StoredEntry.isEnd != 0
+        let (number, time, flags, column, lines) = (
+            row.unsigned(0), row.number(1), row.number(2), row.bytes(3), row.bytes(5)
         )
-        let position = Position(row.unsigned(0))
+        guard row.unsigned(4) == StoredEntry.checksum(number, time, flags, column, lines) else { return nil }
+        let names: [Topic]
+        var held = 1
+        if let (name, ordinal) = StoredEntry.onlyPlace(column) {
+            names = topics.topics(name)
+            last = (names, ordinal)
+        } else {
+            guard let decoded = StoredEntry.places(column) else { return nil }
+            lastPlaces = decoded.places
+            last = nil
+            names = lastPlaces.map(\.topic)
+            held = decoded.held
+        }
         return HistoryEntry(
-            event,
-            topics: topics,
-            position: position,
-            id: epochs.id(at: position),
-            time: clock.monotonic(of: row.number(1)),
-            held: held
+            stored: lines,
+            topics: names,
+            held: held,
+            isRestricted: flags & StoredEntry.isRestricted != 0,
+            isEnd: flags & StoredEntry.isEnd != 0,
+            position: Position(number),
+            epochs: epochs,
+            time: clock.monotonic(of: time)
         )
+    }
+
+    /// Whether the row decoded last is a topic's event with an ordinal.
+    func lastIs(_ topic: Topic, _ ordinal: UInt64) -> Bool {
+        if let last { return last.ordinal == ordinal && last.topics.first == topic }
+        return lastPlaces.contains { $0.topic == topic && $0.ordinal == ordinal }
     }
 
     /// Reads all entries after a number; damaged ones are left out.
@@ -151,17 +186,22 @@ struct EntryDecoder {
             }
         return entries
     }
+}
 
-    private mutating func shared(_ places: [StoredEntry.Place]) -> [Topic] {
-        guard places.count == 1, let topic = places.first?.topic else { return places.map(\.topic) }
-        if lastTopics.first == topic { return lastTopics }
-        if let topics = known[topic.utf8] {
-            lastTopics = topics
-        } else {
-            lastTopics = [topic]
-            known[topic.utf8] = lastTopics
-        }
-        return lastTopics
+/// Topics by their names, each alone in an array that its entries share: a bounded cache, which allocates nothing for a
+/// name that it has.
+private struct SharedTopics {
+    private static let size = 1024
+    private var known: [[Topic]] = []
+
+    mutating func topics(_ name: UnsafeRawBufferPointer) -> [Topic] {
+        if known.isEmpty { known = Array(repeating: [], count: Self.size) }
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in name { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        let place = Int(truncatingIfNeeded: (hash ^ (hash >> 32)) % UInt64(Self.size))
+        if let topic = known[place].first, topic.utf8.elementsEqual(name) { return known[place] }
+        known[place] = [Topic(trusted: Array(name))]
+        return known[place]
     }
 }
 #endif

@@ -119,42 +119,37 @@ struct HistoryStore {
         head += 1
         lastTime = max(lastTime, time.wall)
         if oldest == nil { oldest = lastTime }
-        var places: [StoredEntry.Place] = []
+        let flags = (event.isRestricted ? StoredEntry.isRestricted : 0) | (event.isEnd ? StoredEntry.isEnd : 0)
+        let stored: StoredEntry
         var topics = event.topics
-        if event.isEnd {
-            places = [StoredEntry.Place(topic: topics[0], ordinal: 0)]
+        if topics.count == 1 {
+            var ordinal: UInt64 = 0
+            if !event.isEnd {
+                let state = try place(event, in: topics[0], time, commands, db)
+                ordinal = state.ordinal
+                topics = state.topics
+            }
+            stored = StoredEntry(
+                number: head,
+                time: lastTime,
+                flags: flags,
+                topic: topics[0],
+                ordinal: ordinal,
+                lines: event.bytes
+            )
         } else {
-            var states: [TopicState] = []
-            for topic in event.topics {
-                var state: TopicState
-                if let known = try self.topics.state(of: topic, db) {
-                    state = known
-                } else {
-                    state = TopicState(topics: [topic], removed: forgotten)
-                    counts.topics += 1
-                }
-                state.ordinal += 1
-                states.append(state)
-                places.append(StoredEntry.Place(topic: topic, ordinal: state.ordinal))
+            let places = try topics.map { topic in
+                StoredEntry.Place(topic: topic, ordinal: try place(event, in: topic, time, commands, db).ordinal)
             }
-            if states.count == 1 { topics = states[0].topics }
-            let weight = weight(of: event, places)
-            for (topic, var state) in zip(event.topics, states) {
-                state.sum &+= Int64(weight)
-                self.topics.set(state, of: topic, isUrgent: false)
-                try commands.insertPlace(topic, head, state)
-                noticeSize(of: topic, state)
-                if limits.hasOwn { limits.hasEvent(topic, at: time.monotonic) }
-            }
+            stored = StoredEntry(
+                number: head,
+                time: lastTime,
+                flags: flags,
+                places: places,
+                held: places.count,
+                lines: event.bytes
+            )
         }
-        let stored = StoredEntry(
-            number: head,
-            time: lastTime,
-            flags: (event.isRestricted ? StoredEntry.isRestricted : 0) | (event.isEnd ? StoredEntry.isEnd : 0),
-            places: places,
-            held: places.count,
-            lines: event.bytes
-        )
         try commands.insert(stored)
         change(block: head, rows: 1, bytes: stored.weight, checksum: stored.checksum)
         if !event.isEnd { counts.events += 1 }
@@ -169,10 +164,22 @@ struct HistoryStore {
         )
     }
 
-    private func weight(of event: NewEvent, _ places: [StoredEntry.Place]) -> Int {
-        // As a stored entry counts it, closely enough for a limit: with the longest ordinal.
-        let topics = places.reduce(1) { $0 + $1.topic.utf8.count + 6 }
-        return StoredEntry.weight(topics: topics, lines: event.bytes.count)
+    /// Adds the entry under way to one of its topics.
+    private mutating func place(
+        _ event: NewEvent,
+        in topic: Topic,
+        _ time: StoreClock.Reading,
+        _ commands: InsertCommands,
+        _ db: Database
+    ) throws -> TopicState {
+        // About as the stored entry counts it: closely enough for a limit.
+        let weight = StoredEntry.weight(topics: topic.utf8.count + 8, lines: event.bytes.count)
+        let (state, isNew) = try topics.append(to: topic, bytes: weight, forgotten: forgotten, db)
+        if isNew { counts.topics += 1 }
+        try commands.insertPlace(topic, head, state)
+        noticeSize(of: topic, state)
+        if limits.hasOwn { limits.hasEvent(topic, at: time.monotonic) }
+        return state
     }
 
     mutating func change(block number: UInt64, rows: Int, bytes: Int, checksum: UInt64) {

@@ -16,6 +16,8 @@ final class HistoryWriter: Sendable {
         var connection: StoreConnection?
         /// What the writer knows; nil if it has to be read again, after an error.
         var store: HistoryStore?
+        /// When the log may be emptied again.
+        var nextCheckpoint = MonotonicTime(nanoseconds: .min)
         /// The bytes of the database and of its log, as last measured.
         var fileBytes = 0
         var logBytes = 0
@@ -209,7 +211,7 @@ final class HistoryWriter: Sendable {
             let result = try connection.pool.writeWithoutTransaction { db in
                 let result: Result
                 do {
-                    try db.beginTransaction(.immediate)
+                    try db.cachedStatement(sql: "BEGIN IMMEDIATE TRANSACTION").execute()
                     if !connection.isOwn { absorbed = try store.absorb(clock.read(), db) }
                     result = try body(&store, db)
                     let changed = store.blocks.keys
@@ -225,7 +227,7 @@ final class HistoryWriter: Sendable {
                 }
                 defer { if let removal { cache.endRemoval(removal) } }
                 do {
-                    try db.commit()
+                    try db.cachedStatement(sql: "COMMIT TRANSACTION").execute()
                 } catch {
                     if db.isInsideTransaction { try? db.rollback() }
                     throw Failure.unknown(error)
@@ -364,10 +366,13 @@ final class HistoryWriter: Sendable {
 
     private func checkpointIfLarge(_ state: inout State) {
         guard let connection = state.connection, connection.isOwn else { return }
-        let bytes = state.logBytes
+        let bytes = connection.log.bytes
         guard bytes > min(4 << 20, options.logBytes / 4) else { return }
+        let empties = bytes > options.logBytes / 2
+        // After a reader of another process was in the way.
+        if empties, clock.monotonic() < state.nextCheckpoint { return }
         do {
-            if bytes > options.logBytes / 2 {
+            if empties {
                 // Readers keep the log from beginning anew, so they wait for a moment.
                 try gate.withoutReaders(within: .milliseconds(200)) {
                     try connection.pool.writeWithoutTransaction { try connection.checkpoint(empties: true, $0) }
@@ -376,7 +381,7 @@ final class HistoryWriter: Sendable {
                 try connection.pool.writeWithoutTransaction { try connection.checkpoint(empties: false, $0) }
             }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
-            // A reader is at work; next time.
+            state.nextCheckpoint = clock.monotonic() + .seconds(1)
         } catch {
             failed(Failure.unknown(error), &state)
         }
@@ -410,10 +415,10 @@ final class HistoryWriter: Sendable {
                     var budget = Self.step
                     let next = try sweep.flatMap { try store.sweep(after: $0, time, db) }
                     try store.removeDue(&budget, now: ageing, isFileFull: isFull, db)
-                    try store.topics.storeAll(db)
+                    let areStored = try store.topics.storeSome(Self.step, db)
                     try store.findOldest(db)
                     if storesRunning { try store.forgetRecords(time, db) }
-                    return (budget > 0, next)
+                    return (budget > 0 && areStored, next)
                 }
                 state.sweep = next
                 state.reserve?.restore()

@@ -52,9 +52,42 @@ struct TopicStates {
     mutating func state(of topic: Topic, _ db: Database) throws -> TopicState? {
         if let state = states[topic] { return state }
         guard let state = try Self.read(topic, db) else { return nil }
-        if states.count >= Self.maximum { states = states.filter { $0.value.isChanged } }
+        if states.count >= Self.maximum {
+            // All at once, so that it is rarely done.
+            try storeAll(db)
+            states = [:]
+        }
         states[topic] = state
         return state
+    }
+
+    /// Adds an event to a topic.
+    ///
+    /// - Parameters:
+    ///   - topic: The topic.
+    ///   - bytes: The event's bytes.
+    ///   - forgotten: The last event removed from a topic without events, which may have been this topic.
+    ///   - db: The connection.
+    /// - Returns: The topic's new state, and whether it had no events.
+    /// - Throws: An error of the database.
+    mutating func append(
+        to topic: Topic,
+        bytes: Int,
+        forgotten: UInt64,
+        _ db: Database
+    ) throws -> (state: TopicState, isNew: Bool) {
+        let isNew = try state(of: topic, db) == nil
+        if isNew { states[topic] = TopicState(topics: [topic], removed: forgotten) }
+        // In place: it is in memory now.
+        guard let index = states.index(forKey: topic) else { throw DatabaseError(message: "a topic is missing") }
+        states.values[index].ordinal &+= 1
+        states.values[index].sum &+= Int64(bytes)
+        if !states.values[index].isChanged {
+            states.values[index].isChanged = true
+            changed.insert(topic)
+            if !states.values[index].isStored { urgent.insert(topic) }
+        }
+        return (states.values[index], isNew)
     }
 
     /// Changes a topic's state, whose row is written in the same transaction if that is urgent.
@@ -78,6 +111,17 @@ struct TopicStates {
         for topic in urgent { try store(topic, db) }
         changed.subtract(urgent)
         urgent = []
+    }
+
+    /// Writes some rows that are out of date.
+    ///
+    /// - Returns: Whether these were all.
+    mutating func storeSome(_ limit: Int, _ db: Database) throws -> Bool {
+        try storeUrgent(db)
+        let some = Array(changed.prefix(limit))
+        for topic in some { try store(topic, db) }
+        changed.subtract(some)
+        return changed.isEmpty
     }
 
     /// Writes all rows that are out of date.
