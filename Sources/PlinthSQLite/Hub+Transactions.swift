@@ -67,7 +67,9 @@ extension SQLiteHistory {
             // What the table holds, whatever was published meanwhile: a savepoint may have been rolled back. Before the
             // transaction returns, so that the hub's mark is at or behind the event.
             var decoder = EntryDecoder(epochs, time)
-            if let entries = try? decoder.entries(after: recent.head.number, db) { recent.insert(entries) }
+            if let entries = try? decoder.entries(after: recent.head.number, db) {
+                recent.apply(entries.map { .insert($0) })
+            }
             queue.add { writer.catchUp() }
         }
         return last
@@ -78,8 +80,9 @@ extension SQLiteHistory {
         guard case .database = source else {
             throw refuse("the history has a file of its own, not the application's database")
         }
-        guard let pool = writer.snapshot.pool else { throw refuse("the history is not open") }
-        guard StoreConnection.fileName(db) == pool.path else {
+        let snapshot = writer.snapshot
+        guard let pool = snapshot.pool else { throw refuse("the history is not open") }
+        guard StoreConnection.fileName(db) == snapshot.fileName else {
             throw refuse("the history is in the database \(pool.path)")
         }
         guard db.isInsideTransaction, !db.configuration.readonly else {

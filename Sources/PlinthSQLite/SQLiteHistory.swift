@@ -150,8 +150,12 @@ public final class SQLiteHistory: History {
         if let located = locateNow(id) { return located }
         guard case .trimmed(let position) = recent.locateNow(id) else { return .unknown }
         let isHeld = try await read { db in
-            try Command("SELECT 1 FROM plinth_entry WHERE number = ?", db).bind(.number(position.number))
-                .first { _ in true } ?? false
+            do {
+                return try Command("SELECT 1 FROM plinth_entry WHERE number = ?", db).bind(.number(position.number))
+                    .first { _ in true } ?? false
+            } catch let error as DatabaseError where error.isDamage {
+                return false
+            }
         }
         return isHeld ? .found(position) : .trimmed(position)
     }
@@ -183,11 +187,13 @@ public final class SQLiteHistory: History {
     /// Reads events after a position.
     public func read(after position: Position?, selection: Selection, limit: ReadLimit) async throws -> HistoryBatch {
         if let batch = readNow(after: position, selection: selection, limit: limit) { return batch }
-        let epochs = writer.snapshot.epochs
+        // Before the transaction, which GRDB begins: what is committed between is not missed by it, but read later.
+        let reading = reading(after: position, selection, limit)
+        let writer = writer
         let clock = clock.read()
-        return try await read { [self] db in
-            var decoder = EntryDecoder(epochs, clock)
-            return try reading(after: position, selection, limit).read(&decoder, db)
+        return try await read { db in
+            var decoder = EntryDecoder(writer.snapshot.epochs, clock)
+            return try reading.read(&decoder, db)
         }
     }
 

@@ -135,6 +135,9 @@ struct StoreConnection {
 
     /// Copies the log into the database, and begins it anew if it `empties`, which readers prevent.
     func checkpoint(empties: Bool, _ db: Database) throws {
+        // A reader of another process is not waited for.
+        sqlite3_busy_timeout(db.sqliteConnection, 0)
+        defer { sqlite3_busy_timeout(db.sqliteConnection, 5000) }
         try db.checkpoint(empties ? .truncate : .passive)
         // Begun anew by the next commit, if no reader is in the way; that reports its size.
         log.reset()

@@ -3,6 +3,14 @@
 package import PlinthStreams
 import Synchronization
 
+/// A change of a stored history, in the order of its transactions.
+package enum StoredChange: Sendable {
+    /// An entry was added.
+    case insert(HistoryEntry)
+    /// A topic's end was removed.
+    case open(Topic)
+}
+
 /// A memory history as the recent part of one that is stored elsewhere.
 ///
 /// It numbers nothing and decides nothing: it holds what has been stored, up to its limits, and answers what it can.
@@ -29,19 +37,15 @@ extension MemoryHistory {
         state.withLock { $0.continueStored(epochs, head: head, ends: ends) }
     }
 
-    /// Adds entries that have been stored, and delivers them; those up to the head are already there.
-    package func insert(_ entries: [HistoryEntry]) {
+    /// Takes over what was changed in the store, and delivers its entries; those up to the head are already there.
+    package func apply(_ changes: [StoredChange]) {
+        guard !changes.isEmpty else { return }
         let now = self.now()
         state.withLock { state in
-            let new = entries.filter { $0.position > state.head }
-            guard !new.isEmpty else { return }
-            state.insert(new, now: now)
-            state.deliver?(new)
+            let new = state.apply(changes, now: now)
+            if !new.isEmpty { state.deliver?(new) }
         }
     }
-
-    /// Removes a topic's end, to make room for another.
-    package func open(_ topic: Topic) { state.withLock { $0.open(topic) } }
 
     /// Removes the entries and the limits of a topic that was purged.
     package func forget(_ topic: Topic) { state.withLock { _ = $0.purge(topic) } }
@@ -52,9 +56,6 @@ extension MemoryHistory {
         // The quota is that of the stored history.
         state.withLock { _ = try? $0.setLimits(limits, of: topic, now: now) }
     }
-
-    /// Assigns IDs by other epochs, after one has begun.
-    package func begin(_ epochs: HistoryEpochs) { state.withLock { $0.begin(epochs) } }
 
     /// Reads events after a position, if all that may be wanted is in memory; else costs next to nothing.
     ///

@@ -203,9 +203,15 @@ struct MemoryHistoryState {
         self.epochs = epochs
         self.head = head
         next = head.number &+ 1
+        log = []
+        most = 0
+        topics = TopicLogs()
+        count = 0
+        bytes = 0
         forgotten = head.number
         lastRemoved = head.number
         removals += 1
+        ledger = AppendLedger()
         for end in ends { ledger.restore(end, by: nil) }
     }
 
@@ -230,25 +236,31 @@ struct MemoryHistoryState {
         topics.number(of: topic).map { topics[$0].removed } ?? forgotten
     }
 
-    mutating func begin(_ epochs: HistoryEpochs) { self.epochs = epochs }
-
-    /// Adds entries that have been stored.
-    mutating func insert(_ entries: [HistoryEntry], now: MonotonicTime) {
+    /// Applies changes of the store.
+    ///
+    /// - Returns: The entries that are new.
+    mutating func apply(_ changes: [StoredChange], now: MonotonicTime) -> [HistoryEntry] {
         expire(now: now)
-        for entry in entries where entry.position > head {
-            head = entry.position
-            next = head.number &+ 1
-            if entry.isEnd {
-                ledger.restore(entry, by: nil)
-            } else {
-                insert(entry, into: entry.topics.map { topics.number(making: $0, forgotten: forgotten) })
+        var new: [HistoryEntry] = []
+        new.reserveCapacity(changes.count)
+        for change in changes {
+            switch change {
+            case .open(let topic): removeEnd(of: topic)
+            case .insert(let entry) where entry.position > head:
+                head = entry.position
+                next = head.number &+ 1
+                new.append(entry)
+                if entry.isEnd {
+                    ledger.restore(entry, by: nil)
+                } else {
+                    insert(entry, into: entry.topics.map { topics.number(making: $0, forgotten: forgotten) })
+                }
+            case .insert: break
             }
         }
         trim()
+        return new
     }
-
-    /// Removes a topic's end, to make room for another.
-    mutating func open(_ topic: Topic) { removeEnd(of: topic) }
 
     private func check(_ id: EventID) throws(HistoryError) {
         guard acceptsIDs else {

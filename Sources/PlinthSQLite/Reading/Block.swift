@@ -9,55 +9,135 @@ import Synchronization
 struct Block: Sendable {
     /// The numbers that it covers.
     let first: UInt64
-    let last: UInt64
-    var entries: [HistoryEntry] = []
+    private(set) var last: UInt64
+    private(set) var entries: [HistoryEntry] = []
     /// The last number up to which entries are damaged or missing; nil if all are as they were written.
-    var damagedThrough: UInt64?
+    private(set) var damagedThrough: UInt64?
     /// Its bytes in memory, about.
-    var bytes = 0
+    private(set) var bytes = 0
+
+    /// Whether it has all entries of its numbers; not if they are large.
+    private(set) var isWhole = true
 
     /// Reads the first block that holds anything from a number on.
     ///
+    /// - Parameters:
+    ///   - number: The number.
+    ///   - most: The bytes after which to stop: the block then ends before the next entry.
+    ///   - decoder: Decodes the rows.
+    ///   - db: The connection.
     /// - Returns: The block; nil if there is nothing.
-    static func read(from number: UInt64, _ decoder: inout EntryDecoder, _ db: Database) throws -> Block? {
-        let size = HistoryStore.blockSize
-        let stored = try Command(
-            "SELECT block, rows, checksum FROM plinth_block WHERE block >= ? AND rows > 0 ORDER BY block LIMIT 1",
-            db
-        ).bind(.number(HistoryStore.block(of: number))).first {
-            (block: $0.unsigned(0), rows: $0.number(1), checksum: $0.unsigned(2))
-        }
-        // A row without a block would be damage, and is found as such.
-        let next = try Command("SELECT number FROM plinth_entry WHERE number >= ? ORDER BY number LIMIT 1", db)
-            .bind(.number(number)).first { HistoryStore.block(of: $0.unsigned(0)) }
-        guard let index = [stored?.block, next].compactMap({ $0 }).min() else { return nil }
-        let (first, overflow) = index.multipliedReportingOverflow(by: size)
-        guard !overflow else { return nil }
-        var block = Block(first: first, last: first &+ (size - 1))
-        var rows: Int64 = 0
-        var checksum: UInt64 = 0
+    /// - Throws: An error of the database, but for damage.
+    static func read(from number: UInt64, most: Int, _ decoder: inout EntryDecoder, _ db: Database) throws -> Block? {
+        let own = HistoryStore.block(of: number)
+        let stored: Sums?
+        let next: UInt64?
         do {
-            try Command(
-                "SELECT \(EntryDecoder.columns) FROM plinth_entry AS e WHERE number BETWEEN ? AND ? ORDER BY number",
-                db
-            ).bind(.number(block.first), .number(block.last)).forEach { row in
-                rows += 1
-                checksum ^= row.unsigned(4)
-                if let entry = decoder.decode(row) {
-                    block.entries.append(entry)
-                    block.bytes += entry.size
-                } else {
-                    block.damagedThrough = row.unsigned(0)
-                }
-                return true
+            stored = try Sums.first(from: own, db)
+            // A row without a block would be damage, and is found as such.
+            next = try Command("SELECT number FROM plinth_entry WHERE number >= ? ORDER BY number LIMIT 1", db)
+                .bind(.number(number)).first { HistoryStore.block(of: $0.unsigned(0)) }
+        } catch let error as DatabaseError where error.isDamage {
+            return Block(damaged: own)
+        }
+        guard let index = [stored?.block, next].compactMap({ $0 }).min() else { return nil }
+        guard index <= UInt64.max / HistoryStore.blockSize - 1 else { return nil }
+        var block = Block(index)
+        do {
+            if let stored, stored.block == index, stored.bytes > most {
+                try block.readPart(from: max(number, block.first), stored, most, &decoder, db)
+            } else {
+                try block.readAll(stored, &decoder, db)
             }
         } catch let error as DatabaseError where error.isDamage {
-            block.damagedThrough = block.last
-            return block
+            return Block(damaged: index)
         }
-        let isWhole = stored.map { $0.block == index && $0.rows == rows && $0.checksum == checksum } ?? false
-        if !isWhole { block.damagedThrough = block.last }
         return block
+    }
+
+    private init(_ index: UInt64) {
+        first = index * HistoryStore.blockSize
+        last = first + (HistoryStore.blockSize - 1)
+    }
+
+    private init(damaged index: UInt64) {
+        self.init(index)
+        damagedThrough = last
+    }
+
+    private mutating func readAll(_ stored: Sums?, _ decoder: inout EntryDecoder, _ db: Database) throws {
+        var rows: Int64 = 0
+        var checksum: UInt64 = 0
+        try Command(
+            "SELECT \(EntryDecoder.columns) FROM plinth_entry AS e WHERE number BETWEEN ? AND ? ORDER BY number",
+            db
+        ).bind(.number(first), .number(last)).forEach { row in
+            rows += 1
+            checksum ^= row.unsigned(4)
+            add(row, &decoder)
+            return true
+        }
+        let isComplete = stored.map {
+            HistoryStore.block(of: first) == $0.block && $0.rows == rows && $0.checksum == checksum
+        }
+        if isComplete != true { damagedThrough = last }
+    }
+
+    /// Reads the entries from a number on until they have enough bytes.
+    private mutating func readPart(
+        from number: UInt64,
+        _ stored: Sums,
+        _ most: Int,
+        _ decoder: inout EntryDecoder,
+        _ db: Database
+    ) throws {
+        isWhole = false
+        var rows: Int64 = 0
+        var checksum: UInt64 = 0
+        // Without their lines, which large entries have on pages of their own.
+        try Command("SELECT checksum FROM plinth_entry WHERE number BETWEEN ? AND ?", db)
+            .bind(.number(first), .number(last)).forEach { row in
+                rows += 1
+                checksum ^= row.unsigned(0)
+                return true
+            }
+        try Command(
+            "SELECT \(EntryDecoder.columns) FROM plinth_entry AS e WHERE number BETWEEN ? AND ? ORDER BY number",
+            db
+        ).bind(.number(number), .number(last)).forEach { row in
+            add(row, &decoder)
+            guard bytes > most else { return true }
+            last = row.unsigned(0)
+            return false
+        }
+        if rows != stored.rows || checksum != stored.checksum { damagedThrough = last }
+    }
+
+    private mutating func add(_ row: Command.Row, _ decoder: inout EntryDecoder) {
+        if let entry = decoder.decode(row) {
+            entries.append(entry)
+            bytes += entry.size
+        } else {
+            damagedThrough = row.unsigned(0)
+        }
+    }
+
+    /// A row of `plinth_block`.
+    private struct Sums {
+        let block: UInt64
+        let rows: Int64
+        let bytes: Int64
+        let checksum: UInt64
+
+        /// The first from a block on that has rows.
+        static func first(from block: UInt64, _ db: Database) throws -> Sums? {
+            try Command(
+                "SELECT block, rows, bytes, checksum FROM plinth_block WHERE block >= ? AND rows > 0 ORDER BY block LIMIT 1",
+                db
+            ).bind(.number(block)).first {
+                Sums(block: $0.unsigned(0), rows: $0.number(1), bytes: $0.number(2), checksum: $0.unsigned(3))
+            }
+        }
     }
 }
 
@@ -92,6 +172,9 @@ final class BlockCache: Sendable {
 
     init(bytes: Int) { maximum = max(0, bytes) }
 
+    /// The most bytes of a block that is kept.
+    var maximumBlock: Int { maximum / 4 }
+
     /// The version, to be taken before a transaction begins; nil if blocks cannot be used now.
     var version: UInt64? { state.withLock { $0.version % 2 == 0 ? $0.version : nil } }
 
@@ -121,7 +204,7 @@ final class BlockCache: Sendable {
     ///   - version: The ``version`` before the transaction began in which it was read.
     func keep(_ block: Block, version: UInt64) {
         state.withLock { state in
-            guard state.version == version, block.bytes <= maximum / 4 else { return }
+            guard state.version == version, block.bytes <= maximumBlock else { return }
             let index = HistoryStore.block(of: block.first)
             state.uses += 1
             let known = Known(block: block, version: version, used: state.uses)

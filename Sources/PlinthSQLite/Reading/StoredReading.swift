@@ -53,7 +53,7 @@ struct StoredReading {
             }
             blocks += 1
             guard take(block, &at, &reading) else {
-                try readAhead(after: block.last, &decoder, db)
+                if block.isWhole { try readAhead(after: block.last, &decoder, db) }
                 return reading.batch
             }
             guard reading.batch.work < max(1, limit.work) else { break }
@@ -94,9 +94,11 @@ struct StoredReading {
     /// The first block that holds anything from a number on.
     private func block(from number: UInt64, _ decoder: inout EntryDecoder, _ db: Database) throws -> Block? {
         if let version, let known = cache.block(of: number, version: version) { return known }
-        guard let stored = try Block.read(from: number, &decoder, db) else { return nil }
+        guard let stored = try Block.read(from: number, most: max(limit.bytes, cache.maximumBlock), &decoder, db) else {
+            return nil
+        }
         // The last block of the log still grows.
-        if let version, stored.last <= head { cache.keep(stored, version: version) }
+        if let version, stored.isWhole, stored.last <= head { cache.keep(stored, version: version) }
         return stored
     }
 
@@ -107,7 +109,7 @@ struct StoredReading {
         guard version != nil else { return }
         var at = last
         for _ in 0..<Self.blocksAhead {
-            guard at < head, let block = try block(from: at + 1, &decoder, db) else { return }
+            guard at < head, let block = try block(from: at + 1, &decoder, db), block.isWhole else { return }
             at = block.last
         }
     }
@@ -146,11 +148,19 @@ struct StoredReading {
         var through = head
         let most = max(1, min(limit.events, 256))
         for topic in names {
-            var part = try TopicPart.read(topic, after: after, through: through, limit: most, forgotten, &decoder, db)
+            var part = try TopicPart.read(
+                topic,
+                after: after,
+                through: through,
+                limit: (most, limit.bytes),
+                forgotten,
+                &decoder,
+                db
+            )
             if let missing = part.missingThrough, missing > after { reading.misses(min(missing, head)) }
             if part.isFull { through = min(through, part.rows.last?.number ?? through) }
-            if let end = recent.end(of: topic), end.position.number > after, end.position.number <= head {
-                part.rows.append(TopicPart.Row(number: end.position.number, entry: end))
+            if let end = try TopicPart.end(of: topic, &decoder, db), end.number > after, end.number <= head {
+                part.rows.append(end)
             }
             found += part.rows
         }
@@ -188,7 +198,7 @@ private struct TopicPart {
         _ topic: Topic,
         after: UInt64,
         through: UInt64,
-        limit: Int,
+        limit: (events: Int, bytes: Int),
         _ forgotten: UInt64,
         _ decoder: inout EntryDecoder,
         _ db: Database
@@ -202,6 +212,7 @@ private struct TopicPart {
                 "SELECT ordinal FROM plinth_place WHERE topic = ? AND number <= ? ORDER BY number DESC LIMIT 1",
                 db
             ).bind(.bytes(name), .number(after)).first { $0.unsigned(0) } ?? stored?.removedOrdinal ?? 0
+        var bytes = 0
         try Command(
             """
             SELECT \(EntryDecoder.columns), p.number, p.ordinal FROM plinth_place AS p
@@ -209,7 +220,7 @@ private struct TopicPart {
             WHERE p.topic = ? AND p.number > ? AND p.number <= ? ORDER BY p.number LIMIT ?
             """,
             db
-        ).bind(.bytes(name), .number(after), .number(through), .number(limit)).forEach { row in
+        ).bind(.bytes(name), .number(after), .number(through), .number(limit.events)).forEach { row in
             let number = row.unsigned(6)
             // Ordinals are dense: a row before this one is missing.
             let isDamaged = row.unsigned(7) != ordinal &+ 1
@@ -217,13 +228,14 @@ private struct TopicPart {
             var entry = row.isNull(0) ? nil : decoder.decode(row)
             if entry != nil, !decoder.lastIs(topic, ordinal) { entry = nil }
             part.rows.append(Row(number: number, entry: entry, isDamaged: isDamaged || entry == nil))
-            return true
+            bytes += entry?.size ?? 0
+            part.isFull = part.rows.count >= limit.events || bytes > limit.bytes
+            return !part.isFull
         }
-        part.isFull = part.rows.count >= limit
         if let stored {
             if stored.removed > after { part.missingThrough = stored.removed }
             // Damage of the row itself, or rows that are missing at the end of the index.
-            let isWhole = try part.isFull || ordinal >= stored.ordinal || lastOrdinal(name, db) >= stored.ordinal
+            let isWhole = try part.isFull || isFollowed(ordinal, name, through, stored, db)
             if !stored.isIntact || !isWhole { part.missingThrough = through }
         } else {
             if forgotten > after { part.missingThrough = forgotten }
@@ -233,10 +245,35 @@ private struct TopicPart {
         return part
     }
 
-    /// The ordinal of a topic's last event, which may be committed and not delivered yet.
-    private static func lastOrdinal(_ name: [UInt8], _ db: Database) throws -> UInt64 {
-        try Command("SELECT ordinal FROM plinth_place WHERE topic = ? ORDER BY number DESC LIMIT 1", db)
-            .bind(.bytes(name)).first { $0.unsigned(0) } ?? 0
+    /// Whether nothing is missing behind the last row that was read.
+    ///
+    /// Events that are committed and not delivered yet may follow.
+    private static func isFollowed(
+        _ ordinal: UInt64,
+        _ name: [UInt8],
+        _ through: UInt64,
+        _ stored: StoredTopic,
+        _ db: Database
+    ) throws -> Bool {
+        let next = try Command(
+            "SELECT ordinal FROM plinth_place WHERE topic = ? AND number > ? ORDER BY number LIMIT 1",
+            db
+        ).bind(.bytes(name), .number(through)).first { $0.unsigned(0) }
+        return next.map { $0 == ordinal &+ 1 } ?? (ordinal >= stored.ordinal)
+    }
+
+    /// A topic's end, as the transaction has it.
+    static func end(of topic: Topic, _ decoder: inout EntryDecoder, _ db: Database) throws -> Row? {
+        try Command(
+            """
+            SELECT \(EntryDecoder.columns), n.number FROM plinth_end AS n
+            LEFT JOIN plinth_entry AS e ON e.number = n.number WHERE n.topic = ?
+            """,
+            db
+        ).bind(.bytes(topic.utf8)).first { row in
+            let entry = row.isNull(0) ? nil : decoder.decode(row)
+            return Row(number: row.unsigned(6), entry: entry, isDamaged: entry == nil)
+        }
     }
 }
 #endif

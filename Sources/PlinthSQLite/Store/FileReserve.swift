@@ -14,7 +14,7 @@ struct FileReserve {
     private static let bytes = 2 << 20
 
     private let path: String
-    private var isThere = false
+    private(set) var isThere = false
 
     init(path: String) {
         self.path = path

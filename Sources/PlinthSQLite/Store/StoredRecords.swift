@@ -49,7 +49,7 @@ enum StoredEnd {
         let checksum = topic.withUnsafeBytes { topic in
             subject.withUnsafeBytes { Self.checksum(end.position.number, topic, $0, end.isRestricted) }
         }
-        try Command("INSERT INTO plinth_end VALUES (?, ?, ?, ?, ?)", db)
+        try Command("INSERT OR REPLACE INTO plinth_end VALUES (?, ?, ?, ?, ?)", db)
             .bind(
                 .number(end.position.number),
                 .bytes(topic),
@@ -196,13 +196,20 @@ enum StoredKey {
         ).run()
     }
 
-    /// Deletes answers that were given before a time.
-    static func delete(before time: Int64, limit: Int, _ db: Database) throws {
+    /// Deletes answers that were given before a time, as many as `limit` at most.
+    ///
+    /// - Returns: Whether there are no more.
+    static func delete(before time: Int64, limit: Int, _ db: Database) throws -> Bool {
         // In order of time, so that only those that are deleted are read.
-        let last = try Command("SELECT id, time FROM plinth_key ORDER BY id LIMIT ?", db).bind(.number(limit))
-            .last { $0.number(1) < time ? $0.number(0) : nil }
-        guard let last else { return }
+        var old: [Int64] = []
+        try Command("SELECT id, time FROM plinth_key ORDER BY id LIMIT ?", db).bind(.number(limit)).forEach { row in
+            guard row.number(1) < time else { return false }
+            old.append(row.number(0))
+            return true
+        }
+        guard let last = old.last else { return true }
         try Command("DELETE FROM plinth_key WHERE id <= ?", db).bind(.number(last)).run()
+        return old.count < limit
     }
 
     /// Calls a closure with each answer, the oldest first.

@@ -41,17 +41,18 @@ final class PendingAppend: Sendable {
 
     /// Answers an append that has waited too long.
     func expire() {
-        let isTaken = state.withLock { $0.isTaken }
-        finish(
-            .failure(
-                isTaken
-                    ? HistoryError(
-                        .outcomeUnknown,
-                        "the history's disk has not answered in time; the events may be taken later"
-                    )
-                    : HistoryError(.notTaken, "the history is too busy to take the events in time; send them again")
+        let (continuation, isTaken) = state.withLock { state in
+            defer { state.continuation = nil }
+            return (state.continuation, state.isTaken)
+        }
+        let error =
+            isTaken
+            ? HistoryError(
+                .outcomeUnknown,
+                "the history's disk has not answered in time; the events may be taken later"
             )
-        )
+            : HistoryError(.notTaken, "the history is too busy to take the events in time; send them again")
+        continuation?.resume(throwing: error)
     }
 }
 
@@ -195,6 +196,14 @@ final class AppendQueue: Sendable {
             while let first = state.waiting.first, first.isFinished || first.deadline <= now {
                 state.waiting.removeFirst()
                 late.append(first)
+            }
+            // What they would have published is not kept for a writer that hangs.
+            let now = late.contains { !$0.isFinished }
+            if now {
+                state.jobs.removeAll { job in
+                    guard case .append(let pending) = job else { return false }
+                    return late.contains { $0 === pending }
+                }
             }
             state.isWatching = !state.waiting.isEmpty
             return state.isWatching

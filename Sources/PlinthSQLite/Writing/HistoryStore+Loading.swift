@@ -24,7 +24,8 @@ extension HistoryStore {
             )
         }
         let stored = try epochs(db)
-        let (head, isWhole) = try self.head(after: stored.last.map { $0.first &- 1 } ?? 0, db)
+        let (head, isWhole) = try self.head(after: max(meta.removed, stored.last.map { $0.first - 1 } ?? 0), db)
+        guard head < largestNumber else { throw damaged("its last number is \(head)") }
         let epochs = HistoryEpochs(stored) ?? HistoryEpochs()
         if stored.isEmpty { try insert(epochs.current, db) }
         let keyTime = try Command("SELECT max(time) FROM plinth_key", db).first { $0.number(0) } ?? 0
@@ -40,7 +41,8 @@ extension HistoryStore {
             forgotten: meta.forgotten,
             removed: meta.removed,
             counts: try counts(db, ends: nil),
-            ranBefore: max(0, meta.running, keyTime),
+            // Far below where adding to it would overflow.
+            ranBefore: min(max(0, meta.running, keyTime), 1 << 61),
             opened: time.monotonic
         )
         store.ledger.recordsDroppedProducers = true
@@ -74,7 +76,7 @@ extension HistoryStore {
         self.init(
             options: options,
             epochs: epochs,
-            head: max(last?.number ?? 0, first &- 1),
+            head: max(last?.number ?? 0, first &- 1, meta?.1 ?? 0),
             lastTime: last?.time ?? 0,
             ledger: AppendLedger(),
             limits: TopicLimitTable(usual: HistoryLimits(), maximum: 0),
@@ -85,6 +87,9 @@ extension HistoryStore {
             opened: time.monotonic
         )
     }
+
+    /// More than any history will have.
+    private static let largestNumber: UInt64 = 1 << 62
 
     private static func damaged(_ what: String) -> SQLiteHistoryError {
         SQLiteHistoryError(.damaged, "the history is damaged: \(what); restore a copy of it, or begin a new one")
@@ -102,9 +107,9 @@ extension HistoryStore {
             )
             return true
         }
-        guard zip(epochs, epochs.dropFirst()).allSatisfy({ $0.first <= $1.first }) else {
-            throw damaged("its epochs are out of order")
-        }
+        guard zip(epochs, epochs.dropFirst()).allSatisfy({ $0.first <= $1.first }),
+            epochs.allSatisfy({ $0.token.count == 8 && (1..<largestNumber).contains($0.first) })
+        else { throw damaged("its epochs are not as they were written") }
         return epochs
     }
 

@@ -36,7 +36,7 @@ extension HistoryStore {
         }
         guard let now else { return }
         if let age = options.total.age {
-            try removeOldest(&budget, olderThan: now.wall - age.clampedNanoseconds, isFileFull: false, db)
+            try removeOldest(&budget, olderThan: now.wall &- max(0, age.clampedNanoseconds), isFileFull: false, db)
         }
         while budget > 0, let topic = limits.nextDue(now: now.monotonic) {
             try expire(topic, now, &budget, db)
@@ -46,11 +46,13 @@ extension HistoryStore {
 
     /// Looks up when the oldest event was published.
     mutating func findOldest(_ db: Database) throws {
-        oldest = try Command(
-            "SELECT time FROM plinth_entry WHERE number > ? AND flags & 2 = 0 ORDER BY number LIMIT 1",
+        let first = try Command(
+            "SELECT number, time FROM plinth_entry WHERE number > ? AND flags & 2 = 0 ORDER BY number LIMIT 1",
             db
-        )
-        .bind(.number(front)).first { $0.number(0) }
+        ).bind(.number(front)).first { (number: $0.unsigned(0), time: $0.number(1)) }
+        oldest = first?.time
+        // What lies before it are ends.
+        if let first, first.number > 0 { front = max(front, first.number - 1) }
     }
 
     /// Removes the oldest events of a topic beyond its limits.
@@ -132,7 +134,7 @@ extension HistoryStore {
                 db
             ).bind(.bytes(topic.utf8)).first { (number: $0.unsigned(0), time: $0.number(1)) }
             guard let oldest else { return }
-            guard budget > 0, now.wall - oldest.time > age else {
+            guard budget > 0, now.wall &- oldest.time > age else {
                 return limits.hasEvent(topic, at: now.monotonic(of: oldest.time))
             }
             try remove(oldest.number, from: topic, db)
@@ -145,12 +147,14 @@ extension HistoryStore {
         guard let usual = limits.usualAge, budget > 0 else { return }
         var due: [(number: UInt64, topics: [Topic])] = []
         var looked = limits.expiredThrough
+        var examined = 0
         try Command(
             "SELECT number, time, flags, topics FROM plinth_entry WHERE number > ? ORDER BY number LIMIT ?",
             db
         ).bind(.number(limits.expiredThrough), .number(budget)).forEach { row in
-            guard now.wall - row.number(1) > usual else { return false }
+            guard now.wall &- row.number(1) > usual else { return false }
             looked = row.unsigned(0)
+            examined += 1
             guard row.number(2) & StoredEntry.isEnd == 0, let (places, held) = StoredEntry.places(row.bytes(3)) else {
                 return true
             }
@@ -159,16 +163,17 @@ extension HistoryStore {
         }
         for (number, topics) in due {
             for topic in topics where !limits.hasAge(topic) { try remove(number, from: topic, db) }
-            budget -= 1
         }
         limits.expiredThrough = looked
+        // Ends, too: with the limit reached there may be more.
+        budget -= examined
     }
 
     /// Whether something may have to be removed or stored, such as, if it is time for that, how long the hub has run.
-    func needsHouseKeeping(storesRunning: Bool) -> Bool {
+    func needsHouseKeeping(forgets: Bool) -> Bool {
         topics.isChanged || !overfull.isEmpty || counts.events > options.total.events
             || counts.bytes > options.total.bytes || options.total.age != nil || limits.usualAge != nil || limits.hasOwn
-            || (storesRunning && (ledger.statistics.keys > 0 || ledger.statistics.producers > 0))
+            || (forgets && (ledger.statistics.keys > 0 || ledger.statistics.producers > 0))
     }
 
     /// Looks at some topics after a name, since limits may be lower than when they were published to.
@@ -186,14 +191,24 @@ extension HistoryStore {
     }
 
     /// Deletes the rows of producers that were dropped, and of keys that are too old.
-    mutating func forgetRecords(_ now: StoreClock.Reading, _ db: Database) throws {
+    ///
+    /// - Returns: Whether all are deleted.
+    mutating func forgetRecords(_ now: StoreClock.Reading, _ db: Database) throws -> Bool {
+        let epochs = self.epochs
         for producer in ledger.takeDroppedProducers() {
+            // It may be back.
+            let known = ledger.producer(producer.id, of: producer.subject, in: producer.topic, id: epochs.id(at:))
+            guard known == nil else { continue }
             try StoredProducer.delete(topic: producer.topic, subject: producer.subject, id: producer.id, db)
         }
         ledger.expire(now: now.monotonic)
         let running = running(now.monotonic)
         try Command("UPDATE plinth_meta SET running = ?", db).bind(.number(running)).run()
-        try StoredKey.delete(before: running - options.quotas.keyAge.clampedNanoseconds, limit: 4096, db)
+        return try StoredKey.delete(
+            before: running &- max(0, options.quotas.keyAge.clampedNanoseconds),
+            limit: 4096,
+            db
+        )
     }
 
     // MARK: - Removing entries
@@ -311,6 +326,9 @@ extension HistoryStore {
                 own.age.map { .number($0.clampedNanoseconds) } ?? .null
             ).run()
         try notice(topic, now, db)
+        // The housekeeping has passed those that its own age kept so far.
+        var budget = Int.max
+        if !limits.hasAge(topic) { try expire(topic, now, &budget, db) }
         return isNew
     }
 

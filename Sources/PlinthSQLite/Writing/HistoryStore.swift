@@ -37,6 +37,8 @@ struct HistoryStore {
     /// How rows of blocks change in this transaction.
     var blocks: [UInt64: BlockChange] = [:]
     var isMetaChanged = false
+    /// What this transaction adds, and which topics it opens again, in order: passed on when it is committed.
+    var changes: [StoredChange] = []
     /// Whether this transaction has removed anything.
     var hasRemoved = false
 
@@ -59,14 +61,6 @@ struct HistoryStore {
 
     // MARK: - Appending
 
-    /// The outcome of a request within a transaction.
-    struct Appended {
-        var result: AppendResult
-        var entries: [HistoryEntry] = []
-        /// An ended topic that was dropped to make room.
-        var dropped: Topic?
-    }
-
     /// Appends a request's events, or recognises them.
     ///
     /// - Throws: ``HistoryError`` if it is refused: nothing was changed. Any other error leaves the transaction to be
@@ -76,7 +70,7 @@ struct HistoryStore {
         at time: StoreClock.Reading,
         _ commands: InsertCommands,
         _ db: Database
-    ) throws -> Appended {
+    ) throws -> AppendResult {
         for event in request.events where event.requestedID != nil {
             throw HistoryError(.idNotAccepted, "a history in SQLite assigns IDs; publish without one")
         }
@@ -86,7 +80,7 @@ struct HistoryStore {
         case .answer(let result):
             // An end that is repeated takes its number, and its answer is kept.
             if !result.isReplayed { try storeRecords(of: request, time, db) }
-            return Appended(result: result)
+            return result
         case .append(let repeated, let dropping):
             if let dropping { try removeEnd(of: dropping, db) }
             var entries: [HistoryEntry] = []
@@ -98,14 +92,14 @@ struct HistoryStore {
                 repeated: repeated,
                 lastID: ids.last ?? epochs.id(at: Position(head))
             )
-            guard !ledger.isPlain(request) else { return Appended(result: result, entries: entries) }
+            guard !ledger.isPlain(request) else { return result }
             ledger.record(entries, of: request, result, digest: digest, now: time.monotonic)
             if let end = entries.last, end.isEnd {
                 try StoredEnd.write(end, by: request.subject, db)
                 if try topics.state(of: end.topics[0], db) == nil { ledger.isWithoutEvents(end.topics[0]) }
             }
             try storeRecords(of: request, time, db)
-            return Appended(result: result, entries: entries, dropped: dropping)
+            return result
         }
     }
 
@@ -155,13 +149,15 @@ struct HistoryStore {
         if !event.isEnd { counts.events += 1 }
         counts.bytes += stored.weight
         let position = Position(head)
-        return HistoryEntry(
+        let entry = HistoryEntry(
             event,
             topics: topics,
             position: position,
             id: epochs.id(at: position),
             time: time.monotonic(of: lastTime)
         )
+        changes.append(.insert(entry))
+        return entry
     }
 
     /// Adds the entry under way to one of its topics.
@@ -224,7 +220,7 @@ struct HistoryStore {
     }
 
     /// How long hubs have run on this history, in nanoseconds.
-    func running(_ now: MonotonicTime) -> Int64 { ranBefore + max(0, now.nanoseconds - opened.nanoseconds) }
+    func running(_ now: MonotonicTime) -> Int64 { ranBefore &+ max(0, now.nanoseconds &- opened.nanoseconds) }
 
     /// Removes a topic's end: the topic is new.
     ///
@@ -232,6 +228,7 @@ struct HistoryStore {
     @discardableResult
     mutating func removeEnd(of topic: Topic, _ db: Database) throws -> Bool {
         guard let end = ledger.open(topic) else { return false }
+        changes.append(.open(topic))
         let number = end.position.number
         try Command("DELETE FROM plinth_end WHERE number = ?", db).bind(.number(number)).run()
         try deleteEntry(number, db)
@@ -246,25 +243,34 @@ struct HistoryStore {
     }
 
     /// Takes note of entries that an application's transactions have added.
-    ///
-    /// - Returns: These entries, in order.
-    mutating func absorb(_ time: StoreClock.Reading, _ db: Database) throws -> [HistoryEntry] {
-        let last = try Command("SELECT max(number) FROM plinth_entry", db).first { $0.unsigned(0) } ?? 0
-        guard last > head else { return [] }
+    mutating func absorb(_ time: StoreClock.Reading, _ db: Database) throws {
+        let added = try Command(
+            """
+            SELECT max(number), max(time), count(*), sum(length(topics) + length(lines)) FROM plinth_entry
+            WHERE number > ?
+            """,
+            db
+        ).bind(.number(head)).first {
+            (last: $0.unsigned(0), time: $0.number(1), count: Int($0.number(2)), bytes: Int($0.number(3)))
+        }
+        guard let added, added.last > head else { return }
         var decoder = EntryDecoder(epochs, time)
         let entries = try decoder.entries(after: head, db)
-        head = last
+        head = added.last
+        lastTime = max(lastTime, added.time)
+        counts.events += added.count
+        counts.bytes += added.bytes + added.count * StoredEntry.weight(topics: 0, lines: 0)
+        var counted: [Topic: UInt64] = [:]
         for entry in entries {
-            lastTime = max(lastTime, time.wall)
-            for topic in entry.topics { topics.remove(topic) }
+            changes.append(.insert(entry))
+            for topic in entry.topics { counted[topic, default: 0] += 1 }
         }
-        let ends = ledger.statistics.endedTopics
-        let held = try Self.counts(db, ends: ends)
-        counts = held
-        for entry in entries {
-            for topic in entry.topics { try notice(topic, time, db) }
+        for (topic, count) in counted {
+            topics.remove(topic)
+            // It had no events before.
+            if try topics.state(of: topic, db)?.count == count { counts.topics += 1 }
+            try notice(topic, time, db)
         }
-        return entries
     }
 
     mutating func noticeRemoval(_ number: UInt64) {

@@ -52,13 +52,16 @@ struct TopicStates {
     mutating func state(of topic: Topic, _ db: Database) throws -> TopicState? {
         if let state = states[topic] { return state }
         guard let state = try Self.read(topic, db) else { return nil }
-        if states.count >= Self.maximum {
-            // All at once, so that it is rarely done.
-            try storeAll(db)
-            states = [:]
-        }
+        try makeRoom(db)
         states[topic] = state
         return state
+    }
+
+    private mutating func makeRoom(_ db: Database) throws {
+        guard states.count >= Self.maximum else { return }
+        // All at once, so that it is rarely done.
+        try storeAll(db)
+        states = [:]
     }
 
     /// Adds an event to a topic.
@@ -77,7 +80,10 @@ struct TopicStates {
         _ db: Database
     ) throws -> (state: TopicState, isNew: Bool) {
         let isNew = try state(of: topic, db) == nil
-        if isNew { states[topic] = TopicState(topics: [topic], removed: forgotten) }
+        if isNew {
+            try makeRoom(db)
+            states[topic] = TopicState(topics: [topic], removed: forgotten)
+        }
         // In place: it is in memory now.
         guard let index = states.index(forKey: topic) else { throw DatabaseError(message: "a topic is missing") }
         states.values[index].ordinal &+= 1
