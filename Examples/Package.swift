@@ -14,6 +14,7 @@ let package = Package(
     dependencies: [
         .package(name: "plinth", path: ".."),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
@@ -39,6 +40,8 @@ let package = Package(
                 .product(name: "PlinthHub", package: "plinth"),
                 .product(name: "PlinthHubTesting", package: "plinth"),
                 .product(name: "PlinthClient", package: "plinth"),
+                .product(name: "PlinthSQLite", package: "plinth"),
+                .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -46,12 +49,35 @@ let package = Package(
         ),
         // Streams per user and tab, sent to from other requests.
         .executableTarget(name: "Notify", dependencies: plinth, resources: [.copy("Public")]),
+        // Rows and their events, committed together in the application's own database.
+        .executableTarget(name: "Orders", dependencies: ["ExampleSupport", "OrderService"]),
+        .target(
+            name: "OrderService",
+            dependencies: plinth.dropFirst() + [
+                .product(name: "PlinthEvents", package: "plinth"),
+                .product(name: "PlinthHub", package: "plinth"),
+                .product(name: "PlinthSQLite", package: "plinth"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+            ],
+            resources: [.copy("Public")]
+        ),
         // A model's tokens in response to a POST.
         .executableTarget(name: "Tokens", dependencies: plinth),
 
         .testTarget(
             name: "CounterTests",
             dependencies: ["CounterService", .product(name: "Plinth", package: "plinth"), testing]
+        ),
+        .testTarget(
+            name: "OrderTests",
+            dependencies: [
+                "OrderService",
+                .product(name: "Plinth", package: "plinth"),
+                .product(name: "PlinthHub", package: "plinth"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                testing,
+            ]
         ),
         .testTarget(
             name: "SnippetTests",
