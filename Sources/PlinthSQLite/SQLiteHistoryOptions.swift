@@ -46,8 +46,8 @@ public struct SQLiteHistoryOptions: Sendable {
     public var appendTimeout = Duration.seconds(10)
     /// How long opening waits for another process to leave the history, so that a restart works.
     ///
-    /// Default: 10 seconds.
-    public var lockTimeout = Duration.seconds(10)
+    /// Default: 20 seconds, longer than a server's graceful shutdown.
+    public var lockTimeout = Duration.seconds(20)
     /// Receives what an operator has to know, such as damage; nothing on success.
     ///
     /// Default: a logger named `plinth.history`.

@@ -120,6 +120,12 @@ struct StoreConnection {
     /// The bytes of the database, and of the log beside it.
     func measure() -> (file: Int, log: Int) { (Self.bytes(of: path), Self.bytes(of: path + "-wal")) }
 
+    /// Which file is at the path: its device and number; nil if there is none.
+    func identity() -> [UInt64]? {
+        var status = stat()
+        return stat(path, &status) == 0 ? [UInt64(status.st_dev), UInt64(status.st_ino)] : nil
+    }
+
     private static func bytes(of path: String) -> Int {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : 0

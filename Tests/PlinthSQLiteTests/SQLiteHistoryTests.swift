@@ -192,6 +192,21 @@ struct SQLiteHistoryTests {
         #expect(error?.code == .newer)
     }
 
+    @Test("Nothing is published into a file that was replaced or removed")
+    func replaced() async throws {
+        let history = files.history(clock)
+        _ = try await open(history)
+        _ = try await history.append(AppendRequest([try event("1", "a")]))
+        try FileManager.default.removeItem(atPath: "\(files.directory)/1.sqlite")
+        await history.expire()
+        let error = await #expect(throws: HistoryError.self) {
+            try await history.append(AppendRequest([try event("2", "a")]))
+        }
+        #expect(error?.code == .notTaken)
+        #expect(error?.description.contains("restart") == true)
+        #expect(try await data(history, .all).data == ["1"])
+    }
+
     @Test("The file keeps its bound, and loses the oldest events")
     func bound() async throws {
         var options = SQLiteHistoryOptions()

@@ -28,7 +28,7 @@ struct Serve: AsyncParsableCommand {
 
             History is kept in memory, and lost when the process ends, or with --history hub.sqlite in a file, which \
             is created if there is none: whatever was acknowledged survives the end of the process and, by default, a \
-            power cut. One process uses a file at a time; a second one waits 10 seconds for it, so that a restart works.
+            power cut. One process uses a file at a time; a second one waits 20 seconds for it, so that a restart works.
 
             On a loopback address, the server accepts only requests whose host is this machine (localhost, 127.0.0.1, \
             the --host), an --allow-host or the host of a --public-origin, and pages of other origins cannot publish. \

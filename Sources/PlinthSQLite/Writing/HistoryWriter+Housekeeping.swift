@@ -14,6 +14,7 @@ extension HistoryWriter {
     func keepHouse() -> Bool {
         state.withLock { state in
             guard state.connection != nil else { return false }
+            checkIdentity(&state)
             defer { publish(state) }
             do {
                 try prepare(&state)

@@ -20,8 +20,25 @@ extension HistoryWriter {
         return (used ?? 0) > most
     }
 
+    /// Looks whether the file is still the one that was opened: what is written into another would be lost.
+    func checkIdentity(_ state: inout State) {
+        guard let connection = state.connection, connection.isOwn, !state.isReplaced else { return }
+        guard connection.identity() != state.identity else { return }
+        state.isReplaced = true
+        options.logger.error(
+            "the history's file was replaced or removed while the hub runs: nothing can be published until it is restarted",
+            metadata: ["path": "\(connection.path)"]
+        )
+    }
+
     /// Why nothing can be appended now; nil if it can.
     func refusal(_ state: inout State) -> HistoryError? {
+        if state.isReplaced {
+            return HistoryError(
+                .notTaken,
+                "the history's file was replaced or removed while the hub runs; nothing was taken; restart the hub"
+            )
+        }
         if state.isDiskFull {
             return HistoryError(.notTaken, "the disk of the history is full; nothing was taken; free some room")
         }

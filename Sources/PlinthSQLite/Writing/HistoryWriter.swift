@@ -40,6 +40,9 @@ final class HistoryWriter: Sendable {
         var reserve: FileReserve?
         /// Whether it was given up: until there is room for it again nothing is appended.
         var isDiskFull = false
+        /// Which file was opened; and whether another one is in its place now, so that all would be lost.
+        var identity: [UInt64]?
+        var isReplaced = false
         /// The error in words, which was logged.
         var failure: String?
 
@@ -175,6 +178,7 @@ final class HistoryWriter: Sendable {
         state.hasOldKeys = true
         state.store = store
         (state.fileBytes, state.logBytes) = connection.measure()
+        if state.identity == nil { state.identity = connection.identity() }
         published.withLock { $0.fileName = name }
         publish(state)
     }
