@@ -150,7 +150,7 @@ let package = Package(
                 .target(name: "Plinth", condition: serving),
                 .target(name: "PlinthHub", condition: serving),
                 .target(name: "PlinthServer", condition: serving),
-                .target(name: "PlinthSQLite", condition: .when(traits: ["Command", "Server", "SQLite"])),
+                .target(name: "PlinthSQLite", condition: .when(traits: ["Command", "SQLite"])),
                 .product(name: "Logging", package: "swift-log", condition: serving),
                 .product(name: "Configuration", package: "swift-configuration", condition: serving),
                 .target(name: "PlinthClient", condition: client),
@@ -299,7 +299,13 @@ let package = Package(
             ],
             path: "Benchmarks/Hub/Bounds"
         ),
-        .testTarget(name: "PlinthCLITests", dependencies: ["PlinthCLI", "PlinthStreams", "PlinthTestSupport"]),
+        .testTarget(
+            name: "PlinthCLITests",
+            dependencies: [
+                "PlinthCLI", "PlinthSQLite", "PlinthHub", "PlinthEvents", "PlinthStreams", "PlinthTestSupport",
+                .product(name: "GRDB", package: "GRDB.swift", condition: sqlite),
+            ]
+        ),
     ]
 )
 

@@ -22,6 +22,9 @@ struct PlinthCommand: AsyncParsableCommand {
         #if Server
         commands += [Serve.self]
         #endif
+        #if SQLite
+        commands += [HistoryCommand.self]
+        #endif
         #if Client
         commands += [Listen.self, Wait.self, Publish.self, Bench.self]
         #endif

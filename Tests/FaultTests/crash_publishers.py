@@ -133,6 +133,7 @@ class Publisher(threading.Thread):
     def __init__(self, shared, index, topic):
         super().__init__(daemon=True)
         self.shared, self.hub, self.totals, self.topic = shared, shared.hub, shared.totals, topic
+        self.index = index
         self.name = f"{self.KIND}/{index}"
         self.target = f"/topics/{topic}"
         self.rng = random.Random(f"{shared.seed}/{self.name}")
@@ -343,6 +344,8 @@ class Uploads(Numbered):
                     self.target, self.fields(start), events, self.rng, pace, leaves
                 )
                 if not self.check(status, answer):
+                    # Of an upload that a shutdown ends, the first events may be taken.
+                    pace = None
                     continue
             except Lost:
                 self.totals.count("left before the answer" if leaves else "resent after lost answers")

@@ -88,16 +88,23 @@ class Hub:
         self.starts = 0
         self.start()
 
-    def launch(self):
-        """Starts the process, and does not wait until it listens."""
-        self.process = subprocess.Popen(
+    def spawn(self):
+        """Starts a process, which is not yet the hub's."""
+        return subprocess.Popen(
             [self.program, "serve", "--port", str(self.port), "--log-level", "warning", *self.options],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
 
+    def launch(self):
+        """Starts the process, and does not wait until it listens."""
+        self.process = self.spawn()
+
     def start(self):
         """Starts the process; the second time and later on the same port."""
         self.launch()
+        self.wait_until_listening()
+
+    def wait_until_listening(self):
         # One that hangs must not stop the script.
         guard = threading.Timer(self.START, self.process.kill)
         guard.daemon = True

@@ -22,7 +22,8 @@ for product in plinth fault-probe; do
     fi
 done
 python3 Tests/FaultTests/fuzz.py --binaries "$scratch/release" --seconds "$seconds" "$@"
-for script in resend.py longpoll.py bridge.py crash.py "bridge.py --history"; do
+for script in resend.py longpoll.py bridge.py crash.py "bridge.py --history" \
+    "restart.py --rounds 2 --restores 1"; do
     echo "$script"
     # The option is a word of its own.
     # shellcheck disable=SC2086

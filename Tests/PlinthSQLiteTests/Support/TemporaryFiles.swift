@@ -20,12 +20,14 @@ final class TemporaryFiles: Sendable {
 
     /// The bytes of the database made last, and its log.
     var bytes: Int {
-        let path = "\(directory)/\(last.withLock { $0 }).sqlite"
-        return [path, path + "-wal"].reduce(0) { sum, path in
+        [lastPath, lastPath + "-wal"].reduce(0) { sum, path in
             let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
             return sum + (size ?? 0)
         }
     }
+
+    /// The path of the file that was made last.
+    var lastPath: String { "\(directory)/\(last.withLock { $0 }).sqlite" }
 
     /// The path of a file that does not exist yet.
     func path() -> String { "\(directory)/\(last.withLock { $0 += 1; return $0 }).sqlite" }
@@ -39,7 +41,7 @@ final class TemporaryFiles: Sendable {
 
     /// A history in the file that was made last.
     func again(_ options: SQLiteHistoryOptions, _ clock: TestClock) -> SQLiteHistory {
-        SQLiteHistory(path: "\(directory)/\(last.withLock { $0 }).sqlite", options: options, clock: clock.clock)
+        SQLiteHistory(path: lastPath, options: options, clock: clock.clock)
     }
 
     func again(_ clock: TestClock) -> SQLiteHistory { again(SQLiteHistoryOptions(), clock) }
