@@ -50,6 +50,12 @@ struct StoreConnection {
             try connection.prepare(options)
         } catch let error as DatabaseError {
             throw SQLiteHistoryError(error, path)
+        } catch let error as RowDecodingError {
+            // What it contains in the place of a text, for example.
+            throw SQLiteHistoryError(
+                .damaged,
+                "\(path) is damaged (\(error)); restore a copy of it, or move it away to begin anew"
+            )
         }
         return connection
     }

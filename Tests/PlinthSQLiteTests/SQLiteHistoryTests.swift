@@ -291,8 +291,9 @@ struct SQLiteHistoryTests {
     func damagedRows(_ seed: Int) async throws {
         let history = files.history(clock)
         _ = try await open(history)
-        for number in 0..<400 {
-            _ = try await history.append(AppendRequest([try event("\(number)", "t/\(number % 4)")]))
+        for start in stride(from: 0, to: 400, by: 20) {
+            let events = try (start..<(start + 20)).map { try event("\($0)", "t/\($0 % 4)") }
+            _ = try await history.append(AppendRequest(events))
         }
         await history.close()
         let number = seed * 6 + 5

@@ -13,6 +13,8 @@ struct Block: Sendable {
     private(set) var entries: [HistoryEntry] = []
     /// The last number up to which entries are damaged or missing; nil if all are as they were written.
     private(set) var damagedThrough: UInt64?
+    /// The least number that its next entry can have.
+    private var least: UInt64
     /// Its bytes in memory, about.
     private(set) var bytes = 0
 
@@ -58,6 +60,7 @@ struct Block: Sendable {
     private init(_ index: UInt64) {
         first = index * HistoryStore.blockSize
         last = first + (HistoryStore.blockSize - 1)
+        least = first
     }
 
     private init(damaged index: UInt64) {
@@ -114,11 +117,15 @@ struct Block: Sendable {
     }
 
     private mutating func add(_ row: Command.Row, _ decoder: inout EntryDecoder) {
-        if let entry = decoder.decode(row) {
+        let number = row.unsigned(0)
+        // A page of the table that lies in the place of another has its rows out of order.
+        if number >= least, number <= last, let entry = decoder.decode(row) {
+            least = number + 1
             entries.append(entry)
             bytes += entry.size
         } else {
-            damagedThrough = row.unsigned(0)
+            // Its number may be what is damaged.
+            damagedThrough = last
         }
     }
 

@@ -213,6 +213,9 @@ private struct TopicPart {
                 db
             ).bind(.bytes(name), .number(after)).first { $0.unsigned(0) } ?? stored?.removedOrdinal ?? 0
         var bytes = 0
+        var last = after
+        var isInOrder = true
+        var isLastWhole = true
         try Command(
             """
             SELECT \(EntryDecoder.columns), p.number, p.ordinal FROM plinth_place AS p
@@ -222,11 +225,19 @@ private struct TopicPart {
             db
         ).bind(.bytes(name), .number(after), .number(through), .number(limit.events)).forEach { row in
             let number = row.unsigned(6)
+            // A page that lies in the place of another.
+            guard number > last else {
+                isInOrder = false
+                return true
+            }
+            last = number
             // Ordinals are dense: a row before this one is missing.
-            let isDamaged = row.unsigned(7) != ordinal &+ 1
+            let isDamaged = row.unsigned(7) != ordinal &+ 1 || !isLastWhole
             ordinal = row.unsigned(7)
             var entry = row.isNull(0) ? nil : decoder.decode(row)
             if entry != nil, !decoder.lastIs(topic, ordinal) { entry = nil }
+            // Its number may be what is damaged: what it stood for lies before the next.
+            isLastWhole = entry != nil
             part.rows.append(Row(number: number, entry: entry, isDamaged: isDamaged || entry == nil))
             bytes += entry?.size ?? 0
             part.isFull = part.rows.count >= limit.events || bytes > limit.bytes
@@ -242,6 +253,7 @@ private struct TopicPart {
             // A topic with events has a row.
             if !part.rows.isEmpty { part.missingThrough = through }
         }
+        if !isInOrder || !isLastWhole { part.missingThrough = through }
         return part
     }
 

@@ -45,6 +45,9 @@ enum Schema {
                     lines BLOB NOT NULL
                 );
 
+                -- The ends, should plinth_end be damaged.
+                CREATE INDEX plinth_entry_end ON plinth_entry (number) WHERE flags & 2;
+
                 -- 256 numbers each: how many rows, their bytes, and the checksums of all, by which a missing row is found.
                 CREATE TABLE plinth_block (
                     block INTEGER PRIMARY KEY,

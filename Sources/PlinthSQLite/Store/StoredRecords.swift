@@ -59,6 +59,20 @@ enum StoredEnd {
             ).run()
     }
 
+    /// Deletes damaged rows.
+    static func deleteDamaged(_ db: Database) throws {
+        var damaged: [Int64] = []
+        try Command("SELECT number, topic, subject, restricted, checksum FROM plinth_end", db).forEach { row in
+            if row.unsigned(4) != checksum(row.unsigned(0), row.bytes(1), row.bytes(2), row.number(3) != 0) {
+                damaged.append(row.number(0))
+            }
+            return true
+        }
+        for number in damaged {
+            try Command("DELETE FROM plinth_end WHERE number = ?", db).bind(.number(number)).run()
+        }
+    }
+
     /// Calls a closure with each end, in order.
     ///
     /// - Returns: The number of damaged rows.

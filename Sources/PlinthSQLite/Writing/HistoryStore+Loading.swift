@@ -147,7 +147,9 @@ extension HistoryStore {
         let epochs = self.epochs
         var ledger = self.ledger
         let lastTime = self.lastTime
-        var damaged = try StoredEnd.forEach(db) { end, published, hasEvents in
+        try StoredEnd.deleteDamaged(db)
+        var damaged = try restoreEnds(time, db)
+        damaged += try StoredEnd.forEach(db) { end, published, hasEvents in
             let position = Position(end.number)
             let entry = HistoryEntry(
                 .end(of: end.topic, isRestricted: end.isRestricted),
@@ -166,6 +168,26 @@ extension HistoryStore {
         }
         self.ledger = ledger
         return damaged
+    }
+
+    /// Writes rows of `plinth_end` again that are missing or damaged; who ended these topics is not known any more.
+    ///
+    /// - Returns: The number of rows.
+    private func restoreEnds(_ time: StoreClock.Reading, _ db: Database) throws -> Int {
+        var lost: [HistoryEntry] = []
+        var decoder = EntryDecoder(epochs, time)
+        try Command(
+            """
+            SELECT \(EntryDecoder.columns) FROM plinth_entry AS e
+            WHERE flags & 2 AND NOT EXISTS (SELECT 1 FROM plinth_end AS n WHERE n.number = e.number)
+            """,
+            db
+        ).forEach { row in
+            if let end = decoder.decode(row), end.isEnd { lost.append(end) }
+            return true
+        }
+        for end in lost { try StoredEnd.write(end, by: nil, db) }
+        return lost.count
     }
 
     private mutating func loadLimits(_ time: StoreClock.Reading, _ db: Database) throws {
