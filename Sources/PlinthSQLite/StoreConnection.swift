@@ -28,6 +28,8 @@ struct StoreConnection {
     /// Opens a file of a history's own, and creates it if there is none.
     static func open(_ path: String, _ options: SQLiteHistoryOptions) throws -> StoreConnection {
         try checkHeader(path)
+        // A log that is there was left by a process that may have ended after a failed sync.
+        try LogFile.writeAgain(path)
         var configuration = Configuration()
         configuration.label = "plinth.history"
         configuration.maximumReaderCount = 2
@@ -62,6 +64,9 @@ struct StoreConnection {
 
     /// Refuses a file that SQLite did not write before SQLite writes into it.
     private static func checkHeader(_ path: String) throws {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw SQLiteHistoryError(.unusable, "\(path) is not a file") }
         guard let handle = FileHandle(forReadingAtPath: path) else { return }
         defer { try? handle.close() }
         let header: Data
@@ -73,6 +78,24 @@ struct StoreConnection {
         guard !header.isEmpty else { return }
         guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else {
             throw SQLiteHistoryError(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+        }
+        try checkOwner(path)
+    }
+
+    /// Refuses the database of another application, without changing it: opening it for writing would.
+    private static func checkOwner(_ path: String) throws {
+        var configuration = Configuration()
+        configuration.readonly = true
+        // What cannot be read this way, such as a file that a crash has left, is looked at again when it is open.
+        guard let queue = try? DatabaseQueue(path: path, configuration: configuration) else { return }
+        defer { try? queue.close() }
+        let isForeign = try? queue.read { db in
+            let id = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
+            let hasTables = try Bool.fetchOne(db, sql: "SELECT count(*) > 0 FROM sqlite_schema") ?? false
+            return hasTables && id != Schema.applicationID
+        }
+        if isForeign ?? false {
+            throw SQLiteHistoryError(.foreign, "\(path) is the database of another application")
         }
     }
 

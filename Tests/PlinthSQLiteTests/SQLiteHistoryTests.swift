@@ -177,7 +177,7 @@ struct SQLiteHistoryTests {
         let error = await #expect(throws: SQLiteHistoryError.self) { _ = try await open(files.again(clock)) }
         #expect(error?.code == .foreign)
         #expect(error?.description.contains(path) == true)
-        if kind != "other database" { #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before) }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == before)
     }
 
     @Test("A file of a later version is refused")

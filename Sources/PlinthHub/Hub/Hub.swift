@@ -78,7 +78,9 @@ public final class Hub: Sendable {
         local = fanOut.add { LocalGroup(head: $0) }
         // By the process's clock: operators read the uptime, and nothing is decided by it.
         start = .now()
-        fanOut.start(at: try await history.open { fanOut.deliver($0) })
+        let head = try await history.open { fanOut.deliver($0) }
+        fanOut.start(at: head)
+        local.begin(at: head)
     }
 
     // MARK: - Subscribing

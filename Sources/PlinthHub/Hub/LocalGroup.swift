@@ -35,6 +35,9 @@ final class LocalGroup: DeliveryGroup {
         state = Mutex(State(head: head))
     }
 
+    /// Begins with what history holds.
+    func begin(at head: Position) { state.withLock { $0.head = max($0.head, head) } }
+
     func add(_ selection: Selection) -> Subscription {
         state.withLock { state in
             let slot = state.free.popLast() ?? state.slots.count

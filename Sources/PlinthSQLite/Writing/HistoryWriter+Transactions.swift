@@ -104,6 +104,8 @@ extension HistoryWriter {
         }
         do {
             if state.mustReopen, let reopen {
+                // Before anything is copied into the database: closing does that.
+                if let connection = state.connection { try LogFile.writeAgain(connection.path) }
                 state.connection?.close()
                 state.connection = nil
                 state.connection = try reopen()

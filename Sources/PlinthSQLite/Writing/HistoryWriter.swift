@@ -129,13 +129,22 @@ final class HistoryWriter: Sendable {
         state.withLock { state in
             if let connection = state.connection {
                 _ = try? transaction(&state) { store, db in try store.topics.storeAll(db) }
-                if connection.isOwn { connection.close() }
+                if connection.isOwn { close(state.connection ?? connection, afterFailure: state.mustReopen) }
             }
             state.connection = nil
             state.store = nil
             state.isClosed = true
         }
         published.withLock { $0.pool = nil }
+    }
+
+    private func close(_ connection: StoreConnection, afterFailure: Bool) {
+        if afterFailure, (try? LogFile.writeAgain(connection.path)) == nil {
+            // Closing would copy a log into the database that is not on the disk. The next start does it.
+            _ = Unmanaged.passRetained(connection.pool)
+            return
+        }
+        connection.close()
     }
 
     /// Reads what the tables hold: at the start, and after an error.
