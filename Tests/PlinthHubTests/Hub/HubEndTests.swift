@@ -152,6 +152,18 @@ struct HubEndTests {
 
     // MARK: - Long-polls
 
+    @Test("A wait says whether there is more of what history held before the hub was opened")
+    func pollsWhatWasHeld() async throws {
+        let history = MemoryHistory()
+        for number in 0..<300 { _ = try await history.append(AppendRequest([try event("\(number)", "a")])) }
+        let hub = try await Hub(history: history)
+        let selection = Selection([.exact(try Topic("a"))])
+        let first = try await hub.poll(selection, from: .earliest) {}
+        #expect(first.updates.count == 256 && first.hasMore)
+        let rest = try await hub.poll(selection, from: .after(first.next)) {}
+        #expect(rest.updates.count == 44 && !rest.hasMore)
+    }
+
     @Test("A long-poll returns at the first event, and at its expiry without one", arguments: Kind.allCases)
     func poll(kind: Kind) async throws {
         let hub = try await kind.hub()
