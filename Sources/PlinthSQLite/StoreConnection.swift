@@ -109,6 +109,8 @@ struct StoreConnection {
             if tables.isEmpty { try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)") }
             // GRDB sets NORMAL when a pool opens.
             try setSync(.full, db)
+            // Debian's default writes each freed page through the log.
+            try db.execute(sql: "PRAGMA secure_delete = FAST")
             // The writer checkpoints, and no commit does.
             try db.execute(sql: "PRAGMA wal_autocheckpoint = 0")
             try db.execute(sql: "PRAGMA journal_size_limit = \(options.logBytes)")

@@ -3,7 +3,7 @@
 #
 # Builds the servers in release mode and attacks them with misbehaving clients; then publishes through connections that are
 # cut and a bridge that is killed, reads by long-polls beside a stream, and kills hubs whose history is in a file, for a
-# quarter of the time each:
+# quarter of the time each; at last it cuts their power, 15 times for each setting:
 #
 #   Tests/FaultTests/run.sh SECONDS [OPTIONS OF fuzz.py]
 #
@@ -28,4 +28,8 @@ for script in resend.py longpoll.py bridge.py crash.py "bridge.py --history" \
     # The option is a word of its own.
     # shellcheck disable=SC2086
     python3 Tests/FaultTests/$script --plinth "$scratch/release/plinth" --seconds $(((seconds + 3) / 4))
+done
+for setting in full normal; do
+    echo "powercut.py --setting $setting"
+    python3 Tests/FaultTests/powercut.py --plinth "$scratch/release/plinth" --setting $setting --rounds 15
 done

@@ -19,8 +19,9 @@ struct HistoryCompact: AsyncParsableCommand {
             file beside it, and from there back in one transaction. It needs twice the bytes in use on the same disk, \
             and changes nothing if there is not as much room.
 
-            With --free-pages-only it cuts off pages that are wholly free, in small steps, which takes a few MiB of \
-            disk. It gives back less: most pages stay partly in use if topics lose their events at different times.
+            With --free-pages-only it cuts off pages that are wholly free, in small steps, for which there is room on a \
+            disk that is nearly full. It gives back less: most pages stay partly in use if topics lose their events at \
+            different times.
 
             Interrupted or killed, the file is as it was, or as after some of the steps. A file that ends in -rebuild is \
             left by a kill; the next compact removes it.

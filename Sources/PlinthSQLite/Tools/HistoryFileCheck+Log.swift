@@ -87,12 +87,12 @@ extension HistoryFileCheck {
             _ = try tolerating("plinth_end") { check in try check.checkHasEnded(end.topic, at: end.number) }
         }
         guard let stored else {
-            return add(.block, "\(sum.rows) entries of these 256 numbers have no sums", at: first)
+            return add(.block, "there are no sums for its entries: \(sum.rows)", at: first)
         }
         if stored.rows > sum.rows {
-            add(.block, "\(stored.rows &- sum.rows) of \(stored.rows) entries are missing", at: first)
+            add(.block, "entries missing: \(stored.rows &- sum.rows) of \(stored.rows)", at: first)
         }
-        if stored.rows < sum.rows { add(.block, "\(sum.rows &- stored.rows) entries were added", at: first) }
+        if stored.rows < sum.rows { add(.block, "entries added: \(sum.rows &- stored.rows)", at: first) }
         guard stored.rows == sum.rows else { return }
         if stored.checksum != sum.checksum {
             add(.block, "the checksums of its entries do not add up", at: first)

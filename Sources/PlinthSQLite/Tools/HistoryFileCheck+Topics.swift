@@ -76,7 +76,7 @@ extension HistoryFileCheck {
 
     mutating func checkTopics() throws {
         let foreign = try tolerating("plinth_place") { try $0.placesWithoutTopic() } ?? 0
-        if foreign > 0 { add(.place, "\(foreign) rows have no topic") }
+        if foreign > 0 { add(.place, "rows without a topic: \(foreign)") }
         var name: [UInt8] = []
         while let next = try nextName(after: name) {
             name = next
@@ -124,7 +124,7 @@ extension HistoryFileCheck {
         let last = index.last?.ordinal ?? 0
         // The row may be a second behind the index, but not before it.
         if last < stored.ordinal {
-            add(.topic, "\(stored.ordinal - last) of its last events are not in its index", of: topic)
+            add(.topic, "events missing at the end of its index: \(stored.ordinal - last)", of: topic)
         } else if index.rows == 0 {
             add(.topic, "it has a row, and no events", of: topic)
         }
@@ -193,8 +193,9 @@ extension HistoryFileCheck {
         index.rows += 1
         let follows = last.map { place.ordinal == $0.ordinal &+ 1 } ?? true
         if let last, !follows {
-            let missing = place.ordinal > last.ordinal ? "\(place.ordinal - last.ordinal - 1) events are missing" : nil
-            add(.place, missing.map { "\($0) before it" } ?? "its ordinal is out of order", at: place.number, of: topic)
+            let missing = place.ordinal > last.ordinal ? place.ordinal - last.ordinal - 1 : nil
+            let reason = missing.map { "events missing before it: \($0)" } ?? "its ordinal is out of order"
+            add(.place, reason, at: place.number, of: topic)
         }
         guard !damaged.contains(place.number) else { return }
         guard !row.isNull(3), row.number(5) & StoredEntry.isEnd == 0 else {

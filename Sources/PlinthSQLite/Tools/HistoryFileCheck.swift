@@ -41,8 +41,10 @@ struct HistoryFileCheck {
         try checkMeta()
         try checkLog()
         if try !topicsFit() {
+            let before = report.counts
             try checkTopics()
             if held.count != placed { try findUnplaced() }
+            if report.counts == before, damaged.isEmpty { add(.place, "the topics' indexes do not fit the log") }
         }
         try checkEnds()
         try checkProducers()

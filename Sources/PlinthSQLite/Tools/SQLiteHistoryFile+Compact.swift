@@ -21,7 +21,7 @@ extension SQLiteHistoryFile {
     /// bytes in use on the disk, beside the file.
     ///
     /// Where there is not as much room, pages that are wholly free can be cut off alone, in small steps of a transaction
-    /// each. It takes a few MiB of disk, but gives back less: where topics of different age are mixed, most pages stay
+    /// each. It takes little disk, but gives back less: where topics of different age are mixed, most pages stay
     /// partly in use.
     ///
     /// - Parameters:
@@ -49,8 +49,8 @@ extension SQLiteHistoryFile {
 
     private var sizes: Int { HistoryFileAccess.bytes(of: path) + HistoryFileAccess.bytes(of: path + "-wal") }
 
-    /// The pages that are cut off in one transaction: 8 MiB with SQLite's usual pages.
-    private static let step = 2048
+    /// The most and the least pages that are cut off in one transaction: 8 MiB and 64 KiB with SQLite's usual pages.
+    private static let steps = (most: 2048, least: 16)
 
     private static func cut(_ connection: StoreConnection, _ progress: Progress) async throws {
         let (isIncremental, free) = try await connection.pool.writeWithoutTransaction { db in
@@ -64,14 +64,24 @@ extension SQLiteHistoryFile {
             )
         }
         var rest = free
+        var step = steps.most
         while rest > 0 {
             try Task.checkCancellation()
             progress(Double(free - rest) / Double(free))
-            let now = try await connection.pool.writeWithoutTransaction { db in
-                try Command("PRAGMA incremental_vacuum(\(step))", db).run()
-                // So that the log stays small; it is begun anew with the next step.
-                try connection.checkpoint(empties: false, db)
-                return try Self.freePages(db)
+            let now: Int
+            do {
+                now = try await connection.pool.writeWithoutTransaction { [step] db in
+                    try Command("PRAGMA incremental_vacuum(\(step))", db).run()
+                    // So that the log stays small: the next step begins it anew.
+                    try connection.checkpoint(empties: false, db)
+                    return try Self.freePages(db)
+                }
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL && step > steps.least {
+                step /= 4
+                // The hub keeps some room for this, and takes it again when it starts.
+                unlink(connection.path + "-reserve")
+                try await connection.pool.writeWithoutTransaction { try connection.checkpoint(empties: true, $0) }
+                continue
             }
             guard now < rest else { break }
             rest = now

@@ -40,7 +40,7 @@ struct HistoryCommandTests {
             lines.count { $0.hasPrefix("  entry 1") || $0.hasPrefix("  entry 2") || $0.hasPrefix("  entry 3") } == 20
         )
         #expect(lines.contains("  entry: and 5 more"))
-        #expect(lines.contains("  place 42 of topic sport: 1 events are missing before it"), "\(result.output)")
+        #expect(lines.contains("  place 42 of topic sport: events missing before it: 1"), "\(result.output)")
     }
 
     @Test("Terminal controls in a damaged name are replaced")

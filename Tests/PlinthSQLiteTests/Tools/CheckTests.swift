@@ -68,6 +68,36 @@ struct CheckTests {
         #expect(report.events > 0)
     }
 
+    @Test("An application's database is whole, while its hub runs and its transactions publish")
+    func application() async throws {
+        let files = TemporaryFiles()
+        let pool = try DatabasePool(path: files.path())
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("mine") { try $0.execute(sql: "CREATE TABLE mine (id INTEGER PRIMARY KEY)") }
+        SQLiteHistory.registerMigrations(in: &migrator)
+        try migrator.migrate(pool)
+        let file = SQLiteHistoryFile(path: pool.path)
+        var options = SQLiteHistoryOptions()
+        options.topic = HistoryLimits(events: 20)
+        let hub = try await Hub(history: SQLiteHistory(pool, options: options))
+        for number in 1...100 {
+            let topic = try Topic("t/\(number % 3)")
+            if number % 2 == 0 {
+                try await hub.publish(ServerSentEvent(data: "\(number)"), to: topic)
+            } else {
+                try await pool.write { db in
+                    try db.execute(sql: "INSERT INTO mine VALUES (?)", arguments: [number])
+                    try hub.publish(ServerSentEvent(data: "\(number)"), to: topic, in: db)
+                }
+            }
+            guard number % 10 == 0 else { continue }
+            let problems = try await file.check().problems
+            #expect(problems == [])
+        }
+        let report = try await file.check()
+        #expect(report.isWhole && report.events >= 60 && report.topics == 3)
+    }
+
     /// A change, and the first problem of its kind that has to be found.
     struct Damage: Sendable, CustomTestStringConvertible {
         let sql: String
@@ -89,9 +119,9 @@ struct CheckTests {
         Damage(sql: "UPDATE plinth_entry SET flags = 1 WHERE number = 302", kind: .entry, number: 302),
         Damage(sql: "UPDATE plinth_entry SET topics = x'0103612f' WHERE number = 302", kind: .entry, number: 302),
         Damage(sql: "UPDATE plinth_entry SET number = -5 WHERE number = 302", kind: .entry, reason: "impossible"),
-        Damage(sql: "DELETE FROM plinth_entry WHERE number = 302", kind: .block, number: 256, reason: "1 of "),
+        Damage(sql: "DELETE FROM plinth_entry WHERE number = 302", kind: .block, number: 256, reason: "missing: 1 of"),
         Damage(sql: "DELETE FROM plinth_entry WHERE number = 302", kind: .place, number: 302, topic: "t/2"),
-        Damage(sql: "DELETE FROM plinth_entry WHERE number = 603", kind: .block, number: 512, reason: "are missing"),
+        Damage(sql: "DELETE FROM plinth_entry WHERE number = 603", kind: .block, number: 512, reason: "missing: "),
         Damage(
             sql:
                 "INSERT INTO plinth_entry SELECT 9000, time, flags, topics, checksum, lines FROM plinth_entry WHERE number = 2",
@@ -124,14 +154,14 @@ struct CheckTests {
             kind: .place,
             number: 307,
             topic: "t/2",
-            reason: "1 events are missing before it"
+            reason: "events missing before it: 1"
         ),
         Damage(sql: "DELETE FROM plinth_place WHERE number = 600", kind: .place, number: 600, topic: "t/0"),
         Damage(
             sql: "DELETE FROM plinth_place WHERE topic = CAST('t/0' AS BLOB) AND number >= 590",
             kind: .topic,
             topic: "t/0",
-            reason: "3 of its last events"
+            reason: "at the end of its index: 3"
         ),
         Damage(
             sql: "UPDATE plinth_place SET ordinal = 9 WHERE number = 302",
@@ -167,7 +197,16 @@ struct CheckTests {
             topic: "t/2",
             reason: "no such event"
         ),
-        Damage(sql: "UPDATE plinth_place SET topic = 't/2' WHERE number = 302", kind: .place, reason: "have no topic"),
+        Damage(
+            sql: "UPDATE plinth_place SET topic = 't/2' WHERE number = 302",
+            kind: .place,
+            reason: "without a topic: 1"
+        ),
+        Damage(
+            sql: "INSERT INTO plinth_place VALUES (CAST('t/2' AS BLOB), -7, 0, 0)",
+            kind: .place,
+            reason: "do not fit"
+        ),
         Damage(
             sql: "DELETE FROM plinth_topic WHERE name = CAST('t/2' AS BLOB)",
             kind: .topic,
@@ -191,7 +230,7 @@ struct CheckTests {
             sql: "DELETE FROM plinth_place WHERE topic = CAST('also' AS BLOB)",
             kind: .topic,
             topic: "also",
-            reason: "10 of its last events"
+            reason: "at the end of its index: 10"
         ),
         Damage(sql: "UPDATE plinth_end SET subject = x'00'", kind: .end, number: 601, topic: "t/0"),
         Damage(sql: "DELETE FROM plinth_end", kind: .end, number: 601, topic: "t/0", reason: "not known"),
@@ -288,7 +327,7 @@ struct CheckTests {
         try sample.change("DELETE FROM plinth_place WHERE number = 302")
         let report = try await sample.file.check()
         let texts = report.problems.map(\.description)
-        #expect(texts.contains("place 307 of topic t/2: 1 events are missing before it"), "\(texts)")
+        #expect(texts.contains("place 307 of topic t/2: events missing before it: 1"), "\(texts)")
         #expect(texts.contains("place 302 of topic t/2: the event is not in the topic's index"), "\(texts)")
     }
 
