@@ -15,18 +15,18 @@ extension Hub {
     /// }
     /// ```
     ///
-    /// The event is delivered after the transaction, if it is still there: a rollback takes it back, and so does one to
-    /// a savepoint.
+    /// The event is delivered when the transaction is committed, before `write` returns, if it is still there: a rollback
+    /// takes it back, and so does one to a savepoint.
     ///
     /// - Parameters:
-    ///   - event: As for ``Hub/publish(_:to:isRestricted:)``.
+    ///   - event: As for ``/PlinthHub/Hub/publish(_:to:isRestricted:)``.
     ///   - topic: Its topic.
     ///   - isRestricted: Whether to deliver it only to subscribers authorized for the topic. Default: false.
     ///   - db: The application's connection, within a transaction of the pool that the hub's ``SQLiteHistory`` has.
     /// - Returns: The ID that the event has once the transaction is committed; else another event may get it.
-    /// - Throws: ``HubError`` with the code `typeReserved`; ``HistoryError`` with the code `topicEnded`;
-    ///   ``SQLiteHistoryError`` with the code `unusable` if the hub has another history or there is no transaction; the
-    ///   database's error.
+    /// - Throws: ``/PlinthHub/HubError`` with the code `typeReserved`; ``/PlinthHub/HistoryError`` with the code
+    ///   `topicEnded`; ``SQLiteHistoryError`` with the code `unusable` if the hub has another history or database, or
+    ///   there is no transaction; the database's error. The event is then not published.
     @discardableResult
     public func publish(
         _ event: ServerSentEvent,

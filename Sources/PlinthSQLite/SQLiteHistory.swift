@@ -135,7 +135,7 @@ public final class SQLiteHistory: History {
 
     // MARK: - Appending
 
-    /// Appends events, all or none; throws ``HistoryError`` if the request is refused.
+    /// Appends events, all or none; throws ``/PlinthHub/HistoryError`` if the request is refused.
     public func append(_ request: AppendRequest) async throws -> AppendResult {
         try await queue.append(request)
     }
@@ -242,7 +242,7 @@ public final class SQLiteHistory: History {
         }
     }
 
-    /// Sets the limits of one topic; throws ``HistoryError`` with the code `quota` at the bound.
+    /// Sets the limits of one topic; throws ``/PlinthHub/HistoryError`` with the code `quota` at the bound.
     public func setLimits(_ limits: TopicLimits, of topic: Topic) async throws -> Bool {
         let writer = writer
         return try await queue.run { try writer.setLimits(limits, of: topic) }
