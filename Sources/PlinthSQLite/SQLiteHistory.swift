@@ -211,7 +211,6 @@ public final class SQLiteHistory: History {
             // What is committed later is not delivered yet.
             head: recent.head.number,
             cache: cache,
-            recent: recent,
             version: cache.version
         )
     }
@@ -235,7 +234,7 @@ public final class SQLiteHistory: History {
         let writer = writer
         var removed = 0
         while true {
-            // Each step queues up again, so that publishing goes on.
+            // Each step joins the queue again, so that publishing continues.
             let step = try await queue.run { try writer.purge(topic) }
             removed += step.removed
             if step.isDone { return removed }

@@ -114,7 +114,6 @@ struct ReadingWhileWritingTests {
             after: after,
             head: head,
             cache: BlockCache(bytes: 0),
-            recent: history.recent,
             version: nil
         )
         let snapshot = history.writer.snapshot
@@ -193,7 +192,6 @@ struct ReadingWhileWritingTests {
             after: 0,
             head: 3,
             cache: BlockCache(bytes: 0),
-            recent: history.recent,
             version: nil
         )
         let snapshot = history.writer.snapshot
@@ -228,7 +226,6 @@ struct ReadingWhileWritingTests {
             after: after,
             head: history.recent.head.number,
             cache: BlockCache(bytes: 0),
-            recent: history.recent,
             version: nil
         )
         let queue = try DatabaseQueue(path: files.lastPath)

@@ -73,7 +73,4 @@ extension MemoryHistory {
 
     /// The position of the last entry.
     package var head: Position { state.withLock { $0.head } }
-
-    /// The end of a topic, if it has ended.
-    package func end(of topic: Topic) -> HistoryEntry? { state.withLock { $0.ledger.end(of: topic) } }
 }

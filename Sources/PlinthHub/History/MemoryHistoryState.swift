@@ -10,7 +10,7 @@ import DequeModule
 ///
 /// Byte counts include all of that: entries, names, and the capacity of logs and tables.
 struct MemoryHistoryState {
-    private struct Slot {
+    struct Slot {
         let position: UInt64
         var entry: HistoryEntry?
     }
@@ -19,27 +19,27 @@ struct MemoryHistoryState {
     /// In nanoseconds.
     private let maximumAge: Int64?
     private let acceptsIDs: Bool
-    private var epochs: HistoryEpochs
+    var epochs: HistoryEpochs
     var deliver: (@Sendable ([HistoryEntry]) -> Void)?
 
-    private var log: Deque<Slot> = []
+    var log: Deque<Slot> = []
     /// The position of the last event.
-    private(set) var head = Position.zero
-    private var next: UInt64 = 1
+    var head = Position.zero
+    var next: UInt64 = 1
     /// The most slots that the log has had since its capacity was last reduced.
-    private var most = 0
-    private var topics = TopicLogs()
+    var most = 0
+    var topics = TopicLogs()
     private var limits: TopicLimitTable
-    private(set) var ledger: AppendLedger
+    var ledger: AppendLedger
     /// The last event removed from a topic that has no events left.
-    private var forgotten: UInt64 = 0
+    var forgotten: UInt64 = 0
     /// The last event removed from any topic.
-    private var lastRemoved: UInt64 = 0
+    var lastRemoved: UInt64 = 0
     /// The number of events removed so far.
-    private var removals = 0
-    private var count = 0
+    var removals = 0
+    var count = 0
     /// The bytes of all entries.
-    private var bytes = 0
+    var bytes = 0
     /// The first uses of IDs chosen by publishers, while their events are held.
     private var chosen: [EventID: UInt64] = [:]
 
@@ -175,7 +175,7 @@ struct MemoryHistoryState {
     }
 
     /// Adds an entry, whose position is the last, to the logs with these numbers.
-    private mutating func insert(_ entry: HistoryEntry, into numbers: [Int]) {
+    mutating func insert(_ entry: HistoryEntry, into numbers: [Int]) {
         log.append(Slot(position: entry.position.number, entry: entry))
         most = max(most, log.count)
         count += 1
@@ -189,77 +189,11 @@ struct MemoryHistoryState {
     }
 
     /// Removes the oldest events until the limits in total are kept.
-    private mutating func trim() {
+    mutating func trim() {
         while count > totalLimits.events || held > totalLimits.bytes, let slot = log.first {
             if let entry = slot.entry { remove(entry) }
             dropEmptySlots()
         }
-    }
-
-    // MARK: - As the recent part of a stored history
-
-    /// Continues a history whose entries up to its head are stored elsewhere: here they count as removed, but for ends.
-    mutating func continueStored(_ epochs: HistoryEpochs, head: Position, ends: [HistoryEntry]) {
-        self.epochs = epochs
-        self.head = head
-        next = head.number &+ 1
-        log = []
-        most = 0
-        topics = TopicLogs()
-        count = 0
-        bytes = 0
-        forgotten = head.number
-        lastRemoved = head.number
-        removals += 1
-        ledger = AppendLedger()
-        for end in ends { ledger.restore(end, by: nil) }
-    }
-
-    /// Whether events after a position that a selection wants may have been removed.
-    func mayLack(after position: Position?, _ selection: Selection) -> Bool {
-        let after = position?.number ?? 0
-        guard lastRemoved > after else { return false }
-        if let only = selection.only { return removed(from: only) > after }
-        // Nearly always so for a reader that is behind.
-        guard forgotten <= after, !selection.wantsEverything else { return true }
-        guard selection.isExact, selection.table.names <= Self.maximumLookups else {
-            let (losses, bound) = topics.losses(after: after, limit: Self.partSize)
-            return bound != nil || losses.contains { $0.topics.contains(where: selection.wants) }
-        }
-        var lacks = false
-        selection.table.forEachName { if removed(from: $0) > after { lacks = true } }
-        return lacks
-    }
-
-    /// The last event removed from a topic.
-    private func removed(from topic: Topic) -> UInt64 {
-        topics.number(of: topic).map { topics[$0].removed } ?? forgotten
-    }
-
-    /// Applies changes of the store.
-    ///
-    /// - Returns: The entries that are new.
-    mutating func apply(_ changes: [StoredChange], now: MonotonicTime) -> [HistoryEntry] {
-        expire(now: now)
-        var new: [HistoryEntry] = []
-        new.reserveCapacity(changes.count)
-        for change in changes {
-            switch change {
-            case .open(let topic): removeEnd(of: topic)
-            case .insert(let entry) where entry.position > head:
-                head = entry.position
-                next = head.number &+ 1
-                new.append(entry)
-                if entry.isEnd {
-                    ledger.restore(entry, by: nil)
-                } else {
-                    insert(entry, into: entry.topics.map { topics.number(making: $0, forgotten: forgotten) })
-                }
-            case .insert: break
-            }
-        }
-        trim()
-        return new
     }
 
     private func check(_ id: EventID) throws(HistoryError) {
@@ -291,111 +225,6 @@ struct MemoryHistoryState {
         return isNew
     }
 
-    // MARK: - Reading
-
-    /// Reads the events of one topic from its own list: the cost does not grow with the log.
-    mutating func read(
-        after position: Position?,
-        only topic: Topic,
-        _ reading: inout HistoryReading,
-        now: MonotonicTime
-    ) {
-        expire(now: now)
-        let after = position?.number ?? 0
-        reading.begin(head: max(head.number, after))
-        let number = topics.number(of: topic)
-        let removed = removed(from: topic)
-        if removed > after { reading.misses(removed) }
-        if let number {
-            for entry in topics[number].entries.entries(after: after) where !reading.take(entry) { return }
-        }
-        // An end follows all events of its topic.
-        if let end = ledger.end(of: topic), end.position.number > after { _ = reading.take(end) }
-    }
-
-    /// A part of the log, to be examined outside the lock.
-    struct Part {
-        /// The events, in order.
-        var entries: [HistoryEntry] = []
-        /// The position up to which the part goes.
-        var through: UInt64
-        /// Whether the log continues after it.
-        var hasMore = false
-        /// The last event removed from a topic that has no events left.
-        var forgotten: UInt64 = 0
-        /// Topics that lost events and still have some.
-        var losses: [TopicLogs.Loss] = []
-        /// The position up to which topics not in ``losses`` may have lost events.
-        var bound: UInt64?
-        /// The number of events removed so far.
-        var removals = 0
-        /// Whether ``forgotten`` applies: a named topic has no events.
-        var lacksTopic = true
-    }
-
-    /// The slots of a part: some ten microseconds of work, during which publishers wait.
-    private static let partSize = 256
-    /// The maximum number of names looked up for a part.
-    private static let maximumLookups = 64
-
-    /// The part of the log after a position, wanted or not; its cost does not depend on the selection.
-    ///
-    /// - Parameters:
-    ///   - position: The position.
-    ///   - selection: The events that the subscriber wants.
-    ///   - known: The number of removals when this read last determined losses; nil for its first part.
-    ///   - now: The time.
-    /// - Returns: The part; without losses if nothing was removed since.
-    mutating func part(after position: Position?, _ selection: Selection, known: Int?, now: MonotonicTime) -> Part {
-        expire(now: now)
-        let after = position?.number ?? 0
-        var part = Part(through: max(head.number, after))
-        part.removals = removals
-        let start = log.index(after: after) { $0.position }
-        let end = min(log.count, start + Self.partSize)
-        if end < log.count {
-            part.hasMore = true
-            part.through = log[end - 1].position
-        }
-        var ends = ledger.ends(after: after, through: part.through)
-        if ends.count > Self.partSize {
-            ends = ends.prefix(Self.partSize)
-            part.hasMore = true
-            part.through = ends.last?.position.number ?? part.through
-        }
-        for index in start..<end {
-            let slot = log[index]
-            guard slot.position <= part.through else { break }
-            while let first = ends.first, first.position.number < slot.position {
-                part.entries.append(first)
-                ends.removeFirst()
-            }
-            if let entry = slot.entry { part.entries.append(entry) }
-        }
-        part.entries.append(contentsOf: ends)
-        // The common case: nothing was removed since.
-        guard lastRemoved > after, known != removals else { return part }
-        if selection.isExact, selection.table.names <= Self.maximumLookups {
-            part.lacksTopic = false
-            selection.table.forEachName { topic in
-                if let number = topics.number(of: topic) {
-                    let log = topics[number]
-                    if log.removed > after {
-                        part.losses.append(TopicLogs.Loss(topics: log.topics, position: log.removed))
-                    }
-                } else {
-                    part.lacksTopic = true
-                }
-            }
-        }
-        if part.lacksTopic, forgotten > after { part.forgotten = forgotten }
-        if !selection.isExact || selection.table.names > Self.maximumLookups {
-            // Losses up to `forgotten` are covered by it, including those that new logs begin with.
-            (part.losses, part.bound) = topics.losses(after: max(after, part.forgotten), limit: Self.partSize)
-        }
-        return part
-    }
-
     // MARK: - Removing
 
     /// Removes the events, the end and the limits of a topic.
@@ -415,7 +244,7 @@ struct MemoryHistoryState {
     ///
     /// - Returns: Whether it had ended.
     @discardableResult
-    private mutating func removeEnd(of topic: Topic) -> Bool {
+    mutating func removeEnd(of topic: Topic) -> Bool {
         guard let end = ledger.open(topic) else { return false }
         let position = end.position.number
         removals += 1

@@ -16,7 +16,6 @@ struct StoredReading {
     /// The last position to read: that of the last delivered entry.
     let head: UInt64
     let cache: BlockCache
-    let recent: MemoryHistory
     /// The version of the cache before the transaction began; nil if it cannot be used.
     let version: UInt64?
 
