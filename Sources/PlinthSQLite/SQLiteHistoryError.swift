@@ -33,5 +33,17 @@ public struct SQLiteHistoryError: Error, Hashable, CustomStringConvertible {
         self.code = code
         self.description = description
     }
+
+    static func otherApplication(_ path: String) -> SQLiteHistoryError {
+        SQLiteHistoryError(.foreign, "\(path) is the database of another application")
+    }
+
+    static func noDatabase(_ path: String) -> SQLiteHistoryError {
+        SQLiteHistoryError(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+    }
+
+    static func later(_ path: String) -> SQLiteHistoryError {
+        SQLiteHistoryError(.newer, "\(path) was made by a later version of Plinth; use that version")
+    }
 }
 #endif

@@ -77,7 +77,7 @@ struct StoreConnection {
         }
         guard !header.isEmpty else { return }
         guard header.count == 100, header.starts(with: Array("SQLite format 3\0".utf8)) else {
-            throw SQLiteHistoryError(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+            throw SQLiteHistoryError.noDatabase(path)
         }
         try checkOwner(path)
     }
@@ -95,7 +95,7 @@ struct StoreConnection {
             return hasTables && id != Schema.applicationID
         }
         if isForeign ?? false {
-            throw SQLiteHistoryError(.foreign, "\(path) is the database of another application")
+            throw SQLiteHistoryError.otherApplication(path)
         }
     }
 
@@ -104,7 +104,7 @@ struct StoreConnection {
             let id = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
             let tables = try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
             guard tables.isEmpty || id == Schema.applicationID else {
-                throw SQLiteHistoryError(.foreign, "\(path) is the database of another application")
+                throw SQLiteHistoryError.otherApplication(path)
             }
             if tables.isEmpty { try db.execute(sql: "PRAGMA application_id = \(Schema.applicationID)") }
             // GRDB sets NORMAL when a pool opens.
@@ -121,7 +121,7 @@ struct StoreConnection {
         var migrator = DatabaseMigrator()
         SQLiteHistory.registerMigrations(in: &migrator)
         if try pool.read({ try migrator.hasBeenSuperseded($0) }) {
-            throw SQLiteHistoryError(.newer, "\(path) was made by a later version of Plinth; use that version")
+            throw SQLiteHistoryError.later(path)
         }
         try migrator.migrate(pool)
     }
@@ -192,7 +192,7 @@ extension SQLiteHistoryError {
     init(_ error: DatabaseError, _ path: String) {
         let reason = error.message ?? error.resultCode.description
         switch error.resultCode {
-        case .SQLITE_NOTADB: self.init(.foreign, "\(path) is not a database of SQLite, or its beginning is damaged")
+        case .SQLITE_NOTADB: self = .noDatabase(path)
         case .SQLITE_CORRUPT:
             self.init(.damaged, "\(path) is damaged (\(reason)); restore a copy of it, or move it away to begin anew")
         case .SQLITE_FULL:

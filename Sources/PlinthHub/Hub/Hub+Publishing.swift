@@ -47,7 +47,7 @@ extension Hub {
         let start = metrics.map { _ in MonotonicTime.now() }
         do {
             let result = try await history.append(request)
-            published(result, since: start)
+            if let start { published(result.ids.count, since: start) }
             return result
         } catch {
             metrics?.publishFailed()
@@ -66,15 +66,7 @@ extension Hub {
     }
 
     private func appendNow(_ request: AppendRequest) throws -> AppendResult? {
-        let start = metrics.map { _ in MonotonicTime.now() }
-        do {
-            guard let result = try history.appendNow(request) else { return nil }
-            published(result, since: start)
-            return result
-        } catch {
-            metrics?.publishFailed()
-            throw error
-        }
+        try measuringPublish({ $0?.ids.count }) { try history.appendNow(request) }
     }
 
     /// Ends a topic: its subscribers receive an event of type `end`, and nothing can be published to it any more.
@@ -89,12 +81,21 @@ extension Hub {
         try await publish(AppendRequest([], ending: topic, isEndRestricted: isRestricted))
     }
 
-    /// Counts a publish that another module has carried out, or that failed.
-    package func measuringPublish<Result>(_ body: () throws -> Result) rethrows -> Result {
+    /// Counts a publish, or its failure.
+    ///
+    /// - Parameters:
+    ///   - count: The number of events that a result has added; nil if it does not count.
+    ///   - body: Publishes.
+    /// - Returns: The closure's result.
+    /// - Throws: The closure's error.
+    package func measuringPublish<Result>(
+        _ count: (Result) -> Int?,
+        _ body: () throws -> Result
+    ) rethrows -> Result {
         let start = metrics.map { _ in MonotonicTime.now() }
         do {
             let result = try body()
-            if let start { metrics?.published(1, in: MonotonicTime.now().nanoseconds - start.nanoseconds) }
+            if let start, let count = count(result) { published(count, since: start) }
             return result
         } catch {
             metrics?.publishFailed()
@@ -103,9 +104,8 @@ extension Hub {
     }
 
     /// By the process's clock: what metrics report is how long it really took, and nothing is decided by it.
-    private func published(_ result: AppendResult, since start: MonotonicTime?) {
-        guard let start else { return }
-        metrics?.published(result.ids.count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
+    private func published(_ count: Int, since start: MonotonicTime) {
+        metrics?.published(count, in: MonotonicTime.now().nanoseconds - start.nanoseconds)
     }
 
     /// The request with the reconnection times of its events clamped.

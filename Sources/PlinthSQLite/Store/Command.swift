@@ -42,7 +42,11 @@ struct Command {
     /// Binds bytes, which SQLite copies.
     func bind(_ place: Int32, _ bytes: UnsafeRawBufferPointer) {
         // Without an address SQLite would bind NULL.
-        sqlite3_bind_blob64(raw, place, bytes.baseAddress ?? Self.empty, UInt64(bytes.count), Self.copies)
+        guard let start = bytes.baseAddress else {
+            sqlite3_bind_zeroblob(raw, place, 0)
+            return
+        }
+        sqlite3_bind_blob64(raw, place, start, UInt64(bytes.count), Self.copies)
     }
 
     enum Value {
@@ -54,8 +58,6 @@ struct Command {
         static func number(_ number: Int) -> Value { .number(Int64(number)) }
     }
 
-    /// An address for empty strings, which is never read.
-    nonisolated(unsafe) private static let empty = UnsafeRawPointer(bitPattern: 1)
     /// SQLITE_TRANSIENT.
     private static let copies = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
@@ -86,6 +88,18 @@ struct Command {
         while try step() {
             guard try body(Row(statement: raw)) else { return }
         }
+    }
+
+    /// Calls a closure with each row, which returns whether the row is as it was written.
+    ///
+    /// - Returns: The number of damaged rows.
+    func countDamaged(_ body: (Row) -> Bool) throws -> Int {
+        var damaged = 0
+        try forEach { row in
+            if !body(row) { damaged += 1 }
+            return true
+        }
+        return damaged
     }
 
     /// The first row's value; nil without rows.

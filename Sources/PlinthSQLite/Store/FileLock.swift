@@ -45,6 +45,7 @@ final class FileLock: Sendable {
                     "\(owner) uses this history (\(path) is locked); stop it, or choose another file"
                 )
             }
+            // `flock` would block a thread, and cannot be given a time.
             try await Task.sleep(for: .milliseconds(20))
         }
         lock.write(owner: getpid())

@@ -27,5 +27,13 @@ struct RowChecksum {
     }
 
     mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBytes { add($0) } }
+
+    /// The checksum of strings, then numbers.
+    static func of(_ strings: [[UInt8]], _ numbers: [UInt64]) -> UInt64 {
+        var checksum = RowChecksum()
+        for string in strings { checksum.add(string) }
+        for number in numbers { checksum.add(number) }
+        return checksum.value
+    }
 }
 #endif

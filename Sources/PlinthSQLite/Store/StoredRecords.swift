@@ -60,7 +60,9 @@ enum StoredEnd {
     }
 
     /// Deletes damaged rows.
-    static func deleteDamaged(_ db: Database) throws {
+    ///
+    /// - Returns: Their number.
+    static func deleteDamaged(_ db: Database) throws -> Int {
         var damaged: [Int64] = []
         try Command("SELECT number, topic, subject, restricted, checksum FROM plinth_end", db).forEach { row in
             if row.unsigned(4) != checksum(row.unsigned(0), row.bytes(1), row.bytes(2), row.number(3) != 0) {
@@ -71,57 +73,39 @@ enum StoredEnd {
         for number in damaged {
             try Command("DELETE FROM plinth_end WHERE number = ?", db).bind(.number(number)).run()
         }
+        return damaged.count
     }
 
-    /// Calls a closure with each end, in order.
-    ///
-    /// - Returns: The number of damaged rows.
+    /// Calls a closure with each end, in order; with when it was published, and whether its topic has events.
     static func forEach(
         _ db: Database,
         _ body: (
             _ end: (number: UInt64, topic: Topic, subject: HubSubject?, isRestricted: Bool), _ time: Int64?,
             _ hasEvents: Bool
-        )
-            -> Void
-    ) throws -> Int {
-        var damaged = 0
+        ) -> Void
+    ) throws {
         try Command(
             """
-            SELECT n.number, n.topic, n.subject, n.restricted, n.checksum, e.time, t.name IS NOT NULL
+            SELECT n.number, n.topic, n.subject, n.restricted, e.time, t.name IS NOT NULL
             FROM plinth_end AS n LEFT JOIN plinth_entry AS e ON e.number = n.number
             LEFT JOIN plinth_topic AS t ON t.name = n.topic ORDER BY n.number
             """,
             db
         ).forEach { row in
-            let isRestricted = row.number(3) != 0
-            guard row.unsigned(4) == checksum(row.unsigned(0), row.bytes(1), row.bytes(2), isRestricted) else {
-                damaged += 1
-                return true
-            }
             let topic = Topic(trusted: Array(row.bytes(1)))
             let subject = StoredSubject.decode(row.bytes(2))
             body(
-                (row.unsigned(0), topic, subject, isRestricted),
-                row.isNull(5) ? nil : row.number(5),
-                row.number(6) != 0
+                (row.unsigned(0), topic, subject, row.number(3) != 0),
+                row.isNull(4) ? nil : row.number(4),
+                row.number(5) != 0
             )
             return true
         }
-        return damaged
     }
 }
 
 /// A row of `plinth_producer`.
 enum StoredProducer {
-    static func checksum(_ topic: [UInt8], _ subject: [UInt8], _ id: [UInt8], _ numbers: [UInt64]) -> UInt64 {
-        var checksum = RowChecksum()
-        checksum.add(topic)
-        checksum.add(subject)
-        checksum.add(id)
-        for number in numbers { checksum.add(number) }
-        return checksum.value
-    }
-
     static func write(_ record: ProducerRecord, _ db: Database) throws {
         let (topic, subject, id) = (record.topic.utf8, StoredSubject.encode(record.subject), record.id.bytes)
         try Command(
@@ -138,7 +122,7 @@ enum StoredProducer {
             .number(record.epoch),
             .number(record.sequence),
             .number(record.last),
-            .number(checksum(topic, subject, id, [record.epoch, record.sequence, record.last]))
+            .number(RowChecksum.of([topic, subject, id], [record.epoch, record.sequence, record.last]))
         ).run()
     }
 
@@ -151,14 +135,13 @@ enum StoredProducer {
     ///
     /// - Returns: The number of damaged rows.
     static func forEach(_ db: Database, _ body: (ProducerRecord) -> Void) throws -> Int {
-        var damaged = 0
-        try Command("SELECT topic, subject, id, epoch, sequence, last, checksum FROM plinth_producer", db).forEach {
+        try Command("SELECT topic, subject, id, epoch, sequence, last, checksum FROM plinth_producer", db).countDamaged
+        {
             row in
             let (topic, subject, id) = (Array(row.bytes(0)), Array(row.bytes(1)), Array(row.bytes(2)))
             let numbers = [row.unsigned(3), row.unsigned(4), row.unsigned(5)]
-            guard row.unsigned(6) == checksum(topic, subject, id, numbers), let producer = ProducerID(id) else {
-                damaged += 1
-                return true
+            guard row.unsigned(6) == RowChecksum.of([topic, subject, id], numbers), let producer = ProducerID(id) else {
+                return false
             }
             body(
                 ProducerRecord(
@@ -172,21 +155,11 @@ enum StoredProducer {
             )
             return true
         }
-        return damaged
     }
 }
 
 /// A row of `plinth_key`.
 enum StoredKey {
-    static func checksum(_ subject: [UInt8], _ key: [UInt8], _ digest: [UInt8], _ numbers: [UInt64]) -> UInt64 {
-        var checksum = RowChecksum()
-        checksum.add(subject)
-        checksum.add(key)
-        checksum.add(digest)
-        for number in numbers { checksum.add(number) }
-        return checksum.value
-    }
-
     /// Adds an answer; its time is how long hubs had run on the history when it was given, in nanoseconds.
     static func write(_ record: AnswerRecord, time: Int64, _ db: Database) throws {
         let subject = StoredSubject.encode(record.subject)
@@ -206,7 +179,7 @@ enum StoredKey {
             .number(numbers[1]),
             .number(numbers[2]),
             .number(time),
-            .number(checksum(subject, record.key.bytes, digest, numbers))
+            .number(RowChecksum.of([subject, record.key.bytes, digest], numbers))
         ).run()
     }
 
@@ -230,18 +203,16 @@ enum StoredKey {
     ///
     /// - Returns: The number of damaged rows.
     static func forEach(_ db: Database, _ body: (AnswerRecord, _ time: Int64) -> Void) throws -> Int {
-        var damaged = 0
         try Command(
             "SELECT subject, key, digest, count, repeated, position, time, checksum FROM plinth_key ORDER BY id",
             db
-        ).forEach { row in
+        ).countDamaged { row in
             let (subject, key, digest) = (Array(row.bytes(0)), Array(row.bytes(1)), Array(row.bytes(2)))
             let numbers = (3...6).map { row.unsigned($0) }
-            guard row.unsigned(7) == checksum(subject, key, digest, numbers), let key = IdempotencyKey(key),
+            guard row.unsigned(7) == RowChecksum.of([subject, key, digest], numbers), let key = IdempotencyKey(key),
                 digest.count == 16, let count = Int(exactly: numbers[0]), let repeated = Int(exactly: numbers[1])
             else {
-                damaged += 1
-                return true
+                return false
             }
             body(
                 AnswerRecord(
@@ -256,7 +227,6 @@ enum StoredKey {
             )
             return true
         }
-        return damaged
     }
 }
 #endif

@@ -45,7 +45,7 @@ enum HistoryFileAccess {
         } catch let error as DatabaseError
             where [.SQLITE_CANTOPEN, .SQLITE_READONLY].contains(error.resultCode) && isReadOnlyCopy(path)
         {
-            // SQLite would create the log's index. Where it cannot, and there is no log, nobody else writes either.
+            // SQLite would create the index of the log. If it cannot, and there is no log, no other process writes either.
             let escaped = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed) ?? path
             return try DatabaseQueue(path: "file:\(escaped)?immutable=1", configuration: configuration)
         }
@@ -73,7 +73,7 @@ enum HistoryFileAccess {
         let tables = try String.fetchAll(db, sql: "SELECT name FROM sqlite_schema WHERE type = 'table'")
         guard tables.contains("plinth_meta") else {
             guard isOwn || tables.isEmpty else {
-                throw SQLiteHistoryError(.foreign, "\(path) is the database of another application")
+                throw SQLiteHistoryError.otherApplication(path)
             }
             throw SQLiteHistoryError(.notMigrated, "\(path) holds no history yet: no hub has used it")
         }
@@ -85,7 +85,7 @@ enum HistoryFileAccess {
         SQLiteHistory.registerMigrations(in: &migrator)
         let isNewer = try isOwn && migrator.hasBeenSuperseded(db)
         guard layout <= Schema.layout, !isNewer else {
-            throw SQLiteHistoryError(.newer, "\(path) was made by a later version of Plinth; use that version")
+            throw SQLiteHistoryError.later(path)
         }
         return isOwn
     }

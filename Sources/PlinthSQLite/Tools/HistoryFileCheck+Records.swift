@@ -48,7 +48,7 @@ extension HistoryFileCheck {
                     let (topic, id) = (Topic(trusted: Array(row.bytes(0))), Array(row.bytes(2)))
                     let numbers = (3...5).map { row.unsigned(Int32($0)) }
                     let name = String(decoding: id, as: UTF8.self)
-                    if row.unsigned(6) != StoredProducer.checksum(topic.utf8, Array(row.bytes(1)), id, numbers) {
+                    if row.unsigned(6) != RowChecksum.of([topic.utf8, Array(row.bytes(1)), id], numbers) {
                         check.add(.producer, "\(name): \(Self.changed)", of: topic)
                     } else if numbers[2] > check.head {
                         check.add(
@@ -73,7 +73,7 @@ extension HistoryFileCheck {
                 try check.pass()
                 let (key, numbers) = (Array(row.bytes(1)), (3...6).map { row.unsigned(Int32($0)) })
                 let name = String(decoding: key, as: UTF8.self)
-                let checksum = StoredKey.checksum(Array(row.bytes(0)), key, Array(row.bytes(2)), numbers)
+                let checksum = RowChecksum.of([Array(row.bytes(0)), key, Array(row.bytes(2))], numbers)
                 if row.unsigned(7) != checksum {
                     check.add(.key, "\(name): \(Self.changed)")
                 } else if numbers[2] > check.head {

@@ -11,8 +11,8 @@
 /// ```
 ///
 /// ``check(isQuick:progress:)``, ``statistics()`` and ``copy(to:isChecked:progress:)`` never change the file, and work
-/// while a hub uses it. Each reads one snapshot. Until it has been read, the hub cannot begin its log anew, so that the
-/// log may grow beyond ``SQLiteHistoryOptions/fileBytes`` for that time. SQLite may leave an empty log (`-wal`) and its
+/// while a hub uses it. Each reads one snapshot. Until it has been read, the hub cannot begin its log anew: if the log
+/// reaches its bound meanwhile, publishing is refused as `not-taken` until then. SQLite may leave an empty log (`-wal`) and its
 /// index (`-shm`) beside a file that no hub uses.
 ///
 /// ``compact(freePagesOnly:progress:)`` and ``beginEpoch()`` need the file for themselves, and take its lock.

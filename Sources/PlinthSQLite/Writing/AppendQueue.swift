@@ -11,6 +11,8 @@ import Synchronization
 final class PendingAppend: Sendable {
     let request: AppendRequest
     let deadline: MonotonicTime
+    /// The bytes of its events.
+    let bytes: Int
     private let state: Mutex<(continuation: CheckedContinuation<AppendResult, any Error>?, isTaken: Bool)>
 
     init(
@@ -20,6 +22,7 @@ final class PendingAppend: Sendable {
     ) {
         self.request = request
         self.deadline = deadline
+        bytes = request.events.reduce(0) { $0 + $1.bytes.count }
         state = Mutex((continuation, false))
     }
 
@@ -157,16 +160,15 @@ final class AppendQueue: Sendable {
                     return .other(body)
                 case .append(let pending):
                     let count = pending.request.events.count
-                    let size = pending.request.events.reduce(0) { $0 + $1.bytes.count }
                     guard
                         appends.isEmpty
-                            || (events + count <= Self.maximumEvents && bytes + size <= Self.maximumBytes)
+                            || (events + count <= Self.maximumEvents && bytes + pending.bytes <= Self.maximumBytes)
                     else { break loop }
                     state.jobs.removeFirst()
                     guard !pending.isFinished else { continue }
                     appends.append(pending)
                     events += count
-                    bytes += size
+                    bytes += pending.bytes
                 }
             }
             guard appends.isEmpty else { return .appends(appends) }
@@ -198,12 +200,8 @@ final class AppendQueue: Sendable {
                 late.append(first)
             }
             // What they would have published is not kept for a writer that hangs.
-            let now = late.contains { !$0.isFinished }
-            if now {
-                state.jobs.removeAll { job in
-                    guard case .append(let pending) = job else { return false }
-                    return late.contains { $0 === pending }
-                }
+            if late.last.map({ $0.deadline <= now }) ?? false {
+                state.jobs.removeAll { if case .append(let pending) = $0 { pending.deadline <= now } else { false } }
             }
             state.isWatching = !state.waiting.isEmpty
             return state.isWatching

@@ -52,7 +52,7 @@ extension HistoryStore {
         if !isWhole { options.logger.error("events are missing at the end of the history, which is damaged") }
         if damagedRows > 0 {
             options.logger.error(
-                "the history is damaged: ends, producers or keys are lost",
+                "the history is damaged: of ends, who ended the topic is lost; of producers and keys, all",
                 metadata: ["rows": "\(damagedRows)"]
             )
         }
@@ -147,9 +147,8 @@ extension HistoryStore {
         let epochs = self.epochs
         var ledger = self.ledger
         let lastTime = self.lastTime
-        try StoredEnd.deleteDamaged(db)
-        var damaged = try restoreEnds(time, db)
-        damaged += try StoredEnd.forEach(db) { end, published, hasEvents in
+        var damaged = try max(StoredEnd.deleteDamaged(db), restoreEnds(time, db))
+        try StoredEnd.forEach(db) { end, published, hasEvents in
             let position = Position(end.number)
             let entry = HistoryEntry(
                 .end(of: end.topic, isRestricted: end.isRestricted),

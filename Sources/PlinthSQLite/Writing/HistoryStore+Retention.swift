@@ -326,9 +326,10 @@ extension HistoryStore {
                 own.age.map { .number($0.clampedNanoseconds) } ?? .null
             ).run()
         try notice(topic, now, db)
-        // The housekeeping has passed those that its own age kept so far.
-        var budget = Int.max
-        if !limits.hasAge(topic) { try expire(topic, now, &budget, db) }
+        // The housekeeping has passed those that an own age kept so far: it looks again, some at a time.
+        if !limits.hasAge(topic), let oldest = try oldest(of: topic, limit: 1, db).first {
+            limits.expiredThrough = min(limits.expiredThrough, oldest &- 1)
+        }
         return isNew
     }
 

@@ -35,7 +35,7 @@ extension HistoryWriter {
                     return
                 }
             }
-            publish(state)
+            share(state)
             batch.answer()
             copyLogIfLarge(&state)
         }
@@ -50,13 +50,14 @@ extension HistoryWriter {
         return state.wasCommitted
     }
 
-    /// Takes note of what an application's transactions have added.
+    /// Takes note of what an application's transactions have added, once for all that were committed meanwhile.
     func catchUp() {
+        isBehind.store(false, ordering: .relaxed)
         state.withLock { state in
             guard state.connection != nil else { return }
             // A failure is logged; the next transaction catches up.
             try? transaction(&state) { _, _ in }
-            publish(state)
+            share(state)
         }
     }
 }

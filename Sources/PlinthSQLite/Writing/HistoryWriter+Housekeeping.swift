@@ -13,9 +13,9 @@ extension HistoryWriter {
     /// - Returns: Whether there is more to do.
     func keepHouse() -> Bool {
         state.withLock { state in
-            guard state.connection != nil else { return false }
+            guard state.hasStarted, !state.isClosed else { return false }
             checkIdentity(&state)
-            defer { publish(state) }
+            defer { share(state) }
             do {
                 try prepare(&state)
                 returnRoom(&state)

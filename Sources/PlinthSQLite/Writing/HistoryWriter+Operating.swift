@@ -21,7 +21,7 @@ extension HistoryWriter {
                     return (removed, isDone)
                 }
                 if result.isDone { recent.forget(topic) }
-                publish(state)
+                share(state)
                 return result
             } catch {
                 throw publisherError(error, state)
@@ -48,7 +48,7 @@ extension HistoryWriter {
             }
             if let refusal { throw refusal }
             recent.set(limits, of: topic)
-            publish(state)
+            share(state)
             return isNew
         }
     }

@@ -84,15 +84,16 @@ extension HistoryWriter {
 
     /// Gives up the reserve, and empties the log, after there was no room.
     func makeRoom(_ state: inout State) {
-        guard let connection = state.connection, connection.isOwn, state.reserve != nil else { return }
+        guard let connection = state.connection, connection.isOwn, let reserve = state.reserve else { return }
         state.reserve?.release()
         // What fails here is the same failure.
         _ = try? connection.pool.writeWithoutTransaction { try connection.checkpoint(empties: true, $0) }
         state.reserve?.restore()
-        state.isDiskFull = !(state.reserve?.isThere ?? true)
+        // Without a reserve before, that it is missing says nothing about the disk.
+        if reserve.isThere { state.isDiskFull = !(state.reserve?.isThere ?? true) }
     }
 
-    /// Gives pages that are free back to a full disk; when there is room for the reserve again, appending goes on.
+    /// Gives free pages back to a full disk; appending continues once there is room for the reserve again.
     func returnRoom(_ state: inout State) {
         guard state.isDiskFull, let connection = state.connection else { return }
         _ = try? connection.pool.writeWithoutTransaction { db in

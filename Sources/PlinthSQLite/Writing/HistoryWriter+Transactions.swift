@@ -63,11 +63,12 @@ extension HistoryWriter {
                 recent.apply(store.changes)
                 return result
             }
+            let hasWritten = !store.changes.isEmpty || removal != nil
             store.changes = []
             state.store = store
             (state.fileBytes, state.logBytes) = connection.measure()
             state.failure = nil
-            published.withLock { $0.lastCommit = clock.wall() }
+            if hasWritten { shared.withLock { $0.lastCommit = clock.wall() } }
             return result
         } catch {
             if case Failure.unknown = error { state.unsettled = store.changes }
@@ -132,7 +133,7 @@ extension HistoryWriter {
         }
         if let removal = error as? RemovalFailure {
             error = removal.reason
-            // Appending goes on without it.
+            // Appending continues without it.
             if (error as? DatabaseError)?.isDamage ?? false {
                 state.nextRemoval = clock.monotonic() + .seconds(60)
                 state.nextAttempt = MonotonicTime(nanoseconds: .min)
@@ -152,7 +153,7 @@ extension HistoryWriter {
         state.failure = text
     }
 
-    /// What a publisher is told.
+    /// The error for a publisher.
     func publisherError(_ failure: any Error, _ state: State) -> HistoryError {
         let reason = state.failure ?? "the history cannot be written"
         if case Failure.unknown = failure {

@@ -74,7 +74,9 @@ final class HistoryWriter: Sendable {
     }
 
     let state = Mutex(State())
-    let published = Mutex(Snapshot())
+    let shared = Mutex(Snapshot())
+    /// Whether an application's transaction has added entries, and ``catchUp()`` is to be called.
+    let isBehind = Atomic(false)
     let options: SQLiteHistoryOptions
     let clock: StoreClock
     let recent: MemoryHistory
@@ -102,7 +104,7 @@ final class HistoryWriter: Sendable {
         self.reopen = reopen
     }
 
-    var snapshot: Snapshot { published.withLock { $0 } }
+    var snapshot: Snapshot { shared.withLock { $0 } }
 
     // MARK: - Opening and closing
 
@@ -135,7 +137,7 @@ final class HistoryWriter: Sendable {
             state.store = nil
             state.isClosed = true
         }
-        published.withLock { $0.pool = nil }
+        shared.withLock { $0.pool = nil }
     }
 
     private func close(_ connection: StoreConnection, afterFailure: Bool) {
@@ -188,8 +190,8 @@ final class HistoryWriter: Sendable {
         state.store = store
         (state.fileBytes, state.logBytes) = connection.measure()
         if state.identity == nil { state.identity = connection.identity() }
-        published.withLock { $0.fileName = name }
-        publish(state)
+        shared.withLock { $0.fileName = name }
+        share(state)
     }
 
     /// Begins an epoch, synced whatever the setting: its IDs are in use once anything is appended.
@@ -208,14 +210,15 @@ final class HistoryWriter: Sendable {
     /// Delivers what was found in the tables after an error.
     private func passOn(_ missed: [HistoryEntry], of store: HistoryStore, _ state: inout State) {
         let last = state.unsettled.last { if case .insert = $0 { true } else { false } }
-        if case .insert(let entry)? = last { state.wasCommitted = store.head >= entry.position.number }
+        state.wasCommitted = if case .insert(let entry)? = last { store.head >= entry.position.number } else { false }
         // Some of its entries may have been removed by the same transaction: they are not among those found.
         if state.wasCommitted { recent.apply(state.unsettled) }
         state.unsettled = []
         recent.apply(missed.map { .insert($0) })
     }
 
-    func publish(_ state: State) {
+    /// Brings the ``snapshot`` up to date.
+    func share(_ state: State) {
         guard let store = state.store, let connection = state.connection else { return }
         var statistics = store.ledger.statistics
         statistics.events = store.counts.events
@@ -224,7 +227,7 @@ final class HistoryWriter: Sendable {
         statistics.limitedTopics = store.limits.count
         let fileBytes = state.fileBytes + state.logBytes
         let oldest = store.oldest
-        published.withLock { snapshot in
+        shared.withLock { snapshot in
             snapshot.statistics = statistics
             snapshot.epochs = store.epochs
             snapshot.pool = connection.pool

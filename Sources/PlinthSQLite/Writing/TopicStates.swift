@@ -24,18 +24,13 @@ struct TopicState {
     var isEmpty: Bool { ordinal <= removedOrdinal }
 
     static func checksum(_ name: [UInt8], _ ordinal: UInt64, _ removed: UInt64, _ removedOrdinal: UInt64) -> UInt64 {
-        var checksum = RowChecksum()
-        checksum.add(name)
-        checksum.add(ordinal)
-        checksum.add(removed)
-        checksum.add(removedOrdinal)
-        return checksum.value
+        RowChecksum.of([name], [ordinal, removed, removedOrdinal])
     }
 }
 
 /// The topics that the writer has used lately; others are read when they are needed.
 struct TopicStates {
-    /// The most topics in memory that have no changes to be stored.
+    /// The most topics in memory.
     private static let maximum = 65_536
 
     private var states: [Topic: TopicState] = [:]
