@@ -97,7 +97,7 @@ struct ApplicationDatabaseTests {
         #expect(again.entries.map(\.position.number) == [1, 2, 3, 4])
     }
 
-    @Test("While an application's transaction is held, streams go on and publishing fails as not taken")
+    @Test("While an application's transaction is held, streams continue and publishing fails as not taken")
     func heldTransaction() async throws {
         let pool = try pool()
         let clock = TestClock()
@@ -256,7 +256,7 @@ struct ApplicationDatabaseTests {
         #expect(error?.description.contains("registerMigrations") == true)
     }
 
-    @Test("After a restart, events of the application's transactions are there, and IDs go on")
+    @Test("After a restart, events of the application's transactions are there, and IDs continue")
     func restarts() async throws {
         let pool = try pool()
         var history = SQLiteHistory(pool)

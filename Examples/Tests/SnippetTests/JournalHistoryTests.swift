@@ -10,9 +10,15 @@ import Testing
 
 @Suite("The history of the article")
 struct JournalHistoryTests {
-    private static func path() -> String {
-        FileManager.default.temporaryDirectory.appendingPathComponent("journal-\(UUID().uuidString)").path
-    }
+    /// The directory of all journals, removed when the tests end.
+    private static let directory: String = {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("journals-\(UUID().uuidString)").path
+        try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        atexit { try? FileManager.default.removeItem(atPath: JournalHistoryTests.directory) }
+        return path
+    }()
+
+    private static func path() -> String { "\(directory)/\(UUID().uuidString)" }
 
     @Test("A history written outside the package keeps the contract", arguments: HistoryContract.all)
     func contract(rule: HistoryContract.Rule) async throws {

@@ -85,7 +85,7 @@ public struct AppendLedger: Sendable {
             if let key, !answers.hasRoom(for: key) { throw Self.tooManyKeys }
             let result = AppendResult(ids: [], repeated: request.events.count, lastID: end.id)
             keep(result, at: end.position, of: request, digest, now)
-            // The end takes its number, so that the producer can go on if the topic is opened again.
+            // The end takes its number, so that the producer can continue if the topic is opened again.
             if case .next? = order { setProducer(of: request, last: end.position, now) }
             return .answer(result)
         }

@@ -38,7 +38,7 @@ extension HubEndpoints {
         return Response(headers: await mark(of: selection), body: Self.unsized)
     }
 
-    /// The body that a mark has in place of a stream's, which `HEAD` does not send and whose length nobody knows.
+    /// Stands for a stream's body in the answer with a mark: `HEAD` does not send it, and its length is unknown.
     ///
     /// A `Content-Length` would have to be the one of the stream (RFC 9110, section 8.6).
     private static let unsized = ResponseBody.writer { _ in }

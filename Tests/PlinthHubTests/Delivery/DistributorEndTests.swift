@@ -81,7 +81,7 @@ struct DistributorEndTests {
         }
         #expect(text == sent("1", 1) + end + "\n\n")
         #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
-        // The stream of two topics goes on until both have ended.
+        // The stream of two topics continues until both have ended.
         #expect(delivery.sink.take(other).text == "data: 1\nid: 1-1\ta\n\n\(end)\ta\n\n")
         _ = try delivery.memory.appendNow(AppendRequest([], ending: topic("b")))
         delivery.deliver()
@@ -110,7 +110,7 @@ struct DistributorEndTests {
         let event = "event: end\ndata: {\"topic\":\"a\"}\nid: 1-2\n\n"
         #expect(text == "\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n0\r\n\r\n")
         #expect(delivery.takeEnded() == ["\(slot) topics-ended"])
-        // The stream goes on, since one of its topics has not ended.
+        // The stream continues, since one of its topics has not ended.
         let selection = Selection([try exact("a"), try exact("b"), try exact("c")])
         let located = try #require(start(selection))
         let several = delivery.distributor.add(selection, located, Delivery.bare, now: delivery.now)

@@ -452,7 +452,7 @@ struct DeliveryModel {
             reader.isEarliest = false
         }
         readers[slot] = reader
-        // A stream goes on if one of its topics was opened again.
+        // A stream continues if one of its topics was opened again.
         let phase = distributor.states[slot].phase
         let isLocated = distributor.waits[slot]?.query == nil
         guard !isOver(reader) || phase == .free || phase == .ending || !isLocated else {

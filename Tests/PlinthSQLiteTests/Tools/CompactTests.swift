@@ -48,7 +48,7 @@ struct CompactTests {
         #expect(try HistoryFileSample.content(sample.path) == content)
         let problems = try await sample.file.check().problems
         #expect(problems == [])
-        // A hub goes on, and the file can be compacted again.
+        // A hub continues, and the file can be compacted again.
         let history = sample.history()
         let head = try await history.open { _ in }
         #expect(head == Position(8000))

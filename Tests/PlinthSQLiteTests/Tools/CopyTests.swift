@@ -59,7 +59,7 @@ struct CopyTests {
         await copy.close()
     }
 
-    @Test("A copy beside a hub that goes on publishing is whole, and ends where its snapshot was taken")
+    @Test("A copy beside a hub that continues to publish is whole, and ends where its snapshot was taken")
     func besideHub() async throws {
         let sample = HistoryFileSample()
         var options = SQLiteHistoryOptions()

@@ -51,7 +51,7 @@ struct Appending {
         let sample = try Sample(topics: topics)
         // Every topic is known, and statements are prepared.
         try await history.fill(max(topics, 1000), sample)
-        // As a hub does.
+        // As a hub does, every second.
         let house = Task {
             while !Task.isCancelled {
                 await history.expire()
