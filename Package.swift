@@ -17,6 +17,7 @@ let server: TargetDependencyCondition? = .when(traits: ["Server"])
 let command: TargetDependencyCondition? = .when(traits: ["Command"])
 let client: TargetDependencyCondition? = .when(traits: ["Client"])
 let sqlite: TargetDependencyCondition? = .when(traits: ["SQLite"])
+let jwt: TargetDependencyCondition? = .when(traits: ["JWT"])
 let serving: TargetDependencyCondition? = .when(traits: ["Command", "Server"])
 
 let package = Package(
@@ -27,6 +28,7 @@ let package = Package(
         .library(name: "Plinth", targets: ["Plinth"]),
         .library(name: "PlinthHub", targets: ["PlinthHub"]),
         .library(name: "PlinthSQLite", targets: ["PlinthSQLite"]),
+        .library(name: "PlinthJWT", targets: ["PlinthJWT"]),
         .library(name: "PlinthServer", targets: ["PlinthServer"]),
         .library(name: "PlinthClient", targets: ["PlinthClient"]),
         .library(name: "PlinthTesting", targets: ["PlinthTesting"]),
@@ -37,8 +39,9 @@ let package = Package(
         .trait(name: "Server", description: "The connector PlinthServer: Hummingbird's server, NIO, ServiceLifecycle."),
         .trait(name: "Client", description: "The client PlinthClient: AsyncHTTPClient."),
         .trait(name: "SQLite", description: "The history PlinthSQLite: GRDB, and SQLite's headers."),
+        .trait(name: "JWT", description: "JSON Web Tokens, PlinthJWT: swift-crypto."),
         .trait(name: "Command", description: "The command-line tool `plinth`: ArgumentParser, Configuration."),
-        .default(enabledTraits: ["Server", "Client", "SQLite", "Command"]),
+        .default(enabledTraits: ["Server", "Client", "SQLite", "JWT", "Command"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
@@ -54,6 +57,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.1.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["JSON"]),
     ],
@@ -91,6 +96,15 @@ let package = Package(
                 .product(name: "GRDBSQLite", package: "GRDB.swift", condition: sqlite),
             ]
         ),
+        .target(
+            name: "PlinthJWT",
+            dependencies: [
+                "PlinthHub", "PlinthStreams",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CryptoExtras", package: "swift-crypto", condition: jwt),
+                .product(name: "Crypto", package: "swift-crypto", condition: jwt),
+            ]
+        ),
         .systemLibrary(name: "CPlinthLinux"),
         .target(
             name: "PlinthReactor",
@@ -110,6 +124,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdTLS", package: "hummingbird", condition: server),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird", condition: server),
+                .product(name: "Crypto", package: "swift-crypto", condition: server),
                 .product(name: "NIOCore", package: "swift-nio", condition: server),
                 .product(name: "NIOPosix", package: "swift-nio", condition: server),
                 .product(name: "NIOHTTP1", package: "swift-nio", condition: server),
@@ -151,8 +166,10 @@ let package = Package(
                 .target(name: "PlinthHub", condition: serving),
                 .target(name: "PlinthServer", condition: serving),
                 .target(name: "PlinthSQLite", condition: .when(traits: ["Command", "SQLite"])),
+                .target(name: "PlinthJWT", condition: .when(traits: ["Command", "JWT"])),
                 .product(name: "Logging", package: "swift-log", condition: serving),
                 .product(name: "Configuration", package: "swift-configuration", condition: serving),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle", condition: serving),
                 .target(name: "PlinthClient", condition: client),
                 .product(name: "HTTPTypes", package: "swift-http-types", condition: client),
                 .product(name: "AsyncHTTPClient", package: "async-http-client", condition: client),
@@ -210,6 +227,16 @@ let package = Package(
                 "PlinthSQLite", "PlinthHub", "PlinthHubTesting", "PlinthEvents", "PlinthTestSupport",
                 .product(name: "GRDB", package: "GRDB.swift", condition: sqlite),
                 .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .testTarget(
+            name: "PlinthJWTTests",
+            dependencies: [
+                "PlinthJWT", "PlinthHub", "PlinthStreams", "PlinthTestSupport",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "JWTKit", package: "jwt-kit", condition: jwt),
+                .product(name: "Crypto", package: "swift-crypto", condition: jwt),
+                .product(name: "CryptoExtras", package: "swift-crypto", condition: jwt),
             ]
         ),
         .testTarget(name: "PlinthReactorTests", dependencies: ["PlinthReactor", "PlinthTestSupport"]),

@@ -41,6 +41,7 @@ let package = Package(
                 .product(name: "PlinthHubTesting", package: "plinth"),
                 .product(name: "PlinthClient", package: "plinth"),
                 .product(name: "PlinthSQLite", package: "plinth"),
+                .product(name: "PlinthJWT", package: "plinth"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -22,6 +22,9 @@ struct PlinthCommand: AsyncParsableCommand {
         #if Server
         commands += [Serve.self]
         #endif
+        #if Server && JWT
+        commands += [Token.self]
+        #endif
         #if SQLite
         commands += [HistoryCommand.self]
         #endif

@@ -104,7 +104,7 @@ package final class Reactor: DeliveryGroup {
     /// - Parameters:
     ///   - isMeant: Selects the streams; called on the reactor's thread.
     ///   - reason: Passed to their `onEnd`.
-    package func end(where isMeant: @escaping @Sendable (Selection) -> Bool, reason: StreamEnd) {
+    package func end(where isMeant: @escaping StreamPredicate, reason: StreamEnd) {
         if state.withLock({ $0.add(.end(isMeant, reason)) }) ?? false { poller.wake() }
     }
 

@@ -94,7 +94,7 @@ struct ReactorLoop {
     private mutating func begin(_ handOff: ReactorState.HandOff) {
         let request = handOff.request
         handOff.socket.prepare(writeTimeout: writeTimeout)
-        let slot = distributor.add(request.selection, request.start, request.form, now: now)
+        let slot = distributor.add(request, now: now)
         let tag = sockets.insert(handOff.socket, request.onEnd, at: slot)
         guard reactor.poller.add(handOff.socket.descriptor, tag: tag.rawValue) == 0 else {
             // Not a socket, or epoll's limit is reached.
@@ -120,12 +120,12 @@ struct ReactorLoop {
     private mutating func perform(_ command: ReactorState.Command) {
         switch command {
         case .end(let isMeant, let reason): end(reason, where: isMeant)
-        case .drain: end(.serverDraining) { _ in true }
+        case .drain: end(.serverDraining) { _, _ in true }
         case .countBehind(let continuation): continuation.resume(returning: distributor.behind)
         }
     }
 
-    private mutating func end(_ reason: StreamEnd, where isMeant: (Selection) -> Bool) {
+    private mutating func end(_ reason: StreamEnd, where isMeant: StreamPredicate) {
         for slot in distributor.slots(where: isMeant) { distributor.end(slot, reason, sockets, now: now) }
     }
 
@@ -223,7 +223,7 @@ struct ReactorLoop {
     /// Closes all sockets.
     private mutating func close() {
         isStopping = true
-        for slot in distributor.slots(where: { _ in true }) { distributor.remove(slot, .serverDraining) }
+        for slot in distributor.slots(where: { _, _ in true }) { distributor.remove(slot, .serverDraining) }
         settle()
         tell(lingering.closeAll())
         publish { _ in }

@@ -31,7 +31,7 @@ struct ReactorState {
 
     /// A request to the thread.
     enum Command {
-        case end(@Sendable (Selection) -> Bool, StreamEnd)
+        case end(StreamPredicate, StreamEnd)
         case drain
         case countBehind(CheckedContinuation<Int, Never>)
     }

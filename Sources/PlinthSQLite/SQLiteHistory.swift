@@ -210,6 +210,8 @@ public final class SQLiteHistory: History {
             after: position?.number ?? 0,
             // What is committed later is not delivered yet.
             head: recent.head.number,
+            ends: selection.isOfNames && selection.names <= StoredReading.maximumNames
+                ? recent.endsNow(of: selection) ?? [] : [],
             cache: cache,
             version: cache.version
         )

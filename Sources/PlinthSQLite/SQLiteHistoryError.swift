@@ -18,7 +18,7 @@ public struct SQLiteHistoryError: Error, Hashable, CustomStringConvertible {
         public static let damaged = Code(description: "damaged")
         /// The file cannot be opened, read or written.
         public static let unusable = Code(description: "unusable")
-        /// The database has no tables of a history.
+        /// The database has no tables of a history, or those of an earlier version.
         public static let notMigrated = Code(description: "not-migrated")
         /// An option is out of range.
         public static let badOptions = Code(description: "bad-options")

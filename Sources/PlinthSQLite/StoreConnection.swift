@@ -131,11 +131,11 @@ struct StoreConnection {
     }
 
     /// Runs a closure with every commit synced; then the setting is as before.
-    func withFullSync(_ db: Database, _ body: () throws -> Void) throws {
+    func withFullSync<Result>(_ db: Database, _ body: () throws -> Result) throws -> Result {
         let before = try Int.fetchOne(db, sql: "PRAGMA synchronous") ?? 1
         try db.execute(sql: "PRAGMA synchronous = \(max(2, before))")
         defer { try? db.execute(sql: "PRAGMA synchronous = \(before)") }
-        try body()
+        return try body()
     }
 
     /// The path of a connection's file; nil for one without.

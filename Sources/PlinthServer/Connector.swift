@@ -61,6 +61,7 @@ public final class Connector: Service {
             configuration: configuration,
             logger: logger,
             metrics: EventStreamMetricsRegistry(factory: metricsFactory),
+            limitMetrics: LimitMetrics(factory: metricsFactory),
             threadPool: .singleton,
             group: eventLoopGroup
         )
@@ -160,6 +161,9 @@ public final class Connector: Service {
         guard !configuration.addresses.isEmpty else {
             throw ConnectorError(.listen, "the configuration has no address to listen on")
         }
+        let addressLimits = configuration.maximumConnectionsPerAddress.map {
+            AddressLimits(maximum: $0, trusted: configuration.trustedProxies)
+        }
         return try configuration.addresses.enumerated().map { index, address in
             #if os(Linux)
             var setsOptions = false
@@ -168,12 +172,12 @@ public final class Connector: Service {
             let setsOptions = true
             #endif
             let plain = HTTPServerChannel(server: server, isSecure: address.tls != nil, setsOptions: setsOptions)
-            guard let identity = address.tls else { return makeListener(address, index, plain) }
+            guard let identity = address.tls else { return makeListener(address, index, plain, addressLimits) }
             var tls = identity.configuration
             tls.applicationProtocols = NIOHTTP2SupportedALPNProtocols
             tls.shutdownTimeout = min(tls.shutdownTimeout, TLSClosure.patience)
             do {
-                return makeListener(address, index, try TLSChannel(plain, tlsConfiguration: tls))
+                return makeListener(address, index, try TLSChannel(plain, tlsConfiguration: tls), addressLimits)
             } catch {
                 throw ConnectorError(.tlsIdentity, "invalid TLS configuration: \(error)", cause: error)
             }
@@ -183,7 +187,8 @@ public final class Connector: Service {
     private func makeListener<ChildChannel: ServerChildChannel>(
         _ address: ListenAddress,
         _ index: Int,
-        _ childChannel: ChildChannel
+        _ childChannel: ChildChannel,
+        _ addressLimits: AddressLimits?
     ) -> any Service {
         Listener(
             address: address.socket,
@@ -192,6 +197,8 @@ public final class Connector: Service {
             group: group,
             logger: logger,
             maximumConnections: configuration.maximumConnections,
+            addressLimits: addressLimits,
+            limitMetrics: server.limitMetrics,
             acknowledgementTimeout: configuration.acknowledgementTimeout,
             onRunning: { [self] channel in didListen(index, BoundAddress(channel.localAddress)) }
         )

@@ -2,9 +2,12 @@
 
 #if Server
 
+public import Plinth
+
 /// A ``Connector``'s addresses and limits.
 ///
-/// Limits are clamped: counts and ``maximumHeadSize`` to at least 1, ``maximumBodySize`` to at least 0.
+/// Limits are clamped: counts, ``maximumHeadSize`` and ``maximumTargetSize`` to at least 1, ``maximumBodySize`` to at
+/// least 0.
 public struct ConnectorConfiguration: Sendable {
     /// The addresses to listen on.
     ///
@@ -18,7 +21,30 @@ public struct ConnectorConfiguration: Sendable {
     ///
     /// Default: nil, limited by file descriptors only.
     public var maximumConnections: Int? { didSet { maximumConnections = maximumConnections.map { max(1, $0) } } }
-    /// The most bytes of a request's head, all fields together; a larger one gets status 431.
+    /// The most open connections of one client address, on all ``addresses`` together; a further one is closed at once.
+    ///
+    /// An IPv6 address counts with all that have the same first 64 bits. Unix sockets and ``trustedProxies`` are not
+    /// limited. A stream that was handed off counts no longer.
+    ///
+    /// Default: nil, no limit.
+    public var maximumConnectionsPerAddress: Int? {
+        didSet { maximumConnectionsPerAddress = maximumConnectionsPerAddress.map { max(1, $0) } }
+    }
+    /// Reverse proxies, whose connections are not limited by ``maximumConnectionsPerAddress``.
+    ///
+    /// What they report of their clients is read by ``/Plinth/Interceptor/trustedProxies(_:)``.
+    ///
+    /// Default: none.
+    public var trustedProxies: TrustedProxies
+    /// What a client may do on an HTTP/2 connection in 30 s.
+    ///
+    /// Default: the defaults of ``HTTP2Limits``.
+    public var http2: HTTP2Limits
+    /// The most bytes of a request's target, which is its path and query; a longer one gets status 414.
+    ///
+    /// Default: 16 KiB.
+    public var maximumTargetSize: Int { didSet { maximumTargetSize = Self.clamped(maximumTargetSize) } }
+    /// The most bytes of a request's head, target and all fields together; a larger one gets status 431.
     ///
     /// Default: 64 KiB.
     public var maximumHeadSize: Int { didSet { maximumHeadSize = Self.clamped(maximumHeadSize) } }
@@ -91,6 +117,10 @@ public struct ConnectorConfiguration: Sendable {
         addresses: [ListenAddress] = [.tcp()],
         backlog: Int = 1024,
         maximumConnections: Int? = nil,
+        maximumConnectionsPerAddress: Int? = nil,
+        trustedProxies: TrustedProxies = .none,
+        http2: HTTP2Limits = HTTP2Limits(),
+        maximumTargetSize: Int = 16 * 1024,
         maximumHeadSize: Int = 64 * 1024,
         maximumBodySize: Int = 64 * 1024 * 1024,
         headTimeout: Duration = .seconds(15),
@@ -107,6 +137,10 @@ public struct ConnectorConfiguration: Sendable {
         self.addresses = addresses
         self.backlog = Self.clamped(backlog)
         self.maximumConnections = maximumConnections.map { max(1, $0) }
+        self.maximumConnectionsPerAddress = maximumConnectionsPerAddress.map { max(1, $0) }
+        self.trustedProxies = trustedProxies
+        self.http2 = http2
+        self.maximumTargetSize = Self.clamped(maximumTargetSize)
         self.maximumHeadSize = Self.clamped(maximumHeadSize)
         self.maximumBodySize = max(0, maximumBodySize)
         self.headTimeout = headTimeout

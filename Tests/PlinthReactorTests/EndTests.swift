@@ -195,7 +195,7 @@ struct EndTests {
             form: StreamForm(isChunked: true, namesTopic: false)
         ) { ending.record($0) }
         fixture.reactor.handOff(descriptor, request)
-        fixture.reactor.end(where: { $0.wants(other) }, reason: .ended)
+        fixture.reactor.end(where: { selection, _ in selection.wants(other) }, reason: .ended)
         #expect(try await client.readToEnd() == Fixture.lastChunk)
         client.close()
         #expect(await ending.value == .ended)

@@ -25,7 +25,7 @@ struct StopTests {
         #expect(after.ending.reasons == [.serverDraining])
         try fixture.publish()
         fixture.reactor.drain()
-        fixture.reactor.end(where: { _ in true }, reason: .ended)
+        fixture.reactor.end(where: { _, _ in true }, reason: .ended)
         #expect(await fixture.reactor.countBehind() == 0)
         await fixture.finish([before, after])
     }
@@ -43,7 +43,7 @@ struct StopTests {
         ) { [weak fixture] reason in
             guard let fixture else { return }
             #expect(fixture.reactor.count == 2)
-            fixture.reactor.end(where: { _ in true }, reason: .ended)
+            fixture.reactor.end(where: { _, _ in true }, reason: .ended)
             try? fixture.publish()
             fixture.reactor.drain()
             _ = fixture.reactor.takeTally()
@@ -137,7 +137,7 @@ struct StopTests {
             case 1: subscriber.client.reset()
             case 2: subscriber.client.finishOutput()
             case 3: await subscriber.client.send([UInt8](repeating: 0x58, count: 3000))
-            case 4: fixture.reactor.end(where: { _ in true }, reason: .ended)
+            case 4: fixture.reactor.end(where: { _, _ in true }, reason: .ended)
             case 5: await Task.yield()
             default: break
             }

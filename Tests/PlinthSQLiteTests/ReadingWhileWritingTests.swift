@@ -113,6 +113,7 @@ struct ReadingWhileWritingTests {
             limit: ReadLimit(),
             after: after,
             head: head,
+            ends: [],
             cache: BlockCache(bytes: 0),
             version: nil
         )
@@ -191,6 +192,7 @@ struct ReadingWhileWritingTests {
             limit: ReadLimit(),
             after: 0,
             head: 3,
+            ends: [],
             cache: BlockCache(bytes: 0),
             version: nil
         )
@@ -225,6 +227,7 @@ struct ReadingWhileWritingTests {
             limit: ReadLimit(),
             after: after,
             head: history.recent.head.number,
+            ends: [],
             cache: BlockCache(bytes: 0),
             version: nil
         )

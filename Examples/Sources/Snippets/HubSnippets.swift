@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Plinth
 import PlinthHub
 import PlinthHubTesting
@@ -22,21 +23,30 @@ func publishAndSubscribe() async throws {
     }
 }
 
-/// The code of the article "HubOverHTTP": who may use a hub is decided by the application's sessions.
+/// The code of the article "WhoMayDoWhat": who may do what with a hub is decided by the application's sessions.
 struct SessionAuthorizer: HubAuthorizer {
     let sessions: any SessionStore
 
     func grant(for request: Request) async throws -> HubGrant {
-        guard let user = try await sessions.user(of: request.cookies["session"]) else {
-            throw HTTPError(.unauthorized, "sign in first")
-        }
-        return .everything(attachment: user)
+        guard let user = try await sessions.user(of: request.cookies["session"]) else { return HubGrant() }
+        let own = try Topic("users/\(user.id)")
+        return HubGrant(
+            subject: HubSubject(user.id),
+            subscribe: [.exact(own), .pattern(try TopicPattern("news/**"))],
+            expires: user.sessionEnd
+        )
     }
+}
+
+/// Whom an application knows.
+struct SessionUser: Sendable {
+    let id: String
+    let sessionEnd: Date
 }
 
 /// Where an application keeps its sessions.
 protocol SessionStore: Sendable {
-    func user(of session: String?) async throws -> String?
+    func user(of session: String?) async throws -> SessionUser?
 }
 
 /// The code of the article "PlinthHubTesting".

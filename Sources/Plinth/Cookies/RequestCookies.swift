@@ -8,7 +8,7 @@ public struct RequestCookies: Sendable {
     ///
     /// Pairs without an equals sign or name are skipped: browsers send them if a page of another host in the domain set
     /// them.
-    init(_ headers: HTTPFields) {
+    package init(_ headers: HTTPFields) {
         for field in headers[values: .cookie] {
             for part in field.utf8.split(separator: UInt8(ascii: ";")) {
                 let trimmed = part.drop { $0 == 0x20 || $0 == 0x09 }

@@ -6,7 +6,8 @@ extension Response {
     /// - `Content-Type: text/event-stream; charset=UTF-8`.
     /// - `Cache-Control: no-cache, no-transform`: `no-transform` keeps compressing middleware and proxies from changing
     ///   the stream (RFC 9111, section 5.2.2.6).
-    /// - `X-Accel-Buffering: no` disables nginx's buffering.
+    /// - `Incremental: ?1` asks every proxy to forward what it receives at once (RFC 10036).
+    /// - `X-Accel-Buffering: no` asks nginx for the same.
     ///
     /// On HTTP/1, the connector adds `Connection: close`.
     ///
@@ -27,6 +28,7 @@ extension Response {
         var fields: HTTPFields = [
             .contentType: "text/event-stream; charset=UTF-8",
             .cacheControl: "no-cache, no-transform",
+            .incremental: "?1",
             .accelBuffering: "no",
         ]
         for field in headers { fields[field.name] = nil }
@@ -36,6 +38,12 @@ extension Response {
 }
 
 extension HTTPField.Name {
+    /// `Incremental`: whether intermediaries forward a message as it arrives (RFC 10036).
+    package static let incremental: HTTPField.Name = {
+        guard let name = HTTPField.Name("Incremental") else { preconditionFailure("A field's name is a token.") }
+        return name
+    }()
+
     /// `X-Accel-Buffering`: whether nginx buffers the response.
     static let accelBuffering: HTTPField.Name = {
         guard let name = HTTPField.Name("X-Accel-Buffering") else { preconditionFailure("A field's name is a token.") }

@@ -25,6 +25,10 @@ public struct LoopbackFence: Sendable {
     public struct InvalidName: Error, Hashable, CustomStringConvertible {
         /// The given value, what is wrong with it, and the expected form.
         public let description: String
+
+        package init(description: String) {
+            self.description = description
+        }
     }
 
     /// Additional host names of this service, as given.
@@ -73,7 +77,7 @@ public struct LoopbackFence: Sendable {
     }
 
     /// The error for a refused request; nil if the request is allowed.
-    func refusal(of request: Request) -> HTTPError? {
+    package func refusal(of request: Request) -> HTTPError? {
         guard request.isOnLoopback, let authority = request.head.authority else { return nil }
         if Self.isPlainlyLocal(authority), request.isSafe || !request.namesItsOrigin { return nil }
         let host = Self.lowercased(authority)
@@ -158,6 +162,16 @@ public struct LoopbackFence: Sendable {
         return name(of: bytes)
     }
 
+    /// A configured origin as browsers serialize it; nil if none would send it.
+    package static func serialized(origin: String) -> String? {
+        self.origin(given: origin).map { String(decoding: $0.0, as: UTF8.self) }
+    }
+
+    /// Whether an authority is one of this machine's loopback names.
+    package static func isLoopback(authority: String) -> Bool {
+        name(of: lowercased(authority)).map(isLocal) ?? false
+    }
+
     /// Parses a configured origin; returns its browser serialization and its host.
     private static func origin(given origin: String) -> ([UInt8], [UInt8])? {
         let bytes = lowercased(origin)
@@ -230,7 +244,7 @@ extension Request {
 }
 
 extension HTTPField.Name {
-    static let secFetchSite: HTTPField.Name = {
+    package static let secFetchSite: HTTPField.Name = {
         guard let name = HTTPField.Name("Sec-Fetch-Site") else { preconditionFailure("a token is a field's name") }
         return name
     }()

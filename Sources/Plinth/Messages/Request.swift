@@ -10,6 +10,7 @@ public struct Request: Sendable {
         var remoteAddress: String?
         var isSecure: Bool
         var isOnLoopback: Bool
+        var isOnUnixSocket = false
         var id: String
         var logger: Logger
         /// Whether the logger lacks the ID: it is added when the logger is used, which most requests never do.
@@ -54,12 +55,12 @@ public struct Request: Sendable {
     }
     /// The peer address of the connection; nil on a Unix socket and in tests.
     ///
-    /// Behind a proxy this is the proxy's address.
+    /// Behind a proxy this is the proxy's address; see ``clientAddress``.
     public var remoteAddress: String? {
         get { storage.properties.remoteAddress }
         set { change.remoteAddress = newValue }
     }
-    /// Whether the connection is encrypted.
+    /// Whether the connection is encrypted; behind a proxy see ``isSecureAtClient``.
     public var isSecure: Bool {
         get { storage.properties.isSecure }
         set { change.isSecure = newValue }
@@ -70,6 +71,11 @@ public struct Request: Sendable {
     public var isOnLoopback: Bool {
         get { storage.properties.isOnLoopback }
         set { change.isOnLoopback = newValue }
+    }
+    /// Whether the connection is one of a Unix socket: it has no address then, but a TCP connection may lack it, too.
+    package var isOnUnixSocket: Bool {
+        get { storage.properties.isOnUnixSocket }
+        set { change.isOnUnixSocket = newValue }
     }
     /// Identifies the request in logs; unique within the process.
     public var id: String {

@@ -21,7 +21,7 @@ struct Bench: AsyncParsableCommand {
 
             With https:// and HTTP/2, up to 100 streams share a connection; --http1 opens one connection per stream. \
             The load generator uses CPU time as well, so run it on another machine than the hub for accurate figures. \
-            Each connection takes a file descriptor (see ulimit -n).
+            Each connection takes a file descriptor (see ulimit -n). A --token-file is read once, at the start.
 
             Exit status: 0 if nothing was lost, duplicated or out of order; 1 otherwise; 64 for a usage error.
             """
@@ -75,7 +75,8 @@ struct Bench: AsyncParsableCommand {
 
     func run() async throws {
         let run = BenchRun(
-            route: try request.route(to: topicURL),
+            // A token file is read once: the streams end with the token that opened them.
+            route: try request.route(to: topicURL, authorization: try request.fileAuthorization()),
             isHTTP1: isHTTP1,
             subscribers: subscribers,
             rate: rate,

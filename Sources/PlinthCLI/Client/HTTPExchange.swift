@@ -16,7 +16,7 @@ final class HTTPExchange: Sendable {
         let headers: HTTPHeaders
         /// The first bytes of the body, at most as many as the request allowed.
         var body: [UInt8] = []
-        /// Whether the body is longer.
+        /// Whether the body is longer, or its end is missing.
         var isTruncated = false
 
         /// The value of the `Location` field.
@@ -81,7 +81,10 @@ final class HTTPExchange: Sendable {
             return try await exchange.run(request, client, timeout)
         } catch {
             let state = exchange.state.withLock { $0 }
-            if let answer = state.answer, !answer.isSuccess { return answer }
+            if var answer = state.answer, !answer.isSuccess {
+                answer.isTruncated = true
+                return answer
+            }
             if error is TimedOut { throw Failure(reason: "timed out after \(timeout)", isSent: state.isSent) }
             let isSent = state.isSent && EventSourceTransportError.preventing(error) == nil
             throw Failure(reason: ConnectionAdvice.clause(for: error), isSent: isSent)

@@ -36,6 +36,8 @@ final class HubPublisher {
         var lastID: String?
         /// The `code` beside the hub's error.
         var code: String?
+        /// Whether the server refused the token after it accepted some events, and the token file holds another one.
+        var hasNewToken = false
         let reason: String
 
         /// Whether the event after the accepted ones has a type that the hub reserves.
@@ -43,7 +45,7 @@ final class HubPublisher {
         /// Whether the topic takes no more events.
         var isEnded: Bool { code == "topic-ended" }
         /// Whether the same request may succeed later; if it was not answered, that may publish its events twice.
-        var isWorthRepeating: Bool { kind != .refused || code == "not-taken" }
+        var isWorthRepeating: Bool { kind != .refused || code == "not-taken" || hasNewToken }
 
         /// The exit status of a run that ends for this reason.
         var status: Int32 {
@@ -211,13 +213,16 @@ final class HubPublisher {
         )
         let report = HubReport(answer)
         guard !answer.isSuccess else { return (answer, report) }
+        let accepted = report.accepted(of: count)
         throw Failure(
             // The hub could not find out, either.
             kind: report.code == "outcome-unknown" ? .unanswered : .refused,
-            accepted: report.accepted(of: count),
+            accepted: accepted,
             // Of a topic that has ended, it is the ID of the end.
-            lastID: report.accepted(of: count) > 0 ? report.id : nil,
+            lastID: accepted > 0 ? report.id : nil,
             code: report.code,
+            // Without accepted events the request was sent again already.
+            hasNewToken: answer.status == .unauthorized && accepted > 0 && requests.isTokenRenewed,
             reason: answer.refusal(report)
         )
     }

@@ -8,6 +8,9 @@ import PlinthClient
 import PlinthStreams
 
 /// Sends requests to a hub or an application: with the options' fields, through proxies, and along redirects.
+///
+/// The file of `--token-file` is read for each request. If the server answers 401 and the file holds another token by
+/// then, the request is sent once more.
 final class HubRequests {
     /// A request, without the fields of the options.
     struct Request {
@@ -49,6 +52,7 @@ final class HubRequests {
     private static let maximumRedirects = 20
 
     private let options: RequestOptions
+    private let tokens: TokenFile?
     private let timeout: Duration
     private let clients = HubClients()
     /// Receives messages for the user, one for each redirect target.
@@ -61,6 +65,7 @@ final class HubRequests {
     ///   - note: Receives messages for the user.
     init(options: RequestOptions, timeout: Duration, note: @escaping (String) -> Void) {
         self.options = options
+        tokens = options.tokens
         self.timeout = timeout
         self.note = note
     }
@@ -68,17 +73,31 @@ final class HubRequests {
     /// Closes the connections.
     func close() async { await clients.shutdown() }
 
+    /// Whether the token file holds another token than the last request sent; false without such a file.
+    var isTokenRenewed: Bool { tokens?.isRenewed() ?? false }
+
     /// Sends a request and follows redirects.
     ///
     /// - Returns: The response, whatever its status, unless that is a redirect that is followed.
-    /// - Throws: ``Failure`` without a response, or for a redirect that cannot be followed; `ValidationError` for
-    ///   invalid options.
+    /// - Throws: ``Failure`` without a response or a token, or for a redirect that cannot be followed;
+    ///   `ValidationError` for invalid options.
     func perform(_ request: Request) async throws -> HTTPExchange.Answer {
+        let answer = try await attempt(request)
+        guard answer.status == .unauthorized, request.sendsCredentials else { return answer }
+        let report = HubReport(answer)
+        // If the hub took some of the events before the token expired, or may have, the caller sends the rest.
+        guard !answer.isTruncated, report.accepted(of: 1) == 0, isTokenRenewed else { return answer }
+        note("\(answer.refusal(report)); trying again with the new token in the file")
+        return try await attempt(request)
+    }
+
+    private func attempt(_ request: Request) async throws -> HTTPExchange.Answer {
         // The URL's credentials become a field that only the same origin receives.
         var address = try HTTPAddress(request.url)
         let authorization =
             request.sendsCredentials
-            ? try options.route(to: request.url).fields[.authorization] : address.basicAuthorization
+            ? try options.route(to: request.url, authorization: try fileAuthorization()).fields[.authorization]
+            : address.basicAuthorization
         if !request.query.isEmpty {
             address = try HTTPAddress(address.string + (address.string.contains("?") ? "&" : "?") + request.query)
         }
@@ -110,6 +129,15 @@ final class HubRequests {
             kind: .refused,
             reason: "the server redirected more than \(Self.maximumRedirects) times, last to \(Self.shown(address))"
         )
+    }
+
+    /// The `Authorization` of the token file; nil without such a file.
+    private func fileAuthorization() throws(Failure) -> String? {
+        do throws(TokenFile.Failure) {
+            return try tokens?.read().authorization
+        } catch {
+            throw Failure(kind: .unreachable, reason: error.description)
+        }
     }
 
     private func perform(

@@ -180,7 +180,7 @@ struct PublishRun {
             return 0
         }
         // Retried for its own time, as these were.
-        if accepted > 0, failure.isWorthRepeating, retryTime > .zero { return 0 }
+        if accepted > 0, failure.isWorthRepeating, retryTime > .zero || failure.hasNewToken { return 0 }
         say(failure.reason)
         let first = batch.lines.first ?? last
         let which = first == last ? "line \(first)" : "lines \(first) to \(last)"

@@ -12,11 +12,33 @@ struct RequestOptions: ParsableArguments {
     @Option(
         name: .customLong("header"),
         help: ArgumentHelp(
-            "Add a header field to each request, such as 'Authorization: Bearer abc'. Repeatable.",
+            "Add a header field to each request, such as 'Accept-Language: en'. Repeatable.",
             valueName: "field"
         )
     )
     var headers: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Send this bearer token (Authorization: Bearer …) with each request. Other users of this machine can read \
+            command lines: prefer --token-file.
+            """,
+            valueName: "token"
+        )
+    )
+    var token: String?
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Send the bearer token in this file, which is read again for each attempt, so that the token can be renewed \
+            in it.
+            """,
+            valueName: "file"
+        )
+    )
+    var tokenFile: String?
 
     @Option(
         help: ArgumentHelp("Trust only the certificates in this PEM file.", valueName: "file")
@@ -39,6 +61,7 @@ struct RequestOptions: ParsableArguments {
 
     func validate() throws {
         _ = try fields()
+        try checkToken()
         do throws(ProxySettings.Failure) {
             if let proxy, !proxy.isEmpty { _ = try ProxySettings.parse(proxy, from: "--proxy") }
         } catch {
@@ -49,7 +72,44 @@ struct RequestOptions: ParsableArguments {
         }
     }
 
+    private func checkToken() throws {
+        guard token != nil || tokenFile != nil else { return }
+        if token != nil, tokenFile != nil {
+            throw ValidationError("--token and --token-file are mutually exclusive.")
+        }
+        if try headerFields()[.authorization] != nil {
+            throw ValidationError("--token and --token-file exclude --header 'Authorization: …', which they send.")
+        }
+        _ = try fileAuthorization()
+    }
+
+    /// The fields of `--header`, and the `Authorization` of `--token`, but not that of `--token-file`.
     func fields() throws -> HTTPFields {
+        var fields = try headerFields()
+        guard let token else { return fields }
+        do throws(BearerToken.Failure) {
+            fields[.authorization] = try BearerToken(token.utf8).authorization
+        } catch {
+            throw ValidationError("--token \(error.reason).")
+        }
+        return fields
+    }
+
+    /// The `Authorization` of `--token-file`, read now; nil without that option.
+    ///
+    /// - Throws: `ValidationError` if the file does not hold a token.
+    func fileAuthorization() throws -> String? {
+        do throws(TokenFile.Failure) {
+            return try tokens?.read().authorization
+        } catch {
+            throw ValidationError("--token-file: \(error).")
+        }
+    }
+
+    /// The file of `--token-file`, for a series of attempts.
+    var tokens: TokenFile? { tokenFile.map { TokenFile($0) } }
+
+    private func headerFields() throws -> HTTPFields {
         var fields = HTTPFields()
         for header in headers {
             let parts = header.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -85,14 +145,17 @@ struct RequestOptions: ParsableArguments {
     ///
     /// Call again for the target of a redirect, whose proxy may differ.
     ///
-    /// - Parameter url: The URL, optionally with a user name and a password.
+    /// - Parameters:
+    ///   - url: The URL, optionally with a user name and a password.
+    ///   - authorization: The value of `Authorization`; nil for that of the options, or else of the URL.
     /// - Returns: The route.
     /// - Throws: `ValidationError` for an invalid URL or proxy.
-    func route(to url: String) throws -> RequestRoute {
+    func route(to url: String, authorization: String? = nil) throws -> RequestRoute {
         guard let address = try? HTTPAddress(url) else {
             throw ValidationError("The URL is invalid: \(HTTPAddress.redacted(url))")
         }
         var fields = try fields()
+        if let authorization { fields[.authorization] = authorization }
         if fields[.authorization] == nil { fields[.authorization] = address.basicAuthorization }
         let tls = try tls()
         do throws(ProxySettings.Failure) {

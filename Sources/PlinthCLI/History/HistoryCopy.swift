@@ -15,9 +15,9 @@ struct HistoryCopy: AsyncParsableCommand {
               plinth history copy --check hub.sqlite backup.sqlite
               plinth serve --history backup.sqlite
 
-            The copy is a snapshot with everything: events with their IDs, epochs, ended topics, producers, keys and \
-            limits. Subscribers resume from it as from the original, and a hub that opens it begins an epoch, so that it \
-            never gives an ID that the other hub gives. Do not copy the file of a running hub with cp: what is still in \
+            The copy is a snapshot with everything: events with their IDs, epochs, ended topics, producers, keys, limits \
+            and revocations. Subscribers resume from it as from the original, and a hub that opens it begins an epoch, \
+            so that it never gives an ID that the other hub gives. Do not copy the file of a running hub with cp: what is still in \
             its log (-wal) would be missing.
 
             The new file appears complete and synced, or not at all. A file of that name is not overwritten, unless it is \

@@ -30,7 +30,10 @@ struct Serve: AsyncParsableCommand {
             is created if there is none: whatever was acknowledged survives the end of the process and, by default, a \
             power cut. One process uses a file at a time; a second one waits 20 seconds for it, so that a restart works.
 
-            On a loopback address, the server accepts only requests whose host is this machine (localhost, 127.0.0.1, \
+            Without keys, everybody may do everything, and the server listens on loopback addresses only. --jwt-key, \
+            --jwt-secret-file, --jwks and --api-keys say who may do what; --allow-anonymous what others may.
+
+            On a loopback address, the server accepts without credentials only requests whose host is this machine (localhost, 127.0.0.1, \
             the --host), an --allow-host or the host of a --public-origin, and pages of other origins cannot publish. \
             Behind a proxy, set --public-origin. In the environment, separate several values with commas; in the file, \
             use commas or an array.
@@ -132,6 +135,52 @@ struct Serve: AsyncParsableCommand {
     )
     var maximumStreams: String?
 
+    @Option(help: ArgumentHelp("Maximum open streams of a client address (default: no limit).", valueName: "count"))
+    var maximumAddressStreams: String?
+
+    @Option(help: ArgumentHelp("Maximum open streams of a subject (default: no limit).", valueName: "count"))
+    var maximumSubjectStreams: String?
+
+    @Option(help: ArgumentHelp("Maximum open connections (default: no limit).", valueName: "count"))
+    var maximumConnections: String?
+
+    @Option(
+        help: ArgumentHelp("Maximum open connections of a client address (default: no limit).", valueName: "count")
+    )
+    var maximumAddressConnections: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Maximum publishing requests of a subject in a second; an upload's events (default: no limit).",
+            valueName: "count"
+        )
+    )
+    var subjectPublishes: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Maximum bytes that a subject publishes in a second (default: no limit).",
+            valueName: "bytes"
+        )
+    )
+    var subjectBytes: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Refused tokens of an address in a minute, beyond which more are not looked at, or off (default: 60).",
+            valueName: "count"
+        )
+    )
+    var refusedTokens: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Addresses of a reverse proxy, whose (X-)Forwarded fields are believed. Repeatable (default: none).",
+            valueName: "CIDR"
+        )
+    )
+    var trustedProxy: [String] = []
+
     @Option(help: ArgumentHelp("Maximum topics per stream (default: 10000).", valueName: "count"))
     var maximumTopics: String?
 
@@ -162,7 +211,12 @@ struct Serve: AsyncParsableCommand {
     )
     var writeTimeout: String?
 
-    @Option(help: ArgumentHelp("Maximum lifetime of a stream, or off (default: off).", valueName: "time"))
+    @Option(
+        help: ArgumentHelp(
+            "Maximum lifetime of a stream, or off (default: off; behind a trusted proxy 15m).",
+            valueName: "time"
+        )
+    )
     var maximumAge: String?
 
     @Option(
@@ -197,6 +251,111 @@ struct Serve: AsyncParsableCommand {
         )
     )
     var publicOrigin: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A PEM public key that verifies tokens (JWT). Excludes the next two (default: none).",
+            valueName: "file"
+        )
+    )
+    var jwtKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A secret that verifies tokens, 32 bytes at least; no other user may read the file (default: none).",
+            valueName: "file"
+        )
+    )
+    var jwtSecretFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A key set that verifies tokens: a file, or an https URL, fetched every 15 minutes (default: none).",
+            valueName: "file|url"
+        )
+    )
+    var jwks: String?
+
+    @Option(help: ArgumentHelp("PEM certificates that the key set's server is trusted by.", valueName: "file"))
+    var jwksCa: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The algorithm of a key that leaves a choice: RS256, PS256, HS256 and so on (default: RS256, HS256).",
+            valueName: "name"
+        )
+    )
+    var jwtAlgorithm: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The issuer (iss) of accepted tokens. Repeatable; required with --jwks (default: any).",
+            valueName: "name"
+        )
+    )
+    var jwtIssuer: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "This hub's name, which a token's audience (aud) has. Repeatable; required with --jwks (default: any).",
+            valueName: "name"
+        )
+    )
+    var jwtAudience: [String] = []
+
+    @Option(
+        help: ArgumentHelp("How far the clocks of issuers may differ, at most 5m (default: 60s).", valueName: "time")
+    )
+    var jwtLeeway: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The claim with a token's rights; names with / between are nested (default: plinth).",
+            valueName: "path"
+        )
+    )
+    var jwtClaim: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The longest that a token may live. Enables DELETE subjects/NAME, which revokes (default: none).",
+            valueName: "time"
+        )
+    )
+    var jwtMaximumLifetime: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "API keys, one a line with its rights in JSON; read again at SIGHUP (default: none).",
+            valueName: "file"
+        )
+    )
+    var apiKeys: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The name of the browsers' cookie (default: __Host-plinth; see the documentation).",
+            valueName: "name"
+        )
+    )
+    var cookie: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Another origin whose pages may read, such as https://www.example. Repeatable (default: none).",
+            valueName: "origin"
+        )
+    )
+    var allowOrigin: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What requests without credentials may do: publish, subscribe or all (default: on loopback everything, if no "
+                + "keys are given; else nothing).",
+            valueName: "what"
+        )
+    )
+    var allowAnonymous: String?
 
     @Option(
         help: ArgumentHelp(
@@ -247,6 +406,9 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
+    /// The keys of all settings, without values: for reading a configuration file alone.
+    static var noOptions: [String: String?] { get throws { try Serve.parse([]).options } }
+
     /// The command line's values by the keys of the file, for every setting; nil for one that was not given.
     private var options: [String: String?] {
         [
@@ -262,6 +424,17 @@ struct Serve: AsyncParsableCommand {
             "heartbeat": heartbeat, "writeTimeout": writeTimeout,
             "maximumAge": maximumAge, "retry": retry, "gaps": gaps, "gapType": gapType, "transport": transport,
             "reactors": reactors, "logLevel": logLevel, "heartbeatEvent": heartbeatEvent, "maximumRetry": maximumRetry,
+            "maximumAddressStreams": maximumAddressStreams, "maximumSubjectStreams": maximumSubjectStreams,
+            "maximumConnections": maximumConnections, "maximumAddressConnections": maximumAddressConnections,
+            "subjectPublishes": subjectPublishes, "subjectBytes": subjectBytes, "refusedTokens": refusedTokens,
+            "trustedProxy": trustedProxy.isEmpty ? nil : trustedProxy.joined(separator: ","),
+            "jwtKey": jwtKey, "jwtSecretFile": jwtSecretFile, "jwks": jwks, "jwksCa": jwksCa,
+            "jwtAlgorithm": jwtAlgorithm, "jwtLeeway": jwtLeeway, "jwtClaim": jwtClaim,
+            "jwtMaximumLifetime": jwtMaximumLifetime, "apiKeys": apiKeys, "cookie": cookie,
+            "allowAnonymous": allowAnonymous,
+            "jwtIssuer": jwtIssuer.isEmpty ? nil : jwtIssuer.joined(separator: ","),
+            "jwtAudience": jwtAudience.isEmpty ? nil : jwtAudience.joined(separator: ","),
+            "allowOrigin": allowOrigin.isEmpty ? nil : allowOrigin.joined(separator: ","),
             "allowHost": allowHost.isEmpty ? nil : allowHost.joined(separator: ","),
             "publicOrigin": publicOrigin.isEmpty ? nil : publicOrigin.joined(separator: ","),
         ]
@@ -274,6 +447,9 @@ struct Serve: AsyncParsableCommand {
         let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
         logger.logLevel = try settings.choice("logLevel", levels).flatMap { Logger.Level(rawValue: $0) } ?? .info
 
+        var basePath = try settings.string("basePath") ?? ""
+        while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
+        let authorization = try await ServeAuthorization(settings, basePath: basePath, logger)
         let history = try ServeHistory(settings, logger)
         let hub: Hub
         do {
@@ -292,8 +468,11 @@ struct Serve: AsyncParsableCommand {
         endpoints.maximumPatterns =
             try settings.integer("maximumPatterns", in: 1...1_000_000) ?? endpoints.maximumPatterns
         if let timeout = try settings.duration("uploadIdleTimeout") { endpoints.uploadIdleTimeout = timeout }
-        var basePath = try settings.string("basePath") ?? ""
-        while basePath.utf8.last == UInt8(ascii: "/") { basePath.removeLast() }
+        endpoints.limits = try limits(settings)
+        if settings.isSet("maximumAge") { endpoints.maximumAgeBehindProxy = nil }
+        endpoints.authorizer = authorization.authorizer
+        endpoints.origins = authorization.origins
+        endpoints.revocations = try await authorization.revocations(history)
         let routes: Routes
         do {
             // Only validates the path. `endpoints.routes` takes it, since it also redirects the path to the page.
@@ -303,17 +482,13 @@ struct Serve: AsyncParsableCommand {
             throw ServeSettings.Failure(description: "--base-path: \(error)")
         }
         let connector = Connector(
-            chain(routes, try fence(settings), logger),
+            chain(routes, endpoints.crossOrigin, try guards(settings, authorization), logger),
             configuration: try connector(settings),
             logger: logger
         )
-        async let running: Void = connector.runService(alongside: [service])
-        let scheme = try settings.string("tlsCertificate") == nil ? "http" : "https"
-        for address in try await connector.listeningAddresses() {
-            StandardStreams.announce("listening on \(scheme)://\(address)\(basePath)")
-        }
         do {
-            try await running
+            let isSecure = try settings.string("tlsCertificate") != nil
+            try await run(connector, service, authorization, isSecure, basePath, logger)
         } catch {
             await history.close()
             throw error
@@ -321,31 +496,36 @@ struct Serve: AsyncParsableCommand {
         await history.close()
     }
 
-    /// The interceptors of a request: fewer than the default stack, since nearly all requests publish.
-    private func chain(_ routes: Routes, _ fence: LoopbackFence, _ logger: Logger) -> Chain {
-        var stack: [Interceptor] = [
-            .errorResponses(), .hubErrorResponses(), .loopbackFence(fence), .queryParameters(), routes.router,
-        ]
-        if logger.logLevel <= .debug { stack.insert(.requestLog(level: .debug), at: 0) }
-        return Chain(stack)
+    private func run(
+        _ connector: Connector,
+        _ service: HubService,
+        _ authorization: ServeAuthorization,
+        _ isSecure: Bool,
+        _ basePath: String,
+        _ logger: Logger
+    ) async throws {
+        async let running: Void = connector.runService(alongside: [service])
+        let upkeep = Task { await authorization.run(service, logger) }
+        defer { upkeep.cancel() }
+        let addresses = try await connector.listeningAddresses()
+        for address in addresses { try authorization.check(address) }
+        for address in addresses {
+            StandardStreams.announce("listening on \(isSecure ? "https" : "http")://\(address)\(basePath)")
+        }
+        try await running
     }
 
-    private func fence(_ settings: ServeSettings) throws -> LoopbackFence {
-        let hosts = try settings.list("allowHost")
-        let origins = try settings.list("publicOrigin")
-        do {
-            _ = try LoopbackFence(hosts: hosts)
-        } catch {
-            throw ServeSettings.Failure(description: "--allow-host: \(error)")
-        }
-        do {
-            _ = try LoopbackFence(publicOrigins: origins)
-        } catch {
-            throw ServeSettings.Failure(description: "--public-origin: \(error)")
-        }
-        // Ignores a host that the fence rejects: it cannot be bound either, which the connector reports.
-        let host = try settings.string("host").flatMap { try? LoopbackFence(hosts: [$0]) }?.hosts ?? []
-        return try LoopbackFence(hosts: host + hosts, publicOrigins: origins)
+    /// The interceptors of a request: fewer than the default stack, since nearly all requests publish.
+    private func chain(
+        _ routes: Routes,
+        _ crossOrigin: Interceptor?,
+        _ guards: [Interceptor],
+        _ logger: Logger
+    ) -> Chain {
+        var stack = [.errorResponses()] + (crossOrigin.map { [$0] } ?? []) + [.hubErrorResponses()] + guards
+        stack += [.queryParameters(), routes.router]
+        if logger.logLevel <= .debug { stack.insert(.requestLog(level: .debug), at: 0) }
+        return Chain(stack)
     }
 
     private func streams(_ settings: ServeSettings) throws -> StreamOptions {
@@ -357,11 +537,7 @@ struct Serve: AsyncParsableCommand {
         if let type = try settings.string("gapType") { options.gapType = type }
         if let type = try settings.string("heartbeatEvent") { options.heartbeatEvent = type }
         if let retry = try settings.durations("retry") { options.retry = retry }
-        switch try settings.duration("maximumRetry") {
-        case .some(.some(let longest)): options.maximumRetry = longest
-        case .some(.none): throw ServeSettings.Failure(description: "--maximum-retry is off, but must be a time")
-        case .none: break
-        }
+        if let longest = try settings.time("maximumRetry") { options.maximumRetry = longest }
         return options
     }
 
@@ -370,8 +546,35 @@ struct Serve: AsyncParsableCommand {
         return HubService.Configuration(
             handOff: transport == "event-loops" ? .never : .automatic,
             reactors: try settings.integer("reactors", in: 1...1024),
-            maximumStreams: try settings.integer("maximumStreams", in: 0...Int.max)
+            maximumStreams: try settings.integer("maximumStreams", in: 0...Int.max),
+            maximumStreamsPerAddress: try settings.integer("maximumAddressStreams", in: 0...Int.max),
+            maximumStreamsPerSubject: try settings.integer("maximumSubjectStreams", in: 0...Int.max)
         )
+    }
+
+    /// What comes before the routes: what a proxy says of its clients, then the fence.
+    private func guards(_ settings: ServeSettings, _ authorization: ServeAuthorization) throws -> [Interceptor] {
+        let proxies = try proxies(settings)
+        return (proxies.isEmpty ? [] : [.trustedProxies(proxies)]) + authorization.guards
+    }
+
+    private func proxies(_ settings: ServeSettings) throws -> TrustedProxies {
+        do {
+            return try TrustedProxies(try settings.list("trustedProxy"))
+        } catch let error as TrustedProxies.InvalidRange {
+            throw ServeSettings.Failure(description: "--trusted-proxy: \(error)")
+        }
+    }
+
+    private func limits(_ settings: ServeSettings) throws -> HubLimits {
+        var limits = HubLimits()
+        limits.publishesPerSecond = try settings.integer("subjectPublishes", in: 1...1_000_000_000)
+        limits.bytesPerSecond = try settings.integer("subjectBytes", in: 1...1_000_000_000)
+        if settings.isSet("refusedTokens") {
+            let isOff = try settings.list("refusedTokens") == ["off"]
+            limits.refusedTokensPerMinute = isOff ? nil : try settings.integer("refusedTokens", in: 1...1_000_000_000)
+        }
+        return limits
     }
 
     private func connector(_ settings: ServeSettings) throws -> ConnectorConfiguration {
@@ -392,6 +595,9 @@ struct Serve: AsyncParsableCommand {
         case (nil, nil): configuration.addresses = [.tcp(host: host, port: port)]
         default: throw ServeSettings.Failure(description: "--tls-certificate and --tls-key require each other")
         }
+        configuration.maximumConnections = try settings.integer("maximumConnections", in: 1...Int.max)
+        configuration.maximumConnectionsPerAddress = try settings.integer("maximumAddressConnections", in: 1...Int.max)
+        configuration.trustedProxies = try proxies(settings)
         configuration.backlog = 4096
         // History never blocks: no request waits for anything but its connection on its event loop.
         configuration.runsRequestsOnEventLoops = true

@@ -67,6 +67,14 @@ struct ServeHistory {
         #endif
     }
 
+    /// Keeps the revocations of subjects as long as the history: in its file, or until the process ends.
+    var revocationStore: any RevocationStore {
+        #if SQLite
+        if let history = history as? SQLiteHistory { return SQLiteRevocationStore(history) }
+        #endif
+        return MemoryRevocationStore()
+    }
+
     /// Closes a history that has a file.
     func close() async {
         #if SQLite
@@ -97,11 +105,7 @@ struct ServeHistory {
         if let count = try settings.integer("maximumEndedTopics", in: 0...Int.max) { quotas.endedTopics = count }
         if let count = try settings.integer("maximumProducers", in: 0...Int.max) { quotas.producers = count }
         if let bytes = try settings.integer("maximumKeyBytes", in: 0...Int.max) { quotas.keyBytes = bytes }
-        switch try settings.duration("keyAge") {
-        case .some(.some(let age)): quotas.keyAge = age
-        case .some(.none): throw ServeSettings.Failure(description: "--key-age is off, but must be a time")
-        case .none: break
-        }
+        if let age = try settings.time("keyAge") { quotas.keyAge = age }
         return quotas
     }
 }

@@ -161,6 +161,18 @@ struct ServeSettings {
         return .some(time)
     }
 
+    /// A time that cannot be `off`.
+    func time(_ key: String) throws -> Duration? {
+        switch try duration(key) {
+        case .some(.some(let time)): return time
+        case .some(.none): throw Failure(description: "\(place(key)) is off, but must be a time")
+        case .none: return nil
+        }
+    }
+
+    /// Whether a setting has a value, in any of the sources.
+    func isSet(_ key: String) -> Bool { !isFromFile(key) || settings[key] != nil }
+
     /// A range of times, such as `2s-4s`, or a single time.
     func durations(_ key: String) throws -> ClosedRange<Duration>? {
         guard let text = try value(key) else { return nil }

@@ -21,6 +21,10 @@ package struct StreamRequest: Sendable {
     package var start: LocatedStart
     /// How it is written.
     package var form: StreamForm
+    /// Whose it is; nil if everybody may do everything.
+    package var owner: StreamOwner?
+    /// How long it may last, besides ``StreamOptions/maximumAge``; nil for no limit.
+    package var lifetime: Duration?
     /// Called once, when the stream has ended and its connection is closed.
     package var onEnd: @Sendable (StreamEnd) -> Void
 
@@ -28,11 +32,15 @@ package struct StreamRequest: Sendable {
         selection: Selection,
         start: LocatedStart,
         form: StreamForm,
+        owner: StreamOwner? = nil,
+        lifetime: Duration? = nil,
         onEnd: @escaping @Sendable (StreamEnd) -> Void
     ) {
         self.selection = selection
         self.start = start
         self.form = form
+        self.owner = owner
+        self.lifetime = lifetime
         self.onEnd = onEnd
     }
 }

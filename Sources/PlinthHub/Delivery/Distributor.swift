@@ -62,6 +62,7 @@ package struct Distributor {
     /// The state that is needed less often.
     struct Details {
         var selection: Selection?
+        var owner: StreamOwner?
         var place: Int32 = -1
         /// An event that the connection took in part, and the range that it has not taken.
         var rest: [UInt8] = []
@@ -175,12 +176,19 @@ package struct Distributor {
     ///   - selection: The events that it receives.
     ///   - start: Where it begins.
     ///   - form: How it is written.
+    ///   - owner: Whose it is.
+    ///   - lifetime: How long it may last, besides the maximum age; nil for no limit.
     ///   - now: The time.
     /// - Returns: Its slot, which identifies its connection until the stream has ended. The owner then calls
     ///   ``proceed(_:now:reads:)``.
-    package mutating func add(_ selection: Selection, _ start: LocatedStart, _ form: StreamForm, now: MonotonicTime)
-        -> Int
-    {
+    package mutating func add(
+        _ selection: Selection,
+        _ start: LocatedStart,
+        _ form: StreamForm,
+        owner: StreamOwner? = nil,
+        lifetime: Duration? = nil,
+        now: MonotonicTime
+    ) -> Int {
         let slot: Int
         if let last = free.popLast() {
             slot = Int(last)
@@ -196,11 +204,25 @@ package struct Distributor {
         states[slot].generation &+= 1
         details[slot].selection = selection
         begin(slot, start)
-        details[slot].expires = timing.expiry(of: now)
+        details[slot].owner = owner
+        details[slot].expires = min(timing.expiry(of: now), lifetime.map { now + $0 } ?? .distantFuture)
+        if let owner, !owner.stands() { details[slot].expires = now }
         details[slot].place = index.add(slot, selection)
         schedule(slot, at: min(timing.heartbeatDue(after: now, spread: slot), details[slot].expires), now)
         unfinished.append(slot)
         return slot
+    }
+
+    /// Adds the subscriber of a request, as ``add(_:_:_:owner:lifetime:now:)``.
+    package mutating func add(_ request: StreamRequest, now: MonotonicTime) -> Int {
+        add(
+            request.selection,
+            request.start,
+            request.form,
+            owner: request.owner,
+            lifetime: request.lifetime,
+            now: now
+        )
     }
 
     /// Sets where a subscriber begins.
@@ -265,9 +287,12 @@ package struct Distributor {
         return retry.bytes[retry.range(isChunked: isChunked)] + (isChunked ? ChunkFraming.lastChunk : [])
     }
 
-    /// The subscribers whose selection satisfies a predicate.
-    package func slots(where isMeant: (Selection) -> Bool) -> [Int] {
-        states.indices.filter { states[$0].phase != .free && (details[$0].selection.map(isMeant) ?? false) }
+    /// The subscribers that satisfy a predicate.
+    package func slots(where isMeant: StreamPredicate) -> [Int] {
+        states.indices.filter { slot in
+            guard states[slot].phase != .free, let selection = details[slot].selection else { return false }
+            return isMeant(selection, details[slot].owner)
+        }
     }
 
     /// The number of subscribers that read history or whose connection does not keep up.

@@ -2,17 +2,22 @@
 
 extension [UInt8] {
     /// Appends a number in decimal digits.
-    mutating func appendDecimal(_ number: UInt64) {
+    mutating func appendDecimal(_ number: UInt64) { number.withDecimalDigits { append(contentsOf: $0) } }
+}
+
+extension UInt64 {
+    /// Calls a closure with the number in decimal digits.
+    func withDecimalDigits<Result>(_ body: (Slice<UnsafeMutableRawBufferPointer>) -> Result) -> Result {
         var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
-        Swift.withUnsafeMutableBytes(of: &digits) { digits in
-            var rest = number
+        return Swift.withUnsafeMutableBytes(of: &digits) { digits in
+            var rest = self
             var start = digits.count
             repeat {
                 start -= 1
                 digits[start] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
                 rest /= 10
             } while rest > 0
-            append(contentsOf: digits[start...])
+            return body(digits[start...])
         }
     }
 }

@@ -26,7 +26,7 @@ package struct EventFrame: Sendable {
         self.init(block: bytes)
     }
 
-    /// Completes the lines of a stored event with their ID, in one allocation.
+    /// Completes the lines of a stored event with their ID, in one allocation and one pass.
     ///
     /// - Parameters:
     ///   - lines: The lines, each with its end.
@@ -34,15 +34,41 @@ package struct EventFrame: Sendable {
     ///   - epochs: Assigns the ID.
     ///   - idLength: Set to the length of the ID.
     init(stored lines: UnsafeRawBufferPointer, _ position: Position, _ epochs: HistoryEpochs, idLength: inout Int) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(NewEvent.prefix + lines.count + 40)
-        for _ in 0..<NewEvent.prefix { bytes.append(0) }
-        bytes.append(contentsOf: lines)
-        bytes.append(contentsOf: [0x69, 0x64, 0x3A, 0x20])
-        idLength = epochs.append(position, to: &bytes)
-        bytes.append(0x0A)
-        self.init(block: bytes)
+        let beginning = epochs.beginning(of: position)
+        let (length, start, bytes) = position.number.withDecimalDigits { digits in
+            let length = beginning.count + digits.count
+            // The field's name before the ID; its line end, the blank line, and the chunk's end behind it.
+            let count = NewEvent.prefix + lines.count + 4 + length + 4
+            var start = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                // Invariant: every byte from 0 to `count` is written once, which is the buffer's capacity.
+                let raw = UnsafeMutableRawBufferPointer(buffer)
+                raw[..<NewEvent.prefix].initializeMemory(as: UInt8.self, repeating: 0)
+                var end = NewEvent.prefix
+                func write(_ bytes: some Collection<UInt8>) {
+                    UnsafeMutableRawBufferPointer(rebasing: raw[end..<(end + bytes.count)]).copyBytes(from: bytes)
+                    end += bytes.count
+                }
+                write(lines)
+                write(Self.idField)
+                write(beginning)
+                write(digits)
+                write(Self.blockEnd)
+                start = ChunkFraming.writePrefix(of: NewEvent.prefix..<end, in: buffer)
+                write(Self.chunkEnd)
+                initialized = end
+            }
+            return (length, start, bytes)
+        }
+        idLength = length
+        self.start = UInt8(truncatingIfNeeded: start)
+        self.bytes = bytes
     }
+
+    private static let idField: [UInt8] = [0x69, 0x64, 0x3A, 0x20]
+    /// The ID's line end, and the blank line.
+    private static let blockEnd: [UInt8] = [0x0A, 0x0A]
+    private static let chunkEnd: [UInt8] = [0x0D, 0x0A]
 
     /// Completes a block.
     ///

@@ -95,21 +95,17 @@ public struct HistoryEpochs: Sendable, Hashable {
     }
 
     /// Appends the ID of a position.
-    ///
-    /// - Returns: Its length in bytes.
-    @discardableResult
-    func append(_ position: Position, to bytes: inout [UInt8]) -> Int {
-        let start = bytes.count
-        if position.number >= firstOfCurrent {
-            bytes.append(contentsOf: prefix)
-        } else {
-            var index = epochs.count - 1
-            while index > 0, epochs[index].first > position.number { index -= 1 }
-            bytes.append(contentsOf: epochs[index].token)
-            bytes.append(0x2D)
-        }
+    func append(_ position: Position, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: beginning(of: position))
         bytes.appendDecimal(position.number)
-        return bytes.count - start
+    }
+
+    /// The beginning of a position's ID: the token of its epoch, and `-`.
+    func beginning(of position: Position) -> [UInt8] {
+        if position.number >= firstOfCurrent { return prefix }
+        var index = epochs.count - 1
+        while index > 0, epochs[index].first > position.number { index -= 1 }
+        return epochs[index].token + [0x2D]
     }
 
     /// The position of an ID; nil if its token is unknown or its number is not of its epoch.

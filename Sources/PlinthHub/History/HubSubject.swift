@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Who publishes or subscribes, as an authorizer identified it.
-public struct HubSubject: Sendable, Hashable, CustomStringConvertible {
+public struct HubSubject: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringLiteral {
     /// One reference, since every key and producer has a subject.
     private final class Names: Sendable {
         let source: String
@@ -25,6 +25,18 @@ public struct HubSubject: Sendable, Hashable, CustomStringConvertible {
     ///   - name: Its name, unique within source and issuer.
     public init(source: String, issuer: String? = nil, name: String) {
         names = Names(source: source, issuer: issuer, name: name)
+    }
+
+    /// Creates a subject that the application itself identified: its source is `application`.
+    ///
+    /// - Parameter name: Its name.
+    public init(_ name: String) {
+        self.init(source: "application", name: name)
+    }
+
+    /// Creates a subject that the application itself identified, as ``init(_:)``.
+    public init(stringLiteral name: String) {
+        self.init(name)
     }
 
     /// What identified the subject, such as `jwt`.

@@ -86,7 +86,7 @@ extension MemoryHistoryState {
         part.entries.append(contentsOf: ends)
         // The common case: nothing was removed since.
         guard lastRemoved > after, known != removals else { return part }
-        if selection.isExact, selection.table.names <= Self.maximumLookups {
+        if selection.isOfNames, selection.table.names <= Self.maximumLookups {
             part.lacksTopic = false
             selection.table.forEachName { topic in
                 if let number = topics.number(of: topic) {
@@ -100,7 +100,7 @@ extension MemoryHistoryState {
             }
         }
         if part.lacksTopic, forgotten > after { part.forgotten = forgotten }
-        if !selection.isExact || selection.table.names > Self.maximumLookups {
+        if !selection.isOfNames || selection.table.names > Self.maximumLookups {
             // Losses up to `forgotten` are covered by it, including those that new logs begin with.
             (part.losses, part.bound) = topics.losses(after: max(after, part.forgotten), limit: Self.partSize)
         }

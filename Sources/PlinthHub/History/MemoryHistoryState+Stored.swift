@@ -29,7 +29,7 @@ extension MemoryHistoryState {
         if let only = selection.only { return removed(from: only) > after }
         // Nearly always so for a reader that is behind.
         guard forgotten <= after, !selection.wantsEverything else { return true }
-        guard selection.isExact, selection.table.names <= Self.maximumLookups else {
+        guard selection.isOfNames, selection.table.names <= Self.maximumLookups else {
             let (losses, bound) = topics.losses(after: after, limit: Self.partSize)
             return bound != nil || losses.contains { $0.topics.contains(where: selection.wants) }
         }

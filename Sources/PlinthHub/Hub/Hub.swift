@@ -115,7 +115,7 @@ public final class Hub: Sendable {
         _ body: (HubUpdates) async throws -> Result
     ) async throws -> Result {
         let located = await locate(start, selection)
-        return try await subscribe(selection, start, located, attachment: nil) { local in
+        return try await subscribe(selection, start, located, nil, nil) { local in
             try await body(
                 HubUpdates(history: history, selection: selection, start: located, local: local, options: options)
             )
@@ -127,10 +127,11 @@ public final class Hub: Sendable {
         _ selection: Selection,
         _ start: StreamStart,
         _ located: LocatedStart,
-        attachment: (any Sendable)?,
+        _ subject: HubSubject?,
+        _ attachment: (any Sendable)?,
         _ body: (LocalGroup.Subscription) async throws -> Result
     ) async throws -> Result {
-        let stream = began(selection, start, .process, attachment: attachment)
+        let stream = began(selection, start, .process, subject: subject, attachment: attachment)
         let subscription = local.add(selection)
         defer {
             local.remove(subscription)
@@ -302,6 +303,7 @@ public final class Hub: Sendable {
         _ selection: Selection,
         _ start: StreamStart,
         _ transport: HubStream.Transport,
+        subject: HubSubject? = nil,
         attachment: (any Sendable)?
     ) -> HubStream {
         let id = streams.withLock { streams in
@@ -314,6 +316,7 @@ public final class Hub: Sendable {
             selection: selection,
             start: start,
             transport: transport,
+            subject: subject,
             attachment: attachment
         )
         metrics?.began(transport)

@@ -20,6 +20,7 @@ extension Hub {
     /// - Parameters:
     ///   - selection: Topics to receive, and those that the subscriber is authorized for.
     ///   - start: Where to begin. Default: with what is published from now on.
+    ///   - subject: Who waits, for observers. Default: nil.
     ///   - attachment: The value that observers see. Default: nil.
     ///   - expiry: Returns when the wait is over, or when its task is cancelled.
     /// - Returns: What there is, at once if there is anything: an event, a gap or an end; otherwise after `expiry`. At
@@ -28,6 +29,7 @@ extension Hub {
     public func poll(
         _ selection: Selection,
         from start: StreamStart = .live,
+        subject: HubSubject? = nil,
         attachment: (any Sendable)? = nil,
         until expiry: @escaping @Sendable () async -> Void
     ) async throws -> HubPoll {
@@ -37,7 +39,7 @@ extension Hub {
         let located = locateNow(start, selection) ?? query(start)?.unanswered ?? LocatedStart(position: nil)
         let end = Task { await expiry() }
         defer { end.cancel() }
-        return try await subscribe(selection, start, located, attachment: attachment) { [options] local in
+        return try await subscribe(selection, start, located, subject, attachment) { [options] local in
             var reader = HistoryReader(history, selection, located, options)
             var isOver = false
             while true {

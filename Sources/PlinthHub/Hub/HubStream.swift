@@ -23,6 +23,8 @@ public struct HubStream: Sendable {
     public let start: StreamStart
     /// How its events reach the subscriber.
     public let transport: Transport
+    /// Who opened it; nil if the request was anonymous.
+    public let subject: HubSubject?
     /// The value that the application attached when it admitted the stream.
     public let attachment: (any Sendable)?
 }

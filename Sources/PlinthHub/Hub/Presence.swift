@@ -25,7 +25,7 @@ struct Presence {
     mutating func add(_ selection: Selection, id: UInt64) {
         count += 1
         if let only = selection.only { return counts[Int(number(making: only))] += 1 }
-        guard !selection.isExact else {
+        guard !selection.isOfNames else {
             var own: ContiguousArray<Int32> = []
             own.reserveCapacity(selection.table.names)
             selection.table.forEachName { own.append(number(making: $0)) }

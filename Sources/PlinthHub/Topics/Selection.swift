@@ -17,8 +17,13 @@ public final class Selection: Sendable {
     let table: SelectorTable
     /// The application's matchers, which are called one by one.
     let matchers: [any TopicMatcher]
+    /// Whether all selectors that were asked for are exact, so that the ends of their topics end a stream.
+    ///
+    /// A pattern may have become names, where nothing else is visible.
+    package let isExact: Bool
     private let isAll: Bool
-    private let isAllowedAll: Bool
+    /// Nil if restricted events of all topics may be received.
+    private let allowedTopics: Selection?
 
     /// Creates a selection.
     ///
@@ -27,15 +32,32 @@ public final class Selection: Sendable {
     ///   - visible: The topics that the subscriber may see; it receives nothing of others.
     ///     Default: all.
     ///   - allowed: The topics whose restricted events may be received. Default: all.
-    public init(
+    public convenience init(
         _ wanted: [TopicSelector],
         visible: [TopicSelector] = [.all],
         allowed: [TopicSelector] = [.all]
     ) {
-        self.visible = visible
-        self.allowed = allowed
+        let visibleTopics = visible.contains(where: \.isAll) ? nil : Selection(only: visible)
+        let allowedTopics = allowed.contains(where: \.isAll) ? nil : Selection(only: allowed)
+        self.init(wanted, (visible, visibleTopics), (allowed, allowedTopics))
+    }
+
+    /// A selection that hides nothing: a set of topics.
+    private convenience init(only wanted: [TopicSelector]) {
+        self.init(wanted, ([.all], nil), ([.all], nil))
+    }
+
+    /// Both sets are given as selectors and as a selection, which is nil for all topics.
+    init(
+        _ wanted: [TopicSelector],
+        _ visible: (selectors: [TopicSelector], topics: Selection?),
+        _ allowed: (selectors: [TopicSelector], topics: Selection?)
+    ) {
+        self.visible = visible.selectors
+        self.allowed = allowed.selectors
+        allowedTopics = allowed.topics
+        isExact = wanted.allSatisfy { if case .exact = $0.kind { true } else { false } }
         let wanted = Self.visibleOnly(wanted, visible)
-        isAllowedAll = allowed.contains(where: \.isAll)
         if let first = wanted.first, case .exact(let topic) = first.kind,
             wanted.allSatisfy({ if case .exact(let other) = $0.kind { other == topic } else { false } })
         {
@@ -69,15 +91,27 @@ public final class Selection: Sendable {
         self.isAll = isAll
     }
 
+    /// The most pairs of a wanted pattern and a visible selector that become selectors of their own.
+    private static let maximumPairs = 10_000
+
     /// The selectors of the topics that are both wanted and visible, so that nothing else has to ask what is visible.
-    private static func visibleOnly(_ wanted: [TopicSelector], _ visible: [TopicSelector]) -> [TopicSelector] {
-        if visible.contains(where: \.isAll) { return wanted }
-        if wanted.contains(where: \.isAll) { return visible }
-        return wanted.compactMap { selector in
+    private static func visibleOnly(
+        _ wanted: [TopicSelector],
+        _ visible: (selectors: [TopicSelector], topics: Selection?)
+    ) -> [TopicSelector] {
+        guard let topics = visible.topics else { return wanted }
+        if wanted.contains(where: \.isEverything) { return visible.selectors }
+        var pairs = 0
+        return wanted.flatMap { selector -> [TopicSelector] in
             switch selector.kind {
-            case .exact(let topic): visible.contains { $0.matches(topic) } ? selector : nil
-            case .all: nil
-            case .matching(let matcher): .matching(VisibleMatcher(matcher: matcher, visible: visible))
+            case .exact(let topic): return topics.wants(topic) ? [selector] : []
+            case .all: return visible.selectors
+            case .matching(let matcher):
+                pairs += visible.selectors.count
+                guard let pattern = matcher as? TopicPattern, pairs <= maximumPairs else {
+                    return [.matching(VisibleMatcher(matcher: matcher, visible: topics))]
+                }
+                return visible.selectors.compactMap { $0.narrowed(to: pattern) }
             }
         }
     }
@@ -102,8 +136,8 @@ public final class Selection: Sendable {
     /// Whether every topic is wanted and visible.
     package var wantsEverything: Bool { isAll }
 
-    /// Whether all wanted selectors are exact.
-    package var isExact: Bool { only != nil || (table.patterns == 0 && matchers.isEmpty) }
+    /// Whether it consists of names, so that each can be looked up.
+    package var isOfNames: Bool { only != nil || (table.patterns == 0 && matchers.isEmpty) }
 
     /// Whether any wanted selector matches a topic.
     public func wants(_ topic: Topic) -> Bool {
@@ -147,18 +181,16 @@ public final class Selection: Sendable {
 
     /// Whether the subscriber may receive a restricted event of these topics.
     func allows(_ topics: [Topic]) -> Bool {
-        isAllowedAll || topics.contains { topic in allowed.contains { $0.matches(topic) } }
+        allowedTopics.map { topics.contains(where: $0.wants) } ?? true
     }
 }
 
 /// Matches the topics of another matcher that are visible.
 private struct VisibleMatcher: TopicMatcher {
     let matcher: any TopicMatcher
-    let visible: [TopicSelector]
+    let visible: Selection
 
     var description: String { matcher.description }
 
-    func matches(_ topic: Topic) -> Bool {
-        matcher.matches(topic) && visible.contains { $0.matches(topic) }
-    }
+    func matches(_ topic: Topic) -> Bool { matcher.matches(topic) && visible.wants(topic) }
 }

@@ -104,4 +104,31 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
             return isMatch && isAtEnd
         }
     }
+
+    /// The pattern of the topics that both match; nil if there are none.
+    func intersection(_ other: TopicPattern) -> TopicPattern? {
+        let mine = text.split(separator: 0x2F, omittingEmptySubsequences: false)
+        let others = other.text.split(separator: 0x2F, omittingEmptySubsequences: false)
+        var common: [ArraySlice<UInt8>] = []
+        for index in 0..<max(mine.count, others.count) {
+            // A pattern that ends before the other matches none of its topics: its `**` would have been met.
+            guard index < mine.count, index < others.count else { return nil }
+            let (one, two) = (mine[index], others[index])
+            // `**` stands for at least one segment, as there is at least one left in the other.
+            if one.elementsEqual([0x2A, 0x2A]) { return Self.joined(common + others[index...]) }
+            if two.elementsEqual([0x2A, 0x2A]) { return Self.joined(common + mine[index...]) }
+            if one.elementsEqual([0x2A]) {
+                common.append(two)
+            } else if two.elementsEqual([0x2A]) || one.elementsEqual(two) {
+                common.append(one)
+            } else {
+                return nil
+            }
+        }
+        return Self.joined(common)
+    }
+
+    private static func joined(_ segments: [ArraySlice<UInt8>]) -> TopicPattern {
+        TopicPattern(trusted: Array(segments.joined(separator: [0x2F])))
+    }
 }

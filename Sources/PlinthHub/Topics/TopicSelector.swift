@@ -44,14 +44,51 @@ public struct TopicSelector: Sendable, CustomStringConvertible {
         }
     }
 
+    /// The topic, if it selects exactly one.
+    public var topic: Topic? { if case .exact(let topic) = kind { topic } else { nil } }
+
+    /// The selector as a pattern; nil if it is a topic, or an application's matcher.
+    public var pattern: TopicPattern? {
+        switch kind {
+        case .exact: nil
+        case .all: .everything
+        case .matching(let matcher): matcher as? TopicPattern
+        }
+    }
+
     /// Whether it is ``all``.
     var isAll: Bool { if case .all = kind { true } else { false } }
 
-    func matches(_ topic: Topic) -> Bool {
+    /// Whether it selects every topic: ``all``, or the pattern `**`.
+    var isEverything: Bool {
         switch kind {
-        case .exact(let exact): exact == topic
+        case .exact: false
         case .all: true
-        case .matching(let matcher): matcher.matches(topic)
+        case .matching(let matcher): (matcher as? TopicPattern) == .everything
         }
     }
+
+    /// The topics that it has in common with a pattern; nil if there are none.
+    func narrowed(to pattern: TopicPattern) -> TopicSelector? {
+        switch kind {
+        case .exact(let topic): pattern.matches(topic) ? self : nil
+        case .all: .pattern(pattern)
+        case .matching(let matcher):
+            if let own = matcher as? TopicPattern {
+                own.intersection(pattern).map { .pattern($0) }
+            } else {
+                .matching(PatternMatcher(pattern: pattern, matcher: matcher))
+            }
+        }
+    }
+}
+
+/// Matches the topics of another matcher that a pattern matches too.
+private struct PatternMatcher: TopicMatcher {
+    let pattern: TopicPattern
+    let matcher: any TopicMatcher
+
+    var description: String { "\(pattern) \(matcher)" }
+
+    func matches(_ topic: Topic) -> Bool { pattern.matches(topic) && matcher.matches(topic) }
 }

@@ -15,17 +15,19 @@ struct StoredReading {
     let after: UInt64
     /// The last position to read: that of the last delivered entry.
     let head: UInt64
+    /// The ends of the topics that are read from their indexes, as they are known in memory.
+    let ends: [TopicEnd]
     let cache: BlockCache
     /// The version of the cache before the transaction began; nil if it cannot be used.
     let version: UInt64?
 
     /// The most topics that are read from their indexes.
-    private static let maximumNames = 16
+    static let maximumNames = 16
     /// The most blocks of one transaction: some milliseconds, so that the log can shrink.
     private static let maximumBlocks = 40
 
     /// Whether it reads a few topics from their indexes.
-    private var isOfTopics: Bool { selection.isExact && selection.names <= Self.maximumNames }
+    private var isOfTopics: Bool { selection.isOfNames && selection.names <= Self.maximumNames }
 
     func read(_ decoder: inout EntryDecoder, _ db: Database) throws -> HistoryBatch {
         if isOfTopics {
@@ -158,8 +160,13 @@ struct StoredReading {
             )
             if let missing = part.missingThrough, missing > after { reading.misses(min(missing, head)) }
             if part.isFull { through = min(through, part.rows.last?.number ?? through) }
-            if let end = try TopicPart.end(of: topic, &decoder, db), end.number > after, end.number <= head {
-                part.rows.append(end)
+            let end = try TopicPart.end(of: topic, &decoder, db)
+            if let end, end.number > after, end.number <= head { part.rows.append(end) }
+            // A page of another table in the place of the ends' index.
+            if let known = ends.first(where: { $0.topic == topic })?.position.number, known > after, known <= head,
+                end?.number != known
+            {
+                reading.misses(known)
             }
             found += part.rows
         }

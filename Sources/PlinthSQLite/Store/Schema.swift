@@ -6,12 +6,14 @@ public import GRDB
 /// The tables of a history.
 enum Schema {
     /// The version of the tables' layout that this code reads and writes.
-    static let layout = 1
+    ///
+    /// 1: as the first migration creates them. 2: with `plinth_revocation`. A version that does not know revocations would
+    /// let revoked subjects in again, so it has to refuse the tables.
+    static let layout = 2
     /// Marks a file that belongs to a hub (`PRAGMA application_id`): "Plth".
     static let applicationID = 0x506C_7468
 
-    static let migration = "plinth-1"
-
+    /// Creates the tables of layout 1.
     static func create(_ db: Database) throws {
         try db.execute(
             sql: """
@@ -24,7 +26,7 @@ enum Schema {
                     -- How long hubs have run on this history, in nanoseconds: keys age by it.
                     running INTEGER NOT NULL
                 );
-                INSERT INTO plinth_meta VALUES (1, \(layout), 0, 0, 0);
+                INSERT INTO plinth_meta VALUES (1, 1, 0, 0, 0);
 
                 -- One epoch for each opening: HistoryEpochs.
                 CREATE TABLE plinth_epoch (
@@ -114,17 +116,47 @@ enum Schema {
                 """
         )
     }
+
+    /// Makes layout 2 of layout 1.
+    static func addRevocations(_ db: Database) throws {
+        try db.execute(
+            sql: """
+                -- Revoked subjects; times are in nanoseconds since 1970.
+                CREATE TABLE plinth_revocation (
+                    name BLOB NOT NULL,
+                    -- With its length; empty for every issuer.
+                    issuer BLOB NOT NULL,
+                    time INTEGER NOT NULL,
+                    hold INTEGER NOT NULL,
+                    until INTEGER NOT NULL,
+                    checksum INTEGER NOT NULL,
+                    PRIMARY KEY (name, issuer)
+                ) WITHOUT ROWID;
+                -- Finds old rows, and by comparison missing ones.
+                CREATE INDEX plinth_revocation_until ON plinth_revocation (until);
+
+                UPDATE plinth_meta SET layout = 2;
+                """
+        )
+    }
+
+    /// Whether there is a table of revocations: a file that only tools have used since may have layout 1.
+    static func hasRevocations(_ db: Database) throws -> Bool {
+        try Command("SELECT layout FROM plinth_meta", db).first { $0.number(0) >= 2 } ?? false
+    }
 }
 
 extension SQLiteHistory {
-    /// Registers the migrations that create a history's tables, all of which begin with `plinth_`.
+    /// Registers the migrations that create a history's tables, all of which begin with `plinth_`, and change those of an
+    /// earlier version.
     ///
     /// For an application's own database, next to its own migrations; a history that has a file to itself does so when
     /// it is opened.
     ///
     /// - Parameter migrator: The application's migrator.
     public static func registerMigrations(in migrator: inout DatabaseMigrator) {
-        migrator.registerMigration(Schema.migration) { try Schema.create($0) }
+        migrator.registerMigration("plinth-1") { try Schema.create($0) }
+        migrator.registerMigration("plinth-2") { try Schema.addRevocations($0) }
     }
 }
 #endif

@@ -4,7 +4,7 @@
 import GRDB
 import PlinthHub
 
-/// What is remembered besides events: ends, producers, keys, limits.
+/// What is remembered besides events: ends, producers, keys, limits, revocations.
 extension HistoryFileCheck {
     private static let changed = "its row is not as it was written"
 
@@ -92,6 +92,20 @@ extension HistoryFileCheck {
                 let isPossible = (1...3).allSatisfy { row.number($0) >= 0 } && row.bytes(0).count > 0
                 if !isPossible { check.add(.limit, "they are negative", of: Topic(trusted: Array(row.bytes(0)))) }
                 return true
+            }
+        }
+    }
+
+    mutating func checkRevocations() throws {
+        _ = try tolerating("plinth_revocation") { check in
+            guard try Schema.hasRevocations(check.db) else { return }
+            try StoredRevocation.forEach(check.db) { name, isIntact in
+                try check.pass()
+                if isIntact {
+                    check.report.revocations += 1
+                } else {
+                    check.add(.revocation, "\(name): \(Self.changed)")
+                }
             }
         }
     }

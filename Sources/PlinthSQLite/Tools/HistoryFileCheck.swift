@@ -50,6 +50,7 @@ struct HistoryFileCheck {
         try checkProducers()
         try checkKeys()
         try checkLimits()
+        try checkRevocations()
     }
 
     // MARK: - Problems

@@ -16,6 +16,8 @@ extension SQLiteHistoryFile {
         public internal(set) var producers = 0
         /// The intact idempotency keys.
         public internal(set) var keys = 0
+        /// The intact revocations of subjects.
+        public internal(set) var revocations = 0
         /// What is damaged: the first problems of each kind, at most ``maximumProblems``.
         public internal(set) var problems: [Problem] = []
         /// How many problems of each kind there are; without those that there are none of.
@@ -59,6 +61,8 @@ extension SQLiteHistoryFile {
             public static let key = Kind(description: "key")
             /// The limits of a topic.
             public static let limit = Kind(description: "limit")
+            /// The revocation of a subject: ``SQLiteRevocationStore`` refuses to read the file.
+            public static let revocation = Kind(description: "revocation")
             /// An epoch: IDs may be unknown, or stand for other events.
             public static let epoch = Kind(description: "epoch")
             /// What is known of removed events.

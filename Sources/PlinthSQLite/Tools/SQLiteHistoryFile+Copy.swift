@@ -17,8 +17,8 @@ extension SQLiteHistoryFile {
 
     /// Copies the history into a new file, also while a hub uses it and publishes.
     ///
-    /// The copy is a snapshot with everything that belongs to it: events and their IDs, epochs, ends, producers, keys and
-    /// limits. A hub that opens the copy begins an epoch, so that it never gives an ID that the other file's hub gives.
+    /// The copy is a snapshot with everything that belongs to it: events and their IDs, epochs, ends, producers, keys,
+    /// limits and revocations. A hub that opens the copy begins an epoch, so that it never gives an ID that the other file's hub gives.
     ///
     /// The new file appears under its name once it is complete and on the disk. Until then it is called `-partial`; the
     /// next copy removes one that a crash has left. Beside it stays the lock (`-lock`) that a hub would create too.

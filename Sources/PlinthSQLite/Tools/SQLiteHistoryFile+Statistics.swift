@@ -39,6 +39,8 @@ extension SQLiteHistoryFile {
         public internal(set) var keys = 0
         /// The topics with limits of their own.
         public internal(set) var limitedTopics = 0
+        /// The revocations of subjects, with those that are no longer kept and not yet removed.
+        public internal(set) var revocations = 0
         /// The oldest event; nil without events.
         public internal(set) var oldest: Event?
         /// The newest event; nil without events.
@@ -88,6 +90,7 @@ extension SQLiteHistoryFile.Statistics {
         producers = try count("plinth_producer")
         keys = try count("plinth_key")
         limitedTopics = try count("plinth_limit")
+        if try Schema.hasRevocations(db) { revocations = try count("plinth_revocation") }
         epochs = try HistoryEpochs.stored(db)
         oldest = try event("ORDER BY number", db)
         newest = try event("ORDER BY number DESC", db)

@@ -9,7 +9,7 @@ import PlinthStreams
 extension HistoryStore {
     /// Reads what the tables hold: all but the events.
     ///
-    /// - Throws: ``SQLiteHistoryError`` if they are those of a later version, or damaged.
+    /// - Throws: ``SQLiteHistoryError`` if they are those of another version, or damaged.
     static func load(_ options: SQLiteHistoryOptions, _ time: StoreClock.Reading, _ db: Database) throws -> HistoryStore
     {
         let meta = try Command("SELECT layout, forgotten, removed, running FROM plinth_meta", db).first {
@@ -21,6 +21,13 @@ extension HistoryStore {
                 .newer,
                 "the history was made by a later version of Plinth (layout \(meta.layout), this one knows "
                     + "\(Schema.layout)); use that version"
+            )
+        }
+        guard meta.layout == Schema.layout else {
+            throw SQLiteHistoryError(
+                .notMigrated,
+                "the tables are those of an earlier version of Plinth (layout \(meta.layout), this one needs "
+                    + "\(Schema.layout)); call SQLiteHistory.registerMigrations(in:) and migrate"
             )
         }
         let stored = try epochs(db)

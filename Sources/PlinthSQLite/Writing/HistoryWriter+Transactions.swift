@@ -23,47 +23,28 @@ extension HistoryWriter {
 
     /// Runs a transaction, and passes on what it changed.
     ///
+    /// - Parameters:
+    ///   - state: The writer's state.
+    ///   - isSynced: Whether it is on the disk on return, whatever the setting. Default: false.
+    ///   - body: What it does.
+    /// - Returns: The closure's result.
     /// - Throws: ``Failure``; what the writer knows is then read again before the next one.
     func transaction<Result>(
         _ state: inout State,
+        isSynced: Bool = false,
         _ body: (inout HistoryStore, Database) throws -> Result
     ) throws -> Result {
         try prepare(&state)
         guard var store = state.store.take(), let connection = state.connection else {
             throw Failure.notCommitted(SQLiteHistoryError(.unusable, "the history is closed"))
         }
-        var removal: [UInt64]?
+        var hasRemoved = false
         do {
             let result = try connection.pool.writeWithoutTransaction { db in
-                let result: Result
-                do {
-                    try db.cachedStatement(sql: "BEGIN IMMEDIATE TRANSACTION").execute()
-                    if !connection.isOwn { try store.absorb(clock.read(), db) }
-                    result = try body(&store, db)
-                    let changed = store.blocks.keys
-                    try store.finishTransaction(db)
-                    if store.hasRemoved {
-                        store.hasRemoved = false
-                        removal = Array(changed)
-                        cache.beginRemoval(through: store.removed)
-                    }
-                } catch {
-                    if db.isInsideTransaction { try? db.rollback() }
-                    throw Failure.notCommitted(error)
-                }
-                defer { if let removal { cache.endRemoval(removal) } }
-                do {
-                    try db.cachedStatement(sql: "COMMIT TRANSACTION").execute()
-                } catch {
-                    if db.isInsideTransaction { try? db.rollback() }
-                    throw Failure.unknown(error)
-                }
-                // In history before it is delivered, and delivered before it is acknowledged; here, since an application's
-                // next transaction delivers what it finds.
-                recent.apply(store.changes)
-                return result
+                guard isSynced else { return try run(body, &store, &hasRemoved, connection, db) }
+                return try connection.withFullSync(db) { try run(body, &store, &hasRemoved, connection, db) }
             }
-            let hasWritten = !store.changes.isEmpty || removal != nil
+            let hasWritten = !store.changes.isEmpty || hasRemoved
             store.changes = []
             state.store = store
             (state.fileBytes, state.logBytes) = connection.measure()
@@ -75,6 +56,45 @@ extension HistoryWriter {
             failed(error, &state)
             throw error
         }
+    }
+
+    /// Begins a transaction, commits it, and passes on what it changed.
+    private func run<Result>(
+        _ body: (inout HistoryStore, Database) throws -> Result,
+        _ store: inout HistoryStore,
+        _ hasRemoved: inout Bool,
+        _ connection: StoreConnection,
+        _ db: Database
+    ) throws -> Result {
+        let result: Result
+        var removal: [UInt64]?
+        do {
+            try db.cachedStatement(sql: "BEGIN IMMEDIATE TRANSACTION").execute()
+            if !connection.isOwn { try store.absorb(clock.read(), db) }
+            result = try body(&store, db)
+            let changed = store.blocks.keys
+            try store.finishTransaction(db)
+            if store.hasRemoved {
+                store.hasRemoved = false
+                removal = Array(changed)
+                cache.beginRemoval(through: store.removed)
+            }
+        } catch {
+            if db.isInsideTransaction { try? db.rollback() }
+            throw Failure.notCommitted(error)
+        }
+        defer { if let removal { cache.endRemoval(removal) } }
+        do {
+            try db.cachedStatement(sql: "COMMIT TRANSACTION").execute()
+        } catch {
+            if db.isInsideTransaction { try? db.rollback() }
+            throw Failure.unknown(error)
+        }
+        // In history before it is delivered, and delivered before it is acknowledged; here, since an application's
+        // next transaction delivers what it finds.
+        recent.apply(store.changes)
+        hasRemoved = removal != nil
+        return result
     }
 
     /// Removes what is due within a transaction, unless that has failed lately.

@@ -77,6 +77,8 @@ final class HistoryWriter: Sendable {
     let shared = Mutex(Snapshot())
     /// Whether an application's transaction has added entries, and ``catchUp()`` is to be called.
     let isBehind = Atomic(false)
+    /// The revocations that the next ``saveRevocations()`` saves.
+    let pendingRevocations = Mutex<[PendingRevocation]>([])
     let options: SQLiteHistoryOptions
     let clock: StoreClock
     let recent: MemoryHistory

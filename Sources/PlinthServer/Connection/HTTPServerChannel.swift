@@ -96,7 +96,11 @@ struct HTTPServerChannel: ServerChildChannel {
             HTTP2Setting(parameter: .maxConcurrentStreams, value: HTTP2Wire.acceptedStreams),
             HTTP2Setting(parameter: .maxHeaderListSize, value: server.configuration.maximumHeadSize),
         ]
+        connection.controlFrameRateLimit.maximumCount = server.configuration.http2.maximumControlFrames
+        connection.controlFrameRateLimit.windowLength = .nanoseconds(HTTP2Limits.window.clampedNanoseconds)
         var streams = NIOHTTP2Handler.StreamConfiguration()
+        streams.streamResetFrameRateLimit.maximumCount = server.configuration.http2.maximumResets
+        streams.streamResetFrameRateLimit.windowLength = .nanoseconds(HTTP2Limits.window.clampedNanoseconds)
         streams.outboundBufferSizeHighWatermark = 16 * 1024
         streams.outboundBufferSizeLowWatermark = 1
         let manager = connectionManager(channel, server)
@@ -107,6 +111,8 @@ struct HTTPServerChannel: ServerChildChannel {
             eventLoop: channel.eventLoop
         )
         let wire = HTTP2Wire(loop: loop, limit: limit, maximumStreams: maximumStreams)
+        let guardian = HTTP2ConnectionGuard(wire: wire, server: server, loop: loop)
+        let boundGuardian = NIOLoopBound(guardian, eventLoop: channel.eventLoop)
         try channel.pipeline.syncOperations.addHandler(wire)
         _ = try channel.pipeline.syncOperations.configureHTTP2Pipeline(
             mode: .server,
@@ -115,7 +121,7 @@ struct HTTPServerChannel: ServerChildChannel {
             streamDelegate: limit
         ) { stream in
             stream.eventLoop.makeCompletedFuture {
-                guard try limit.admit(stream) else { return }
+                guard try limit.admit(stream) else { return boundGuardian.value.streamWasRefused() }
                 try stream.pipeline.syncOperations.addHandlers(
                     HTTP2HostCheck(),
                     HTTP2FramePayloadToHTTP1ServerCodec(),
@@ -130,7 +136,6 @@ struct HTTPServerChannel: ServerChildChannel {
                 )
             }
         }
-        let guardian = HTTP2ConnectionGuard(wire: wire, loop: loop, grace: server.configuration.shutdownTimeout)
         try channel.pipeline.syncOperations.addHandlers(guardian, manager)
         // NIO's handler wrote the preface when it was added; that may have found the client gone.
         guard channel.isActive else { return }

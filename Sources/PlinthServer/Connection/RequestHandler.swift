@@ -49,10 +49,11 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
     private var turns: UInt8 = 0
     /// After as many, other connections get their turn.
     private static let maximumTurns: UInt8 = 16
-    /// The client's address, and whether it came over a loopback listener: the same for all requests.
+    /// The client's address, and whether it came over a loopback listener or a Unix socket: the same for all requests.
     private lazy var peer = (
         address: context?.channel.remoteAddress?.ipAddress,
-        isOnLoopback: context?.channel.isOfLoopbackListener ?? false
+        isOnLoopback: context?.channel.isOfLoopbackListener ?? false,
+        isOnUnixSocket: context?.channel.isOfUnixListener ?? false
     )
 
     /// Creates a handler for a connection or a stream; `hasInput` is whether its first bytes have been received.
@@ -205,6 +206,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
                 "the body of a response is shorter than announced; the connection is cut off",
                 metadata: ["announced": "\(announced)", "written": "\(written)"]
             )
+        case .countRefusal(let limit): server.limitMetrics?.refused(by: limit)
         case .head(let response, let framing): write(response, framing)
         case .bytes(let bytes, let framing): write(bytes, framing)
         case .proceed: writeProceed()
@@ -233,7 +235,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
 
     private func start(_ request: HTTPRequest, _ current: RequestInProgress) {
         let body = current.hasBody ? bodyStream(current) : nil
-        let whole = Request(
+        var whole = Request(
             head: request,
             version: current.version,
             body: body?.body ?? .empty,
@@ -242,6 +244,7 @@ final class RequestHandler: LoopTimer, ChannelDuplexHandler, RemovableChannelHan
             isOnLoopback: peer.isOnLoopback,
             logger: server.logger
         ).loggingItsID()
+        if peer.isOnUnixSocket { whole.isOnUnixSocket = true }
         resources = Resources(request: whole, number: current.number, body: body)
     }
 
@@ -383,6 +386,7 @@ extension RequestMachine.Limits {
         idleTimeout = configuration.idleTimeout
         writeTimeout = configuration.writeTimeout
         lingerTimeout = configuration.lingerTimeout
+        maximumTargetSize = configuration.maximumTargetSize
         maximumBodySize = configuration.maximumBodySize
     }
 }

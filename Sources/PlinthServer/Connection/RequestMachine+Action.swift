@@ -45,6 +45,8 @@ extension RequestMachine {
         /// Makes a client stop sending a request that has been answered (HTTP/2).
         case stopUpload
         case close
+        /// A limit refused the request.
+        case countRefusal(CountedLimit)
         /// A response's body ended before its announced length.
         case reportShortBody(announced: Int, written: Int)
     }

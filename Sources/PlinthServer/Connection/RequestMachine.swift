@@ -21,6 +21,7 @@ struct RequestMachine {
         var idleTimeout: Duration
         var writeTimeout: Duration
         var lingerTimeout: Duration
+        var maximumTargetSize: Int
         var maximumBodySize: Int
 
         /// How long a client may be silent after its last response.
@@ -290,6 +291,11 @@ struct RequestMachine {
     }
 
     mutating func start(_ head: HTTPRequestHead, _ now: MonotonicTime) {
+        if head.uri.utf8.count > limits.maximumTargetSize {
+            let limit = limits.maximumTargetSize
+            actions.append(.countRefusal(.targetSize))
+            return refuse(HTTPError(.uriTooLong, "the target of the request exceeds \(limit) bytes"), head, now)
+        }
         let fields = FramingFields(head.headers)
         let request: HTTPRequest
         let bodyLength: Int?

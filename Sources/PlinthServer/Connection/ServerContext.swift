@@ -14,6 +14,8 @@ final class ServerContext: Sendable {
     let configuration: ConnectorConfiguration
     let logger: Logger
     let metrics: EventStreamMetricsRegistry
+    /// Counts what limits refuse; nil if nothing is counted.
+    let limitMetrics: LimitMetrics?
     let threadPool: NIOThreadPool
     /// Connections, requests and callbacks in progress.
     let activities = ActivityGroup()
@@ -28,6 +30,7 @@ final class ServerContext: Sendable {
         configuration: ConnectorConfiguration,
         logger: Logger,
         metrics: EventStreamMetricsRegistry,
+        limitMetrics: LimitMetrics? = nil,
         threadPool: NIOThreadPool,
         group: any EventLoopGroup
     ) {
@@ -35,6 +38,7 @@ final class ServerContext: Sendable {
         self.configuration = configuration
         self.logger = logger
         self.metrics = metrics
+        self.limitMetrics = limitMetrics
         self.threadPool = threadPool
         self.serverName = configuration.serverName.map { HTTPField(name: .server, value: $0).value }
         var loops: [ObjectIdentifier: LoopContext] = [:]

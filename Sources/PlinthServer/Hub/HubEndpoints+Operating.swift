@@ -14,11 +14,18 @@ import PlinthHub
 /// Marks, limits of topics, purges and the status.
 extension HubEndpoints {
     /// Answers `HEAD` of a topic: the hub's mark, whether the topic has ended, and a producer's state.
+    ///
+    /// Whoever may only publish gets the state of its own producers, and nothing about the topic.
     func mark(_ request: Request) async throws -> Response {
         let topic = try topic(request)
         let producer = try request.producerID()
-        let grant = try await grant(request)
-        var headers = await mark(of: Selection([.exact(topic)]))
+        let admission = try await admit(request)
+        let grant = admission.grant
+        var headers = Self.markHeaders
+        if producer == nil || !grant.publishes(to: topic) || grant.sees(topic) {
+            headers = await mark(of: try admission.selection(of: [.exact(topic)]))
+        }
+        try checkRepetition(request, admission)
         guard let producer else { return Response(headers: headers, body: Self.unsized) }
         // Without its state a producer would begin anew: it has to ask again.
         let state = try await askHistory(request) {
@@ -33,8 +40,8 @@ extension HubEndpoints {
 
     /// Answers `HEAD` of several topics.
     func markOfSeveral(_ request: Request) async throws -> Response {
-        let selection = Selection(try selectors(request.queryParameters, "?"))
-        _ = try await grant(request)
+        let wanted = try selectors(request.queryParameters, "?")
+        let selection = try await admit(request).selection(of: wanted)
         return Response(headers: await mark(of: selection), body: Self.unsized)
     }
 
@@ -47,14 +54,15 @@ extension HubEndpoints {
     private func mark(of selection: Selection) async -> HTTPFields {
         // The mark is read last, so that a client that resumes after it has every end reported here.
         let haveEnded = (try? await service.hub.haveEnded(selection)) ?? false
-        var headers: HTTPFields = [
-            .contentType: "text/event-stream; charset=UTF-8",
-            .cacheControl: "no-store",
-            .lastEventID: service.hub.mark().description,
-        ]
+        var headers = Self.markHeaders
+        headers[.lastEventID] = service.hub.mark().description
         if haveEnded { headers[.topicEnded] = "true" }
         return headers
     }
+
+    private static let markHeaders: HTTPFields = [
+        .contentType: "text/event-stream; charset=UTF-8", .cacheControl: "no-store",
+    ]
 
     // MARK: - Limits
 
@@ -68,7 +76,7 @@ extension HubEndpoints {
         guard MediaType(request.headers[.contentType])?.isJSON ?? false else {
             throw HTTPError(.unsupportedMediaType, .mediaType, "send the limits as JSON, with Content-Type: \(json)")
         }
-        _ = try await grant(request)
+        try await admit(request).permitOperating()
         let bytes = try await request.collectBody(upTo: Self.maximumLimitsSize)
         let limits = try Self.limits(bytes)
         let isNew = try await askHistory(request) { try await service.hub.setLimits(limits, of: topic) }
@@ -138,7 +146,7 @@ extension HubEndpoints {
 
     func purge(_ request: Request) async throws -> Response {
         let topic = try topic(request)
-        _ = try await grant(request)
+        try await admit(request).permitOperating()
         let removed = try await askHistory(request) { try await service.hub.purge(topic) }
         return .json("{\"removed\":\(removed)}")
     }
@@ -151,7 +159,7 @@ extension HubEndpoints {
             }
             top = number
         }
-        _ = try await grant(request)
+        try await admit(request).permitOperating()
         return .json(try await askHistory(request) { [top] in try await service.hub.status(top: top) }.json)
     }
 

@@ -82,39 +82,65 @@ extension HubEndpoints {
     }
 
     private func publish(_ publication: Publication, _ request: Request) throws -> Answer {
-        guard let grant = try grantNow(request) else {
+        guard let admission = try admitNow(request) else {
             return .later {
-                let grant = try await grantLater(request)
-                return try await publish(publication, request, grant)
+                let admission = try await admitLater(request)
+                try permit(publication, request, admission)
+                return try await publish(publication, request, admission)
             }
         }
+        try permit(publication, request, admission)
         guard !request.isEventStream, let bytes = try request.body.collectNow(upTo: maximumEventSize) else {
-            return .later { try await publish(publication, request, grant) }
+            return .later { try await publish(publication, request, admission) }
         }
-        let append = try append(publication, bytes, grant)
+        let append = try append(publication, bytes, admission)
         do {
             if let result = try service.hub.publishNow(append) { return .now(published(result, publication)) }
         } catch {
-            throw try refusal(error, request)
+            throw try refusal(error, request, publication, admission)
         }
-        return .later { try await publish(append, publication, request) }
+        return .later { try await publish(append, publication, request, admission) }
     }
 
-    private func publish(_ publication: Publication, _ request: Request, _ grant: HubGrant) async throws -> Response {
-        if request.isEventStream { return try await publishAll(request, publication, grant) }
+    private func permit(_ publication: Publication, _ request: Request, _ admission: Admission) throws {
+        try admission.permitPublishing(to: publication.topics)
+        try checkRepetition(request, admission)
+        // An upload is counted as it arrives.
+        guard authorizer != nil, !request.isEventStream else { return }
+        let bytes = request.headers.value(of: .contentLength).flatMap { Int($0) } ?? 0
+        guard let wait = wait(admission, request, events: 1, bytes: bytes) else { return }
+        throw HTTPError(
+            .tooManyRequests,
+            .rateLimit,
+            "this subject publishes faster than it may; wait, or publish less",
+            headers: [.retryAfter: wait.retryAfter]
+        )
+    }
+
+    private func wait(_ admission: Admission, _ request: Request, events: Int, bytes: Int) -> Duration? {
+        rates.wait(admission.grant, request, events: events, bytes: bytes, now: service.hub.options.now())
+    }
+
+    private func publish(
+        _ publication: Publication,
+        _ request: Request,
+        _ admission: Admission
+    ) async throws -> Response {
+        if request.isEventStream { return try await publishAll(request, publication, admission) }
         let bytes = try await request.body.collect(upTo: maximumEventSize)
-        return try await publish(try append(publication, bytes, grant), publication, request)
+        return try await publish(try append(publication, bytes, admission), publication, request, admission)
     }
 
     private func publish(
         _ append: AppendRequest,
         _ publication: Publication,
-        _ request: Request
+        _ request: Request,
+        _ admission: Admission
     ) async throws -> Response {
         do {
             return published(try await service.hub.publish(append), publication)
         } catch {
-            throw try refusal(error, request)
+            throw try refusal(error, request, publication, admission)
         }
     }
 
@@ -136,14 +162,14 @@ extension HubEndpoints {
         return response
     }
 
-    private func append(_ publication: Publication, _ bytes: [UInt8], _ grant: HubGrant) throws -> AppendRequest {
+    private func append(_ publication: Publication, _ bytes: [UInt8], _ admission: Admission) throws -> AppendRequest {
         let event = publication.ends && bytes.isEmpty ? nil : try event(publication, bytes)
         return AppendRequest(
             event.map { [$0] } ?? [],
             ending: publication.ends ? publication.topics[0] : nil,
             producer: publication.producer,
             key: publication.key,
-            subject: grant.subject
+            subject: admission.grant.subject
         )
     }
 
@@ -162,9 +188,17 @@ extension HubEndpoints {
     /// Why events were not published.
     ///
     /// - Throws: `CancellationError`, if the client has left.
-    private func refusal(_ error: any Error, _ request: Request) throws -> HubRefusal {
+    private func refusal(
+        _ error: any Error,
+        _ request: Request,
+        _ publication: Publication,
+        _ admission: Admission
+    ) throws -> HubRefusal {
         if error is CancellationError { throw error }
-        if let refusal = HubRefusal(error) { return refusal }
+        // Whoever may not see a topic is not told its last ID.
+        if let refusal = HubRefusal(error) {
+            return publication.topics.allSatisfy(admission.grant.sees) ? refusal : refusal.withoutLastID
+        }
         request.logger.error("publishing to history failed", metadata: ["error": "\(error)"])
         return HubRefusal(http: .notTaken)
     }
@@ -198,29 +232,42 @@ extension HubEndpoints {
     private func publishAll(
         _ request: Request,
         _ publication: Publication,
-        _ grant: HubGrant
+        _ admission: Admission
     ) async throws -> Response {
         let hub = service.hub
         var upload = EventUpload(
             topic: publication.topics[0],
             producer: publication.producer,
-            subject: grant.subject,
+            subject: admission.grant.subject,
             maximumEventSize: maximumEventSize,
             isReserved: hub.isReserved
         )
         let pause = uploadIdleTimeout ?? .seconds(Int64.max)
         request.body.mayPause(for: pause)
+        // The grant must still stand at each append: an upload may last.
+        func append(_ append: AppendRequest, to upload: inout EventUpload) async throws {
+            do {
+                try check(admission)
+                upload.accepted(try await hub.publish(append))
+            } catch {
+                throw upload.refused(try refusal(error, request, publication, admission))
+            }
+        }
         do {
             for try await bytes in request.body {
                 let events = upload.parse(bytes)
-                if !events.isEmpty { try await append(upload.request(events), to: &upload, request) }
+                // Not read on meanwhile, so that the publisher is no faster than it may be.
+                while authorizer != nil, let wait = wait(admission, request, events: events.count, bytes: bytes.count) {
+                    try await hub.options.pause(wait)
+                }
+                if !events.isEmpty { try await append(upload.request(events), to: &upload) }
                 if let failure = upload.failure { throw failure }
                 request.body.mayPause(for: upload.isWithinEvent ? nil : pause)
             }
             upload.finish()
             if let failure = upload.failure { throw failure }
             // The end is an append of its own: it needs the whole body.
-            if publication.ends { try await append(upload.request([], ends: true), to: &upload, request) }
+            if publication.ends { try await append(upload.request([], ends: true), to: &upload) }
         } catch let failure as EventUpload.Failure {
             return failure.refusal.response(upload.report(failure))
         } catch let error as HTTPError {
@@ -228,15 +275,6 @@ extension HubEndpoints {
             return failure.refusal.response(upload.report(failure))
         }
         return .json(upload.report(nil), status: upload.isRepeated ? .ok : .created)
-    }
-
-    /// Publishes events of an upload.
-    private func append(_ append: AppendRequest, to upload: inout EventUpload, _ request: Request) async throws {
-        do {
-            upload.accepted(try await service.hub.publish(append))
-        } catch {
-            throw upload.refused(try refusal(error, request))
-        }
     }
 }
 

@@ -7,7 +7,7 @@ import PlinthHub
 
 extension HubEndpoints {
     func subscribe(_ request: Request) throws -> Answer {
-        try subscribe(request, Selection([.exact(try topic(request))]), namesTopic: false)
+        try subscribe(request, [.exact(try topic(request))], namesTopic: false)
     }
 
     /// Publishes to the topics of the query, or subscribes to those of a form.
@@ -17,17 +17,17 @@ extension HubEndpoints {
     }
 
     func subscribeToSeveral(_ request: Request) throws -> Answer {
-        try subscribe(request, Selection(try selectors(request.queryParameters, "?")), namesTopic: true)
+        try subscribe(request, try selectors(request.queryParameters, "?"), namesTopic: true)
     }
 
-    private func subscribe(_ request: Request, _ selection: Selection, namesTopic: Bool) throws -> Answer {
+    private func subscribe(_ request: Request, _ wanted: [TopicSelector], namesTopic: Bool) throws -> Answer {
         if request.hasQuery, let wait = try Self.wait(request.queryParameters) {
             return .later {
-                let grant = try await grant(request)
-                return try await poll(request, selection, grant, for: wait)
+                let admission = try await admit(request)
+                return try await poll(request, try admission.selection(of: wanted), admission, for: wait)
             }
         }
-        return try stream(request, selection, namesTopic: namesTopic)
+        return try stream(request, wanted, namesTopic: namesTopic)
     }
 
     /// The most bytes of a subscription's form: 64 KiB.
@@ -51,14 +51,16 @@ extension HubEndpoints {
         guard wait != nil || request.admitsEventStream else {
             throw HTTPError(.notAcceptable, .notAcceptable, "the response is an event stream, which `Accept` excludes")
         }
-        guard let grant = try await streamGrant({ try await grant(request) }) else { return comeBackLater }
+        guard let admission = try await comingBack({ try await admit(request) }) else { return comeBackLater }
+        // Whoever is unknown and sees nothing is asked for credentials before the body is read.
+        if admission.grant.subject == nil, admission.grant.subscribe.isEmpty { _ = try admission.selection(of: []) }
         let bytes = try await request.collectBody(upTo: Self.maximumFormSize)
         let form = try FormParameters(decoding: bytes, limit: Self.maximumFormSize, place: "the form")
-        let selection = Selection(try selectors(form, ""))
+        let selection = try admission.selection(of: try selectors(form, ""))
         if let wait = try wait ?? Self.wait(form) {
-            return try await poll(request, selection, grant, for: wait, form: form)
+            return try await poll(request, selection, admission, for: wait, form: form)
         }
-        return try await stream(request, selection, grant, namesTopic: true, form: form).response
+        return try await stream(request, selection, admission, namesTopic: true, form: form).response
     }
 
     /// The selectors in a query or a form.
@@ -86,24 +88,33 @@ extension HubEndpoints {
         return selectors
     }
 
-    private func stream(_ request: Request, _ selection: Selection, namesTopic: Bool) throws -> Answer {
+    private func stream(_ request: Request, _ wanted: [TopicSelector], namesTopic: Bool) throws -> Answer {
         do {
-            if let grant = try grantNow(request) {
-                return stream(request, selection, grant, namesTopic: namesTopic)
+            if let admission = try admitNow(request) {
+                return stream(request, try admission.selection(of: wanted), admission, namesTopic: namesTopic)
             }
-        } catch is AuthorizerFailure {
+        } catch let expired as ExpiredSession {
+            return .now(try tell(expired, wanted))
+        } catch let error where Self.mayComeBack(error) {
             return .now(comeBackLater)
         }
         return .later {
-            guard let grant = try await streamGrant({ try await grantLater(request) }) else { return comeBackLater }
-            return try await stream(request, selection, grant, namesTopic: namesTopic).response
+            let admission: Admission?
+            do {
+                admission = try await comingBack { try await admitLater(request) }
+            } catch let expired as ExpiredSession {
+                return try tell(expired, wanted)
+            }
+            guard let admission else { return comeBackLater }
+            let selection = try admission.selection(of: wanted)
+            return try await stream(request, selection, admission, namesTopic: namesTopic).response
         }
     }
 
     private func stream(
         _ request: Request,
         _ selection: Selection,
-        _ grant: HubGrant,
+        _ admission: Admission,
         namesTopic: Bool,
         form: FormParameters = FormParameters()
     ) -> Answer {
@@ -113,19 +124,38 @@ extension HubEndpoints {
             if located.isPastAllEnds(of: selection) {
                 return Response(status: .noContent, headers: [.cacheControl: "no-store"])
             }
-            guard let permit = service.limit.take() else { return comeBackLater }
+            guard let permit = permit(request, admission) else { return comeBackLater }
             let stream = AdmittedStream(
                 selection: selection,
                 start: start,
                 located: located,
                 form: StreamForm(isChunked: false, namesTopic: namesTopic),
-                attachment: grant.attachment,
+                owner: owner(admission),
+                lifetime: lifetime(request, admission),
                 permit: permit
             )
             return .handedOff(HubStreamBody(service, stream))
         }
         if let located = service.hub.locateNow(start, selection) { return .now(admit(located)) }
         return .later { admit(await service.hub.locate(start, selection, within: Self.patience)) }
+    }
+
+    /// How long a stream may last besides the maximum age of all: as its grant, and behind a proxy not for long.
+    private func lifetime(_ request: Request, _ admission: Admission) -> Duration? {
+        let rest = rest(of: admission)
+        let options = service.hub.options
+        guard request.forwarded != nil, options.maximumAge == nil, let age = maximumAgeBehindProxy else { return rest }
+        let longest = max(0, age.wholeMilliseconds)
+        let own = Duration.milliseconds(options.random((longest - longest / 5)...longest))
+        return min(own, rest ?? own)
+    }
+
+    /// A permit for a stream or a long-poll; nil at a limit.
+    func permit(_ request: Request, _ admission: Admission) -> OpenPermit? {
+        try? service.limit.take(
+            address: request.clientAddress.flatMap(AddressKey.init),
+            subject: admission.grant.subject
+        )
     }
 
     /// How long a stream waits to be located in a history that does not answer, before it opens and waits as a stream.
@@ -152,13 +182,31 @@ extension HubEndpoints {
     /// Reserved: no event has it.
     private static let malformed = EventID(trusted: Array("#malformed".utf8))
 
-    /// The grant of a subscription; nil if the authorizer failed.
-    private func streamGrant(_ decide: () async throws -> HubGrant) async throws -> HubGrant? {
+    /// Whether an error passes: a browser is then to come back, and would not at any status but 200.
+    private static func mayComeBack(_ error: any Error) -> Bool {
+        error is AuthorizerFailure || error is TooManyRefusals || (error as? HubTokenError)?.code == .keysUnavailable
+    }
+
+    /// The result of a closure; nil if it cannot be had now.
+    private func comingBack(_ admit: () async throws -> Admission) async throws -> Admission? {
         do {
-            return try await decide()
-        } catch is AuthorizerFailure {
+            return try await admit()
+        } catch let error where Self.mayComeBack(error) {
             return nil
         }
+    }
+
+    /// Tells a browser whose cookie has expired: its page gets a new one, and its `EventSource` comes back with it.
+    private func tell(_ expired: ExpiredSession, _ wanted: [TopicSelector]) throws -> Response {
+        guard expired.isTold(at: wallClock()) else { throw expired.error }
+        try checkRevocation(expired.admission)
+        _ = try expired.admission.selection(of: wanted)
+        let refusal = HubRefusal(http: expired.error.response)
+        var response = comeBackLater
+        var bytes = service.hub.options.retryBlock(times: 4)
+        ServerSentEvent(type: "expired", data: "{\(refusal.json)}").encode(into: &bytes)
+        response.body = .bytes(bytes)
+        return response
     }
 
     /// The response at the limit of streams, and when the authorizer fails.

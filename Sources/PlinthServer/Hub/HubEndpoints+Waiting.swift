@@ -28,26 +28,35 @@ extension HubEndpoints {
     func poll(
         _ request: Request,
         _ selection: Selection,
-        _ grant: HubGrant,
+        _ admission: Admission,
         for wait: Duration,
         form: FormParameters = FormParameters()
     ) async throws -> Response {
-        guard let permit = service.limit.take() else {
+        guard let permit = permit(request, admission) else {
             throw HTTPError(
                 .serviceUnavailable,
                 .streamsLimit,
-                "the hub serves as many streams as it may; try again later",
+                "the hub serves as many streams as it may, in all or of this client; try again later",
                 headers: [.retryAfter: "5"]
             )
         }
         defer { permit.release() }
         let start = start(request, form)
         let service = self.service
+        let grant = admission.grant
+        // Not longer than the grant holds, as a stream.
+        let wait = min(wait, rest(of: admission) ?? wait)
         let poll = try await askHistory(request) {
-            try await service.hub.poll(selection, from: start, attachment: grant.attachment) {
+            try await service.hub.poll(
+                selection,
+                from: start,
+                subject: grant.subject,
+                attachment: grant.attachment
+            ) {
                 await service.wait(for: wait)
             }
         }
+        try check(admission)
         return .json(poll.json(for: selection))
     }
 }

@@ -2,8 +2,13 @@
 
 #if Server
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 public import Plinth
-import PlinthHub
+public import PlinthHub
 
 /// A hub over HTTP: routes to publish, subscribe, purge and read the status, and a web page.
 ///
@@ -21,6 +26,9 @@ import PlinthHub
 /// | `PUT topics/{topic}` | 201 or 200: the topic's own limits, `{"events":…,"bytes":…,"age":"1h"}` |
 /// | `DELETE topics/{topic}` | 200 and `{"removed":…}`: the topic's events, its end and its limits are removed |
 /// | `GET status`, with `?top=` | the hub's counts, and its most recent topics |
+/// | `GET session` | who the request is from, and what it may do |
+/// | `POST session`, `DELETE session` | 200 and a cookie for the token in `Authorization`; the end of its session |
+/// | `DELETE subjects/{subject}`, with `?issuer=` | the subject is revoked: its tokens of before are refused |
 /// | `GET` of the prefix itself | the page |
 ///
 /// A stream begins after the ID in the `Last-Event-ID` header or in the query's `last-event-id` (in any of the
@@ -37,6 +45,14 @@ public struct HubEndpoints: Sendable {
     ///
     /// Default: nil, which allows everything.
     public var authorizer: (any HubAuthorizer)?
+    /// The revoked subjects.
+    ///
+    /// Default: nil, none can be revoked.
+    public var revocations: HubRevocations?
+    /// The origins of pages, besides those at the hub's own host.
+    ///
+    /// Default: none.
+    public var origins = HubOrigins()
     /// The most bytes of an event's data; a larger event gets status 413.
     ///
     /// Clients have limits, too: `maximumEventSize` of `EventSourceConfiguration` counts type, ID and data, and is
@@ -61,6 +77,20 @@ public struct HubEndpoints: Sendable {
     ///
     /// Default: 1 hour.
     public var uploadIdleTimeout: Duration? = .seconds(3600)
+    /// The maximum age of a stream behind a trusted proxy; nil for no limit.
+    ///
+    /// A proxy goes on acknowledging heartbeats for a browser that has gone. Each stream gets a random part of it, from
+    /// four fifths on, after which its client resumes. ``/PlinthHub/StreamOptions/maximumAge`` has precedence.
+    ///
+    /// Default: 15 minutes.
+    public var maximumAgeBehindProxy: Duration? = .seconds(900)
+    /// How much each client may do in a time.
+    ///
+    /// Default: the defaults of ``HubLimits``.
+    public var limits = HubLimits() { didSet { rates = HubRates(limits) } }
+    private(set) var rates = HubRates(HubLimits())
+    /// Tells the time by which grants expire; tests replace it.
+    var wallClock: @Sendable () -> Date = { Date() }
 
     /// Creates the endpoints of a hub.
     ///
@@ -79,7 +109,7 @@ public struct HubEndpoints: Sendable {
     /// - Parameter prefix: The prefix of their paths, without a slash at its end, such as `/hub`. Default: none.
     /// - Returns: The routes, for a ``/Plinth/Routes``.
     public func routes(_ prefix: String = "") -> [Route] {
-        Route.group(prefix, interceptors: [.hubErrors]) {
+        Route.group(prefix, interceptors: interceptors) {
             Self.answered(.post, "/topics/*topic", "\(prefix)/topics/ publish") { try publish($0) }
             Self.answered(.get, "/topics/*topic", "\(prefix)/topics/ subscribe") { try subscribe($0) }
             Self.answered(.get, "/topics", "\(prefix)/topics subscribe to several") { try subscribeToSeveral($0) }
@@ -89,11 +119,33 @@ public struct HubEndpoints: Sendable {
             Route.put("/topics/*topic", name: "\(prefix)/topics/ limits") { try await setLimits($0) }
             Route.delete("/topics/*topic", name: "\(prefix)/topics/ purge") { try await purge($0) }
             Route.get("/status", name: "\(prefix)/status") { try await status($0) }
+            Route.get("/session", name: "\(prefix)/session") { try await session($0) }
+            Route.post("/session", name: "\(prefix)/session sign in") { try await signIn($0) }
+            Route.delete("/session", name: "\(prefix)/session sign out") { try await signOut($0) }
+            Route.delete("/subjects/*subject", name: "\(prefix)/subjects/ revoke") { try await revoke($0) }
             Self.otherMethods("/topics/*topic", prefix, "DELETE, GET, HEAD, OPTIONS, POST, PUT")
             Self.otherMethods("/topics", prefix, "GET, HEAD, OPTIONS, POST")
             Self.otherMethods("/status", prefix, "GET, HEAD, OPTIONS")
+            Self.otherMethods("/session", prefix, "DELETE, GET, HEAD, OPTIONS, POST")
+            Self.otherMethods("/subjects/*subject", prefix, "DELETE, OPTIONS")
         } + page(prefix)
     }
+
+    /// Lets pages of ``origins`` read; nil if there are no others than the hub's own.
+    ///
+    /// The routes have it in front. A chain that serves only a hub has it before everything else, so that its 404 can be
+    /// read as well.
+    public var crossOrigin: Interceptor? {
+        origins.policy(isAuthorized: authorizer != nil).map { .cors($0) }
+    }
+
+    /// What all routes but the page's have in front.
+    private var interceptors: [Interceptor] {
+        (crossOrigin.map { [$0] } ?? []) + [authorizer == nil ? .hubErrors : .decidedAnswers]
+    }
+
+    /// The sessions of browsers; nil if the authorizer has none.
+    var sessions: HubSessions? { (authorizer as? TokenAuthorizer)?.sessions }
 
     /// A route whose requests are mostly answered without waiting.
     private static func answered(

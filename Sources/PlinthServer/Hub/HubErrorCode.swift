@@ -21,6 +21,20 @@ enum HubErrorCode: String, CaseIterable {
     case producerFenced = "producer-fenced"
     case keyReused = "key-reused"
     case unauthorized
+    case tokenMalformed = "token-malformed"
+    case tokenAlgorithm = "token-algorithm"
+    case tokenKey = "token-key"
+    case tokenSignature = "token-signature"
+    case tokenExpired = "token-expired"
+    case tokenEarly = "token-early"
+    case tokenLifetime = "token-lifetime"
+    case tokenIssuer = "token-issuer"
+    case tokenAudience = "token-audience"
+    case tokenClaim = "token-claim"
+    case tokenRevoked = "token-revoked"
+    case keysUnavailable = "keys-unavailable"
+    case revocationOff = "revocation-off"
+    case apiKey = "api-key"
     case forbidden
     case notFound = "not-found"
     case methodNotAllowed = "method-not-allowed"
@@ -84,6 +98,16 @@ extension HTTPError {
     var jsonCode: String { code ?? HubErrorCode(status).rawValue }
 }
 
+extension Response {
+    /// Names what the answer depends on, and forbids to store it (RFC 9111, section 5.2.2.5).
+    fileprivate mutating func decidedByGrant() {
+        headers[.cacheControl] = isEventStream ? "no-store, no-transform" : "no-store"
+        headers[.vary] = "Origin, Cookie, Authorization"
+    }
+
+    private var isEventStream: Bool { MediaType(headers[.contentType])?.isEventStream ?? false }
+}
+
 extension Interceptor {
     /// Responds to errors in JSON.
     static let hubErrors = Interceptor(
@@ -91,6 +115,19 @@ extension Interceptor {
         error: { context, error in
             guard let refusal = HubRefusal(error.cause) else { throw error }
             context.response = refusal.response
+        }
+    )
+
+    /// As ``hubErrors``, and keeps answers that a grant decided out of caches, which would give them to others.
+    static let decidedAnswers = Interceptor(
+        "hub-answers",
+        leave: { context in
+            if !context.isResponseSent { context.response?.decidedByGrant() }
+        },
+        error: { context, error in
+            guard let refusal = HubRefusal(error.cause) else { throw error }
+            context.response = refusal.response
+            context.response?.decidedByGrant()
         }
     )
 

@@ -59,7 +59,7 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
             state.sink.opening = opening
             _ = state.sink.open()
             state.onEnd = request.onEnd
-            state.slot = state.distributor.add(request.selection, request.start, request.form, now: now)
+            state.slot = state.distributor.add(request, now: now)
         }
     }
 
@@ -101,11 +101,11 @@ final class HubMemoryStream: DeliveryGroup, MemoryStream {
     }
 
     func drain() {
-        end(where: { _ in true }, .serverDraining)
+        end(where: { _, _ in true }, .serverDraining)
     }
 
     /// Ends the stream, and completes its body.
-    func end(where isMeant: (Selection) -> Bool, _ end: StreamEnd) {
+    func end(where isMeant: StreamPredicate, _ end: StreamEnd) {
         run { state, now in
             for slot in state.distributor.slots(where: isMeant) {
                 state.distributor.end(slot, end, state.sink, now: now)

@@ -23,6 +23,9 @@ struct HubRefusal: Error {
         case let refusal as HubRefusal: self = refusal
         case let error as HTTPError: self.init(http: error)
         case let error as AuthorizerFailure: self.init(http: error.response)
+        case let error as HubTokenError: self.init(http: error.response)
+        case let error as TooManyRefusals: self.init(http: error.response)
+        case let error as ExpiredSession: self.init(http: error.error.response)
         case let error as HistoryError: self.init(history: error)
         case let error as HubError: self.init(http: HTTPError(.badRequest, error.message, code: error.code.description))
         default: return nil
@@ -65,6 +68,14 @@ struct HubRefusal: Error {
             self.init(http: HTTPError(.serviceUnavailable, .outcomeUnknown, message, headers: [.retryAfter: "1"]))
         default: self.init(http: HTTPError(.badRequest, .badID, message))
         }
+    }
+
+    /// The refusal without the last ID of a topic that has ended.
+    var withoutLastID: HubRefusal {
+        guard error.code == HubErrorCode.topicEnded.rawValue else { return self }
+        var error = error
+        error.headers[.lastEventID] = nil
+        return HubRefusal(http: error, members: members.filter { $0.name != "id" })
     }
 
     /// The members of the error in JSON, without braces.

@@ -54,6 +54,19 @@ public final class HubService: Service {
         ///
         /// Default: the process's limit of file descriptors, less some for everything else.
         public var maximumStreams: Int { didSet { maximumStreams = max(0, maximumStreams) } }
+        /// The most open streams of one client address, by ``/Plinth/Request/clientAddress``; an IPv6 address counts with
+        /// all that have the same first 64 bits.
+        ///
+        /// Default: nil, no limit.
+        public var maximumStreamsPerAddress: Int? {
+            didSet { maximumStreamsPerAddress = maximumStreamsPerAddress.map { max(0, $0) } }
+        }
+        /// The most open streams of one subject, as an authorizer identified it.
+        ///
+        /// Default: nil, no limit.
+        public var maximumStreamsPerSubject: Int? {
+            didSet { maximumStreamsPerSubject = maximumStreamsPerSubject.map { max(0, $0) } }
+        }
         /// How long a shutdown waits for streams to end.
         ///
         /// Default: 10 s.
@@ -65,16 +78,22 @@ public final class HubService: Service {
         ///   - handOff: Which connections are handed off to a reactor. Default: `automatic`.
         ///   - reactors: The number of reactors, at least 1. Default: nil, one for every two processors.
         ///   - maximumStreams: The most open streams. Default: nil, limited by file descriptors only.
+        ///   - maximumStreamsPerAddress: The most of one client address. Default: nil, no limit.
+        ///   - maximumStreamsPerSubject: The most of one subject. Default: nil, no limit.
         ///   - shutdownTimeout: How long a shutdown waits for streams to end. Default: 10 s.
         public init(
             handOff: HandOff = .automatic,
             reactors: Int? = nil,
             maximumStreams: Int? = nil,
+            maximumStreamsPerAddress: Int? = nil,
+            maximumStreamsPerSubject: Int? = nil,
             shutdownTimeout: Duration = .seconds(10)
         ) {
             self.handOff = handOff
             self.reactors = max(1, reactors ?? System.coreCount / 2)
             self.maximumStreams = max(0, maximumStreams ?? DescriptorLimit.streams)
+            self.maximumStreamsPerAddress = maximumStreamsPerAddress.map { max(0, $0) }
+            self.maximumStreamsPerSubject = maximumStreamsPerSubject.map { max(0, $0) }
             self.shutdownTimeout = shutdownTimeout
         }
     }
@@ -96,7 +115,7 @@ public final class HubService: Service {
     /// The service's configuration.
     public let configuration: Configuration
     /// Counts streams up to the limit.
-    let limit: StreamLimit
+    let limit: OpenCounts
     private let logger: Logger
     private let groups = Mutex(Groups())
     private let drainSignal = DrainSignal()
@@ -115,7 +134,13 @@ public final class HubService: Service {
         self.hub = hub
         self.configuration = configuration
         self.logger = logger
-        limit = StreamLimit(maximum: configuration.maximumStreams)
+        limit = OpenCounts(
+            OpenCounts.Limits(
+                total: configuration.maximumStreams,
+                ofAddress: configuration.maximumStreamsPerAddress,
+                ofSubject: configuration.maximumStreamsPerSubject
+            )
+        )
     }
 
     deinit {
@@ -148,6 +173,47 @@ public final class HubService: Service {
     ///
     /// - Parameter isMeant: Selects streams by their topics. Called for each stream, on the thread that serves it.
     public func endStreams(where isMeant: @escaping @Sendable (Selection) -> Bool) {
+        endStreams { selection, _ in isMeant(selection) }
+    }
+
+    /// Ends the streams of a subject gracefully, as after its revocation; its clients may reconnect, with another grant.
+    ///
+    /// On return, no further event reaches them.
+    ///
+    /// - Parameters:
+    ///   - subject: The subject's name, in every source.
+    ///   - issuer: The only issuer concerned. Default: nil, all.
+    public func endStreams(of subject: String, issuer: String? = nil) async {
+        await haveEnded { owner in
+            guard let own = owner.grant.subject, own.name.utf8.elementsEqual(subject.utf8) else { return false }
+            return issuer.map { own.issuer?.utf8.elementsEqual($0.utf8) ?? false } ?? true
+        }
+    }
+
+    /// Ends streams gracefully by what they were granted; those without a grant go on.
+    ///
+    /// - Parameter isMeant: Selects streams by their grants. Called for each stream, on the thread that serves it.
+    public func endGrantedStreams(where isMeant: @escaping @Sendable (HubGrant) -> Bool) {
+        endStreams(whereOwner: { isMeant($0.grant) })
+    }
+
+    /// Ends the streams of owners that satisfy a predicate.
+    private func endStreams(whereOwner isMeant: @escaping @Sendable (StreamOwner) -> Bool) {
+        endStreams { _, owner in owner.map(isMeant) ?? false }
+    }
+
+    /// Ends the streams of owners that satisfy a predicate; on return, no further event reaches them.
+    func haveEnded(whereOwner isMeant: @escaping @Sendable (StreamOwner) -> Bool) async {
+        endStreams(whereOwner: isMeant)
+        let groups = self.groups.withLock { $0 }
+        for group in groups.loops.values { await group.performed() }
+        #if os(Linux)
+        // A command is performed after those before it.
+        for reactor in groups.reactors ?? [] { _ = await reactor.countBehind() }
+        #endif
+    }
+
+    private func endStreams(_ isMeant: @escaping StreamPredicate) {
         let groups = self.groups.withLock { $0 }
         for group in groups.loops.values { group.end(where: isMeant, .ended) }
         for stream in groups.memory.values { stream.end(where: isMeant, .ended) }
@@ -257,12 +323,14 @@ public final class HubService: Service {
     /// Begins a stream that has its connection.
     func streamRequest(_ stream: AdmittedStream, _ transport: HubStream.Transport) -> StreamRequest {
         let hub = self.hub
-        let began = hub.began(stream.selection, stream.start, transport, attachment: stream.attachment)
+        let began = began(stream, transport)
         let permit = stream.permit
         return StreamRequest(
             selection: stream.selection,
             start: stream.located,
             form: stream.form,
+            owner: stream.owner,
+            lifetime: stream.lifetime,
             onEnd: { end in
                 permit.release()
                 hub.ended(began, end)
@@ -270,9 +338,20 @@ public final class HubService: Service {
         )
     }
 
+    private func began(_ stream: AdmittedStream, _ transport: HubStream.Transport) -> HubStream {
+        let grant = stream.owner?.grant
+        return hub.began(
+            stream.selection,
+            stream.start,
+            transport,
+            subject: grant?.subject,
+            attachment: grant?.attachment
+        )
+    }
+
     /// Reports a stream that ended before it could be served.
     func refused(_ stream: AdmittedStream, _ end: StreamEnd) {
-        let began = hub.began(stream.selection, stream.start, .eventLoop, attachment: stream.attachment)
+        let began = began(stream, .eventLoop)
         stream.permit.release()
         hub.ended(began, end)
     }

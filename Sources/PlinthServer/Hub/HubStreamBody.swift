@@ -11,8 +11,11 @@ struct AdmittedStream: Sendable {
     let start: StreamStart
     let located: LocatedStart
     var form: StreamForm
-    let attachment: (any Sendable)?
-    let permit: StreamPermit
+    /// Whose it is; nil without an authorizer.
+    let owner: StreamOwner?
+    /// How long its grant holds; nil for no limit.
+    let lifetime: Duration?
+    let permit: OpenPermit
 }
 
 /// A hub's stream as the body of a response.

@@ -19,6 +19,12 @@ public struct BoundAddress: Sendable, Hashable, CustomStringConvertible {
         path = address?.pathname.flatMap { $0.isEmpty ? nil : $0 }
     }
 
+    /// Whether only processes of this machine can reach it: a loopback address or a Unix socket.
+    public var isLoopback: Bool {
+        guard let host else { return path != nil }
+        return host == "::1" || host.hasPrefix("127.") || host.hasPrefix("::ffff:127.")
+    }
+
     /// `127.0.0.1:8080`, or the path of a Unix socket.
     public var description: String {
         if let path { return path }

@@ -9,10 +9,17 @@ extension Channel {
     ///
     /// The connection's own address does not tell: a listener on all addresses also accepts local clients over
     /// loopback.
-    var isOfLoopbackListener: Bool {
+    var isOfLoopbackListener: Bool { listenerAddress?.isLoopback ?? false }
+
+    /// Whether the listener of this connection or HTTP/2 stream is a Unix socket.
+    var isOfUnixListener: Bool {
+        if case .unixDomainSocket? = listenerAddress { true } else { false }
+    }
+
+    private var listenerAddress: SocketAddress? {
         var listener: any Channel = self
         while let parent = listener.parent { listener = parent }
-        return listener.localAddress?.isLoopback ?? false
+        return listener.localAddress
     }
 }
 

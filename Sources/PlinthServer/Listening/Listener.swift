@@ -19,6 +19,9 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
     let group: any EventLoopGroup
     let logger: Logger
     let maximumConnections: Int?
+    /// The limit of connections of each address, which all listeners share; nil for none.
+    let addressLimits: AddressLimits?
+    let limitMetrics: LimitMetrics?
     let acknowledgementTimeout: Duration?
     let onRunning: @Sendable (any Channel) -> Void
 
@@ -37,6 +40,12 @@ struct Listener<ChildChannel: ServerChildChannel>: Service {
                     channel.setConnectionOptions(acknowledgementTimeout: acknowledgementTimeout)
                     #endif
                     try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger))
+                    // Before the limit in all, which does not count what it closes.
+                    if let addressLimits {
+                        try channel.pipeline.syncOperations.addHandler(
+                            AddressLimitHandler(addressLimits, metrics: limitMetrics, logger: logger)
+                        )
+                    }
                     if let maximumConnections {
                         try channel.pipeline.syncOperations.addHandler(
                             AvailableConnectionsChannelHandler(

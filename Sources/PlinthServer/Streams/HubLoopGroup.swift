@@ -97,15 +97,20 @@ final class HubLoopGroup: DeliveryGroup {
         loop.eventLoop.execute {
             self.local.value.isDraining = true
             self.run { distributor, sink, now in
-                for slot in distributor.slots(where: { _ in true }) {
+                for slot in distributor.slots(where: { _, _ in true }) {
                     distributor.end(slot, .serverDraining, sink, now: now)
                 }
             }
         }
     }
 
+    /// Returns when what was asked for before has been performed.
+    func performed() async {
+        await withCheckedContinuation { continuation in loop.eventLoop.execute { continuation.resume() } }
+    }
+
     /// Ends the selected streams gracefully.
-    func end(where isMeant: @escaping @Sendable (Selection) -> Bool, _ end: StreamEnd) {
+    func end(where isMeant: @escaping StreamPredicate, _ end: StreamEnd) {
         loop.eventLoop.execute {
             self.run { distributor, sink, now in
                 for slot in distributor.slots(where: isMeant) { distributor.end(slot, end, sink, now: now) }
@@ -119,7 +124,7 @@ final class HubLoopGroup: DeliveryGroup {
     ///
     /// - Returns: Its slot, valid until its `finish` is called.
     func add(_ connection: any HubConnection, _ request: StreamRequest) -> Int {
-        let slot = local.value.distributor.add(request.selection, request.start, request.form, now: loop.now)
+        let slot = local.value.distributor.add(request, now: loop.now)
         local.value.sink.connections[slot] = connection
         local.value.onEnd[slot] = request.onEnd
         local.value.timer.group = self

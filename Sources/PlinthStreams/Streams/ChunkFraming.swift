@@ -14,6 +14,11 @@ package enum ChunkFraming {
     ///   - buffer: Has at least ``maximumPrefix`` bytes of room before the data. The caller appends the final line end.
     /// - Returns: The index at which the chunk begins.
     package static func writePrefix(of data: Range<Int>, in buffer: inout [UInt8]) -> Int {
+        buffer.withUnsafeMutableBufferPointer { writePrefix(of: data, in: $0) }
+    }
+
+    /// As ``writePrefix(of:in:)``, in memory of which the bytes before the data need not be initialized.
+    package static func writePrefix(of data: Range<Int>, in buffer: UnsafeMutableBufferPointer<UInt8>) -> Int {
         var start = data.lowerBound - 2
         buffer[start] = 0x0D
         buffer[start + 1] = 0x0A

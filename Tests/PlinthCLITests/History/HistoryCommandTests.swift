@@ -121,7 +121,7 @@ struct HistoryCommandTests {
         let before = try await SQLiteHistoryFile(path: folder.hub).statistics()
         let result = try Tool.run(["history", "compact"] + options + [folder.hub], input: "")
         #expect(result.status == 0 && result.errors == "")
-        #expect(result.output.hasPrefix("\(folder.hub) takes 1.0 MiB; before, it took 2."), "\(result.output)")
+        #expect(result.output.hasPrefix("\(folder.hub) takes 1.1 MiB; before, it took 2."), "\(result.output)")
         let after = try await SQLiteHistoryFile(path: folder.hub).statistics()
         #expect(after.freePages == 0 && after.fileBytes < before.fileBytes && after.events == before.events)
     }

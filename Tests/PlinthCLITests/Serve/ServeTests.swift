@@ -233,7 +233,7 @@ struct ServeTests {
         arguments: [
             ("{\n\n\"historyByte\": 5}", "line 3: unknown key \"historyByte\"; did you mean \"historyBytes\"?"),
             (#"{"history-bytes": 5}"#, "did you mean \"historyBytes\"?"), (#"{"prot": 5}"#, "did you mean \"port\"?"),
-            (#"{"colour": "red"}"#, "known keys: allowHost, basePath, "),
+            (#"{"colour": "red"}"#, "known keys: allowAnonymous, allowHost, allowOrigin, "),
             (#"{"\u001b[31m": "red"}"#, "unknown key \"\\u001b[31m\""),
             (#"{"config": "other"}"#, "unknown key \"config\""),
         ]
@@ -407,9 +407,11 @@ struct ServeTests {
 
     @Test("Only a loopback address has the fence, which accepts localhost and loopback addresses")
     func hosts() throws {
-        let open = try Server(["--host", "0.0.0.0"])
+        let open = try Server(["--host", "0.0.0.0", "--allow-anonymous", "all"])
         let port = open.address.split(separator: ":").last ?? ""
-        #expect(try status("-H", "Host: evil.example", "http://127.0.0.1:\(port)/status") == "200")
+        #expect(try status("-H", "Host: evil.example", "http://127.0.0.1:\(port)/topics/a?wait=0") == "200")
+        let fenced = try Server(["--allow-anonymous", "all"])
+        #expect(try status("-H", "Host: evil.example", "\(fenced.address)/topics/a?wait=0") == "421")
         let named = try Server(["--host", "localhost"])
         #expect(try status("\(named.address)/status") == "200")
         #expect(try status("-H", "Host: evil.example", "\(named.address)/status") == "421")

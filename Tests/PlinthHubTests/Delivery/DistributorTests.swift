@@ -313,9 +313,9 @@ struct DistributorTests {
         _ = delivery.add(try exact("b"))
         let all = delivery.add(.all)
         let wanted = try topic("a")
-        #expect(delivery.distributor.slots { $0.wants(wanted) } == [a, all])
+        #expect(delivery.distributor.slots { selection, _ in selection.wants(wanted) } == [a, all])
         delivery.distributor.remove(a, .ended)
-        #expect(delivery.distributor.slots { $0.wants(wanted) } == [all])
+        #expect(delivery.distributor.slots { selection, _ in selection.wants(wanted) } == [all])
     }
 }
 

@@ -23,6 +23,7 @@ struct CheckTests {
             #expect(report.isWhole, "\(report.problems)")
             #expect(report.events == 480 + 50 && report.topics == 6)
             #expect(report.endedTopics == 1 && report.producers == 1 && report.keys == 1)
+            #expect(report.revocations == 1)
         }
     }
 
@@ -244,6 +245,7 @@ struct CheckTests {
         Damage(sql: "UPDATE plinth_producer SET sequence = 7", kind: .producer, topic: "t/1", reason: "producer"),
         Damage(sql: "UPDATE plinth_key SET digest = x'00'", kind: .key, reason: "key"),
         Damage(sql: "UPDATE plinth_limit SET events = -1", kind: .limit, topic: "t/1"),
+        Damage(sql: "UPDATE plinth_revocation SET until = until + 1", kind: .revocation, reason: "revoked"),
         Damage(sql: "UPDATE plinth_epoch SET first = 700 WHERE id = 1", kind: .epoch, reason: "overlap"),
         Damage(
             sql: "UPDATE plinth_epoch SET token = (SELECT min(token) FROM plinth_epoch)",

@@ -55,6 +55,7 @@ struct CopyTests {
         #expect(try await copy.locate(old) == .found(Position(2)))
         let ended = Selection([.exact(try Topic("t/0"))])
         #expect(copy.endsNow(of: ended)?.first?.id == original.endsNow(of: ended)?.first?.id)
+        #expect(try await SQLiteRevocationStore(copy).revocations() == [.test("revoked", issuer: "issuer")])
         await original.close()
         await copy.close()
     }

@@ -26,7 +26,7 @@ struct HistoryFileSample {
     }
 
     /// Writes 600 events of topics `t/0` to `t/4`, of which 10 are also of `also`; then the end of `t/0`, a producer in
-    /// `t/1`, a key, and limits of `t/1` that leave 50 events.
+    /// `t/1`, a key, limits of `t/1` that leave 50 events, and a revocation.
     ///
     /// The numbers are 1 to 603, over two openings.
     func fill() async throws {
@@ -48,6 +48,7 @@ struct HistoryFileSample {
         _ = try await second.append(AppendRequest([event], producer: stamp))
         _ = try await second.append(AppendRequest([event], key: IdempotencyKey(Array("key".utf8))))
         _ = try await second.setLimits(TopicLimits(events: 50), of: try Topic("t/1"))
+        try await SQLiteRevocationStore(second).save(.test("revoked", issuer: "issuer"), now: .test(0))
         await second.expire()
         await second.close()
     }

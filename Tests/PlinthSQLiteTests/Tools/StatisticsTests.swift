@@ -16,6 +16,7 @@ struct StatisticsTests {
         let statistics = try await sample.file.statistics()
         #expect(statistics.events == 530 && statistics.topics == 6 && statistics.endedTopics == 1)
         #expect(statistics.producers == 1 && statistics.keys == 1 && statistics.limitedTopics == 1)
+        #expect(statistics.revocations == 1)
         // The first stands for the position before all events.
         #expect(statistics.epochs.map(\.first) == [1, 1, 601])
         #expect(statistics.epochs.map(\.last) == [0, 600, nil])

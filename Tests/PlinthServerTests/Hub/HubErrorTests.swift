@@ -78,6 +78,9 @@ struct HubErrorTests {
     static let others: Set<String> = [
         "bad-id", "unauthorized", "forbidden", "rate-limit", "timeout", "failed", "not-taken", "unavailable",
         "outcome-unknown", "topic-ended", "sequence-hole", "producer-fenced", "key-reused", "streams-limit",
+        "token-malformed", "token-algorithm", "token-key", "token-signature", "token-expired", "token-early",
+        "token-lifetime", "token-issuer", "token-audience", "token-claim", "token-revoked", "keys-unavailable",
+        "revocation-off", "api-key",
     ]
 
     private static func table() throws -> [Row] {

@@ -15,20 +15,41 @@ struct ConfigurationTests {
         let given = ConnectorConfiguration(
             backlog: limit,
             maximumConnections: limit,
+            maximumConnectionsPerAddress: limit,
+            maximumTargetSize: limit,
             maximumHeadSize: limit,
             maximumBodySize: limit
         )
         var set = ConnectorConfiguration()
         set.backlog = limit
         set.maximumConnections = limit
+        set.maximumConnectionsPerAddress = limit
+        set.maximumTargetSize = limit
         set.maximumHeadSize = limit
         set.maximumBodySize = limit
         for configuration in [given, set] {
             // The kernel's and HTTP/2's numbers have 32 bits.
             #expect(configuration.backlog == (limit > 0 ? Int(Int32.max) : 1))
             #expect(configuration.maximumHeadSize == (limit > 0 ? Int(Int32.max) : 1))
+            #expect(configuration.maximumTargetSize == (limit > 0 ? Int(Int32.max) : 1))
             #expect(configuration.maximumConnections == max(1, limit))
+            #expect(configuration.maximumConnectionsPerAddress == max(1, limit))
             #expect(configuration.maximumBodySize == max(0, limit))
+        }
+    }
+
+    @Test("HTTP/2 limits are clamped, given or set later", arguments: [Int.min, -1, 0, .max])
+    func http2(limit: Int) {
+        let given = HTTP2Limits(maximumResets: limit, maximumControlFrames: limit, maximumRefusedStreams: limit)
+        var set = HTTP2Limits()
+        set.maximumResets = limit
+        set.maximumControlFrames = limit
+        set.maximumRefusedStreams = limit
+        let clamped = limit > 0 ? 100_000 : 1
+        for limits in [given, set] {
+            #expect(limits.maximumResets == clamped)
+            #expect(limits.maximumControlFrames == clamped)
+            #expect(limits.maximumRefusedStreams == clamped)
         }
     }
 

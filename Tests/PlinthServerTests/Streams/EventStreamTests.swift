@@ -20,6 +20,7 @@ struct EventStreamTests {
         HTTP/1.1 200 OK\r
         Content-Type: text/event-stream; charset=UTF-8\r
         Cache-Control: no-cache, no-transform\r
+        Incremental: ?1\r
         X-Accel-Buffering: no\r
         Transfer-Encoding: chunked\r
         Connection: close\r

@@ -26,6 +26,7 @@ struct RecordedConnection {
         idleTimeout: .seconds(75),
         writeTimeout: .seconds(31),
         lingerTimeout: .seconds(20),
+        maximumTargetSize: 100,
         maximumBodySize: 1000
     )
 
@@ -230,6 +231,7 @@ extension RequestMachine.Action {
         case .closeOutput: "close output"
         case .stopUpload: "stop upload"
         case .close: "close"
+        case .countRefusal(let limit): "refused by \(limit.rawValue)"
         case .reportShortBody: "report a short body"
         case .settleWriters, .takeWaiting, .measure: nil
         }

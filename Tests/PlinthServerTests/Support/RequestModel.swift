@@ -85,7 +85,7 @@ struct RequestModel {
             if let running, served[running]?.hasBodyEnded == true { violated("a body goes on after its end") }
             if draw(4) == 0 { machine.bodyIsFull() }
         case .bodyEnd: if let running { served[running]?.hasBodyEnded = true }
-        case .bodyFailure, .bodyDrain, .reportShortBody: break
+        case .bodyFailure, .bodyDrain, .reportShortBody, .countRefusal: break
         case .release:
             waitingWriters = 0
             guard let number = running else { break }

@@ -23,6 +23,7 @@ struct TestingConnection {
     init(
         _ chain: Chain,
         configuration: ConnectorConfiguration = ConnectorConfiguration(),
+        limitMetrics: LimitMetrics? = nil,
         client: (@Sendable () -> any ChannelHandler)? = nil
     ) async throws {
         let loop = NIOAsyncTestingEventLoop()
@@ -33,6 +34,7 @@ struct TestingConnection {
             configuration: configuration,
             logger: logger,
             metrics: EventStreamMetricsRegistry(factory: NOOPMetricsHandler.instance),
+            limitMetrics: limitMetrics,
             threadPool: .singleton,
             group: loop
         )
@@ -86,6 +88,16 @@ struct TestingConnection {
         var text = ""
         while let buffer = try await channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: buffer) }
         return text
+    }
+
+    /// The HTTP/2 frames that the server writes, from the last call on, until there are enough.
+    func frames(until isEnough: ([HTTP2Client.Frame]) -> Bool) async throws -> [HTTP2Client.Frame] {
+        var bytes: [UInt8] = []
+        while !isEnough(HTTP2Client.frames(bytes)) {
+            let buffer = try await wait(for: "a frame") { try await channel.waitForOutboundWrite(as: ByteBuffer.self) }
+            bytes += buffer.readableBytesView
+        }
+        return HTTP2Client.frames(bytes)
     }
 
     /// Waits until no activity is left but the connection itself.

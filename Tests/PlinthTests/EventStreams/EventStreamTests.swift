@@ -14,7 +14,8 @@ struct EventStreamTests {
         #expect(stream.headers[.contentType] == "text/event-stream; charset=UTF-8")
         #expect(stream.headers[.cacheControl] == "no-cache, no-transform")
         #expect(try stream.headers[#require(HTTPField.Name("X-Accel-Buffering"))] == "no")
-        #expect(stream.headers.count == 3)
+        #expect(try stream.headers[#require(HTTPField.Name("Incremental"))] == "?1")
+        #expect(stream.headers.count == 4)
         try await stream.expectEnd(.applicationClosed)
     }
 
