@@ -11,6 +11,7 @@ const keptText = 64 * 1024; // The most characters kept of an event's data, and 
 const minuteOfPolls = 60;
 const longestRetry = 3_600_000; // In milliseconds; a longer timer than 2^31 − 1 would fire at once.
 const shortestRetry = 250;
+const refusedWait = 30_000; // In milliseconds, until a refused stream is asked for again; signing in ends the wait.
 
 // MARK: The wire format
 
@@ -118,17 +119,25 @@ let settings = { gapType: "gap", heartbeatEvent: null };
 
 async function readSettings(signal) {
   const response = await fetch("hub.json", { cache: "no-cache", signal });
-  if (!response.ok) throw new Refusal(`the hub answered ${response.status}`);
+  if (!response.ok) throw await refusalOf(response);
   settings = await response.json();
 }
 
 const isHeartbeat = (event) => settings.heartbeatEvent !== null && event.type === settings.heartbeatEvent;
+
+// Publishers may use the type; but an event of theirs names its topic.
+const isExpiry = (event) => event.type === "expired" && !event.id.includes("\t");
 
 // MARK: What is watched
 
 function parameter(watch) {
   return `${watch.isPattern ? "match" : "topic"}=${encodeURIComponent(watch.name)}`;
 }
+
+const watchOf = (one) => ({
+  name: decodeURIComponent(one.slice(one.indexOf("=") + 1)),
+  isPattern: one.startsWith("match="),
+});
 
 /** Matches as the hub does: `*` is one segment, `**` at the end one or more. */
 function matches(watch, topic) {
@@ -168,14 +177,15 @@ class Tab {
   }
 
   /**
-   * Reports the stream's state. It is live for this tab only once it includes what the tab watches, and an ended topic
-   * has ended whatever the stream does for other tabs.
+   * Reports the stream's state. It is live for this tab only once it includes what the tab watches. An ended topic has
+   * ended, and a refused one is refused, whatever the stream does for other tabs.
    */
   tell({ state, reason }) {
-    if (this.watch) {
+    if (this.watch && denial === null) {
       const one = parameter(this.watch);
-      if (ended.has(one) && state !== "reconnecting") state = "ended";
-      else if (state === "ended" || (state === "live" && !served.includes(one))) state = "connecting";
+      if (refused.has(one)) [state, reason] = ["refused", refused.get(one)];
+      else if (ended.has(one) && state !== "reconnecting") state = "ended";
+      else if (state === "live" ? !served.includes(one) : ["ended", "refused"].includes(state)) state = "connecting";
     }
     if (this.#told === state + reason) return;
     this.#told = state + reason;
@@ -203,6 +213,19 @@ class Tab {
     this.#missed = 0;
   }
 
+  /** Reports who is signed in, and whether to offer publishing to what the tab watches. */
+  tellSession() {
+    if (session === null && denial === null) return;
+    this.post({ kind: "session", session, denial, watch: this.watch, mayPublish: mayPublish(this.watch) });
+  }
+
+  /** Drops what another subject has received. */
+  forget() {
+    this.#pending = [];
+    this.#missed = 0;
+    this.#told = "";
+  }
+
   /** Checks whether the tab is alive: a crashed tab sends no `bye`. */
   ping(now) {
     if (now - this.#heardFrom > 60_000) return this.leave();
@@ -227,6 +250,11 @@ class Tab {
       this.flush();
     } else if (message.kind === "earlier") {
       readEarlier(this, message.watch);
+    } else if (message.kind === "signed") {
+      elsewhere.postMessage("signed");
+      signedInOrOut();
+    } else if (message.kind === "refused") {
+      readSession().catch(() => {});
     }
   }
 
@@ -241,6 +269,7 @@ class Tab {
     this.visible = visible;
     this.#taking = false;
     this.#told = "";
+    this.tellSession();
     this.tell(connection);
     const end = watch && ended.get(parameter(watch));
     if (isOther && end) {
@@ -249,7 +278,9 @@ class Tab {
     }
     if (lastStatus) this.post(lastStatus);
     streamChanged();
-    pollSoon();
+    // Another page of this origin may have signed in meanwhile.
+    if (visible && denial !== null) pollNow();
+    else pollSoon();
     if (visible) stopWaiting();
   }
 }
@@ -276,7 +307,7 @@ function takeEnd(event) {
 
 // For an end that the hub tells by a status or a field, not by its event.
 function takeEndOf(one) {
-  const topic = decodeURIComponent(one.slice("topic=".length));
+  const topic = watchOf(one).name;
   const event = { type: "end", id: "", data: "", length: 0, topic, isGap: false, isEnd: true, time: Date.now() };
   if (!takeEnd(event)) return;
   for (const tab of tabs) {
@@ -323,6 +354,150 @@ async function askForEnds(parameters, position, signal) {
   }));
 }
 
+// MARK: Who is signed in
+
+// What the hub says of this browser: who it is, what it may do, and until when.
+let session = null;
+// Why the hub refuses the browser's cookie; null if it does not. `session` is then the last that it took.
+let denial = null;
+let signings = 0; // Sign-ins and sign-outs in this browser,
+let subjects = 0; // and changes of the subject.
+let reading = null; // The running request for the session.
+let expiry = null; // The timer at which to ask for it again, as it has expired.
+// The refused topics and patterns of the stream, by their parameters, with the hub's words.
+const refused = new Map();
+// Tells the workers of tabs that share none; another hub at this origin asks in vain.
+const elsewhere = new BroadcastChannel("plinth-hub");
+elsewhere.onmessage = () => signedInOrOut();
+
+const subjectOf = ({ issuer, subject }) => JSON.stringify([issuer, subject]);
+const rightsOf = ({ publish, subscribe, operate }) => JSON.stringify([publish, subscribe, operate]);
+
+function hasExpired() {
+  if (denial !== null) return denial.code === "token-expired";
+  // The hub ends a stream when its grant expires; by the two clocks that may be a moment early.
+  return typeof session?.expiresAt === "number" && session.expiresAt <= Date.now() + 1000;
+}
+
+const mayOperate = () => denial === null && session?.operate === true;
+
+function mayPublish(watch) {
+  if (denial !== null || session === null) return false;
+  if (watch === null || watch.isPattern) return session.publish.length > 0;
+  return session.publish.some((one) => includes(one, watch.name));
+}
+
+/** Whether a topic is one that a right names: in quotes, or by a pattern. */
+function includes(selector, topic) {
+  return typeof selector === "string" ? selector === topic : matches({ name: selector.match, isPattern: true }, topic);
+}
+
+/** Asks the hub who is signed in; one request at a time. */
+function readSession() {
+  reading ??= fetchSession().finally(() => (reading = null));
+  return reading;
+}
+
+async function fetchSession() {
+  for (;;) {
+    const before = signings;
+    const response = await fetch("session", { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+    const answer = response.ok ? await response.json() : await refusalOf(response);
+    // The answer may be of the former subject.
+    if (signings !== before) continue;
+    if (response.ok) return takeSession(answer, response);
+    if (!isDenied(answer)) throw answer;
+    return takeDenial(answer);
+  }
+}
+
+function takeSession(answer, response) {
+  const former = session;
+  const wasRefused = denial !== null;
+  // By this machine's clock; the field is precise to a second.
+  const skew = Date.parse(response.headers.get("Date")) - Date.now();
+  const expiresAt = answer.expires === null ? null : Date.parse(answer.expires) - (Math.abs(skew) > 2000 ? skew : 0);
+  session = { ...answer, expiresAt };
+  denial = null;
+  const isOther = former !== null && subjectOf(former) !== subjectOf(session);
+  if (isOther) forget();
+  clearTimeout(expiry);
+  if (expiresAt !== null) {
+    // The timers of a browser have a longest time, too.
+    const rest = Math.min(Math.max(expiresAt - Date.now() + 500, 1000), longestRetry);
+    expiry = setTimeout(() => readSession().catch(() => {}), rest);
+  }
+  for (const tab of tabs) tab.tellSession();
+  if (isOther || wasRefused || (former !== null && rightsOf(former) !== rightsOf(session))) beginAgain();
+}
+
+function takeDenial(refusal) {
+  denial = { words: wordsFor(refusal), code: refusal.code };
+  clearTimeout(expiry);
+  for (const tab of tabs) tab.tellSession();
+}
+
+/** Drops what another subject has received. */
+function forget() {
+  lastID = "";
+  lookedAt = null;
+  ended.clear();
+  lastStatus = null;
+  samples = [];
+  topics = new Map();
+  subjects += 1;
+  for (const tab of tabs) tab.forget();
+}
+
+/** Streams and polls with the rights of now, behind the last event. */
+function beginAgain() {
+  refused.clear();
+  if (wanted.length > 0) startStream();
+  pollNow();
+}
+
+async function signedInOrOut() {
+  signings += 1;
+  // No event of the former subject reaches a tab from here on.
+  const former = controller;
+  former?.abort();
+  await readSession().catch(() => {});
+  if (controller === former) beginAgain();
+}
+
+/** Takes a refusal of the stream's topics: those that are not granted or, if all seem to be, all of them. */
+function refuse(asked, words) {
+  const isGranted = ({ name, isPattern }) =>
+    isPattern ? session.subscribe.length > 0 : session.subscribe.some((one) => includes(one, name));
+  const denied = asked.filter((one) => !isGranted(watchOf(one)));
+  for (const one of denied.length > 0 ? denied : asked) refused.set(one, words);
+  tellAll();
+}
+
+// MARK: Refusals
+
+/** An error response of the hub. */
+class Refusal extends Error {
+  constructor(message, status, code = "") {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+async function refusalOf(response) {
+  const { error, code } = await response.json().catch(() => ({}));
+  return new Refusal(error ?? `the hub answered ${response.status}`, response.status, code);
+}
+
+/** Whether it is for who is signed in that the hub refuses. */
+const isDenied = (error) => error instanceof Refusal && (error.status === 401 || error.status === 403);
+
+function wordsFor(error) {
+  if (!(error instanceof Refusal)) return "the hub does not answer";
+  return error.code === "" ? error.message : `${error.message} (${error.code})`;
+}
+
 // MARK: The stream
 
 let connection = { state: "idle", reason: "" };
@@ -353,17 +528,18 @@ function streamChanged() {
     if (kept.length === 0) lastID = "";
     wanted = union;
     served = served.filter((one) => union.includes(one));
-    for (const one of ended.keys()) if (!union.includes(one)) ended.delete(one);
+    for (const known of [ended, refused]) for (const one of known.keys()) if (!union.includes(one)) known.delete(one);
     const hadEnded = connection.state === "ended";
     controller?.abort();
     controller = null;
     if (union.length === 0) return announce("idle");
     if (hadEnded && union.every((one) => ended.has(one))) return announce("ended");
-    startStream(hadEnded ? kept : []);
+    startStream(hadEnded ? kept.filter((one) => !refused.has(one)) : []);
   }, 30);
 }
 
 function startStream(kept = []) {
+  controller?.abort();
   controller = new AbortController();
   keepStreaming(wanted, controller.signal, kept);
 }
@@ -377,34 +553,54 @@ async function keepStreaming(union, signal, kept) {
   if (kept.length > 0 && (await haveEnded(kept.join("&"), lastID, signal))) lastID = "";
   while (!signal.aborted) {
     const began = performance.now();
-    const position = lastID;
-    const parser = new EventStreamParser(position, deliver);
     let reason = "the hub ended the stream";
+    let asked = union.filter((one) => !refused.has(one));
+    if (asked.length === 0) asked = union;
     try {
+      // The events of a stream are its subject's, so that is known before.
+      await Promise.all([readSettings(signal), readSession()]);
+      if (signal.aborted) return;
+      const position = lastID;
+      const parser = new EventStreamParser(position, deliver);
       const onOpen = () => {
-        served = union;
+        for (const one of asked) refused.delete(one);
+        served = asked;
         announce("live");
         // A stream that begins live tells all ends.
-        if (position !== "") askForEnds(union, position, signal);
+        if (position !== "") askForEnds(asked, position, signal);
       };
-      await readSettings(signal);
-      const hasContent = await readStream(union.join("&"), parser, signal, onOpen, () => {
+      const onPiece = () => {
+        retry = parser.retry ?? retry;
         // A block with only an ID changes the last event ID, too.
         lastID = parser.lastID.split("\t", 1)[0];
         for (const tab of tabs) tab.flush();
-      });
-      if (signal.aborted) return;
-      if (hasContent) lookedAt = null;
-      else for (const one of union) takeEndOf(one);
+      };
+      if (denial === null) {
+        const hasContent = await readStream(asked.join("&"), parser, signal, onOpen, onPiece);
+        if (signal.aborted) return;
+        if (hasContent) lookedAt = null;
+        else for (const one of asked) takeEndOf(one);
+      }
     } catch (error) {
+      if (signal.aborted) return;
       reason = wordsFor(error);
+      if (isDenied(error) && ["unauthorized", "forbidden"].includes(error.code)) {
+        refuse(asked, reason);
+        if (union.some((one) => !refused.has(one))) continue;
+      } else if (isDenied(error)) {
+        takeDenial(error);
+      }
     }
     if (signal.aborted) return;
     // The hub has ended the stream for good: there is nothing to reconnect for until a topic is opened again.
-    if (union.every((one) => ended.has(one))) return rest();
-    retry = parser.retry ?? retry;
+    if (denial === null && asked.every((one) => ended.has(one))) return rest();
+    if (denial !== null || union.every((one) => refused.has(one))) {
+      announce(hasExpired() ? "expired" : "refused", denial?.words ?? reason);
+      await waiting(refusedWait, signal);
+      continue;
+    }
     failures = performance.now() - began > 5000 ? 0 : failures + 1;
-    announce("reconnecting", reason);
+    announce(hasExpired() ? "expired" : "reconnecting", reason);
     // Doubled each time up to 15 s, with jitter.
     const wait = Math.min(retry * 2 ** Math.min(failures, 6), Math.max(retry, 15_000));
     await waiting(wait * (0.5 + Math.random() / 2), signal);
@@ -419,10 +615,10 @@ function rest() {
   rests += 1;
   announce("ended");
   // Now, and also for hidden tabs: a later change is noticed only by comparison. If this fails, the poll does it.
-  if (lookedAt === null) readStatus("").catch(() => {});
+  if (lookedAt === null) (mayOperate() ? readStatus("") : readMark()).catch(() => {});
 }
 
-/** Notices by a status that ended topics may have been opened again, and only then asks for them. */
+/** Notices by a status or a mark that ended topics may have been opened again, and only then asks for them. */
 function lookAt({ mark, endedTopics }, restsBefore) {
   if (connection.state === "ended") {
     if (rests !== restsBefore) return;
@@ -436,11 +632,6 @@ function lookAt({ mark, endedTopics }, restsBefore) {
   }
 }
 
-/** An error response of the hub. */
-class Refusal extends Error {}
-
-const wordsFor = (error) => (error instanceof Refusal ? error.message : "the hub does not answer");
-
 async function openStream(query, lastID, signal) {
   // In the URL, since a header field cannot carry every ID.
   const position = lastID === "" ? "" : `&last-event-id=${encodeURIComponent(lastID)}`;
@@ -450,8 +641,7 @@ async function openStream(query, lastID, signal) {
     signal,
   });
   if (response.ok) return response;
-  const answer = await response.json().catch(() => ({}));
-  throw new Refusal(answer.error ?? `the hub answered ${response.status}`);
+  throw await refusalOf(response);
 }
 
 /** Reads a stream to its end; returns false if there is none, since all topics have ended at the parser's position. */
@@ -459,7 +649,7 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
   const response = await openStream(query, parser.lastID, signal);
   if (response.status === 204) return false;
   if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    throw new Refusal("the response is not an event stream");
+    throw new Refusal("the response is not an event stream", response.status);
   }
   onOpen();
   const reader = response.body.getReader();
@@ -474,12 +664,22 @@ async function readStream(query, parser, signal, onOpen, onPiece) {
 
 function deliver(raw) {
   if (isHeartbeat(raw)) return;
+  if (isExpiry(raw)) return takeExpiry(raw.data);
   const event = { ...withTopic(raw), time: Date.now() };
   if (event.isEnd && !takeEnd(event)) return;
   if (isPublished(event) && event.topic !== null) takeOpened(parameter({ name: event.topic, isPattern: false }));
   for (const tab of tabs) {
     if (tab.watch && (event.isGap || (event.topic !== null && matches(tab.watch, event.topic)))) tab.offer(event);
   }
+}
+
+/** Takes the hub's event that the cookie's token has expired; it is the last of its stream. */
+function takeExpiry(data) {
+  let answer = {};
+  try {
+    answer = JSON.parse(data) ?? {};
+  } catch {}
+  takeDenial(new Refusal(answer.error ?? "the sign-in has expired", 401, answer.code ?? "token-expired"));
 }
 
 // Until the time has passed, or until the hub is likely to be back.
@@ -507,8 +707,10 @@ async function readEarlier(tab, watch) {
   let quiet = setTimeout(() => stop.abort(), 1500);
   const atMost = setTimeout(() => stop.abort(), 8000);
   let isWhole = true;
+  const subjectsBefore = subjects;
   const parser = new EventStreamParser("earliest", (raw) => {
     if (isHeartbeat(raw)) return;
+    if (isExpiry(raw)) return takeExpiry(raw.data);
     clearTimeout(quiet);
     quiet = setTimeout(() => stop.abort(), 250);
     const event = withTopic(raw);
@@ -532,6 +734,9 @@ async function readEarlier(tab, watch) {
     clearTimeout(atMost);
     stop.abort();
   }
+  // Another subject's.
+  if (subjects !== subjectsBefore) return;
+  if (denial !== null) return tab.post({ kind: "earlier", watch, error: denial.words });
   tab.post({ kind: "earlier", watch, events: events.slice(-keptEvents), count, isWhole });
 }
 
@@ -539,37 +744,82 @@ async function readEarlier(tab, watch) {
 
 let lastStatus = null;
 let poll = null;
+let polls = 0; // Polls that were begun out of turn.
 let samples = []; // Of the total number of events published.
 let topics = new Map(); // A topic's samples and its events in each second of the last minute.
 let lastUptime = 0;
 
 // Only while a tab is visible.
+const isSeen = () => [...tabs].some((tab) => tab.visible);
+
 function pollSoon() {
-  if (poll === null && [...tabs].some((tab) => tab.visible)) poll = setTimeout(takeStatus, 0);
+  if (poll === null && isSeen()) poll = setTimeout(takeStatus, 0);
+}
+
+/** Polls at once; the answer to a poll of before is not taken. */
+function pollNow() {
+  polls += 1;
+  clearTimeout(poll);
+  poll = null;
+  pollSoon();
 }
 
 async function readStatus(query) {
   const restsBefore = rests;
   const response = await fetch(`status${query}`, { cache: "no-store", signal: AbortSignal.timeout(10_000) });
+  if (!response.ok) throw await refusalOf(response);
   const status = await response.json();
-  if (!response.ok) throw new Refusal();
   lookAt(status, restsBefore);
   return status;
 }
 
+/** Stands for the status where it is not granted: the mark of the watched topics, if all have ended. */
+async function readMark() {
+  if (connection.state !== "ended") return;
+  const restsBefore = rests;
+  const asked = wanted.filter((one) => !refused.has(one)).join("&");
+  const head = await fetch(`topics?${asked}`, {
+    method: "HEAD",
+    cache: "no-store",
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (!head.ok) return;
+  lookAt({ mark: head.headers.get("Last-Event-ID"), endedTopics: head.headers.get("Topic-Ended") }, restsBefore);
+}
+
+// Without the right to operate, the hub is asked only who is signed in, and whether ended topics have been opened
+// again.
 async function takeStatus() {
+  if (!isSeen()) return void (poll = null);
+  const mine = polls;
   let next = 1000;
+  let latest = { kind: "status", status: null, refusal: null, isReachable: true };
   try {
-    const status = await readStatus("?top=50");
-    if (lastStatus?.status === null) stopWaiting();
-    lastStatus = { kind: "status", status, ...rates(status, performance.now() / 1000) };
-  } catch {
-    lastStatus = { kind: "status", status: null };
+    if (!mayOperate() || lastStatus?.isReachable === false) await readSession();
+    if (mine !== polls) return;
+    if (mayOperate()) {
+      const status = await readStatus("?top=50");
+      if (mine !== polls) return;
+      latest = { ...latest, status, ...rates(status, performance.now() / 1000) };
+    } else {
+      next = denial === null ? 5000 : refusedWait;
+      await readMark();
+    }
+    if (lastStatus?.isReachable === false) stopWaiting();
+  } catch (error) {
     next = 2000;
+    if (isDenied(error)) {
+      latest.refusal = wordsFor(error);
+      readSession().catch(() => {});
+    } else {
+      latest.isReachable = false;
+    }
   }
+  if (mine !== polls) return;
+  lastStatus = latest;
   broadcast(lastStatus);
   poll = null;
-  if ([...tabs].some((tab) => tab.visible)) poll = setTimeout(takeStatus, next);
+  if (isSeen()) poll = setTimeout(takeStatus, next);
 }
 
 function rates(status, now) {

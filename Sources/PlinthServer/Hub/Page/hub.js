@@ -133,9 +133,14 @@ port.onmessage = ({ data }) => {
     if (!isSame(data.watch, watch)) return;
     connection = data;
     return showState();
+  case "session":
+    return takeSession(data);
   case "status":
-    reachable = data.status !== null;
-    if (reachable) showStatus(data);
+    reachable = data.isReachable;
+    statusRefusal = data.refusal;
+    // Of the time before a refusal, or of the former subject.
+    if (data.status !== null && mayOperate()) showStatus(data);
+    else showList();
     return showState();
   case "events":
     return receive(data);
@@ -151,6 +156,235 @@ document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") renderSoon();
 });
 
+// MARK: Who is signed in
+
+// As the worker has it: who the browser is for the hub, and what it may do; null until it is known.
+let session = null;
+let denial = null; // Why the hub refuses the browser's sign-in; null if it does not.
+let mayPublish = true; // To what is watched.
+let mayOffer = true; // Whether the hub has a sign-in at all, as far as is known.
+
+const account = element("account");
+const who = element("who");
+const token = element("token");
+
+const isKnown = () => session !== null || denial !== null;
+const subjectOf = ({ issuer, subject }) => JSON.stringify([issuer, subject]);
+// Until it is known, the page is as it is without sign-in.
+const mayOperate = () => !isKnown() || (denial === null && session.operate);
+const isAnonymous = () => denial === null && session?.subject === null;
+const hasSignIn = () => isKnown() && mayOffer && (session?.signIn ?? true);
+const hasNoRight = () => !session.operate && session.publish.length + session.subscribe.length === 0;
+const isEverything = (selectors) => selectors.some((one) => one.match === "**");
+
+function takeSession(data) {
+  const isOther = session !== null && data.session !== null && subjectOf(session) !== subjectOf(data.session);
+  const hadSubject = session?.subject != null;
+  ({ session, denial } = data);
+  if (isOther) forget(hadSubject);
+  if (isSame(data.watch, watch)) mayPublish = data.mayPublish;
+  showSession();
+}
+
+/** Clears what another subject was shown. */
+function forget(hadSubject) {
+  lastData = null;
+  statusRefusal = null;
+  earlier.disabled = false;
+  if (sure.open) sure.close();
+  clear();
+  showResult("", false);
+  // The worker has the state of the new stream.
+  connection = { state: watch ? "connecting" : "idle", reason: "" };
+  lastState = "";
+  // What an anonymous visitor has typed is often what they sign in for.
+  if (hadSubject) for (const field of [data, element("type"), element("to"), nameField]) field.value = "";
+}
+
+function showSession() {
+  if (!mayOperate()) lastData = null;
+  const isOpen = isAnonymous() && session.operate && isEverything(session.publish) && isEverything(session.subscribe);
+  who.hidden = !isKnown() || (isOpen && !hasSignIn());
+  const name = denial ? null : session?.subject ?? null;
+  setText(who, name ?? (hasSignIn() ? "Sign in" : "Anonymous"));
+  const label = name === null ? who.textContent : `Signed in as ${name}`;
+  if (who.ariaLabel !== label) who.ariaLabel = label;
+  who.title = isAnonymous() ? "What may be done without signing in" : "Who is signed in, and what they may do";
+  element("figures").hidden = !mayOperate();
+  element("columns").hidden = !mayOperate();
+  element("purge").hidden = (watch?.isPattern ?? false) || !mayOperate();
+  if (!mayOperate() && sure.open) sure.close();
+  showExample();
+  showGranted();
+  showAccount();
+  showNotice();
+  showPublishing();
+  showList();
+  showFacts();
+  showState();
+}
+
+const shownSelectors = 100;
+
+/** The topics and patterns of a right, as links. */
+function linksOf(selectors) {
+  if (selectors.length === 0) return [make("li", "", "nothing")];
+  const links = selectors.slice(0, shownSelectors).map((selector) => {
+    const isPattern = typeof selector !== "string";
+    const name = isPattern ? selector.match : selector;
+    const item = make("li");
+    const link = make("a", "", name);
+    link.href = hashOf({ name, isPattern });
+    item.append(link);
+    if (isPattern) item.append(" ", make("span", "soft", name === "**" ? "all topics" : "pattern"));
+    return item;
+  });
+  const more = selectors.length - links.length;
+  if (more > 0) links.push(make("li", "soft", `and ${whole(more)} more`));
+  return links;
+}
+
+// Redrawn only if the rights have changed, as a link may have the focus.
+function showLinks(target, selectors) {
+  const key = JSON.stringify(selectors);
+  if (target.dataset.key === key) return;
+  target.dataset.key = key;
+  target.replaceChildren(...linksOf(selectors));
+}
+
+// Without the hub's list of topics, the topics of the right to see them stand for it.
+function showGranted() {
+  const granted = element("granted");
+  const selectors = mayOperate() ? [] : session?.subscribe ?? [];
+  showLinks(granted, selectors);
+  granted.hidden = selectors.length === 0;
+  for (const link of granted.querySelectorAll("a")) {
+    markCurrent(link, watch !== null && link.getAttribute("href") === hashOf(watch));
+  }
+}
+
+function showAccount() {
+  const name = session?.subject ?? null;
+  let title = "Not signed in";
+  if (denial) title = name === null ? "The sign-in is refused" : `${name} is not signed in any more`;
+  else if (name !== null) title = `Signed in as ${name}`;
+  setText(element("account-title"), title);
+  const facts = [];
+  if (name !== null && session.issuer !== null) facts.push(`issued by ${session.issuer}`);
+  if (denial) facts.push(denial.words);
+  else if (session?.expiresAt) facts.push(`until ${momentText(session.expiresAt)}`);
+  else if (name !== null) facts.push("without an end");
+  else if (isKnown()) facts.push("What anybody may do here:");
+  setText(element("account-facts"), facts.join(" · "));
+  showLinks(element("rights-publish"), denial ? [] : session?.publish ?? []);
+  showLinks(element("rights-subscribe"), denial ? [] : session?.subscribe ?? []);
+  setText(element("rights-operate"), isKnown() && mayOperate() ? "yes: status, purge and limits" : "no");
+  element("sign-in").hidden = !hasSignIn();
+  setText(element("token-label"), name !== null && !denial ? "Token, to go on for longer or as another" : "Token");
+  element("sign-out").hidden = !(session?.cookie || denial);
+}
+
+/** The time of day and, if it is not today, the date. */
+function momentText(time) {
+  const isToday = new Date(time).toDateString() === new Date().toDateString();
+  return isToday ? clock.format(time) : `${day.format(time)}, ${clock.format(time)}`;
+}
+
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+
+/** What must be known before anything else: that a sign-in has ended, will end soon, or is needed. */
+function showNotice() {
+  const rest = session?.expiresAt ? session.expiresAt - Date.now() : Infinity;
+  const name = session?.subject ?? "";
+  let text = "";
+  if (denial?.code === "token-expired") {
+    text = `The sign-in${name ? ` of ${name}` : ""} has expired: ${denial.words}.`;
+    if (hasSignIn()) text += " Sign in again, and the events continue after the last one shown.";
+  } else if (denial) {
+    text = `The hub refuses this browser’s sign-in: ${denial.words}.`;
+  } else if (rest < 60_000) {
+    text = `The sign-in of ${name} ends at ${momentText(session.expiresAt)}.`;
+    if (hasSignIn()) text += " Sign in again to go on without a break.";
+  } else if (isAnonymous() && hasSignIn() && hasNoRight()) {
+    text = "Not signed in: without it, this hub shows nothing and takes no events.";
+  }
+  element("notice").hidden = text === "";
+  element("notice").classList.toggle("calm", denial === null && rest === Infinity);
+  element("notice-button").hidden = !hasSignIn();
+  setText(element("notice-text"), text);
+}
+
+// The time passes without a message of the worker.
+setInterval(() => {
+  if (document.visibilityState === "visible") showNotice();
+}, 1000);
+
+function openAccount(toSignIn) {
+  showAccountResult("", false);
+  account.showModal();
+  (toSignIn && hasSignIn() ? token : element("account-close")).focus();
+}
+
+who.addEventListener("click", () => openAccount(isAnonymous() || denial !== null));
+element("notice-button").addEventListener("click", () => openAccount(true));
+element("account-close").addEventListener("click", () => account.close());
+account.addEventListener("close", () => (token.value = ""));
+
+function showAccountResult(text, isWrong) {
+  element("account-result").classList.toggle("wrong", isWrong);
+  setText(element("account-result"), text);
+}
+
+element("sign-in").addEventListener("submit", async (submission) => {
+  submission.preventDefault();
+  // Out of the page at once, whatever comes of it.
+  const text = token.value.trim().replace(/^bearer +/i, "");
+  token.value = "";
+  if (text === "") return showAccountResult("Which token?", true);
+  if (!/^[\x21-\x7e]+$/.test(text)) return showAccountResult("A token has no spaces, and only ASCII characters.", true);
+  element("sign-in-button").disabled = true;
+  showAccountResult("", false);
+  try {
+    const headers = { Authorization: `Bearer ${text}` };
+    const response = await fetch("session", { method: "POST", headers, cache: "no-store" });
+    if (response.status === 404) mayOffer = false;
+    if (!response.ok) throw await refusalOf(response);
+    const { subject } = await response.json();
+    port.postMessage({ kind: "signed" });
+    const kept = await fetch("session", { cache: "no-store" });
+    if (kept.ok && (await kept.json()).subject !== subject) {
+      throw new Error("the browser did not keep the hub’s cookie; are cookies blocked for this page?");
+    }
+    account.close();
+    say(`Signed in as ${subject}.`);
+  } catch (error) {
+    showAccountResult(`Not signed in: ${wordsFor(error)}.`, true);
+    token.focus();
+  } finally {
+    element("sign-in-button").disabled = false;
+  }
+});
+
+element("sign-out").addEventListener("click", async () => {
+  element("sign-out").disabled = true;
+  try {
+    const response = await fetch("session", { method: "DELETE", cache: "no-store" });
+    if (!response.ok) throw await refusalOf(response);
+    port.postMessage({ kind: "signed" });
+    showAccountResult("Signed out. The token itself stays valid until it expires.", false);
+    element("account-close").focus();
+  } catch (error) {
+    showAccountResult(`Not signed out: ${wordsFor(error)}.`, true);
+  } finally {
+    element("sign-out").disabled = false;
+  }
+});
+
+// A link of the rights leads to the topic.
+account.addEventListener("click", (click) => {
+  if (click.target.closest("a")) account.close();
+});
+
 // MARK: The state of the connection
 
 const stateElement = element("state");
@@ -158,12 +392,14 @@ let connection = { state: "idle", reason: "" };
 let reachable = null;
 
 function showState() {
-  // Without a stream of this tab, the status poll shows whether the hub is reachable.
+  // Without a stream of this tab, the poll shows whether the hub is reachable.
   let state = watch ? connection.state : "idle";
   if (state === "idle") state = reachable === null ? "connecting" : reachable ? "ready" : "reconnecting";
   if (state === "ended" && reachable === false) state = "reconnecting";
-  const reason = state === "ended" ? "This topic has ended. Purging it opens it again." : connection.reason;
-  showEnded();
+  if (denial && (state === "ready" || state === "ended")) state = stateOfDenial();
+  const reason = state === "ended" ? "This topic has ended. Purging it opens it again."
+    : state === stateOfDenial() ? denial.words : connection.reason;
+  showWaiting(state, reason);
   if (stateElement.dataset.state === state && stateElement.title === reason) return;
   stateElement.dataset.state = state;
   stateElement.title = reason;
@@ -171,20 +407,31 @@ function showState() {
   if (watch && state === "reconnecting" && lastState === "live") {
     note(`Connection lost: ${connection.reason}. Reconnecting.`);
   }
+  if (watch && state === "expired" && lastState === "live") {
+    note("The sign-in has expired. After signing in again, the events continue here.");
+  }
+  if (watch && state === "refused" && lastState === "live") note(`The hub refuses these events now: ${reason}.`);
   if (watch && state === "live" && lastState === "reconnecting") note("Reconnected.");
+  if (watch && state === "live" && (lastState === "expired" || lastState === "refused")) note("The events continue.");
   if (watch && state === "live" && lastState === "ended") note("This topic has been opened again.");
   // A hub that is away for a moment does not open a topic.
-  if (state === "live" || state === "ended" || (state === "reconnecting" && lastState !== "ended")) lastState = state;
+  if (state === "connecting" || (state === "reconnecting" && lastState === "ended")) return;
+  lastState = state;
 }
+
+const stateOfDenial = () => (denial ? (denial.code === "token-expired" ? "expired" : "refused") : null);
 
 let lastState = "";
 
 // Whether the watched topic has ended, as far as is known.
 const hasEnded = () => !!watch && connection.state === "ended";
 
-function showEnded() {
-  element("waiting-live").hidden = hasEnded();
-  element("waiting-ended").hidden = !hasEnded();
+function showWaiting(state, reason) {
+  const isRefused = state === "expired" || state === "refused";
+  element("waiting-live").hidden = hasEnded() || isRefused;
+  element("waiting-ended").hidden = !hasEnded() || isRefused;
+  element("waiting-refused").hidden = !isRefused;
+  setText(element("waiting-reason"), isRefused ? reason : "");
   element("sure-ended").hidden = !hasEnded();
   showFacts();
 }
@@ -194,6 +441,7 @@ function showEnded() {
 const list = element("list");
 const rows = new Map(); // By topic.
 let lastData = null;
+let statusRefusal = null; // Of a status that the page may have, as far as it knows.
 
 function showStatus(data) {
   lastData = data;
@@ -289,13 +537,21 @@ function showList() {
   const total = lastData?.status.topics ?? 0;
   const known = lastData?.rows.length ?? 0;
   let words = "";
-  if (lastData && total === 0 && known === 0) words = "No topics yet. Open one above and publish its first event.";
+  if (statusRefusal) words = `The hub refuses its status: ${statusRefusal}.`;
+  else if (!mayOperate()) words = grantedText();
+  else if (lastData && total === 0 && known === 0) words = "No topics yet. Open one above and publish its first event.";
   else if (isFiltered && shown.length === 0) words = `No topic here has “${filter}” in its name. Enter opens it.`;
   else if (total > known) words = `The ${whole(known)} most recently active of ${whole(total)} topics.`;
   const ended = lastData?.status.endedTopics ?? 0;
   if (ended > 0 && !isFiltered) words += ` ${plural(ended, "topic")} ${ended === 1 ? "has" : "have"} ended.`;
   setText(element("list-note"), words.trim());
   element("list-note").hidden = words === "";
+}
+
+function grantedText() {
+  if (!session?.subscribe.length) return "No topics may be seen.";
+  if (denial) return `What ${session.subject} could see while signed in.`;
+  return `What ${session.subject ?? "anybody"} may see. The list of live topics is for those who operate the hub.`;
 }
 
 function markCurrent(link, isCurrent) {
@@ -383,15 +639,18 @@ function open(next) {
   setText(element("watch-title"), watch?.name ?? "");
   log.setAttribute("aria-label", watch ? `Events of ${watch.name}` : "Events");
   log.classList.toggle("mixed", watch?.isPattern ?? false);
-  element("purge").hidden = watch?.isPattern ?? false;
+  element("purge").hidden = (watch?.isPattern ?? false) || !mayOperate();
   element("to-field").hidden = !watch?.isPattern;
   // Prefills the part before the wildcards.
   element("to").value = watch?.isPattern ? watch.name.replace(/\*.*$/, "") : "";
-  showResult(matchMedia("(pointer: fine)").matches ? "Ctrl + Enter publishes" : "", false);
+  // The worker knows it exactly for what is watched now.
+  mayPublish = !isKnown() || (denial === null && session.publish.length > 0);
+  showPublishing();
   if (sure.open) sure.close();
   clear();
   pause(false);
   showList();
+  showGranted();
   // The worker has the state of what is watched now.
   connection = { state: watch ? "connecting" : "idle", reason: "" };
   lastState = "";
@@ -700,10 +959,38 @@ function showResult(text, isWrong) {
   setText(result, text);
 }
 
-async function answerOf(response) {
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.error ?? `The hub answered ${response.status}.`);
-  return answer;
+/** The error of a response that is one: the hub's words and its code. */
+async function refusalOf(response) {
+  const { error, code } = await response.json().catch(() => ({}));
+  const words = error ?? `the hub answered ${response.status}`;
+  return new Error(code ? `${words} (${code})` : words);
+}
+
+const wordsFor = (error) => (error instanceof TypeError ? "the hub does not answer" : error.message);
+
+/** Throws a refusal. If it may be for who is signed in, the worker asks the hub. */
+async function check(response) {
+  if (response.ok) return;
+  if (response.status === 401 || response.status === 403) port.postMessage({ kind: "refused" });
+  throw await refusalOf(response);
+}
+
+/** Offers to publish, or says why not; the hub decides in any case. */
+function showPublishing() {
+  const wasOffered = !data.disabled;
+  for (const field of [data, element("type"), element("to"), element("send")]) field.disabled = !mayPublish;
+  if (!mayPublish) return showResult(reasonNotToPublish(), false);
+  if (!wasOffered || !watch || result.dataset.watch !== hashOf(watch)) {
+    showResult(matchMedia("(pointer: fine)").matches ? "Ctrl + Enter publishes" : "", false);
+  }
+  result.dataset.watch = watch ? hashOf(watch) : "";
+}
+
+function reasonNotToPublish() {
+  if (denial) return `Nothing can be published: ${denial.words}.`;
+  const where = watch?.isPattern || session?.publish.length === 0 ? "here" : "to this topic";
+  if (session?.subject) return `${session.subject} may not publish ${where}.`;
+  return hasSignIn() ? `To publish ${where}, sign in.` : `Anonymous visitors may not publish ${where}.`;
 }
 
 element("publish").addEventListener("submit", async (submission) => {
@@ -716,14 +1003,16 @@ element("publish").addEventListener("submit", async (submission) => {
   element("send").disabled = true;
   try {
     const path = topicPath(topic) + (type === "" ? "" : `?type=${encodeURIComponent(type)}`);
-    const { id } = await answerOf(await fetch(path, { method: "POST", body: data.value }));
+    const response = await fetch(path, { method: "POST", body: data.value });
+    await check(response);
+    const { id } = await response.json();
     showResult(`Published as ${id}`, false);
     // Selected, so that typing replaces it, and publishing again repeats it.
     if (document.activeElement === data) data.select();
   } catch (error) {
     showResult(error instanceof TypeError ? "The hub does not answer: nothing was published." : error.message, true);
   } finally {
-    element("send").disabled = false;
+    element("send").disabled = !mayPublish;
   }
 });
 
@@ -745,8 +1034,7 @@ element("sure-no").addEventListener("click", () => sure.close());
 element("sure-yes").addEventListener("click", async () => {
   sure.close();
   try {
-    const response = await fetch(topicPath(watch.name), { method: "DELETE" });
-    if (!response.ok) await answerOf(response);
+    await check(await fetch(topicPath(watch.name), { method: "DELETE" }));
     note("The history of this topic was purged.");
     say("Purged.");
   } catch (error) {
@@ -770,8 +1058,14 @@ setInterval(() => {
 
 // MARK: Start
 
-const base = new URL(".", location.href).href;
-setText(element("example"), `curl -d 'Hello' ${base}topics/greetings\ncurl -N ${base}topics/greetings`);
+function showExample() {
+  const base = new URL(".", location.href).href;
+  const credential = hasSignIn() ? ' -H "Authorization: Bearer $TOKEN" \\\n ' : "";
+  const lines = ["-d 'Hello'", "-N"].map((options) => `curl${credential} ${options} ${base}topics/greetings`);
+  setText(element("example"), lines.join("\n"));
+}
+
+showExample();
 
 let hasLoaded = false;
 addEventListener("hashchange", () => {
