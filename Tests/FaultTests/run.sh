@@ -3,7 +3,8 @@
 #
 # Builds the servers in release mode and attacks them with misbehaving clients; then publishes through connections that are
 # cut and a bridge that is killed, reads by long-polls beside a stream, and kills hubs whose history is in a file, for a
-# quarter of the time each; at last it cuts their power, 15 times for each setting:
+# quarter of the time each, tries who may do what, for a minute or two, and at last cuts their power, 15 times for each
+# setting:
 #
 #   Tests/FaultTests/run.sh SECONDS [OPTIONS OF fuzz.py]
 #
@@ -29,6 +30,8 @@ for script in resend.py longpoll.py bridge.py crash.py "bridge.py --history" \
     # shellcheck disable=SC2086
     python3 Tests/FaultTests/$script --plinth "$scratch/release/plinth" --seconds $(((seconds + 3) / 4))
 done
+echo authorization.py
+python3 Tests/FaultTests/authorization.py --plinth "$scratch/release/plinth"
 for setting in full normal; do
     echo "powercut.py --setting $setting"
     python3 Tests/FaultTests/powercut.py --plinth "$scratch/release/plinth" --setting $setting --rounds 15
