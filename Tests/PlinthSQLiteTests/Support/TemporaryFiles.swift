@@ -49,6 +49,8 @@ final class TemporaryFiles: Sendable {
 
 /// Both clocks of a history, which a test advances.
 final class TestClock: Sendable {
+    private let start = MonotonicTime.now()
+    private let wallStart = StoreClock.system.wall()
     private let advanced = Mutex(Duration.zero)
     private let jumped = Mutex(Duration.zero)
 
@@ -59,10 +61,10 @@ final class TestClock: Sendable {
 
     var clock: StoreClock {
         StoreClock(
-            monotonic: { MonotonicTime.now() + self.advanced.withLock { $0 } },
+            monotonic: { self.start + self.advanced.withLock { $0 } },
             wall: {
                 let time = self.advanced.withLock { $0 } + self.jumped.withLock { $0 }
-                return StoreClock.system.wall() + time.clampedNanoseconds
+                return self.wallStart + time.clampedNanoseconds
             }
         )
     }
