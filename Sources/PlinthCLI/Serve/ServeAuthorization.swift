@@ -30,7 +30,7 @@ struct ServeAuthorization {
     /// - Throws: ``ServeSettings/Failure`` if a setting is invalid, or a file cannot be used.
     init(_ settings: ServeSettings, basePath: String, _ logger: Logger) async throws {
         fence = try Self.fence(settings)
-        guard !settings.isSet("allowOrigin") || !(try settings.list("allowOrigin").isEmpty) else {
+        guard try !settings.isSet("allowOrigin") || !settings.list("allowOrigin").isEmpty else {
             throw ServeSettings.Failure(description: "--allow-origin is empty; leave it out to allow none")
         }
         do {
