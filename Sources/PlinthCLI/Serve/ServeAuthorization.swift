@@ -124,7 +124,16 @@ struct ServeAuthorization {
 
     /// The revocations; nil if no maximum lifetime of tokens is known.
     func revocations(_ history: ServeHistory) async throws -> HubRevocations? {
-        guard let revocation else { return nil }
+        guard let revocation else {
+            let now = Date()
+            guard authorizer?.tokens != nil,
+                let kept = try await history.revocationStore.revocations().first(where: { $0.isKeptUntil > now })
+            else { return nil }
+            throw ServeSettings.Failure(
+                description: "--jwt-maximum-lifetime is missing, but the history has revocations, such as that of "
+                    + "\(kept.name.debugDescription): without it they would not hold"
+            )
+        }
         return try await HubRevocations(
             store: history.revocationStore,
             maximumLifetime: revocation.maximumLifetime,

@@ -113,8 +113,17 @@ public final class HubRevocations: Sendable {
         self.leeway = leeway
         self.now = now
         var revoked: [Key: HubRevocation] = [:]
-        for revocation in try await store.revocations() where revocation.isKeptUntil > now() {
-            revoked[Key(revocation.name, revocation.issuer)] = revocation
+        for stored in try await store.revocations() {
+            // The lifetime may have been raised since.
+            let last = stored.time.advanced(by: maximumLifetime.inSeconds + 2 * leeway.inSeconds)
+            let revocation = HubRevocation(
+                name: stored.name,
+                issuer: stored.issuer,
+                time: stored.time,
+                newTokensHold: stored.newTokensHold,
+                isKeptUntil: max(stored.isKeptUntil, last)
+            )
+            if revocation.isKeptUntil > now() { revoked[Key(stored.name, stored.issuer)] = revocation }
         }
         hasAny = Atomic(!revoked.isEmpty)
         self.revoked = Mutex(revoked)
@@ -136,16 +145,20 @@ public final class HubRevocations: Sendable {
     @discardableResult
     public func revoke(_ name: String, issuer: String? = nil) async throws -> HubRevocation {
         let time = now()
-        let revocation = HubRevocation(
-            name: name,
-            issuer: issuer,
-            time: time,
-            newTokensHold: time.advanced(by: leeway.inSeconds),
-            isKeptUntil: time.advanced(by: maximumLifetime.inSeconds + 2 * leeway.inSeconds)
-        )
-        revoked.withLock { revoked in
+        let (leeway, lifetime) = (leeway.inSeconds, maximumLifetime.inSeconds)
+        let revocation = revoked.withLock { revoked in
             revoked = revoked.filter { $0.value.isKeptUntil > time }
+            let former = revoked[Key(name, issuer)]
+            // A clock that was set back must not let in what was refused.
+            let revocation = HubRevocation(
+                name: name,
+                issuer: issuer,
+                time: max(time, former?.time ?? time),
+                newTokensHold: max(time.advanced(by: leeway), former?.newTokensHold ?? time),
+                isKeptUntil: max(time.advanced(by: lifetime + 2 * leeway), former?.isKeptUntil ?? time)
+            )
             revoked[Key(name, issuer)] = revocation
+            return revocation
         }
         hasAny.store(true, ordering: .sequentiallyConsistent)
         try await store.save(revocation, now: time)

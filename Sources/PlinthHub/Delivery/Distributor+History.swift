@@ -32,6 +32,8 @@ extension Distributor {
     mutating func proceed(_ slot: Int, _ sink: some StreamSink, now: MonotonicTime) {
         var turns = 0
         while states[slot].phase == .behind {
+            // Not only by its timer, which is up to a tick late: what was revoked while it opened gets nothing.
+            if now >= details[slot].expires { return end(slot, .expired, sink, now: now) }
             if !waits.isEmpty, let query = waits[slot]?.query { return ask(slot, nil, query, now) }
             if !pendingEnds.isEmpty, let ends = pendingEnds.removeValue(forKey: slot) {
                 send(ends, slot, sink, now)

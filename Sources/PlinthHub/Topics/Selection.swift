@@ -107,8 +107,12 @@ public final class Selection: Sendable {
             case .exact(let topic): return topics.wants(topic) ? [selector] : []
             case .all: return visible.selectors
             case .matching(let matcher):
-                pairs += visible.selectors.count
-                guard let pattern = matcher as? TopicPattern, pairs <= maximumPairs else {
+                guard let pattern = matcher as? TopicPattern else {
+                    return [.matching(VisibleMatcher(matcher: matcher, visible: topics))]
+                }
+                // A pattern of many segments counts as several, since each segment of each result takes memory.
+                pairs += visible.selectors.count * (1 + pattern.segmentCount / 4)
+                guard pairs <= maximumPairs else {
                     return [.matching(VisibleMatcher(matcher: matcher, visible: topics))]
                 }
                 return visible.selectors.compactMap { $0.narrowed(to: pattern) }

@@ -66,6 +66,9 @@ public struct TopicPattern: TopicMatcher, Hashable, CustomStringConvertible {
     /// The pattern as text.
     public var description: String { String(decoding: text, as: UTF8.self) }
 
+    /// The number of its segments.
+    var segmentCount: Int { text.count { $0 == 0x2F } + 1 }
+
     /// Calls a closure with each segment, in order.
     func forEachSegment(_ body: (Segment) -> Void) {
         text.withUnsafeBytes { text in

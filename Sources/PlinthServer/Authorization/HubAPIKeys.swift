@@ -167,7 +167,12 @@ public final class HubAPIKeys: Sendable {
         )
         switch members["expires"] {
         case nil: break
-        case .number(let seconds): grant.expires = Date(timeIntervalSince1970: seconds)
+        case .number(let seconds):
+            // Before the year 10000: milliseconds would never expire.
+            guard (0..<253_402_300_800).contains(seconds) else {
+                throw invalid("`expires` is no number of seconds since 1970")
+            }
+            grant.expires = Date(timeIntervalSince1970: seconds)
         case .string(let text):
             guard let date = try? Date(text, strategy: .iso8601) else {
                 throw invalid("`expires` is no time such as 2027-01-31T00:00:00Z")

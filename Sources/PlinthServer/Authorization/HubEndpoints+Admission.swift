@@ -83,7 +83,9 @@ extension HubEndpoints {
 
     /// Checks whether the subject or the session was ended meanwhile.
     func checkRevocation(_ admission: Admission) throws {
-        if let revocations, revocations.isRevoked(admission.grant) {
+        // A key's line is removed instead; it has no time of issue, and a revoked token may have had its subject's name.
+        let isOfKey = admission.grant.subject?.source == HubAPIKeys.source
+        if let revocations, !isOfKey, revocations.isRevoked(admission.grant) {
             throw HubTokenError(.revoked, "the subject was revoked after this credential was issued; get a new one")
         }
         if let authorizer = authorizer as? TokenAuthorizer, !authorizer.isCurrent(admission.grant) {
@@ -108,7 +110,7 @@ extension HubEndpoints {
     }
 
     /// Refuses an address whose tokens were refused too often, before another one is verified.
-    private func checkRefusals(_ request: Request) throws {
+    func checkRefusals(_ request: Request) throws {
         guard request.headers.contains(.authorization) || request.headers.contains(.cookie) else { return }
         guard let wait = rates.waitAfterRefusals(of: request, now: service.hub.options.now()) else { return }
         // Whoever was verified before shares the address, of a proxy perhaps, and is not locked out.
@@ -116,7 +118,7 @@ extension HubEndpoints {
         throw TooManyRefusals(wait: wait)
     }
 
-    private func refused(_ error: any Error, _ request: Request) -> any Error {
+    func refused(_ error: any Error, _ request: Request) -> any Error {
         if let error = error as? HubTokenError, error.code != .keysUnavailable, error.code != .expired {
             rates.refused(request, now: service.hub.options.now())
         }

@@ -47,8 +47,14 @@ extension HubEndpoints {
                 "an API key is no token: it would let whoever finds the cookie in for good; sign in with a JWT"
             )
         }
-        var admission = Admission(grant: try await authorizer.verify(token))
-        try check(admission)
+        try checkRefusals(request)
+        var admission: Admission
+        do {
+            admission = Admission(grant: try await authorizer.verify(token))
+            try check(admission)
+        } catch {
+            throw refused(error, request)
+        }
         let former = try? sessions.cookie(of: request)
         admission.session = await continued(former, by: admission, authorizer, sessions) ?? HubSessions.makeID()
         let session = admission.session ?? ""
@@ -82,7 +88,7 @@ extension HubEndpoints {
 
     /// Ends the request's session; its token stays valid.
     func signOut(_ request: Request) async throws -> Response {
-        let (_, sessions) = try signingIn()
+        let (authorizer, sessions) = try signingIn()
         let admission: Admission
         do {
             admission = try await admit(request)
@@ -94,7 +100,7 @@ extension HubEndpoints {
             if let cookie = try? sessions.deletion(for: request) { refusal.headers[.setCookie] = cookie.description }
             throw refusal
         }
-        guard let session = admission.session else {
+        guard let session = await session(of: request, admission, authorizer, sessions) else {
             throw HTTPError(.badRequest, .badField, "the request has no cookie of a session to sign out of")
         }
         await end(session, admission.grant, sessions)
@@ -104,6 +110,20 @@ extension HubEndpoints {
         )
         if let cookie = try? sessions.deletion(for: request) { response.setCookie(cookie) }
         return response
+    }
+
+    /// The session to sign out of: that of the cookie, also beside an `Authorization` of the same subject.
+    private func session(
+        of request: Request,
+        _ admission: Admission,
+        _ authorizer: TokenAuthorizer,
+        _ sessions: HubSessions
+    ) async -> String? {
+        if let session = admission.session { return session }
+        guard let cookie = try? sessions.cookie(of: request), let grant = try? await authorizer.verify(cookie.token),
+            grant.subject == admission.grant.subject
+        else { return nil }
+        return cookie.session
     }
 
     private func end(_ session: String, _ grant: HubGrant, _ sessions: HubSessions) async {

@@ -20,6 +20,9 @@ extension HubEndpoints {
             throw HTTPError(.badRequest, .badField, "a subject is 1 to 255 bytes long")
         }
         let issuer = request.queryParameters["issuer"]
+        guard issuer != "" else {
+            throw HTTPError(.badRequest, .badField, "`issuer` is empty; leave it out to mean all issuers")
+        }
         try await admit(request).permitOperating()
         guard let revocations else {
             throw HTTPError(

@@ -149,7 +149,7 @@ public struct TokenAuthorizer: AdmittingAuthorizer {
         switch try? credential(of: request) {
         case .bearer(let token): keys?.grant(token) != nil || tokens?.remembered(token) != nil
         case .cookie(let cookie): tokens?.remembered(cookie.token) != nil
-        case nil: false
+        case nil: true
         }
     }
 

@@ -93,6 +93,7 @@ extension HubEndpoints {
         guard !request.isEventStream, let bytes = try request.body.collectNow(upTo: maximumEventSize) else {
             return .later { try await publish(publication, request, admission) }
         }
+        try countUnannounced(bytes, request, admission)
         let append = try append(publication, bytes, admission)
         do {
             if let result = try service.hub.publishNow(append) { return .now(published(result, publication)) }
@@ -107,8 +108,19 @@ extension HubEndpoints {
         try checkRepetition(request, admission)
         // An upload is counted as it arrives.
         guard authorizer != nil, !request.isEventStream else { return }
-        let bytes = request.headers.value(of: .contentLength).flatMap { Int($0) } ?? 0
-        guard let wait = wait(admission, request, events: 1, bytes: bytes) else { return }
+        // What is announced and too large is refused later, and must not be a debt of hours.
+        let announced = request.headers.value(of: .contentLength).flatMap { Int($0) } ?? 0
+        try take(min(max(0, announced), maximumEventSize), events: 1, request, admission)
+    }
+
+    /// Counts the bytes of a body that had no length before it.
+    private func countUnannounced(_ bytes: [UInt8], _ request: Request, _ admission: Admission) throws {
+        guard authorizer != nil, !request.headers.contains(.contentLength) else { return }
+        try take(bytes.count, events: 0, request, admission)
+    }
+
+    private func take(_ bytes: Int, events: Int, _ request: Request, _ admission: Admission) throws {
+        guard let wait = wait(admission, request, events: events, bytes: bytes) else { return }
         throw HTTPError(
             .tooManyRequests,
             .rateLimit,
@@ -128,6 +140,7 @@ extension HubEndpoints {
     ) async throws -> Response {
         if request.isEventStream { return try await publishAll(request, publication, admission) }
         let bytes = try await request.body.collect(upTo: maximumEventSize)
+        try countUnannounced(bytes, request, admission)
         return try await publish(try append(publication, bytes, admission), publication, request, admission)
     }
 

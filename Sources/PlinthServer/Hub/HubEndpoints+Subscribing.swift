@@ -131,7 +131,7 @@ extension HubEndpoints {
                 located: located,
                 form: StreamForm(isChunked: false, namesTopic: namesTopic),
                 owner: owner(admission),
-                lifetime: lifetime(request, admission),
+                lifetime: { lifetime(request, admission) },
                 permit: permit
             )
             return .handedOff(HubStreamBody(service, stream))

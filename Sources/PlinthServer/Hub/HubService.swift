@@ -330,7 +330,7 @@ public final class HubService: Service {
             start: stream.located,
             form: stream.form,
             owner: stream.owner,
-            lifetime: stream.lifetime,
+            lifetime: stream.lifetime(),
             onEnd: { end in
                 permit.release()
                 hub.ended(began, end)

@@ -13,8 +13,10 @@ struct AdmittedStream: Sendable {
     var form: StreamForm
     /// Whose it is; nil without an authorizer.
     let owner: StreamOwner?
-    /// How long its grant holds; nil for no limit.
-    let lifetime: Duration?
+    /// How long it may last; nil for no limit.
+    ///
+    /// Asked when it has its connection: until then its client may have taken its time.
+    let lifetime: @Sendable () -> Duration?
     let permit: OpenPermit
 }
 

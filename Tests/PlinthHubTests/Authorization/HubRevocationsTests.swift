@@ -166,7 +166,7 @@ struct HubRevocationsTests {
             HubRevocation(
                 name: name,
                 issuer: issuer,
-                time: calendar.now.addingTimeInterval(-500),
+                time: calendar.now.addingTimeInterval(-2000),
                 newTokensHold: calendar.now.addingTimeInterval(-440),
                 isKeptUntil: calendar.now.addingTimeInterval(until)
             )
@@ -210,5 +210,28 @@ struct HubRevocationsTests {
         let store = Store()
         store.set(fails: true)
         await #expect(throws: Failure.self) { try await self.revocations(store) }
+    }
+
+    @Test("A revocation after the clock was set back refuses no less than the former")
+    func clockSetBack() async throws {
+        let revocations = try await revocations()
+        let first = try await revocations.revoke("eve")
+        calendar.advance(by: -3600)
+        let second = try await revocations.revoke("eve")
+        #expect(second.newTokensHold == first.newTokensHold && second.isKeptUntil == first.isKeptUntil)
+    }
+
+    @Test("A longer lifetime of tokens lengthens the revocations that were stored")
+    func longerLifetime() async throws {
+        let store = Store()
+        _ = try await revocations(store).revoke("eve")
+        calendar.advance(by: 5000)
+        let longer = try await HubRevocations(
+            store: store,
+            maximumLifetime: .seconds(100_000),
+            leeway: .seconds(60),
+            now: { [calendar] in calendar.now }
+        )
+        #expect(longer.isRevoked(HubGrant(subject: "eve", issued: Date(timeIntervalSince1970: 1_000_000))))
     }
 }

@@ -53,7 +53,8 @@ final class AuthorizedHub: Sendable {
         anonymous: HubGrant = HubGrant(),
         keys: HubAPIKeys? = nil,
         origins: HubOrigins = HubOrigins(),
-        revokes: Bool = true
+        revokes: Bool = true,
+        limits: HubLimits = HubLimits()
     ) async throws {
         let clock = self.clock
         hub = try await Hub()
@@ -71,6 +72,7 @@ final class AuthorizedHub: Sendable {
             authorizer: TokenAuthorizer(tokens: tokens, keys: keys, sessions: sessions, anonymous: anonymous)
         )
         endpoints.origins = origins
+        endpoints.limits = limits
         endpoints.wallClock = { clock.now }
         if revokes { endpoints.revocations = revocations }
         let routes = try Routes(endpoints.routes())

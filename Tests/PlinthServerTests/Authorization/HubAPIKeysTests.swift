@@ -43,7 +43,8 @@ struct HubAPIKeysTests {
             "KEY {\"subject\":\"a\",\"publish\":\"x\"}", "KEY {\"subject\":\"a\",\"publish\":[\"\"]}",
             "KEY {\"subject\":\"a\",\"publish\":[{\"match\":\"a*\"}]}", "KEY {\"subject\":\"a\",\"operate\":1}",
             "KEY {\"subject\":\"a\",\"subject\":\"b\"}", "KEY {\"subject\":\"a\",\"expires\":\"soon\"}",
-            "KEY {\"subject\":\"a\",\"expire\":1}", "sha256:12 {\"subject\":\"a\"}", "KEY {\"subject\":\"a\"",
+            "KEY {\"subject\":\"a\",\"expire\":1}", "KEY {\"subject\":\"a\",\"expires\":1798761600000}",
+            "sha256:12 {\"subject\":\"a\"}", "KEY {\"subject\":\"a\"",
             "OTHER {\"subject\":\"b\"}",
         ]
     )

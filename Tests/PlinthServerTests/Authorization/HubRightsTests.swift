@@ -173,6 +173,22 @@ struct HubRightsTests {
         #expect(late.body.contains(#""code":"token-expired""#))
     }
 
+    @Test("Bytes are counted as they are announced, at most those of an event, or as they came")
+    func byteRate() async throws {
+        let hub = try await AuthorizedHub(limits: HubLimits(bytesPerSecond: 1000))
+        for name in ["one", "two", "three"] { hub.token(name, HubSubject(name), publish: [a]) }
+        let body = String(repeating: "x", count: 800)
+        #expect(try await hub.response(.post, "/topics/a", "one", body: body).status == .created)
+        let second = try await hub.response(.post, "/topics/a", "one", body: body)
+        #expect(second.status == .tooManyRequests)
+        #expect(second.headers[.retryAfter] != nil)
+        // Others have rates of their own.
+        #expect(try await hub.response(.post, "/topics/a", "two", body: body).status == .created)
+        let chunked: HTTPFields = [.transferEncoding: "chunked"]
+        #expect(try await hub.response(.post, "/topics/a", "three", chunked, body: body).status == .created)
+        #expect(try await hub.response(.post, "/topics/a", "three", chunked, body: body).status == .tooManyRequests)
+    }
+
     @Test("A credential in a form that nobody takes is 401, never anonymous")
     func malformed() async throws {
         let hub = try await hub(HubGrant(publish: [.all], subscribe: [.all]))

@@ -144,6 +144,37 @@ struct HubSessionsTests {
         #expect(try await hub.response(.get, "/topics/a?wait=0", "eve").status == .ok)
     }
 
+    @Test("A page that always sends its token signs out of its cookie's session, too")
+    func signOutWithToken() async throws {
+        let hub = try await hub()
+        let cookie = try await hub.signIn("eve", ours)
+        #expect(try await hub.response(.delete, "/session", "bob", with(cookie, ours)).status == .badRequest)
+        #expect(try await hub.response(.delete, "/session", "eve", with(cookie, ours)).status == .ok)
+        #expect(try await hub.response(.get, "/topics/a?wait=0", nil, with(cookie)).status == .unauthorized)
+    }
+
+    @Test("An address whose tokens are refused cannot go on at the sign-in")
+    func refusedSignIns() async throws {
+        let hub = try await hub()
+        func signIn(_ token: String) async throws -> Int {
+            var request = Request.post("/session", headers: [.authorization: "Bearer \(token)"])
+            request.remoteAddress = "192.0.2.7"
+            return try await hub.chain.response(for: request).status.code
+        }
+        var statuses: [Int] = []
+        for number in 0..<100 { statuses.append(try await signIn("forged\(number)")) }
+        #expect(statuses.first == 401 && statuses.last == 429)
+        #expect(statuses.count { $0 == 401 } < 80)
+    }
+
+    @Test("An empty issuer revokes nobody, and is 400")
+    func emptyIssuer() async throws {
+        let hub = try await hub()
+        hub.token("operator", "operator", operates: true)
+        #expect(try await hub.response(.delete, "/subjects/eve?issuer=", "operator").status == .badRequest)
+        #expect(try await hub.response(.get, "/topics/a?wait=0", "eve").status == .ok)
+    }
+
     @Test("An expired cookie brings a browser back for an hour, on a stream that it could have; all else is 401")
     func expired() async throws {
         let hub = try await hub()
